@@ -1,0 +1,126 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""CPython's own: queue.Queue, threading.Thread, ThreadPoolExecutor, subprocess."""
+import queue
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+
+def seconds(work, *arguments, **options):
+    start = time.perf_counter()
+    work(*arguments, **options)
+    return time.perf_counter() - start
+
+
+def produce_and_consume(pairs, share):
+    items = queue.Queue(1024)
+    ready = threading.Barrier(2 * pairs + 1)
+
+    def produce():
+        ready.wait()
+        for i in range(share):
+            items.put(i)
+
+    def consume():
+        ready.wait()
+        for _ in range(share):
+            items.get()
+
+    threads = [threading.Thread(target=work) for work in (produce, consume) * pairs]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    return seconds(lambda: [thread.join() for thread in threads])
+
+
+def queue_pairs(pairs):
+    def measure(iterations):
+        produce_and_consume(pairs, iterations // pairs // 10)
+        return produce_and_consume(pairs, iterations // pairs) / iterations * 1e9
+    return measure
+
+
+def start_and_join(times):
+    for _ in range(times):
+        thread = threading.Thread(target=nothing)
+        thread.start()
+        thread.join()
+
+
+def thread(iterations):
+    start_and_join(iterations // 10)
+    return seconds(start_and_join, iterations) / iterations * 1e6
+
+
+def nothing():
+    pass
+
+
+def submit_all(tasks):
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(tasks):
+            pool.submit(nothing)
+
+
+def empty(iterations):
+    submit_all(iterations // 10)
+    return seconds(submit_all, iterations) / iterations * 1e9
+
+
+def round_trips(pool, times):
+    for _ in range(times):
+        pool.submit(nothing).result()
+
+
+def round_trip(iterations):
+    with ThreadPoolExecutor(2) as pool:
+        round_trips(pool, iterations // 10 + 1)
+        return seconds(round_trips, pool, iterations) / iterations * 1e9
+
+
+def commands(times, **options):
+    for _ in range(times):
+        subprocess.run(["/bin/true"], check=True, **options)
+
+
+def start_and_wait(iterations):
+    commands(iterations // 10 + 1)
+    return seconds(commands, iterations) / iterations * 1e6
+
+
+def capture(iterations):
+    commands(iterations // 10 + 1, capture_output=True)
+    return seconds(commands, iterations, capture_output=True) / iterations * 1e6
+
+
+def through_cat(data, times):
+    for _ in range(times):
+        child = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if len(child.communicate(data)[0]) != len(data):
+            raise RuntimeError("cat: octets were lost")
+
+
+def cat(iterations):
+    data = bytes(range(256)) * (64 * 1024 * 1024 // 256)
+    through_cat(data, 1)
+    return len(data) * iterations / seconds(through_cat, data, iterations) / 1e6
+
+
+ROWS = {
+    "queue-1p1c": queue_pairs(1),
+    "queue-2p2c": queue_pairs(2),
+    "thread": thread,
+    "pool-empty": empty,
+    "pool-round-trip": round_trip,
+    "command-wait": start_and_wait,
+    "command-capture": capture,
+    "command-cat": cat,
+}
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3 or sys.argv[1] not in ROWS:
+        sys.exit(f"usage: {sys.argv[0]} ROW ITERATIONS")
+    print(f"{ROWS[sys.argv[1]](int(sys.argv[2])):.6g}")

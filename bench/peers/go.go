@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// Go: sync.Mutex, buffered channels, goroutines with a WaitGroup. The runner sets GOMAXPROCS to the processors of the row.
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+)
+
+var (
+	lock    sync.Mutex
+	counter int
+	queue   = make(chan int, 1024)
+)
+
+// The time of goroutines that begin together, to the end of the last.
+func team(members int, work func(member int)) time.Duration {
+	var ready, done sync.WaitGroup
+	begin := make(chan struct{})
+	for i := 0; i < members; i++ {
+		ready.Add(1)
+		done.Add(1)
+		go func(member int) {
+			defer done.Done()
+			ready.Done()
+			<-begin
+			work(member)
+		}(i)
+	}
+	ready.Wait()
+	start := time.Now()
+	close(begin)
+	done.Wait()
+	return time.Since(start)
+}
+
+func takeAndGive(times int) {
+	for i := 0; i < times; i++ {
+		lock.Lock()
+		counter++
+		lock.Unlock()
+	}
+}
+
+func uncontended(iterations int) time.Duration {
+	takeAndGive(iterations / 10)
+	start := time.Now()
+	takeAndGive(iterations)
+	return time.Since(start)
+}
+
+func contended(iterations int) time.Duration {
+	team(2, func(int) { takeAndGive(iterations / 20) })
+	return team(2, func(int) { takeAndGive(iterations / 2) })
+}
+
+// The even members produce, the odd ones consume.
+func produceAndConsume(pairs, share int) time.Duration {
+	return team(2*pairs, func(member int) {
+		for i := 1; i <= share; i++ {
+			if member%2 == 0 {
+				queue <- i
+			} else {
+				<-queue
+			}
+		}
+	})
+}
+
+func queuePairs(pairs int) func(int) time.Duration {
+	return func(iterations int) time.Duration {
+		produceAndConsume(pairs, iterations/pairs/10)
+		return produceAndConsume(pairs, iterations/pairs)
+	}
+}
+
+func emptyTasks(tasks int) time.Duration {
+	var done sync.WaitGroup
+	start := time.Now()
+	done.Add(tasks)
+	for i := 0; i < tasks; i++ {
+		go done.Done()
+	}
+	done.Wait()
+	return time.Since(start)
+}
+
+func empty(iterations int) time.Duration {
+	emptyTasks(iterations / 10)
+	return emptyTasks(iterations)
+}
+
+func roundTrips(times int) time.Duration {
+	done := make(chan struct{})
+	start := time.Now()
+	for i := 0; i < times; i++ {
+		go func() { done <- struct{}{} }()
+		<-done
+	}
+	return time.Since(start)
+}
+
+func roundTrip(iterations int) time.Duration {
+	roundTrips(iterations / 10)
+	return roundTrips(iterations)
+}
+
+func main() {
+	rows := map[string]func(int) time.Duration{
+		"lock-uncontended":       uncontended,
+		"lock-contended":         contended,
+		"queue-1p1c":             queuePairs(1),
+		"queue-2p2c":             queuePairs(2),
+		"pool-empty":             empty,
+		"pool-round-trip":        roundTrip,
+		"pool-round-trip-pinned": roundTrip,
+	}
+	iterations := 0
+	if len(os.Args) > 2 {
+		iterations, _ = strconv.Atoi(os.Args[2])
+	}
+	if iterations <= 0 || rows[os.Args[1]] == nil {
+		fmt.Fprintf(os.Stderr, "usage: %s ROW ITERATIONS\n", os.Args[0])
+		os.Exit(1)
+	}
+	fmt.Printf("%.6g\n", float64(rows[os.Args[1]](iterations).Nanoseconds())/float64(iterations))
+}

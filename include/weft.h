@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* All of Weft: #include <weft.h>. Each noun has its header, and each header says what its calls do. */
+#ifndef WEFT_H
+#define WEFT_H
+
+#include <weft/base.h>
+#include <weft/wait.h>
+#include <weft/value.h>
+#include <weft/task.h>
+#include <weft/sync.h>
+#include <weft/queue.h>
+#include <weft/pool.h>
+#include <weft/command.h>
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A future: the result that a pool's task will have. Made by weft_pool_submit, and by weft_future_new for results of one's own.
+ */
+#ifndef WEFT_FUTURE_H
+#define WEFT_FUTURE_H
+
+#include <weft/base.h>
+#include <weft/task.h>
+#include <weft/value.h>
+
+typedef struct weft_future weft_future;
+
+/* Called once when the future has ended, its result already visible. 0, or not 0 for a failure: counted, see weft_on_uncollected. */
+typedef int weft_done_callback(weft_future *future, void *data);
+
+WEFT_BEGIN
+
+/*
+ * Waits for the end, then gives what the task returned (an error value included) in *value: yours (a keep of it; it can be asked for
+ * again); NULL is allowed. From any kind of task. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED (the caller was cancelled), EDEADLK (a task
+ * waits for one that waits for it, or for one of its own pool that can never run: see weft_pool), EINVAL (no future).
+ * A future that was cancelled gives an error value of ECANCELED, one that was lost an error value of EOWNERDEAD.
+ */
+WEFT_API int weft_future_result(weft_future *future, weft_value *value, weft_time deadline);
+/* How it ended; WEFT_PENDING while it has not. Any task; cannot fail. */
+WEFT_API enum weft_outcome weft_future_outcome(const weft_future *future);
+WEFT_API bool weft_future_done(const weft_future *future);
+WEFT_API bool weft_future_running(const weft_future *future);
+/*
+ * Cancels it: before it began, it ends as WEFT_CANCELLED at once and its function is never called; while it runs, its waits fail with
+ * ECANCELED. Returns true when it had not ended. Any task; cannot fail.
+ */
+WEFT_API bool weft_future_cancel(weft_future *future);
+/*
+ * Calls callback(future, data) once, after the result is visible: on the worker that ran the task (on the task that cancelled it
+ * when it was cancelled before it began), or at once in the caller when the callbacks have been called already. Callbacks run one after
+ * another in the order in which they were added; who waits for the result may go on before they have.
+ * -1 with ENOMEM, EINVAL.
+ */
+WEFT_API int weft_future_on_done(weft_future *future, weft_done_callback *callback, void *data);
+/* Waits until one of `count` futures has ended: its index, or -1 with EINVAL (none given, or a NULL), EAGAIN, ETIMEDOUT,
+ * ECANCELED, EDEADLK (as weft_future_result). Allocates nothing; each end of one of them costs a look at all of them. From any kind of
+ * task. */
+WEFT_API long weft_wait_any(weft_future *const *futures, size_t count, weft_time deadline);
+/* Waits until all have: 0, or -1 as weft_wait_any. From any kind of task. */
+WEFT_API int weft_wait_all(weft_future *const *futures, size_t count, weft_time deadline);
+/* A future of one's own, that somebody will set: yours, weft_future_free. From any task. NULL with ENOMEM. */
+WEFT_API weft_future *weft_future_new(void) WEFT_WARN_UNUSED;
+/*
+ * Ends a future that weft_future_new made; the value is given away on success. Callbacks are called in the caller. Cancelling such a
+ * future ends it as WEFT_CANCELLED. -1 with EALREADY (it has ended), EINVAL (a pool's). Any task.
+ */
+WEFT_API int weft_future_set(weft_future *future, weft_value value);
+/* One more owner; each ends with weft_future_free (NULL is allowed). The task goes on without it. */
+WEFT_API weft_future *weft_future_keep(weft_future *future);
+WEFT_API void weft_future_free(weft_future *future);
+
+WEFT_END
+
+#endif

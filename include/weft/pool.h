@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pool: many tasks behind one submit. Workers start as work comes, and stay for more.
+ */
+#ifndef WEFT_POOL_H
+#define WEFT_POOL_H
+
+#include <weft/base.h>
+#include <weft/future.h>
+#include <weft/queue.h>
+#include <weft/task.h>
+#include <weft/value.h>
+
+/*
+ * Tasks that wait for tasks of their own pool do not stop it. One that waits without a deadline runs the other itself if nobody has
+ * begun it (as that task: with its own cancellation and shields; up to 64 inside one another). Otherwise the pool has one more worker
+ * while it waits, up to 256 more, and beyond these the wait fails with EDEADLK; so does one without a deadline that would close a circle
+ * of tasks, each waiting for the next. No other task is ever run on the stack of one that waits. Workers that stood in rest afterwards,
+ * until they are wanted again or the pool ends.
+ */
+typedef struct weft_pool weft_pool;
+
+/* What submit does when `backlog` tasks are waiting. */
+enum weft_full_policy {
+    WEFT_FULL_WAIT = 0, /* wait until the deadline; in one of the pool's own workers: run the task in the caller */
+    WEFT_FULL_FAIL = 1, /* EAGAIN */
+    WEFT_FULL_RUN = 2   /* run the task in the caller */
+};
+
+struct weft_pool_options {
+    size_t size; /* set by the macro */
+    enum weft_task_kind kind;
+    struct weft_guard *guard;
+    unsigned workers; /* 0: weft_cpu_count() */
+    size_t backlog;   /* how many submitted tasks may wait to begin; 0: 1024; WEFT_UNBOUNDED */
+    enum weft_full_policy when_full;
+    const char *name;  /* of the pool; its workers are "name-1" ...; default "Pool-1" */
+    size_t stack_size; /* of a worker; 0: the default of the kind */
+};
+
+struct weft_submit_options {
+    size_t size; /* set by the macro */
+    weft_pool *pool;
+    weft_function *function;
+    weft_value argument;
+    struct weft_guard *guard;
+    weft_done_callback *on_done; /* called when it has ended, as weft_future_on_done says */
+    void *data;                  /* for on_done */
+    weft_time deadline;          /* how long submit may wait for room; 0: WEFT_FOREVER */
+    const char *name;            /* of the task, for messages; must outlive it; default: none */
+};
+
+WEFT_BEGIN
+
+/*
+ * weft_pool_new(WEFT_THREAD, .workers = 4). From any task. Yours: weft_pool_free.
+ * NULL with EINVAL (options that are none, a name longer than 240 bytes), ENOTSUP (a kind this build does not have), ENOMEM.
+ */
+WEFT_API weft_pool *weft_pool_new_with(const struct weft_pool_options *options) WEFT_WARN_UNUSED;
+#define weft_pool_new(...) weft_pool_new_with(&(struct weft_pool_options){.size = sizeof(struct weft_pool_options), .kind = __VA_ARGS__})
+
+/*
+ * Hands function(argument) to the pool and returns its future, yours to free. The argument is given away on success.
+ * weft_pool_submit(pool, function, argument, .on_done = ..., .data = ...)
+ * From any kind of task. NULL with ESHUTDOWN, EINVAL, EAGAIN (full, WEFT_FULL_FAIL, or no thread could be started and none is there),
+ * ETIMEDOUT, ECANCELED, ENOMEM, ESTALE (in a child that was forked since the pool was made), EDEADLK (full, in a worker of the pool that
+ * neither may run the task on its stack, 64 deep already, nor can have a stand-in).
+ */
+WEFT_API weft_future *weft_pool_submit_with(const struct weft_submit_options *options) WEFT_WARN_UNUSED;
+#define weft_pool_submit(pool_, function_, ...)          \
+    weft_pool_submit_with(&(struct weft_submit_options){ \
+        .size = sizeof(struct weft_submit_options), .pool = (pool_), .function = (function_), .argument = __VA_ARGS__})
+/* The same without a future: 0 or -1. */
+WEFT_API int weft_pool_start_with(const struct weft_submit_options *options);
+#define weft_pool_start(pool_, function_, ...)          \
+    weft_pool_start_with(&(struct weft_submit_options){ \
+        .size = sizeof(struct weft_submit_options), .pool = (pool_), .function = (function_), .argument = __VA_ARGS__})
+/*
+ * Submits, waits and gives the result (NULL is allowed): as submit, then weft_future_result. The argument is given away on success;
+ * until then both the caller and the task hold it, so the task cannot change a list or dict. When the wait fails the task is cancelled.
+ * From any kind of task. 0; -1 as submit, EAGAIN with WEFT_NOW, and EDEADLK as weft_future_result.
+ */
+WEFT_API int weft_pool_apply(weft_pool *pool, weft_function *function, weft_value argument, weft_value *result, weft_time deadline);
+/*
+ * Calls function with each item of a list or tuple (borrowed) and gives the list of what they returned, in the order of the items: yours.
+ * 0; -1 as weft_pool_apply, EINVAL (items is neither, results is NULL); tasks that have not begun are then cancelled. From any kind of
+ * task.
+ */
+WEFT_API int weft_pool_map(weft_pool *pool, weft_function *function, weft_value items, weft_value *results, weft_time deadline);
+/*
+ * No more submits (ESHUTDOWN from now on); waits until what was submitted has ended and the workers too. cancel_pending: what has not
+ * begun is cancelled first. May be repeated, also after a deadline. From any task but the pool's own workers (EDEADLK; the shutting down
+ * has begun all the same). 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, EINVAL (no pool), ESTALE (in a forked child).
+ */
+WEFT_API int weft_pool_shutdown(weft_pool *pool, bool cancel_pending, weft_time deadline);
+/* Shutdown that also cancels what has not begun, and what runs: its waits fail with ECANCELED. Returns and errors of weft_pool_shutdown. */
+WEFT_API int weft_pool_terminate(weft_pool *pool, weft_time deadline);
+/*
+ * Waits for what was submitted (weft_pool_shutdown without end, and not to be cancelled), then frees it; its futures stay. NULL is
+ * allowed. From a worker of its own: it is freed when the last worker has ended. In a forked child it waits for nothing. A pool that is
+ * not freed finishes what was submitted when the program exits.
+ */
+WEFT_API void weft_pool_free(weft_pool *pool);
+
+/* What weft_pool_count tells. */
+struct weft_pool_counts {
+    uint64_t submitted, done, failed, cancelled; /* since it was made */
+    size_t queued, running;                      /* at this moment */
+    unsigned workers;                            /* alive at this moment */
+    uint64_t reserved[2];                        /* 0 */
+};
+/* Its numbers, each true at some moment during the call; untouched in a forked child. Any task; cannot fail. */
+WEFT_API void weft_pool_count(weft_pool *pool, struct weft_pool_counts *counts);
+
+WEFT_END
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A task is a function being run: as a coroutine, a thread, a process or on another machine. One handle and one set of verbs serves
+ * all; which it is, is one word.
+ */
+#ifndef WEFT_TASK_H
+#define WEFT_TASK_H
+
+#include <weft/base.h>
+#include <weft/value.h>
+
+enum weft_task_kind { WEFT_THREAD = 1, WEFT_COROUTINE = 2, WEFT_PROCESS = 3, WEFT_FLEET = 4 };
+
+enum weft_task_state { WEFT_INITIAL = 0, WEFT_STARTED = 1, WEFT_STOPPED = 2 };
+
+/* How a task or a future ended. */
+enum weft_outcome {
+    WEFT_PENDING = 0,   /* not yet */
+    WEFT_DONE = 1,      /* it returned a value that is no error */
+    WEFT_FAILED = 2,    /* it returned an error value */
+    WEFT_CANCELLED = 3, /* it was cancelled: before it began, or it returned an error of ECANCELED after weft_task_cancel */
+    WEFT_TIMED_OUT = 4, /* its time limit stopped it */
+    WEFT_LOST = 5       /* what ran it died */
+};
+
+typedef struct weft_task weft_task;
+
+struct weft_spawn_options {
+    size_t size; /* set by the macros: sizeof(struct weft_spawn_options) */
+    enum weft_task_kind kind;
+    weft_function *function;
+    weft_value argument;
+    struct weft_guard *guard;
+    const char *name;  /* copied; default "Thread-1", "Thread-2" ... */
+    bool daemon;       /* not joined when the program exits */
+    size_t stack_size; /* bytes; 0: the default of the kind */
+};
+
+WEFT_BEGIN
+
+/*
+ * Makes a task without starting it. The argument is given away on success. The handle is yours: weft_task_free.
+ * weft_task_new(kind, function, argument, .name = ..., .daemon = ..., .stack_size = ...)
+ * From any task. NULL with EINVAL (no function, unknown kind, a name longer than 255 bytes), ENOTSUP (a kind that this build does not have), ENOMEM.
+ */
+WEFT_API weft_task *weft_task_new_with(const struct weft_spawn_options *options) WEFT_WARN_UNUSED;
+#define weft_task_new(kind_, function_, ...)         \
+    weft_task_new_with(&(struct weft_spawn_options){ \
+        .size = sizeof(struct weft_spawn_options), .kind = (kind_), .function = (function_), .argument = __VA_ARGS__})
+
+/* Makes a task and starts it; the same options. NULL as weft_task_new and weft_task_start: the argument is then still yours. */
+WEFT_API weft_task *weft_spawn_with(const struct weft_spawn_options *options) WEFT_WARN_UNUSED;
+#define weft_spawn(kind_, function_, ...)         \
+    weft_spawn_with(&(struct weft_spawn_options){ \
+        .size = sizeof(struct weft_spawn_options), .kind = (kind_), .function = (function_), .argument = __VA_ARGS__})
+
+/* Starts a task. From any task. -1 with EALREADY (it was started before), EAGAIN or ENOMEM (the system has no room; it can be tried again). */
+WEFT_API int weft_task_start(weft_task *task);
+
+/*
+ * Waits until the task has ended. Any number of tasks may join one, any number of times. From any kind of task.
+ * 0 when it has ended; -1 with EDEADLK (oneself), EINVAL (not started), EAGAIN, ETIMEDOUT, ECANCELED (the caller was cancelled).
+ */
+WEFT_API int weft_task_join(weft_task *task, weft_time deadline);
+
+/* Waits for the end as weft_task_join does, then gives what the function returned (an error value included) in *value, which is yours;
+ * NULL for value is allowed. Returns and errors of weft_task_join; *value is untouched on failure. A result that nobody asked for and
+ * that is an error goes to the hook of weft_on_uncollected when the last handle is freed. */
+WEFT_API int weft_task_result(weft_task *task, weft_value *value, weft_time deadline);
+
+/* How it ended; WEFT_PENDING while it has not. Any task; cannot fail. */
+WEFT_API enum weft_outcome weft_task_outcome(const weft_task *task);
+WEFT_API enum weft_task_state weft_task_state_of(const weft_task *task);
+/* Started and not ended. Any task; cannot fail. */
+WEFT_API bool weft_task_is_alive(const weft_task *task);
+/* -1 until it has ended; then 0, or 1 when it returned an error value (a process: its status, or minus the signal). Any task. */
+WEFT_API int weft_task_exitcode(const weft_task *task);
+
+/* Borrowed, valid while the handle is (until the next weft_task_set_name). Any task; cannot fail. */
+WEFT_API const char *weft_task_name(const weft_task *task);
+/* Renames it (copied; the kernel's thread name follows, cut to 15 bytes). -1 with EINVAL (longer than 255 bytes), ENOMEM. */
+WEFT_API int weft_task_set_name(weft_task *task, const char *name);
+/* A number that no other task of this program has; 0 before the start. Any task; cannot fail. */
+WEFT_API uint64_t weft_task_ident(const weft_task *task);
+/* The kernel's thread id; 0 before the start. Any task; cannot fail. */
+WEFT_API int weft_task_native_id(const weft_task *task);
+WEFT_API bool weft_task_daemon(const weft_task *task);
+WEFT_API enum weft_task_kind weft_task_kind_of(const weft_task *task);
+
+/*
+ * Asks the task to end: from now on each wait of it fails with ECANCELED, except inside weft_shield. Sticky, and harmless when it has ended.
+ * A task that was not started ends at once as WEFT_CANCELLED, its function never called. Any task; cannot fail.
+ */
+WEFT_API void weft_task_cancel(weft_task *task);
+/* Stops it: a thread or coroutine as weft_task_cancel. Any task; 0. */
+WEFT_API int weft_task_terminate(weft_task *task);
+/* Stops it without asking. -1 with ENOTSUP: a thread or coroutine cannot be. */
+WEFT_API int weft_task_kill(weft_task *task);
+/* Whether the current task has been cancelled (inside weft_shield too): for long computations that never wait. Any task; cannot fail. */
+WEFT_API bool weft_cancelled(void);
+
+/* One more owner of the handle; each ends with weft_task_free. Returns task. Any task; cannot fail. */
+WEFT_API weft_task *weft_task_keep(weft_task *task);
+/* Ends this handle (NULL is allowed); the task itself goes on. Any task; cannot fail. */
+WEFT_API void weft_task_free(weft_task *task);
+
+/*
+ * "<Thread(LoopThread, started)>", with initial, started or stopped, and "daemon" after it where it is one; written as snprintf does:
+ * returns the length it has or would have had. Any task; cannot fail.
+ */
+WEFT_API int weft_task_repr(const weft_task *task, char *buffer, size_t size);
+
+/* The task that calls; borrowed. A thread that Weft did not start gets a handle at its first call ("Dummy-1", a daemon). NULL with ENOMEM only. */
+WEFT_API weft_task *weft_current(void);
+/* The task of the program's first thread, "MainThread"; borrowed. */
+WEFT_API weft_task *weft_main(void);
+/*
+ * The tasks that are alive, the caller's included, in the order in which they were started (or first met): writes up to `room` of them to
+ * `tasks`, each a handle of yours to free, and returns how many there are. Any task; cannot fail.
+ */
+WEFT_API size_t weft_tasks(weft_task **tasks, size_t room);
+/* How many are alive, the program's main task included. Any task; cannot fail. */
+WEFT_API size_t weft_active_count(void);
+
+/* Waits until the deadline. 0 when it has come; -1 with ECANCELED. From any kind of task. */
+WEFT_API int weft_sleep_until(weft_time deadline);
+/* Waits so many seconds: weft_sleep_until(weft_in(seconds)). */
+WEFT_API int weft_sleep(double seconds);
+/* Lets others run. Any task; cannot fail. */
+WEFT_API void weft_yield(void);
+/* How many processors this process may use (its affinity mask), at least 1. Any task; cannot fail. */
+WEFT_API unsigned weft_cpu_count(void);
+
+/*
+ * weft_shield { ... }: waits inside the block are not ended by cancellation of the task. Left in any way but longjmp, it ends.
+ */
+struct weft_shield_scope {
+    bool inside;
+};
+WEFT_API struct weft_shield_scope weft_shield_begin(void);
+WEFT_API void weft_shield_end(struct weft_shield_scope *scope);
+#define weft_shield_(name_) \
+    for (struct weft_shield_scope name_ __attribute__((cleanup(weft_shield_end))) = weft_shield_begin(); name_.inside; name_.inside = false)
+#define weft_shield weft_shield_(WEFT_PASTE(weft_shield_, __COUNTER__))
+
+/*
+ * Task-local storage: one pointer per task and key. All-zero is ready: static weft_local name = WEFT_LOCAL(free);
+ * The destructor is called in a task that ends, with each pointer that is not NULL, in no stated order.
+ */
+typedef struct weft_local {
+    uint32_t key; /* the library's: given at the first use */
+    uint32_t reserved;
+    void (*destroy)(void *pointer);
+} weft_local;
+/* clang-format off */
+#define WEFT_LOCAL(destroy_) {0, 0, (destroy_)}
+/* clang-format on */
+/* The pointer of the current task, or NULL. Any task; cannot fail. */
+WEFT_API void *weft_local_get(weft_local *local);
+/* Sets it; the pointer that was there is not destroyed. -1 with ENOMEM. */
+WEFT_API int weft_local_set(weft_local *local, void *pointer);
+
+/*
+ * A failure nobody collects: an error value that a task or future ended with and that nobody read, or a callback that failed. By
+ * default they are only counted. The hook is called on the task that noticed, with a text that names what failed; it must not block.
+ */
+typedef void weft_uncollected_hook(const char *what, weft_value error, void *data);
+/* Installs the hook; NULL takes it away. Any task; cannot fail. */
+WEFT_API void weft_on_uncollected(weft_uncollected_hook *hook, void *data);
+WEFT_API uint64_t weft_uncollected_count(void);
+
+WEFT_END
+
+#endif

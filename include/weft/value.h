@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A value is what one task hands to another: 16 bytes, passed by value.
+ *
+ * Ownership. Readers borrow (weft_as_*, weft_list_at, weft_dict_get, weft_repr; a task's argument): nothing to drop, weft_keep to hold
+ * on. Takers own on success (put, append, set, submit, spawn, return) and leave the value yours when they fail. What a call returns as
+ * a value is yours; weft_drop ends it (scalars need no drop, and dropping them is harmless).
+ * Sharing. Strings, bytes, tuples and errors never change. A list or dict may be changed only while nobody else holds it, nor any container
+ * that it lies in: EBUSY otherwise. So a value that two tasks hold is safe to read in both, with all that is in it; and a list that one has
+ * borrowed from inside a dict of one's own may be changed in place. (Deeper than 64 containers it may not, and one that has lain in
+ * several containers at once may not either until it is in none: EBUSY too; weft_copy gives one that can be changed.)
+ * No container ever lies in itself: what would bring that about is refused (EINVAL).
+ * Any kind of task may call everything here at any time; nothing waits.
+ */
+#ifndef WEFT_VALUE_H
+#define WEFT_VALUE_H
+
+#include <weft/base.h>
+
+enum weft_value_kind {
+    WEFT_NONE = 0,
+    WEFT_BOOL = 1,
+    WEFT_INT = 2,
+    WEFT_FLOAT = 3,
+    WEFT_PTR = 4,
+    WEFT_STR = 5,
+    WEFT_BYTES = 6,
+    WEFT_LIST = 7,
+    WEFT_TUPLE = 8,
+    WEFT_DICT = 9,
+    WEFT_ERROR = 10
+    /* 11 to 31 are kept for big integers, set, frozenset, bytearray, typed array and what Python's managers send besides. */
+};
+
+typedef struct weft_value {
+    uint8_t kind;      /* enum weft_value_kind */
+    uint8_t flags;     /* kept for the library: 0 */
+    uint16_t reserved; /* 0 */
+    int32_t code;      /* of an error; else 0 */
+    union {
+        int64_t integer; /* also bool: 0 or 1 */
+        double real;
+        void *pointer; /* WEFT_PTR: yours; else: the library's object */
+    } as;
+} weft_value;
+
+/* A function that a task runs. The argument is borrowed: the runtime drops it afterwards. What is returned belongs to the task. */
+typedef weft_value weft_function(weft_value argument);
+
+WEFT_BEGIN
+
+/* Nothing: all-zero. weft_value v = weft_none; */
+#ifdef __cplusplus
+#define weft_none (weft_value())
+#else
+#define weft_none ((weft_value){0, 0, 0, 0, {0}})
+#endif
+/* Scalars: never allocate, cannot fail, need no drop. */
+WEFT_API inline weft_value weft_bool(bool value)
+{
+    weft_value made = {WEFT_BOOL, 0, 0, 0, {value}};
+    return made;
+}
+WEFT_API inline weft_value weft_int(int64_t value)
+{
+    weft_value made = {WEFT_INT, 0, 0, 0, {value}};
+    return made;
+}
+WEFT_API inline weft_value weft_float(double value)
+{
+    weft_value made = {WEFT_FLOAT, 0, 0, 0, {0}};
+    made.as.real = value;
+    return made;
+}
+/* A pointer of yours, carried as it is; meaningful inside this process (or in shared memory) only. */
+WEFT_API inline weft_value weft_ptr(void *pointer)
+{
+    weft_value made = {WEFT_PTR, 0, 0, 0, {0}};
+    made.as.pointer = pointer;
+    return made;
+}
+
+/*
+ * Made by copying what is given; yours. When memory is out they give the error value weft_error(ENOMEM, NULL), which needs no memory, and
+ * set errno; for NULL where there should be something, the same with EINVAL (NULL with a length of 0 is empty). A str is UTF-8 (not checked
+ * here) and may contain zeros when made with its length; it is always followed by a zero.
+ */
+WEFT_API weft_value weft_str(const char *text);
+WEFT_API weft_value weft_str_n(const char *text, size_t length);
+/* As printf makes it; what printf refuses gives an error value with its errno. */
+WEFT_API weft_value weft_str_f(const char *format, ...) WEFT_PRINTF(1, 2);
+WEFT_API weft_value weft_bytes(const void *data, size_t length);
+/* Empty, changeable. */
+WEFT_API weft_value weft_list(void);
+WEFT_API weft_value weft_dict(void);
+/* A tuple of `count` values, which are given away on success (and stay yours otherwise). weft_tuple(NULL, 0) is the empty one. */
+WEFT_API weft_value weft_tuple(const weft_value *items, size_t count);
+/*
+ * An error: an errno number and a text as printf makes it (NULL: none, and then nothing is allocated). What a failing task returns.
+ * A code of 0 becomes EINVAL. When memory for the text is out the error comes without it. Keeps errno.
+ */
+WEFT_API weft_value weft_error(int code, const char *format, ...) WEFT_PRINTF(2, 3);
+
+/* What it is: enum weft_value_kind. */
+static inline enum weft_value_kind weft_kind(weft_value value)
+{
+    return (enum weft_value_kind)value.kind;
+}
+/* "none", "bool", "int", "float", "ptr", "str", "bytes", "list", "tuple", "dict", "error", or "unknown". Static. */
+WEFT_API const char *weft_kind_name(enum weft_value_kind kind);
+static inline bool weft_is_error(weft_value value)
+{
+    return value.kind == WEFT_ERROR;
+}
+static inline bool weft_is_none(weft_value value)
+{
+    return value.kind == WEFT_NONE;
+}
+
+/* What weft_as_int and weft_as_float do with a value of another kind: call those. */
+WEFT_API int64_t weft_as_int_converted(weft_value value);
+WEFT_API double weft_as_float_converted(weft_value value);
+
+/*
+ * Readers. Of a value of another kind they give zero or NULL and set errno to EINVAL; they leave errno alone otherwise.
+ * weft_as_int: an int, a bool as 0 or 1, a float without its fraction (ERANGE and the nearest limit where it does not fit; ERANGE and 0 of
+ * NaN).
+ * weft_as_float: a float, an int, a bool as 0 or 1. weft_as_bool: is it true, as Python has it: not none, false, zero, NULL, empty; of
+ * every kind.
+ */
+WEFT_API inline int64_t weft_as_int(weft_value value)
+{
+    return value.kind == WEFT_INT ? value.as.integer : weft_as_int_converted(value);
+}
+WEFT_API inline double weft_as_float(weft_value value)
+{
+    return value.kind == WEFT_FLOAT ? value.as.real : weft_as_float_converted(value);
+}
+WEFT_API bool weft_as_bool(weft_value value);
+WEFT_API void *weft_as_ptr(weft_value value);
+/* The text, followed by a zero; borrowed. */
+WEFT_API const char *weft_as_str(weft_value value);
+/* The octets of bytes or a str; borrowed. */
+WEFT_API const void *weft_as_bytes(weft_value value);
+/*
+ * An error's errno number (0 of anything else, errno untouched), and its text: the one it was made with (borrowed), else what strerror says
+ * in English (static).
+ */
+WEFT_API int weft_error_code(weft_value value);
+WEFT_API const char *weft_error_text(weft_value value);
+
+/* Octets of a str or bytes, items of a list, tuple or dict; 0 (and EINVAL) of anything else. */
+WEFT_API size_t weft_length(weft_value value);
+
+/* The item of a list or tuple, borrowed; negative counts from the end. NONE with errno ERANGE outside, EINVAL for another kind. */
+WEFT_API weft_value weft_list_at(weft_value list, ptrdiff_t index);
+/*
+ * Changes to a list: `item` is given away on success. -1 with EINVAL (not a list; `item` is the list itself, or holds it), EBUSY (somebody
+ * else holds the list, or something it lies in), ERANGE (no such place), ENOMEM. Negative places count from the end.
+ */
+WEFT_API int weft_list_append(weft_value list, weft_value item);
+/* Before the item that is at `index` now; at the end where that is the length. */
+WEFT_API int weft_list_insert(weft_value list, ptrdiff_t index, weft_value item);
+/* Instead of the item at `index`, which is dropped. */
+WEFT_API int weft_list_set(weft_value list, ptrdiff_t index, weft_value item);
+/* Takes an item out: yours; NULL drops it. -1 with EINVAL, EBUSY, ERANGE. */
+WEFT_API int weft_list_pop(weft_value list, ptrdiff_t index, weft_value *item);
+
+/*
+ * Dicts keep the order in which keys first came. Keys are none, bool, int, float, str, bytes, and tuples of these; equal as in Python
+ * (1, 1.0 and true are one key; a NaN is never found again). set: key and item are given away on success; a second set of a key replaces
+ * the item, the first key stays. -1 with EINVAL (not a dict; a key of another kind; `item` is the dict itself, or holds it), EBUSY
+ * (somebody else holds the dict, or something it lies in), ENOMEM. Hashes are keyed at random in each process, so that keys from strangers
+ * do no harm.
+ */
+WEFT_API int weft_dict_set(weft_value dict, weft_value key, weft_value item);
+/*
+ * The item, borrowed, through *item (NULL is allowed). -1 with ENOENT, EINVAL, ENOMEM (only for tuples nested deep). The key is only looked
+ * at.
+ */
+WEFT_API int weft_dict_get(weft_value dict, weft_value key, weft_value *item);
+/* Takes it out: yours; NULL drops it. -1 with ENOENT, EINVAL, EBUSY, ENOMEM (as get). The key is only looked at. */
+WEFT_API int weft_dict_pop(weft_value dict, weft_value key, weft_value *item);
+/* The same with a str as key, given as text (NULL: EINVAL). */
+WEFT_API int weft_dict_set_str(weft_value dict, const char *key, weft_value item);
+WEFT_API int weft_dict_get_str(weft_value dict, const char *key, weft_value *item);
+WEFT_API int weft_dict_pop_str(weft_value dict, const char *key, weft_value *item);
+/*
+ * Walks a dict: size_t at = 0; while (weft_dict_next(dict, &at, &key, &item)) ...; key and item are borrowed, either may be NULL. The dict
+ * may not be changed meanwhile, but for setting keys that it has. False at the end, and (EINVAL) for what is no dict.
+ */
+WEFT_API bool weft_dict_next(weft_value dict, size_t *at, weft_value *key, weft_value *item);
+
+/*
+ * Equal as in Python: 1 == 1.0 == true; containers item by item; errors by code and the text they were made with; pointers by address. NaN
+ * equals nothing, and a container with one equals only itself. Any depth: two that are nested deep need memory, and without it they
+ * are unequal with errno ENOMEM (errno is untouched otherwise).
+ */
+WEFT_API bool weft_equal(weft_value a, weft_value b);
+/* What weft_keep and weft_drop do where there may be something to count: call those. */
+WEFT_API weft_value weft_keep_counted(weft_value value);
+WEFT_API void weft_drop_counted(weft_value value);
+/* One more owner; drop it like any other. Cannot fail. */
+WEFT_API inline weft_value weft_keep(weft_value value)
+{
+    return value.kind < WEFT_STR ? value : weft_keep_counted(value);
+}
+/* Ends one owner's hold; the last frees it, however deep, without recursion. Keeps errno. Cannot fail. */
+WEFT_API inline void weft_drop(weft_value value)
+{
+    if (value.kind >= WEFT_STR)
+        weft_drop_counted(value);
+}
+/* A list or dict of your own with the same items (kept, not copied); of any other value one more hold. ENOMEM as the constructors. */
+WEFT_API weft_value weft_copy(weft_value value);
+/*
+ * As Python would print it: None, True, 12, 1.5, 'text', b'\x00', [1, 2], (1,), {'a': 1}; besides <error ENOENT: no such page>, <ptr
+ * 0x7f00>.
+ * Written as snprintf does: returns the length it has or would have had, and writes at most `size` octets with the zero (NULL with 0
+ * measures). What is no UTF-8 in a str is printed as \x..; containers in more than 100 others are [...], (...), {...}. Keeps errno. Cannot
+ * fail.
+ */
+WEFT_API size_t weft_repr(weft_value value, char *buffer, size_t size);
+
+WEFT_END
+
+#endif

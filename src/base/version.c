@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include <weft/base.h>
+
+const char *weft_version(void)
+{
+    return WEFT_VERSION;
+}

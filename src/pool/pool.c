@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pools: their making and end, and what is submitted to them. How tasks wait is line.c, how they run run.c and worker.c.
+ *
+ * Memory. A pool lives as long as its handle, a worker, a visit or a record does, each being a reference. A record (struct weft_future)
+ * belongs to its pool for good; freed by its last owner, wherever that is, it is pushed on the pool's stack `returned`, which a
+ * submitter takes whole (so there is no ABA), or given back to the system when the pool has many, or when its handle is gone: then the
+ * stack's head is RETIRED, which the push itself sees, as its record still holds the pool. So a steady state allocates nothing, futures
+ * outlive their pool, and a freed pool leaves with its last future.
+ *
+ * In a forked child an inherited pool is lost: ESTALE, and freeing it waits for nobody.
+ *
+ * Other kinds (coroutines, processes, a fleet) will have a line, workers and records of their own, the latter where their workers can
+ * write; what stays is the order of things in wefti_pool_submit, the future's state and who calls back.
+ */
+
+#include "pool/pool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/options.h"
+
+enum { NAME_LIMIT = 240 };
+
+static struct weft_future retired;
+#define RETIRED (&retired)
+
+static uint32_t pool_numbers; /* of default names */
+
+void wefti_pool_keep(struct weft_pool *pool)
+{
+    __atomic_add_fetch(&pool->references, 1, __ATOMIC_RELAXED);
+}
+
+void wefti_pool_drop(struct weft_pool *pool)
+{
+    /* Release: what this owner did comes before the end; acquire: the last sees what all did. */
+    if (__atomic_sub_fetch(&pool->references, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    wefti_registry_remove(pool);
+    if (!pool->lost)
+        wefti_worker_reap(pool);
+    wefti_release(pool->name);
+    wefti_release(pool);
+}
+
+struct weft_future *wefti_pool_record(struct weft_pool *pool)
+{
+    struct weft_future *record = wefti_alloc_aligned(_Alignof(struct weft_future), sizeof(*record));
+    if (!record)
+        return NULL;
+    *record = (struct weft_future){.pool = pool};
+    wefti_pool_keep(pool);
+    return record;
+}
+
+static void record_release(struct weft_future *record)
+{
+    struct weft_pool *pool = record->pool;
+    wefti_release(record);
+    wefti_pool_drop(pool);
+}
+
+/* Release pairs with the acquire of the submitter's exchange. */
+void wefti_pool_recycle(struct weft_future *record)
+{
+    struct weft_pool *pool = record->pool;
+    struct weft_future *head = __atomic_load_n(&pool->returned, __ATOMIC_RELAXED);
+    bool keep = __atomic_load_n(&pool->references, __ATOMIC_RELAXED) <= WEFTI_POOL_KEEP;
+    while (keep && head != RETIRED) {
+        record->next = head;
+        if (__atomic_compare_exchange_n(&pool->returned, &head, record, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return;
+    }
+    record_release(record);
+}
+
+static void records_release(struct weft_future *list)
+{
+    while (list) {
+        struct weft_future *next = list->next;
+        record_release(list);
+        list = next;
+    }
+}
+
+static bool pool_christen(struct weft_pool *pool, const char *name)
+{
+    char own[24];
+    if (!name) {
+        snprintf(own, sizeof(own), "Pool-%u", __atomic_add_fetch(&pool_numbers, 1, __ATOMIC_RELAXED));
+        name = own;
+    }
+    size_t length = strlen(name);
+    if (length > NAME_LIMIT) {
+        errno = EINVAL;
+        return false;
+    }
+    pool->name = wefti_alloc_raw(length + 1);
+    if (pool->name)
+        memcpy(pool->name, name, length + 1);
+    return pool->name;
+}
+
+static bool options_valid(const struct weft_pool_options *options)
+{
+    bool known = options->kind >= WEFT_THREAD && options->kind <= WEFT_FLEET;
+    if (!known || (unsigned)options->when_full > WEFT_FULL_RUN || options->backlog == WEFT_RENDEZVOUS) {
+        errno = EINVAL;
+        return false;
+    }
+    errno = ENOTSUP;
+    return options->kind == WEFT_THREAD;
+}
+
+weft_pool *weft_pool_new_with(const struct weft_pool_options *given)
+{
+    struct weft_pool_options options;
+    if (!wefti_options_read(&options, sizeof(options), given, offsetof(struct weft_pool_options, guard)) || !options_valid(&options))
+        return NULL;
+    struct weft_pool *pool = wefti_alloc_aligned(_Alignof(struct weft_pool), sizeof(*pool));
+    if (!pool)
+        return NULL;
+    *pool = (struct weft_pool){.workers = options.workers ? options.workers : weft_cpu_count(),
+        .when_full = options.when_full,
+        .backlog = options.backlog ? options.backlog : WEFTI_POOL_BACKLOG,
+        .stack_size = options.stack_size,
+        .references = 1,
+        .tally = {.shared = true}};
+    if (!pool_christen(pool, options.name)) {
+        wefti_release(pool);
+        return NULL;
+    }
+    wefti_registry_add(pool);
+    return pool;
+}
+
+static bool pool_lost(const struct weft_pool *pool)
+{
+    return __atomic_load_n(&pool->lost, __ATOMIC_RELAXED);
+}
+
+/* Runs the task in the caller instead of putting it into the line. */
+static struct weft_future *pool_run_here(struct weft_pool *pool, const struct wefti_submission *what, struct weft_future **fresh)
+{
+    struct weft_future *task = *fresh ? *fresh : wefti_pool_record(pool);
+    *fresh = NULL;
+    if (!task)
+        return NULL;
+    wefti_future_prepare(task, pool, what);
+    wefti_run_visit(pool, task);
+    return task;
+}
+
+/* Waits for room, in a worker of the pool with another standing in. 0; -1 with EDEADLK and what wefti_line_room gives. */
+static int pool_await_room(struct weft_pool *pool, bool inside, unsigned *patience, weft_time deadline)
+{
+    if (deadline <= WEFT_NOW) {
+        errno = EAGAIN;
+        return -1;
+    }
+    struct wefti_run *run = wefti_context_current()->run;
+    bool away = inside && run->worker && run->worker->pool == pool;
+    if (away && !wefti_line_stand_in(pool)) {
+        errno = EDEADLK;
+        return -1;
+    }
+    int result = wefti_line_room(pool, patience, deadline);
+    if (away)
+        wefti_line_return(pool);
+    return result;
+}
+
+enum remedy { AGAIN, HERE, FAILED };
+
+static enum remedy pool_full(struct weft_pool *pool, unsigned *patience, weft_time deadline)
+{
+    struct wefti_run *run = wefti_context_current()->run;
+    bool inside = wefti_run_inside(pool), deep = run && run->depth >= WEFTI_POOL_DEPTH;
+    if (pool->when_full == WEFT_FULL_FAIL) {
+        errno = EAGAIN;
+        return FAILED;
+    }
+    if (!deep && (inside || pool->when_full == WEFT_FULL_RUN))
+        return HERE;
+    return pool_await_room(pool, inside, patience, deadline) == 0 ? AGAIN : FAILED;
+}
+
+/* What to do about that which was in the way of a put; errno when it FAILED. */
+static enum remedy pool_remedy(struct weft_pool *pool, int obstacle, struct weft_future **fresh, unsigned *patience, weft_time deadline)
+{
+    switch (obstacle) {
+    case ECHILD:
+        return wefti_worker_need(pool, deadline) == 0 ? AGAIN : FAILED;
+    case ENOMEM:
+        *fresh = wefti_pool_record(pool);
+        return *fresh ? AGAIN : FAILED;
+    case EAGAIN:
+        return pool_full(pool, patience, deadline);
+    default:
+        errno = obstacle;
+        return FAILED;
+    }
+}
+
+struct weft_future *wefti_pool_submit(const struct weft_submit_options *options, uint32_t references, weft_time deadline)
+{
+    const struct wefti_submission what = {.function = options->function,
+        .argument = options->argument,
+        .on_done = options->on_done,
+        .data = options->data,
+        .name = options->name,
+        .references = references};
+    struct weft_pool *pool = options->pool;
+    struct weft_future *fresh = NULL, *future = NULL;
+    unsigned patience = 0;
+    int obstacle = wefti_line_put(pool, &what, &fresh, &future);
+    while (obstacle) {
+        enum remedy remedy = pool_remedy(pool, obstacle, &fresh, &patience, deadline);
+        if (remedy == HERE)
+            future = pool_run_here(pool, &what, &fresh);
+        if (remedy != AGAIN)
+            break;
+        obstacle = wefti_line_put(pool, &what, &fresh, &future);
+    }
+    if (fresh) {
+        int error = errno;
+        wefti_pool_recycle(fresh);
+        errno = error;
+    }
+    return future;
+}
+
+/* Submits for a caller from outside of the library. */
+static struct weft_future *options_submit(const struct weft_submit_options *given, uint32_t references)
+{
+    struct weft_submit_options copy;
+    const struct weft_submit_options *options = given;
+    if (!given || given->size != sizeof(copy)) {
+        if (!wefti_options_read(&copy, sizeof(copy), given, offsetof(struct weft_submit_options, guard)))
+            return NULL;
+        options = &copy;
+    }
+    if (!options->pool || !options->function) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (pool_lost(options->pool)) {
+        errno = ESTALE;
+        return NULL;
+    }
+    return wefti_pool_submit(options, references, options->deadline ? options->deadline : WEFT_FOREVER);
+}
+
+weft_future *weft_pool_submit_with(const struct weft_submit_options *options)
+{
+    return options_submit(options, 2);
+}
+
+int weft_pool_start_with(const struct weft_submit_options *options)
+{
+    return options_submit(options, 1) ? 0 : -1;
+}
+
+static void pool_cancel_pending(struct weft_pool *pool)
+{
+    struct weft_future *task = wefti_line_clear(pool);
+    while (task) {
+        struct weft_future *next = task->next;
+        wefti_future_drop_pending(task, &pool->tally);
+        task = next;
+    }
+}
+
+int wefti_pool_wait(struct weft_pool *pool, uint32_t mine, weft_time deadline)
+{
+    for (;;) {
+        uint32_t present = __atomic_load_n(&pool->present, __ATOMIC_ACQUIRE);
+        if (present <= mine)
+            return 0;
+        if (weft_wait(&pool->present, present, deadline) != 0)
+            return -1;
+    }
+}
+
+/* Waits until all workers have ended and their threads too. */
+static int pool_join(struct weft_pool *pool, weft_time deadline)
+{
+    if (wefti_run_inside(pool)) {
+        errno = EDEADLK;
+        return -1;
+    }
+    if (wefti_pool_wait(pool, 0, deadline) != 0)
+        return -1;
+    wefti_shield_raise();
+    wefti_worker_reap(pool);
+    wefti_shield_lower();
+    for (;;) { /* another may be joining them */
+        uint32_t unreaped = __atomic_load_n(&pool->unreaped, __ATOMIC_ACQUIRE);
+        if (unreaped == 0)
+            return 0;
+        if (weft_wait(&pool->unreaped, unreaped, deadline) != 0)
+            return -1;
+    }
+}
+
+static bool pool_usable(const struct weft_pool *pool)
+{
+    if (!pool || pool_lost(pool)) {
+        errno = pool ? ESTALE : EINVAL;
+        return false;
+    }
+    return true;
+}
+
+int weft_pool_shutdown(weft_pool *pool, bool cancel_pending, weft_time deadline)
+{
+    if (!pool_usable(pool))
+        return -1;
+    wefti_line_close(pool);
+    if (cancel_pending)
+        pool_cancel_pending(pool);
+    return pool_join(pool, deadline);
+}
+
+static void pool_cancel_running(struct weft_pool *pool)
+{
+    wefti_latch_close(&pool->in);
+    __atomic_store_n(&pool->terminated, true, __ATOMIC_RELAXED);
+    for (struct wefti_worker *worker = pool->all; worker; worker = worker->right)
+        if (worker->context)
+            wefti_context_cancel(worker->context);
+    for (struct wefti_run *run = pool->visits; run; run = run->right)
+        wefti_context_cancel(run->context);
+    wefti_latch_open(&pool->in);
+}
+
+int weft_pool_terminate(weft_pool *pool, weft_time deadline)
+{
+    if (!pool_usable(pool))
+        return -1;
+    wefti_line_close(pool);
+    pool_cancel_pending(pool);
+    pool_cancel_running(pool);
+    return pool_join(pool, deadline);
+}
+
+/* No more records are kept, now and later. */
+static void pool_retire(struct weft_pool *pool)
+{
+    records_release(__atomic_exchange_n(&pool->returned, RETIRED, __ATOMIC_ACQUIRE));
+    struct weft_future *spare = pool->spare; /* the submitters', and there are none after the close */
+    pool->spare = NULL;
+    records_release(spare);
+}
+
+void weft_pool_free(weft_pool *pool)
+{
+    if (!pool)
+        return;
+    int error = errno;
+    if (!pool_lost(pool)) {
+        wefti_line_close(pool);
+        wefti_shield_raise();
+        pool_join(pool, WEFT_FOREVER); /* EDEADLK in its own worker: the last worker is the last reference */
+        wefti_shield_lower();
+    }
+    pool_retire(pool);
+    wefti_pool_drop(pool);
+    errno = error;
+}
+
+static uint64_t tally_read(const uint64_t *count)
+{
+    return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
+
+static void tally_gather(struct wefti_tally *sum, const struct wefti_tally *tally)
+{
+    for (int i = 0; i <= WEFT_LOST; i++)
+        sum->ended[i] += tally_read(&tally->ended[i]);
+}
+
+void weft_pool_count(weft_pool *pool, struct weft_pool_counts *counts)
+{
+    if (!pool || !counts || pool_lost(pool))
+        return;
+    wefti_latch_close(&pool->out);
+    wefti_latch_close(&pool->in);
+    struct wefti_tally sum = {0};
+    tally_gather(&sum, &pool->tally);
+    for (struct wefti_worker *worker = pool->all; worker; worker = worker->right)
+        tally_gather(&sum, &worker->tally);
+    uint64_t begun = pool->begun + pool->direct, ended = 0;
+    for (int i = 0; i <= WEFT_LOST; i++)
+        ended += sum.ended[i];
+    *counts = (struct weft_pool_counts){.submitted = pool->submitted + pool->direct,
+        .done = sum.ended[WEFT_DONE],
+        .failed = sum.ended[WEFT_FAILED],
+        .cancelled = sum.ended[WEFT_CANCELLED],
+        .queued = (size_t)(pool->submitted - pool->begun),
+        .running = (size_t)(begun - ended),
+        .workers = pool->alive};
+    wefti_latch_open(&pool->in);
+    wefti_latch_open(&pool->out);
+}

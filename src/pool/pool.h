@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pool of threads, between the files of this floor. Reading order: future.c, line.c, run.c, worker.c, pool.c, bulk.c, registry.c.
+ */
+#ifndef WEFTI_POOL_H
+#define WEFTI_POOL_H
+
+#include "pool/future.h"
+#include <weft/pool.h>
+
+#ifdef WEFTI_SMALL
+enum { WEFTI_POOL_DEAD = 1, WEFTI_POOL_BACKLOG = 4, WEFTI_POOL_STAND_INS = 16, WEFTI_POOL_DEPTH = 3, WEFTI_POOL_KEEP = 4 };
+#else
+enum {
+    WEFTI_POOL_BACKLOG = 1024,  /* the default bound */
+    WEFTI_POOL_STAND_INS = 256, /* so many workers may wait for tasks of their own pool, each having a stand-in */
+    WEFTI_POOL_DEPTH = 64,      /* so many tasks may run inside one another on one stack */
+    WEFTI_POOL_DEAD = 32,       /* so many that no longer wait may stand in the line before it is looked through */
+    WEFTI_POOL_KEEP = 4096      /* records beyond this are given back to the system when they are freed */
+};
+#endif
+
+struct wefti_worker {
+    struct weft_pool *pool;
+    weft_task *task;
+    struct wefti_context *context;     /* while it is there; guarded by `in` */
+    struct wefti_worker *next;         /* among those who rest, or among the ended */
+    struct wefti_worker *left, *right; /* among all who are there */
+    uint32_t called;                   /* 0 while it rests and nobody has called it; a word that is waited for */
+    bool searches;                     /* it is the one that pool->searched speaks of; guarded by `in`, read by itself */
+    uint32_t search_failures;          /* its own: searches in vain, one after another */
+    uint32_t search_rest;              /* its own: times that are still to go without one */
+    uint32_t taken;                    /* its own: tasks since it last gave way or rested */
+    bool coming;                       /* counted in pool->coming; guarded by `in`, read by itself */
+    struct wefti_tally tally;          /* its own */
+} __attribute__((aligned(64)));
+
+/* One task being run by a context; on the stack of who runs it, innermost first from wefti_context.run. */
+struct wefti_run {
+    struct weft_future *task;
+    struct weft_pool *pool;
+    struct wefti_worker *worker; /* whose thread this is; NULL: of no pool */
+    struct wefti_run *outer;
+    unsigned depth; /* runs inside one another, this one included */
+    bool visits;    /* it is counted in pool->present itself, not by its worker */
+    struct wefti_context *context;
+    struct wefti_run *left, *right; /* among the visits; guarded by `in` */
+};
+
+struct weft_pool {
+    /* Constant, or written rarely. */
+    unsigned workers;
+    enum weft_full_policy when_full;
+    size_t backlog;
+    size_t stack_size;
+    char *name;
+    uint32_t references; /* of the handle, each worker, each visit, each record */
+    bool lost;           /* this is a forked child, and the workers are the parent's */
+    bool terminated;
+    bool crowded;  /* more workers run than should: stand-ins are to rest */
+    bool finished; /* registry.c's */
+    struct weft_pool *next, *previous;
+
+    /* Records that were freed: a stack that anybody pushes to and a submitter takes whole. RETIRED once the handle is gone. */
+    struct weft_future *returned __attribute__((aligned(64)));
+
+    /* The side of those who submit; all guarded by `in`. */
+    struct wefti_latch in __attribute__((aligned(64)));
+    bool closed;
+    bool searched;                      /* a worker looks at `arrived` all the time */
+    unsigned alive;                     /* workers, those being started included */
+    unsigned settled;                   /* workers that have been started; never falls while tasks are taken */
+    unsigned away;                      /* workers that wait for tasks of this pool */
+    unsigned coming;                    /* workers that were called or are being started, and have not looked at the line since */
+    unsigned resting;                   /* workers in `rest` */
+    unsigned numbers;                   /* for names */
+    struct weft_future *arrived, *last; /* the younger part of the line */
+    struct weft_future *spare;          /* unused records */
+    struct wefti_worker *rest;          /* the youngest sleeper first: its cache is warm, and it may still be spinning */
+    uint64_t submitted;                 /* tasks that ever were in the line */
+    uint64_t begun_seen;                /* what `begun` was when it was last looked at */
+    uint64_t direct;                    /* tasks that were run by who submitted them */
+    struct wefti_worker *all;
+    struct wefti_worker *ended; /* to be joined */
+    struct wefti_run *visits;
+    uint32_t present;  /* workers and visits; a word that is waited for */
+    uint32_t unreaped; /* workers whose thread nobody has joined; a word that is waited for */
+    uint32_t settling; /* changes when a start has ended; a word that is waited for */
+
+    /* The side of those who run; all guarded by `out`. */
+    struct wefti_latch out __attribute__((aligned(64)));
+    bool room_told;            /* they have been called */
+    bool eager;                /* who waits for room wants the first there is */
+    unsigned room_waiting;     /* how many wait for room */
+    uint32_t room;             /* changes when there is room; a word that is waited for */
+    struct weft_future *first; /* the older part of the line */
+    unsigned dead;             /* tasks in the line that have begun otherwise; each has a reference for it */
+    uint64_t begun;            /* tasks that ever left the line; read by submitters too */
+
+    struct wefti_tally tally __attribute__((aligned(64))); /* of visits, of the ended, of what never began; counted atomically */
+};
+
+/* line.c: the line of tasks that wait to begin, and the workers that wait for them. */
+
+/*
+ * Puts a task at the end, exactly within the bound; `*fresh` is a record to use if there is no other (then it is NULL afterwards). 0, or
+ * an errno number and nothing has happened: ESHUTDOWN, ECHILD (no worker yet), EAGAIN (full), ENOMEM (no record). *future is not to be
+ * touched unless a hold of it is the caller's.
+ */
+int wefti_line_put(struct weft_pool *pool, const struct wefti_submission *what, struct weft_future **fresh, struct weft_future **future);
+/* The next task for this worker, which rests while there is none; NULL when it may end. */
+struct weft_future *wefti_line_next(struct wefti_worker *worker);
+/* Takes a task from those that wait if it is one still: it is the caller's to run in `context`, or to end (NULL). */
+bool wefti_line_claim(struct weft_future *future, struct wefti_context *context);
+/* Takes all that wait: the list, by `next`. */
+struct weft_future *wefti_line_clear(struct weft_pool *pool);
+/* Waits until a full line may have room. *patience is 0 at first. */
+int wefti_line_room(struct weft_pool *pool, unsigned *patience, weft_time deadline);
+/* No more puts; everybody who rests or waits for room is called. */
+void wefti_line_close(struct weft_pool *pool);
+/* Under `in`: counts one more worker as alive and coming, if there may be one more, for wefti_worker_start. */
+bool wefti_line_reserve(struct weft_pool *pool);
+/* It could not be started. */
+void wefti_line_unreserve(struct weft_pool *pool);
+/* A worker begins to wait for a task of its own pool, and another stands in for it. False beyond the limit. */
+bool wefti_line_stand_in(struct weft_pool *pool);
+void wefti_line_return(struct weft_pool *pool);
+
+/* worker.c */
+
+/* Starts one more, which is counted as alive already. 0; -1 with EAGAIN, ENOMEM, and it is counted no more. */
+int wefti_worker_start(struct weft_pool *pool);
+/* Sees to it that there is a worker. 0; -1 with EAGAIN, ENOMEM, ETIMEDOUT, ECANCELED. */
+int wefti_worker_need(struct weft_pool *pool, weft_time deadline);
+/* Joins the workers that have ended. */
+void wefti_worker_reap(struct weft_pool *pool);
+
+/* run.c */
+
+/* Runs a begun task in this context; the pool's hold of it ends. */
+void wefti_run_task(struct wefti_run *run);
+/* Runs a task that was never in the line, in the caller. */
+void wefti_run_visit(struct weft_pool *pool, struct weft_future *task);
+/* weft_future_result's wait, in a context that runs tasks. */
+int wefti_run_wait(struct wefti_run *run, struct weft_future *future, weft_time deadline);
+/* How many times the calling context is counted in pool->present. */
+uint32_t wefti_run_present(const struct weft_pool *pool);
+/* Whether the calling context runs tasks of this pool, or is one of its workers. */
+bool wefti_run_inside(const struct weft_pool *pool);
+/* In a forked child. */
+void wefti_run_forget(void);
+
+/* pool.c */
+
+struct weft_future *wefti_pool_record(struct weft_pool *pool);
+void wefti_pool_recycle(struct weft_future *record);
+void wefti_pool_keep(struct weft_pool *pool);
+void wefti_pool_drop(struct weft_pool *pool);
+/* As weft_pool_submit_with, the deadline being given apart. `references`: 1 without a future (what is returned is only not NULL), 2. */
+struct weft_future *wefti_pool_submit(const struct weft_submit_options *options, uint32_t references, weft_time deadline);
+/* Waits until nobody but the caller (counted `mine` times) is there. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED. */
+int wefti_pool_wait(struct weft_pool *pool, uint32_t mine, weft_time deadline);
+
+/* registry.c */
+
+void wefti_registry_add(struct weft_pool *pool);
+void wefti_registry_remove(struct weft_pool *pool);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All pools there are: at exit each finishes what was submitted, in a forked child each is lost.
+ *
+ * The function for the exit is registered when the library is loaded, so it comes after what the program registers, and after the
+ * program's own threads have been joined (task/register.c): they find their pools working to the last.
+ *
+ * The register does not own: a pool leaves it before its memory goes, and who finds one in it has it only if it can be kept.
+ */
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "pool/pool.h"
+
+static struct wefti_latch registry_latch; /* of the next, and of every pool's `next` and `previous` */
+static struct weft_pool *registry_head;
+
+void wefti_registry_add(struct weft_pool *pool)
+{
+    wefti_latch_close(&registry_latch);
+    pool->next = registry_head;
+    if (registry_head)
+        registry_head->previous = pool;
+    registry_head = pool;
+    wefti_latch_open(&registry_latch);
+}
+
+void wefti_registry_remove(struct weft_pool *pool)
+{
+    wefti_latch_close(&registry_latch);
+    *(pool->previous ? &pool->previous->next : &registry_head) = pool->next;
+    if (pool->next)
+        pool->next->previous = pool->previous;
+    wefti_latch_open(&registry_latch);
+}
+
+/* Keeps the pool unless its last reference has gone. */
+static bool pool_keep(struct weft_pool *pool)
+{
+    uint32_t references = __atomic_load_n(&pool->references, __ATOMIC_RELAXED);
+    while (references > 0)
+        if (__atomic_compare_exchange_n(&pool->references, &references, references + 1, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+/* One that has not finished, kept; NULL when there is none. */
+static struct weft_pool *exit_next(void)
+{
+    wefti_latch_close(&registry_latch);
+    struct weft_pool *pool = registry_head;
+    while (pool && (pool->finished || pool->lost || !pool_keep(pool)))
+        pool = pool->next;
+    if (pool)
+        pool->finished = true;
+    wefti_latch_open(&registry_latch);
+    return pool;
+}
+
+static void exit_finish(void)
+{
+    wefti_shield_raise();
+    for (struct weft_pool *pool; (pool = exit_next());) {
+        wefti_line_close(pool);
+        wefti_pool_wait(pool, wefti_run_present(pool), WEFT_FOREVER);
+        wefti_worker_reap(pool);
+        wefti_pool_drop(pool);
+    }
+    wefti_shield_lower();
+}
+
+static void fork_prepare(void)
+{
+    wefti_latch_close(&registry_latch);
+}
+
+static void fork_parent(void)
+{
+    wefti_latch_open(&registry_latch);
+}
+
+static void fork_child(void)
+{
+    registry_latch = (struct wefti_latch){0};
+    for (struct weft_pool *pool = registry_head; pool; pool = pool->next)
+        pool->lost = true;
+    wefti_run_forget();
+}
+
+__attribute__((constructor)) static void registry_open(void)
+{
+    atexit(exit_finish);
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running tasks, and waiting for one task inside another.
+ *
+ * A context that runs tasks has a chain of runs (wefti_context.run), innermost first. A worker's outermost run stays while the worker is
+ * there; others come when a task is run inside another: because the other waits for it, or has submitted it to a full pool. Each is run
+ * as itself: shields and a cancellation of the outer task do not reach the inner one, nor the other way round. While it runs, the outer
+ * task's `context` is NULL, and a cancel of the outer one is delivered when it comes back.
+ *
+ * A cancel never hits the next task: future.c's CANCEL closes the latch once after the end, and only then is the context's cancellation
+ * taken back.
+ *
+ * A task of a pool that waits for another of the same pool:
+ *   - without a deadline: it runs that task itself if nobody has begun it, on its own stack, DEPTH runs deep at most;
+ *   - otherwise it is away, and another worker stands in; when STAND_INS are away already the wait fails with EDEADLK.
+ * It never runs any other task, because its stack may hold locks which that task wants.
+ *
+ * Tasks that wait for each other: a task that waits without a deadline for one that has begun says so in `waits_for`, under the latch
+ * `graph`. Before, it follows that chain from the task that it wants: when it comes back to itself, this wait would close a circle, and
+ * fails with EDEADLK. Each `waits_for` on the way is there, as who waits has a hold of it, and takes it back under the latch.
+ */
+
+#include <errno.h>
+
+#include "pool/pool.h"
+#include "task/task.h"
+#include "value/value.h"
+
+static struct wefti_latch graph;
+
+/* After a task: the context is no longer cancelled, unless the whole pool is. */
+static void run_calm(struct wefti_run *run)
+{
+    if (!wefti_context_cancelled(run->context))
+        return;
+    wefti_context_uncancel(run->context);
+    /* Seen when its cancel of this context came before the line above: both close the context's guard. */
+    if (__atomic_load_n(&run->pool->terminated, __ATOMIC_RELAXED))
+        wefti_context_cancel(run->context);
+}
+
+void wefti_run_task(struct wefti_run *run)
+{
+    struct weft_future *task = run->task;
+    struct wefti_context *context = run->context;
+    context->shield = 0;
+    weft_value result = wefti_value_take(task->function(task->value));
+    context->shield = 1; /* callbacks, and the worker itself, are not cancelled */
+    weft_drop(task->value);
+    wefti_future_publish(task, result, WEFT_PENDING, run->worker ? &run->worker->tally : &run->pool->tally);
+    run_calm(run);
+    wefti_future_call_back(task);
+    weft_future_free(task);
+}
+
+/* Takes the context from the task that runs in it, so that no cancel of that one reaches it. */
+static void task_suspend(struct weft_future *task)
+{
+    wefti_latch_close(&task->latch);
+    task->context = NULL;
+    wefti_latch_open(&task->latch);
+}
+
+/* Gives it back. Whether the task was cancelled. */
+static bool task_resume(struct weft_future *task, struct wefti_context *context)
+{
+    wefti_latch_close(&task->latch);
+    task->context = context;
+    bool cancelled = wefti_future_cancel_asked(task);
+    wefti_latch_open(&task->latch);
+    return cancelled;
+}
+
+/* Whether what was interrupted has been cancelled meanwhile: a task, or a thread of its own. */
+static bool outer_resume(struct wefti_run *outer, struct wefti_context *context)
+{
+    bool cancelled = outer && task_resume(outer->task, context);
+    if (outer && outer->worker)
+        return cancelled || __atomic_load_n(&outer->worker->pool->terminated, __ATOMIC_RELAXED);
+    struct weft_task *thread = context->task;
+    return cancelled || (thread && __atomic_load_n(&thread->cancelled, __ATOMIC_RELAXED));
+}
+
+static void visit_begin(struct wefti_run *run)
+{
+    struct weft_pool *pool = run->pool;
+    wefti_pool_keep(pool);
+    wefti_latch_close(&pool->in);
+    pool->direct++;
+    __atomic_add_fetch(&pool->present, 1, __ATOMIC_RELAXED);
+    run->right = pool->visits;
+    if (run->right)
+        run->right->left = run;
+    pool->visits = run;
+    bool terminated = __atomic_load_n(&pool->terminated, __ATOMIC_RELAXED);
+    wefti_latch_open(&pool->in);
+    if (terminated)
+        wefti_context_cancel(run->context);
+}
+
+static void visit_end(struct wefti_run *run)
+{
+    struct weft_pool *pool = run->pool;
+    wefti_latch_close(&pool->in);
+    *(run->left ? &run->left->right : &pool->visits) = run->right;
+    if (run->right)
+        run->right->left = run->left;
+    __atomic_sub_fetch(&pool->present, 1, __ATOMIC_RELEASE);
+    wefti_latch_open(&pool->in);
+    weft_wake(&pool->present, UINT32_MAX);
+    wefti_pool_drop(pool);
+}
+
+/* Runs a begun task inside of what the context is doing. */
+static void run_inside(struct wefti_context *context, struct weft_future *task, bool visits)
+{
+    struct wefti_run *outer = context->run;
+    struct wefti_run run = {.task = task,
+        .pool = task->pool,
+        .worker = outer ? outer->worker : NULL,
+        .outer = outer,
+        .depth = outer ? outer->depth + 1 : 1,
+        .visits = visits,
+        .context = context};
+    uint32_t shield = context->shield;
+    bool cancelled = wefti_context_cancelled(context);
+    if (outer)
+        task_suspend(outer->task);
+    if (cancelled)
+        wefti_context_uncancel(context);
+    context->run = &run;
+    if (visits)
+        visit_begin(&run);
+    wefti_run_task(&run);
+    if (visits)
+        visit_end(&run);
+    context->run = outer;
+    context->shield = shield;
+    if (wefti_context_cancelled(context))
+        wefti_context_uncancel(context);
+    if (outer_resume(outer, context) || cancelled)
+        wefti_context_cancel(context);
+}
+
+void wefti_run_visit(struct weft_pool *pool, struct weft_future *task)
+{
+    (void)pool;
+    struct wefti_context *context = wefti_context_current();
+    task->context = context;
+    __atomic_store_n(&task->begun, true, __ATOMIC_RELEASE);
+    run_inside(context, task, true);
+}
+
+/* Says that the task waits for the other. False when the other, by way of others, waits for it. */
+static bool graph_enter(struct weft_future *task, struct weft_future *other)
+{
+    wefti_latch_close(&graph);
+    struct weft_future *next = other;
+    while (next && next != task)
+        next = next->waits_for;
+    if (!next)
+        task->waits_for = other;
+    wefti_latch_open(&graph);
+    return !next;
+}
+
+static void graph_leave(struct weft_future *task)
+{
+    wefti_latch_close(&graph);
+    task->waits_for = NULL;
+    wefti_latch_open(&graph);
+}
+
+/* Sleeps until the other has ended, unless that would be for ever. */
+static int run_sleep(struct wefti_run *run, struct weft_future *other, weft_time deadline)
+{
+    if (deadline != WEFT_FOREVER)
+        return wefti_future_sleep(other, deadline);
+    if (!graph_enter(run->task, other)) {
+        errno = EDEADLK;
+        return -1;
+    }
+    int result = wefti_future_sleep(other, deadline);
+    graph_leave(run->task);
+    return result;
+}
+
+static bool run_is_of(const struct wefti_run *run, const struct weft_pool *pool)
+{
+    return run->pool == pool || (run->worker && run->worker->pool == pool);
+}
+
+int wefti_run_wait(struct wefti_run *run, struct weft_future *future, weft_time deadline)
+{
+    struct weft_pool *pool = future->pool;
+    if (!pool || !run_is_of(run, pool))
+        return run_sleep(run, future, deadline);
+    if (deadline == WEFT_FOREVER && run->depth < WEFTI_POOL_DEPTH && wefti_line_claim(future, run->context)) {
+        graph_enter(run->task, future); /* a task that had not begun waits for nobody */
+        run_inside(run->context, future, false);
+        graph_leave(run->task);
+        return 0;
+    }
+    bool away = run->worker && run->worker->pool == pool;
+    if (away && !wefti_line_stand_in(pool)) {
+        errno = EDEADLK;
+        return -1;
+    }
+    int result = run_sleep(run, future, deadline);
+    if (away)
+        wefti_line_return(pool);
+    return result;
+}
+
+uint32_t wefti_run_present(const struct weft_pool *pool)
+{
+    uint32_t count = 0;
+    const struct wefti_run *run = wefti_context_current()->run;
+    bool works = run && run->worker && run->worker->pool == pool;
+    for (; run; run = run->outer)
+        count += run->visits && run->pool == pool;
+    return count + works;
+}
+
+bool wefti_run_inside(const struct weft_pool *pool)
+{
+    const struct wefti_run *run = wefti_context_current()->run;
+    while (run && !run_is_of(run, pool))
+        run = run->outer;
+    return run;
+}
+
+void wefti_run_forget(void)
+{
+    graph = (struct wefti_latch){0};
+}

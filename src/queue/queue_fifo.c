@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A queue in the memory of one process: first in, first out, bounded or not.
+ *
+ * Two ends, `in` and `out`, each with a latch and cache lines of its own: as long as there are both values and room, those who put and
+ * those who get do not meet. An end counts the values that have passed it since the beginning (64 bits, which do not wrap). What lies
+ * between them is in.count - out.count. A count moves only under its end's latch, and only as far as
+ *
+ *     in.count  < out.count + capacity     (the bound, exact)
+ *     out.count < in.count
+ *
+ * The right-hand side is kept in `limit`, as it was when last looked at. It only grows, so an old one errs on the safe side, and the line
+ * of the other end is read once for many values.
+ *
+ * Order. A putter writes the value, then in.count (release). A getter reads in.count (acquire), then the value, then writes out.count
+ * (release); the putter that reads that (acquire) writes over the place. What one getter has seen of in.count reaches the next through the
+ * latch of `out`. Puts are ordered by the latch of `in`, gets by that of `out`: values come out in the order of the puts.
+ *
+ * Waiting. Who finds nothing (or no room) lingers for some microseconds, watching the other end's count, and so takes a burst in one go.
+ * Then he becomes a waiter of the other end: under that end's latch he adds himself to `waiting`, arms the end, and notes its bell, for
+ * whose change he waits. Who passes an armed end disarms it, changes the bell and wakes one waiter; so a burst costs one wake, and the 32
+ * bits of the bell move only when there is somebody to wake. Who stops waiting, for whatever reason, hands on: while others wait, he
+ * wakes one of them if there is something to be had, and arms the end if there is not. This always holds: while somebody waits, the end
+ * is armed, or nothing is to be had, or a waiter is awake that will hand on. No wake is lost with one who leaves by his deadline or
+ * cancellation, nor between looking and sleeping: arming and moving the count happen under one latch, so either the waiter sees the new
+ * count, or who moves it sees the end armed and changes the bell, and weft_wait does not sleep on a bell that has changed.
+ *
+ * Close sets `closed` under the latch of `in`: every put comes before it, and its value can be taken, or after it, and fails. A getter
+ * that reads `closed` (acquire) and finds in.count reached after that knows that nothing will come. Close then changes both bells, each
+ * under its latch, under which waiters look at `closed` before they wait.
+ *
+ * Places. The values lie in segments. A bounded queue has one, of `capacity` places, that is its own successor: a ring. An unbounded one
+ * has a chain, lengthened by puts and shortened by gets, of which one emptied segment is kept (`spare`): at a steady length nothing is
+ * allocated.
+ *
+ * Dealt with: `done` counts the calls of task_done, under a latch of its own, against in.count.
+ *
+ * The end of it. Opening the latch is the last that a call touches (a wake uses the bell's address only), and free passes every latch
+ * once. So who has got the value, or has come back from join, may free the queue though the put or task_done that let him has not quite
+ * returned.
+ *
+ * After a fork the child has a copy, usable if no other thread was inside a call on it at that moment.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/latch.h"
+#include "base/memory.h"
+#include "hint.h"
+#include "queue/queue.h"
+#include "value/value.h"
+#include "wait/wait.h"
+
+#ifdef WEFTI_SMALL
+enum { CHAIN_PLACES = 3 };
+#else
+enum { CHAIN_PLACES = 255 }; /* with its header a page */
+#endif
+
+/* How one lingers: pauses between looks, doubled from look to look; one is some 10 to 40 ns long. */
+enum { LINGER_MOST = 64, GATHER_LEAST = 8, GATHER_MOST = 128, GATHER_ENOUGH = 256 /* values */ };
+
+struct fifo_segment {
+    struct fifo_segment *next;
+    weft_value places[];
+};
+
+/* Everything but the constants is written under the latch; count and bell are read without. */
+struct fifo_end {
+    struct wefti_latch latch;
+    uint32_t bell;                /* changes when one who waits for this end is to look again */
+    uint64_t count;               /* values that have passed */
+    uint64_t limit;               /* how far count may go, by what was last seen of the other end */
+    weft_value *place;            /* the next value's; == stop: in the next segment */
+    weft_value *stop;             /* the end of the segment */
+    struct fifo_segment *segment; /* that place is in */
+    uint32_t waiting;             /* how many wait for this end to move on */
+    bool armed;                   /* who passes next wakes one of them */
+    struct fifo_end *other;       /* constant */
+    uint64_t lead;                /* constant: how far this end's count may be ahead of the other's */
+} __attribute__((aligned(128)));  /* two lines: processors fetch them in pairs */
+
+struct fifo {
+    struct weft_queue queue;
+    size_t places;              /* in a segment; constant */
+    uint32_t closed;            /* 1: closed; written under in.latch */
+    struct fifo_segment *spare; /* unbounded: an empty segment, or NULL; exchanged */
+    struct fifo_end in, out;
+    struct {
+        struct wefti_latch latch; /* of all here */
+        uint32_t bell;            /* changes when joiners are to look again */
+        uint64_t count;           /* values that have been dealt with */
+        bool joiners;             /* somebody waits for that to reach in.count */
+    } done __attribute__((aligned(128)));
+};
+
+static uint64_t count_read(const struct fifo_end *end)
+{
+    return __atomic_load_n(&end->count, __ATOMIC_ACQUIRE);
+}
+
+static bool fifo_is_closed(const struct fifo *fifo)
+{
+    return __atomic_load_n(&fifo->closed, __ATOMIC_ACQUIRE);
+}
+
+static void bell_ring(uint32_t *bell)
+{
+    __atomic_store_n(bell, *bell + 1, __ATOMIC_RELAXED); /* who waits for it took its old state under the latch that is held now */
+}
+
+static void end_enter(struct fifo_end *end, struct fifo_segment *segment, size_t places)
+{
+    end->segment = segment;
+    end->place = segment->places;
+    end->stop = segment->places + places;
+}
+
+/* Whether one more may pass. The latch is held. */
+static bool end_may_pass(struct fifo_end *end)
+{
+    if (__builtin_expect(end->count != end->limit, 1))
+        return true;
+    end->limit = count_read(end->other) + end->lead;
+    return end->count != end->limit;
+}
+
+/* One value has passed. True: one who waits is to be woken once the latch is open. */
+static bool end_pass(struct fifo_end *end)
+{
+    __atomic_store_n(&end->count, end->count + 1, __ATOMIC_RELEASE);
+    if (__builtin_expect(!end->armed, 1))
+        return false;
+    end->armed = false;
+    bell_ring(&end->bell);
+    return true;
+}
+
+/* Makes the caller one who waits for the end, whose latch is held: until the bell differs from what this gives. */
+static uint32_t end_watch(struct fifo_end *end)
+{
+    end->waiting++;
+    end->armed = true;
+    return end->bell;
+}
+
+/* The caller waits for the end no more: hands on. */
+static void end_unwatch(struct fifo_end *end)
+{
+    wefti_latch_close(&end->latch);
+    bool others = --end->waiting > 0;
+    bool some = others && count_read(end->other) != end->count + end->other->lead;
+    if (others && !some)
+        end->armed = true;
+    wefti_latch_open(&end->latch);
+    if (some)
+        weft_wake(&end->bell, 1);
+}
+
+/* The count after so many pauses. */
+static uint64_t end_look(const struct fifo_end *end, int pauses)
+{
+    while (pauses-- > 0)
+        wefti_pause();
+    return count_read(end);
+}
+
+/*
+ * Gives the end a moment to move on from `seen`, and then, while it keeps moving, to move far: whoever goes on after each single value
+ * fights with the other side for the line of the count.
+ */
+static void end_linger(const struct fifo_end *end, uint64_t seen)
+{
+    uint64_t now = seen, before = seen;
+    if (!wefti_many_processors())
+        return;
+    for (int pauses = 1; pauses <= LINGER_MOST && now == seen; pauses *= 2)
+        now = end_look(end, pauses);
+    for (int pauses = GATHER_LEAST; pauses <= GATHER_MOST && now != before && now - seen < GATHER_ENOUGH; pauses *= 2) {
+        before = now;
+        now = end_look(end, pauses);
+    }
+}
+
+/* One cannot pass `end` until the other end has moved on: waits for that, or for a close. 0: worth another look; -1 as weft_wait. */
+static int fifo_wait(struct fifo *fifo, struct fifo_end *end, weft_time deadline)
+{
+    struct fifo_end *other = end->other;
+    uint64_t seen = count_read(end) - end->lead;
+    end_linger(other, seen);
+    wefti_latch_close(&other->latch);
+    bool moved = other->count != seen || fifo_is_closed(fifo);
+    uint32_t bell = moved ? 0 : end_watch(other);
+    wefti_latch_open(&other->latch);
+    if (moved)
+        return 0;
+    int result = weft_wait(&other->bell, bell, deadline);
+    int error = errno;
+    end_unwatch(other);
+    errno = error;
+    return result;
+}
+
+/* Goes on to the next segment of the chain, or round the ring. False: no memory. */
+static bool fifo_in_next(struct fifo *fifo)
+{
+    struct fifo_segment *next = fifo->in.segment->next;
+    if (!next) {
+        next = __atomic_exchange_n(&fifo->spare, NULL, __ATOMIC_ACQUIRE); /* pairs with the release in fifo_out_next */
+        if (!next)
+            next = wefti_alloc_raw(sizeof(*next) + fifo->places * sizeof(weft_value));
+        if (!next)
+            return false;
+        next->next = NULL;
+        fifo->in.segment->next = next; /* seen by who sees the count go beyond this segment */
+    }
+    end_enter(&fifo->in, next, fifo->places);
+    return true;
+}
+
+static void fifo_out_next(struct fifo *fifo)
+{
+    struct fifo_segment *old = fifo->out.segment;
+    end_enter(&fifo->out, old->next, fifo->places);
+    if (old->next != old)
+        wefti_release(__atomic_exchange_n(&fifo->spare, old, __ATOMIC_ACQ_REL));
+}
+
+/* 0, EPIPE, EAGAIN (full), ENOMEM. */
+static int fifo_try_put(struct fifo *fifo, weft_value value)
+{
+    struct fifo_end *in = &fifo->in;
+    int error = 0;
+    bool wake = false;
+    wefti_latch_close(&in->latch);
+    if (__builtin_expect(fifo_is_closed(fifo), 0))
+        error = EPIPE;
+    else if (!end_may_pass(in))
+        error = EAGAIN;
+    else if (in->place == in->stop && !fifo_in_next(fifo))
+        error = ENOMEM;
+    else {
+        *in->place++ = wefti_value_take(value);
+        wake = end_pass(in);
+    }
+    wefti_latch_open(&in->latch);
+    if (wake)
+        weft_wake(&in->bell, 1);
+    return error;
+}
+
+/* 0, EPIPE (closed and empty), EAGAIN (empty). */
+static int fifo_try_get(struct fifo *fifo, weft_value *value)
+{
+    struct fifo_end *out = &fifo->out;
+    int error = 0;
+    bool wake = false;
+    wefti_latch_close(&out->latch);
+    if (end_may_pass(out)) {
+        if (out->place == out->stop)
+            fifo_out_next(fifo);
+        *value = *out->place++;
+        wake = end_pass(out);
+    } else
+        error = fifo_is_closed(fifo) && !end_may_pass(out) ? EPIPE : EAGAIN; /* looked at again: a put may have come before the close */
+    wefti_latch_open(&out->latch);
+    if (wake)
+        weft_wake(&out->bell, 1);
+    return error;
+}
+
+/* What a try that found `error` does next: 0 to try again, -1 with errno. */
+static int fifo_retry(struct fifo *fifo, struct fifo_end *end, int error, weft_time deadline)
+{
+    if (error == EAGAIN && deadline > WEFT_NOW)
+        return fifo_wait(fifo, end, deadline);
+    errno = error;
+    return -1;
+}
+
+static int fifo_put(weft_queue *queue, weft_value value, weft_time deadline)
+{
+    struct fifo *fifo = (struct fifo *)queue;
+    for (;;) {
+        int error = fifo_try_put(fifo, value);
+        if (__builtin_expect(error == 0, 1))
+            return 0;
+        if (fifo_retry(fifo, &fifo->in, error, deadline) < 0)
+            return -1;
+    }
+}
+
+static int fifo_get(weft_queue *queue, weft_value *value, weft_time deadline)
+{
+    struct fifo *fifo = (struct fifo *)queue;
+    for (;;) {
+        int error = fifo_try_get(fifo, value);
+        if (__builtin_expect(error == 0, 1))
+            return 0;
+        if (fifo_retry(fifo, &fifo->out, error, deadline) < 0)
+            return -1;
+    }
+}
+
+/* Exact at the moment at which in.count was read: out.count was the same before and after. */
+static size_t fifo_size(const weft_queue *queue)
+{
+    const struct fifo *fifo = (const struct fifo *)queue;
+    uint64_t in, out, again = count_read(&fifo->out);
+    do {
+        out = again;
+        in = count_read(&fifo->in);
+        again = count_read(&fifo->out);
+    } while (again != out);
+    return (size_t)(in - out);
+}
+
+static int fifo_task_done(weft_queue *queue)
+{
+    struct fifo *fifo = (struct fifo *)queue;
+    wefti_latch_close(&fifo->done.latch);
+    bool known = fifo->done.count != count_read(&fifo->in);
+    fifo->done.count += known;
+    bool wake = fifo->done.joiners && fifo->done.count == count_read(&fifo->in);
+    if (wake) {
+        fifo->done.joiners = false;
+        bell_ring(&fifo->done.bell);
+    }
+    wefti_latch_open(&fifo->done.latch);
+    if (wake)
+        weft_wake(&fifo->done.bell, UINT32_MAX);
+    if (!known)
+        errno = EINVAL;
+    return known ? 0 : -1;
+}
+
+static int fifo_join(weft_queue *queue, weft_time deadline)
+{
+    struct fifo *fifo = (struct fifo *)queue;
+    for (;;) {
+        wefti_latch_close(&fifo->done.latch);
+        bool all = fifo->done.count == count_read(&fifo->in);
+        uint32_t bell = fifo->done.bell;
+        fifo->done.joiners |= !all;
+        wefti_latch_open(&fifo->done.latch);
+        if (all)
+            return 0;
+        if (weft_wait(&fifo->done.bell, bell, deadline) < 0)
+            return -1;
+    }
+}
+
+/* Makes everybody who waits for the end look again. */
+static void end_wake_all(struct fifo_end *end)
+{
+    wefti_latch_close(&end->latch);
+    end->armed = false;
+    bell_ring(&end->bell);
+    wefti_latch_open(&end->latch);
+    weft_wake(&end->bell, UINT32_MAX);
+}
+
+static void fifo_close(weft_queue *queue)
+{
+    struct fifo *fifo = (struct fifo *)queue;
+    wefti_latch_close(&fifo->in.latch);
+    __atomic_store_n(&fifo->closed, 1, __ATOMIC_RELEASE);
+    wefti_latch_open(&fifo->in.latch);
+    end_wake_all(&fifo->in);
+    end_wake_all(&fifo->out);
+}
+
+static bool fifo_closed(const weft_queue *queue)
+{
+    return fifo_is_closed((const struct fifo *)queue);
+}
+
+static struct fifo_end *fifo_side(struct fifo *fifo, enum wefti_queue_side side)
+{
+    return side == WEFTI_QUEUE_IN ? &fifo->in : &fifo->out;
+}
+
+static void fifo_watch(weft_queue *queue, enum wefti_queue_side side, struct wefti_item *item)
+{
+    struct fifo_end *end = fifo_side((struct fifo *)queue, side);
+    wefti_latch_close(&end->latch);
+    item->expected = end_watch(end);
+    wefti_latch_open(&end->latch);
+    item->word = &end->bell;
+}
+
+static void fifo_unwatch(weft_queue *queue, enum wefti_queue_side side)
+{
+    end_unwatch(fifo_side((struct fifo *)queue, side));
+}
+
+/* Comes back when who holds the latch has opened it. */
+static void latch_pass(struct wefti_latch *latch)
+{
+    wefti_latch_close(latch);
+    wefti_latch_open(latch);
+}
+
+static void fifo_free(weft_queue *queue)
+{
+    struct fifo *fifo = (struct fifo *)queue;
+    latch_pass(&fifo->in.latch);
+    latch_pass(&fifo->done.latch);
+    weft_value value;
+    while (fifo_try_get(fifo, &value) == 0)
+        weft_drop(value);
+    wefti_release(fifo->spare);
+    wefti_release(fifo->in.segment); /* the only one left */
+    wefti_release(fifo);
+}
+
+static const struct wefti_queue_kind fifo_kind = {
+    .put = fifo_put,
+    .get = fifo_get,
+    .size = fifo_size,
+    .task_done = fifo_task_done,
+    .join = fifo_join,
+    .close = fifo_close,
+    .closed = fifo_closed,
+    .free = fifo_free,
+    .watch = fifo_watch,
+    .unwatch = fifo_unwatch,
+};
+
+static struct fifo *fifo_prepare(struct fifo *fifo, struct fifo_segment *segment, size_t capacity, size_t places)
+{
+    memset(fifo, 0, sizeof(*fifo));
+    fifo->queue.kind = &fifo_kind;
+    fifo->queue.capacity = capacity;
+    fifo->places = places;
+    fifo->in.other = &fifo->out;
+    fifo->in.lead = fifo->in.limit = capacity == WEFT_UNBOUNDED ? UINT64_MAX / 2 : capacity;
+    fifo->out.other = &fifo->in;
+    end_enter(&fifo->in, segment, places);
+    end_enter(&fifo->out, segment, places);
+    return fifo;
+}
+
+weft_queue *wefti_queue_fifo_new(size_t capacity)
+{
+    bool bounded = capacity != WEFT_UNBOUNDED;
+    if (bounded && capacity > (PTRDIFF_MAX - sizeof(struct fifo_segment)) / sizeof(weft_value)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    size_t places = bounded ? capacity : CHAIN_PLACES;
+    struct fifo *fifo = wefti_alloc_aligned(_Alignof(struct fifo), sizeof(*fifo));
+    struct fifo_segment *segment = wefti_alloc_raw(sizeof(*segment) + places * sizeof(weft_value));
+    if (!fifo || !segment) {
+        wefti_release(fifo);
+        wefti_release(segment);
+        return NULL;
+    }
+    segment->next = bounded ? segment : NULL;
+    return &fifo_prepare(fifo, segment, capacity, places)->queue;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weft_with: a scope that gives back what it took. A scope that could not take its object (a lock that is the caller's already) is not
+ *       entered.
+ */
+
+#include <weft/with.h>
+
+#include "sync/inside.h"
+#include "wait/wait.h"
+
+static int release_lock(void *object)
+{
+    return weft_lock_release(object);
+}
+
+static int release_rlock(void *object)
+{
+    return weft_rlock_release(object);
+}
+
+static int release_semaphore(void *object)
+{
+    return weft_semaphore_release(object, 1);
+}
+
+static struct weft_with_scope scope_enter(void *object, int (*release)(void *object), int taken, bool *died)
+{
+    if (died)
+        *died = taken > 0;
+    return (struct weft_with_scope){.object = object, .release = taken < 0 ? NULL : release, .inside = taken >= 0};
+}
+
+struct weft_with_scope weft_with_lock(weft_lock *lock, bool *died)
+{
+    return scope_enter(lock, release_lock, wefti_lock_insist(lock), died);
+}
+
+struct weft_with_scope weft_with_rlock(weft_rlock *lock, bool *died)
+{
+    wefti_shield_raise();
+    int taken = weft_rlock_acquire(lock, WEFT_FOREVER);
+    wefti_shield_lower();
+    return scope_enter(lock, release_rlock, taken, died);
+}
+
+struct weft_with_scope weft_with_semaphore(weft_semaphore *semaphore, bool *died)
+{
+    wefti_shield_raise();
+    int taken = weft_semaphore_acquire(semaphore, WEFT_FOREVER);
+    wefti_shield_lower();
+    return scope_enter(semaphore, release_semaphore, taken, died);
+}
+
+void weft_with_end(struct weft_with_scope *scope)
+{
+    if (scope->release)
+        scope->release(scope->object);
+}

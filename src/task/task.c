@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The task handle: what all kinds of task share. A kind brings a carrier (thread.c).
+ *
+ * state goes INITIAL, STARTING, STARTED, STOPPED. Who starts it moves it from INITIAL by compare-and-swap, so it is started once; a failed start
+ * moves it back. The starter and the task itself both move STARTING to STARTED once the carrier's handle is known. STOPPED is stored with release after outcome and result are final, and every reader of those has loaded it with acquire. After that store the task
+ * touches nothing of the handle but its address (weft_wake) and its own reference.
+ *
+ * guard protects the name and the context pointer: a canceller holds it while it cancels the context, and the task takes the pointer away under
+ * it before it ends, so the context outlives every canceller. Latches are taken in this order: register, guard, context's guard.
+ */
+
+#include "task/task.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/options.h"
+#include "value/value.h"
+
+static uint32_t task_numbers; /* of default names */
+static uint64_t task_idents;
+
+static const struct wefti_task_carrier *carrier_of(enum weft_task_kind kind)
+{
+    switch (kind) {
+    case WEFT_THREAD:
+        return &wefti_task_thread;
+    case WEFT_COROUTINE:
+    case WEFT_PROCESS:
+        errno = ENOTSUP;
+        return NULL;
+    default:
+        errno = EINVAL;
+        return NULL;
+    }
+}
+
+static uint32_t task_state(const weft_task *task)
+{
+    return __atomic_load_n(&task->state, __ATOMIC_ACQUIRE);
+}
+
+static bool task_move(weft_task *task, uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(&task->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static bool task_stopped(const weft_task *task)
+{
+    return task_state(task) == WEFT_STOPPED;
+}
+
+/* Gives the task a copy of the name, or a name of its own. */
+static bool task_christen(weft_task *task, const char *name)
+{
+    task->name = task->own_name;
+    if (!name) {
+        unsigned number = __atomic_add_fetch(&task_numbers, 1, __ATOMIC_RELAXED);
+        snprintf(task->own_name, sizeof(task->own_name), "%s-%u", task->carrier->noun, number);
+        return true;
+    }
+    size_t length = strlen(name);
+    if (length > WEFTI_NAME_LIMIT) {
+        errno = EINVAL;
+        return false;
+    }
+    if (length >= sizeof(task->own_name) && !(task->name = wefti_alloc_raw(length + 1)))
+        return false;
+    memcpy(task->name, name, length + 1);
+    return true;
+}
+
+/* A task that has not taken its argument yet. */
+static weft_task *task_make(const struct weft_spawn_options *given)
+{
+    struct weft_spawn_options options;
+    if (!wefti_options_read(&options, sizeof(options), given, offsetof(struct weft_spawn_options, guard)))
+        return NULL;
+    const struct wefti_task_carrier *carrier = carrier_of(options.kind);
+    if (!carrier)
+        return NULL;
+    if (!options.function) {
+        errno = EINVAL;
+        return NULL;
+    }
+    weft_task *task = wefti_alloc(sizeof(*task));
+    if (!task)
+        return NULL;
+    *task = (weft_task){.references = 1,
+        .carrier = carrier,
+        .kind = options.kind,
+        .daemon = options.daemon,
+        .untaken = true,
+        .function = options.function,
+        .argument = options.argument,
+        .stack_size = options.stack_size};
+    if (!task_christen(task, options.name)) {
+        wefti_release(task);
+        return NULL;
+    }
+    return task;
+}
+
+weft_task *weft_task_new_with(const struct weft_spawn_options *options)
+{
+    weft_task *task = task_make(options);
+    if (!task)
+        return NULL;
+    task->argument = wefti_value_take(task->argument);
+    task->untaken = false;
+    return task;
+}
+
+weft_task *weft_spawn_with(const struct weft_spawn_options *options)
+{
+    weft_task *task = task_make(options);
+    if (!task)
+        return NULL;
+    if (weft_task_start(task) == 0)
+        return task;
+    int error = errno;
+    weft_task_free(task);
+    errno = error;
+    return NULL;
+}
+
+int weft_task_start(weft_task *task)
+{
+    if (!task_move(task, WEFT_INITIAL, WEFTI_STARTING)) {
+        errno = EALREADY;
+        return -1;
+    }
+    if (!task->daemon)
+        wefti_exit_joins();
+    task->ident = __atomic_add_fetch(&task_idents, 1, __ATOMIC_RELAXED);
+    weft_task_keep(task); /* for what runs */
+    wefti_register_add(task);
+    if (task->carrier->start(task) == 0)
+        return 0;
+    int error = errno;
+    wefti_register_remove(task);
+    task->ident = 0;
+    __atomic_sub_fetch(&task->references, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&task->state, WEFT_INITIAL, __ATOMIC_RELEASE);
+    weft_wake(&task->state, UINT32_MAX);
+    errno = error;
+    return -1;
+}
+
+void wefti_task_began(weft_task *task)
+{
+    if (task_move(task, WEFTI_STARTING, WEFT_STARTED))
+        weft_wake(&task->state, UINT32_MAX);
+}
+
+/* The end, whatever led to it: after this the result can be read. */
+static void task_stop(weft_task *task, enum weft_outcome outcome)
+{
+    weft_drop(task->argument);
+    __atomic_store_n(&task->outcome, outcome, __ATOMIC_RELAXED);
+    __atomic_store_n(&task->state, WEFT_STOPPED, __ATOMIC_RELEASE); /* pairs with the acquire of task_stopped and weft_wait */
+    weft_wake(&task->state, UINT32_MAX);
+}
+
+/* Takes the context on. False when the task was cancelled before. */
+static void task_enter(weft_task *task, struct wefti_context *context)
+{
+    context->task = task;
+    wefti_latch_close(&task->guard);
+    task->context = context;
+    bool cancelled = task->cancelled;
+    if (task->carrier->renamed)
+        task->carrier->renamed(task);
+    wefti_latch_open(&task->guard);
+    if (cancelled)
+        wefti_context_cancel(context);
+}
+
+static bool task_leave(weft_task *task)
+{
+    wefti_latch_close(&task->guard);
+    task->context = NULL;
+    bool cancelled = task->cancelled;
+    wefti_latch_open(&task->guard);
+    return cancelled;
+}
+
+static enum weft_outcome result_outcome(weft_value result, bool cancelled)
+{
+    if (!weft_is_error(result))
+        return WEFT_DONE;
+    return cancelled && weft_error_code(result) == ECANCELED ? WEFT_CANCELLED : WEFT_FAILED;
+}
+
+void wefti_task_run(weft_task *task)
+{
+    struct wefti_context *context = wefti_context_current();
+    if (task->untaken)
+        task->argument = wefti_value_take(task->argument);
+    task->untaken = false;
+    task_enter(task, context);
+    task->result = wefti_value_take(task->function(task->argument));
+    wefti_locals_destroy(context);
+    bool cancelled = task_leave(task);
+    wefti_register_remove(task);
+    task_stop(task, result_outcome(task->result, cancelled));
+}
+
+static void task_destroy(weft_task *task)
+{
+    if (task_stopped(task)) {
+        if (task->outcome == WEFT_FAILED && !task->collected)
+            wefti_uncollected(task->name, task->result);
+        if (!task->reaped)
+            task->carrier->reap(task);
+    } else if (!task->untaken) {
+        weft_drop(task->argument); /* it was never started */
+    }
+    weft_drop(task->result);
+    if (task->name != task->own_name)
+        wefti_release(task->name);
+    wefti_release(task);
+}
+
+weft_task *weft_task_keep(weft_task *task)
+{
+    __atomic_add_fetch(&task->references, 1, __ATOMIC_RELAXED);
+    return task;
+}
+
+void weft_task_free(weft_task *task)
+{
+    /* Release: what this owner did comes before the end; acquire: the last sees what all did. */
+    if (task && __atomic_sub_fetch(&task->references, 1, __ATOMIC_ACQ_REL) == 0)
+        task_destroy(task);
+}
+
+/* Waits while the state is `from`. */
+static int state_pass(weft_task *task, uint32_t from, weft_time deadline)
+{
+    while (task_state(task) == from)
+        if (weft_wait(&task->state, from, deadline) != 0)
+            return -1;
+    return 0;
+}
+
+/* Waits until a task that is being started has been. False with EINVAL when nobody starts it, else as any wait. */
+static bool task_begun(weft_task *task, weft_time deadline)
+{
+    uint32_t state;
+    while ((state = task_state(task)) == WEFTI_STARTING)
+        if (state_pass(task, WEFTI_STARTING, deadline) != 0)
+            return false;
+    if (state == WEFT_INITIAL)
+        errno = EINVAL;
+    return state != WEFT_INITIAL;
+}
+
+/* Waits for the end; `reaps`: as the one who clears up. */
+static int task_wait(weft_task *task, bool reaps, weft_time deadline)
+{
+    if (reaps && task->carrier->wait_and_reap && !task_stopped(task) && deadline > WEFT_NOW)
+        return task->carrier->wait_and_reap(task, deadline);
+    if (state_pass(task, WEFT_STARTED, deadline) != 0)
+        return -1;
+    if (reaps)
+        task->carrier->reap(task);
+    return 0;
+}
+
+int weft_task_join(weft_task *task, weft_time deadline)
+{
+    if (weft_current() == task) {
+        errno = EDEADLK;
+        return -1;
+    }
+    if (!task_begun(task, deadline))
+        return -1;
+    bool reaps = __atomic_exchange_n(&task->reaped, 1, __ATOMIC_ACQUIRE) == 0;
+    int waited = task_wait(task, reaps, deadline);
+    if (waited != 0 && reaps)
+        __atomic_store_n(&task->reaped, 0, __ATOMIC_RELEASE);
+    return waited;
+}
+
+int weft_task_result(weft_task *task, weft_value *value, weft_time deadline)
+{
+    if (weft_task_join(task, deadline) != 0)
+        return -1;
+    __atomic_store_n(&task->collected, 1, __ATOMIC_RELAXED);
+    if (value)
+        *value = weft_keep(task->result);
+    return 0;
+}
+
+enum weft_outcome weft_task_outcome(const weft_task *task)
+{
+    return task_stopped(task) ? (enum weft_outcome)__atomic_load_n(&task->outcome, __ATOMIC_RELAXED) : WEFT_PENDING;
+}
+
+enum weft_task_state weft_task_state_of(const weft_task *task)
+{
+    uint32_t state = task_state(task);
+    return state == WEFTI_STARTING ? WEFT_STARTED : (enum weft_task_state)state;
+}
+
+bool weft_task_is_alive(const weft_task *task)
+{
+    return weft_task_state_of(task) == WEFT_STARTED;
+}
+
+int weft_task_exitcode(const weft_task *task)
+{
+    return task_stopped(task) ? weft_is_error(task->result) : -1;
+}
+
+const char *weft_task_name(const weft_task *task)
+{
+    return __atomic_load_n(&task->name, __ATOMIC_ACQUIRE);
+}
+
+int weft_task_set_name(weft_task *task, const char *name)
+{
+    size_t length = name ? strlen(name) : WEFTI_NAME_LIMIT + 1;
+    if (length > WEFTI_NAME_LIMIT) {
+        errno = EINVAL;
+        return -1;
+    }
+    char *copy = wefti_alloc_raw(length + 1);
+    if (!copy)
+        return -1;
+    memcpy(copy, name, length + 1);
+    wefti_latch_close(&task->guard);
+    char *old = task->name;
+    __atomic_store_n(&task->name, copy, __ATOMIC_RELEASE);
+    if (task->context && task->carrier->renamed)
+        task->carrier->renamed(task);
+    wefti_latch_open(&task->guard);
+    if (old != task->own_name)
+        wefti_release(old);
+    return 0;
+}
+
+uint64_t weft_task_ident(const weft_task *task)
+{
+    return weft_task_state_of(task) != WEFT_INITIAL ? task->ident : 0;
+}
+
+int weft_task_native_id(const weft_task *task)
+{
+    return __atomic_load_n(&task->native_id, __ATOMIC_RELAXED);
+}
+
+bool weft_task_daemon(const weft_task *task)
+{
+    return task->daemon;
+}
+
+enum weft_task_kind weft_task_kind_of(const weft_task *task)
+{
+    return task->kind;
+}
+
+/* Ends a task that was never started. False when it has been started meanwhile. */
+static bool task_cancel_initial(weft_task *task)
+{
+    if (!task_move(task, WEFT_INITIAL, WEFT_STARTED))
+        return false;
+    task->result = weft_error(ECANCELED, NULL);
+    __atomic_store_n(&task->reaped, 1, __ATOMIC_RELAXED);
+    task_stop(task, WEFT_CANCELLED);
+    return true;
+}
+
+void weft_task_cancel(weft_task *task)
+{
+    if (task_cancel_initial(task))
+        return;
+    wefti_latch_close(&task->guard);
+    task->cancelled = true;
+    if (task->context)
+        wefti_context_cancel(task->context);
+    wefti_latch_open(&task->guard);
+}
+
+int weft_task_terminate(weft_task *task)
+{
+    weft_task_cancel(task);
+    return 0;
+}
+
+int weft_task_kill(weft_task *task)
+{
+    return task->carrier->kill(task);
+}
+
+bool weft_cancelled(void)
+{
+    return wefti_context_cancelled(wefti_context_current());
+}
+
+int weft_task_repr(const weft_task *task, char *buffer, size_t size)
+{
+    static const char *const states[] = {"initial", "started", "stopped"};
+    return snprintf(buffer, size, "<%s(%s, %s%s)>", task->carrier->noun, weft_task_name(task), states[weft_task_state_of(task)],
+        task->daemon ? " daemon" : "");
+}
+
+struct weft_shield_scope weft_shield_begin(void)
+{
+    wefti_shield_raise();
+    return (struct weft_shield_scope){.inside = true};
+}
+
+void weft_shield_end(struct weft_shield_scope *scope)
+{
+    (void)scope;
+    wefti_shield_lower();
+}
+
+int weft_sleep_until(weft_time deadline)
+{
+    if (deadline <= WEFT_NOW)
+        return 0;
+    int error = errno;
+    if (wefti_wait_items(NULL, 0, deadline) < 0 && errno != ETIMEDOUT)
+        return -1;
+    errno = error;
+    return 0;
+}
+
+int weft_sleep(double seconds)
+{
+    return weft_sleep_until(weft_in(seconds));
+}
+
+void weft_yield(void)
+{
+    wefti_yield();
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the pointer of a counted value leads to. Private to this floor.
+ *
+ * An object lives while its count is above zero. The count is the number of holds: a hold belongs to a caller, or to the container (or, on
+ * higher floors, the queue, task or future) that a caller gave it to. Whoever borrows does so under somebody else's hold.
+ *
+ * Orderings on `count`. A new hold is made under another one: relaxed. A hold ends with release, so that what its holder read or wrote of
+ * the object comes before; whoever then finds himself alone (the last drop, a change to a list) reads the count with acquire, and so
+ * sees all of it. Reading 1 under a hold of one's own says: alone, and nobody can join.
+ *
+ * Containers know where they lie. `inside` counts the holds that are containers', and `owner` is one of the containers that hold it or NULL
+ * (it may have forgotten, but is never wrong: a container that lets go takes its name out before its hold ends). With them a change to a
+ * list that was borrowed from within others is allowed exactly when none of those is shared, and a container never comes to lie
+ * inside itself: values have no cycles, counting frees all, and every walk ends.
+ */
+#ifndef WEFTI_OBJECT_H
+#define WEFTI_OBJECT_H
+
+#include "base/memory.h"
+#include "value/value.h"
+
+/*
+ * A count that came so far stays there, and the object lives for ever: whoever keeps and never drops loses memory, but nobody's value. As many
+ * threads as there can be may still be about to add or take one when it gets there.
+ */
+#define WEFTI_COUNT_STUCK (UINT32_MAX / 2)
+
+struct wefti_object {
+    uint32_t count;
+    uint8_t kind; /* enum weft_value_kind */
+};
+
+/* A str, bytes, or the text of an error. */
+struct wefti_text {
+    struct wefti_object head;
+    size_t length;
+    char octets[]; /* and a zero */
+};
+
+struct wefti_container {
+    struct wefti_object head;
+    uint32_t inside;
+    struct wefti_container *owner; /* of a dead one: the next dead */
+};
+
+/* A list or a tuple. */
+struct wefti_array {
+    struct wefti_container container;
+    size_t length;
+    size_t room;       /* of a list */
+    weft_value *items; /* a tuple's are its own `fixed` */
+    weft_value fixed[];
+};
+
+struct wefti_entry {
+    uint64_t hash;
+    weft_value key; /* of kind WEFTI_ENTRY_GONE: was popped */
+    weft_value item;
+};
+enum { WEFTI_ENTRY_GONE = 255 };
+
+/*
+ * A dict: entries in the order in which they came, and an index of them by hash, with open addressing. Entries and index are one block,
+ * made anew when the entries run out.
+ */
+struct wefti_dict {
+    struct wefti_container container;
+    size_t length;               /* entries that are not gone */
+    uint32_t used;               /* entries, the gone ones too */
+    uint32_t room;               /* for entries; two thirds of the index, so that a search always comes to an empty place */
+    size_t mask;                 /* places in the index, less one */
+    struct wefti_entry *entries; /* NULL while there is no room at all */
+    uint32_t *index;
+};
+
+/* Whether the value's pointer leads to an object. */
+static inline bool wefti_value_counted(weft_value value)
+{
+    return value.kind >= WEFT_STR && value.kind <= WEFT_ERROR && value.as.pointer;
+}
+
+static inline bool wefti_kind_contains(unsigned kind)
+{
+    return kind >= WEFT_LIST && kind <= WEFT_DICT;
+}
+
+#ifdef WEFTI_VALUE_CHECKS
+#include "value/handle_checked.h"
+#else
+#include "value/handle_plain.h"
+#endif
+
+/* The object of a value of this kind; NULL of any other. */
+static inline void *wefti_object_of(weft_value value, enum weft_value_kind kind)
+{
+    return value.kind == kind && value.as.pointer ? wefti_handle_object(value) : NULL;
+}
+
+/* What a constructor gives that failed: an error value that needs no memory; sets errno. */
+weft_value wefti_value_failed(int code);
+/*
+ * An object of `size` zeroed octets and `extra` more of any content, with its first hold, through *value. NULL with ENOMEM, *value then
+ * being what the constructor is to return.
+ */
+void *wefti_object_new(enum weft_value_kind kind, size_t size, size_t extra, weft_value *value);
+
+/*
+ * Whether a container may be changed and `item` may come into it: 0, or EBUSY (somebody else holds it, or something it lies in; or it lies
+ * deeper than can be told), EINVAL (the item is the container, or holds it).
+ */
+int wefti_container_changeable(struct wefti_container *container, weft_value item);
+/* Notes that a hold, taken over from a caller, is the container's from now on. */
+weft_value wefti_container_adopt(struct wefti_container *container, weft_value item);
+/* Notes that it no longer is: it is handed to a caller, or about to be dropped. */
+weft_value wefti_container_release(struct wefti_container *container, weft_value item);
+
+/* Copies with the same items; `failed` as constructors. */
+weft_value wefti_list_copy(weft_value list);
+weft_value wefti_dict_copy(weft_value dict);
+/* The item of a key: 1 found, 0 not, -1 with ENOMEM or EINVAL. */
+int wefti_dict_find(weft_value dict, weft_value key, weft_value *item);
+
+/* Equal: 1, not: 0, -1 with ENOMEM. */
+int wefti_value_compare(weft_value a, weft_value b);
+/* Hashes of what may be a key: equal keys have equal ones. -1 with EINVAL (may not be a key), ENOMEM. */
+int wefti_value_hash(weft_value key, uint64_t *hash);
+/* SipHash-1-3 of so many words under a key. */
+uint64_t wefti_hash_words(uint64_t key0, uint64_t key1, const uint64_t *words, size_t count);
+uint64_t wefti_text_hash(enum weft_value_kind kind, const void *octets, size_t length);
+/* Whether the float is an integer of 64 bits, and which. */
+bool wefti_float_integer(double real, int64_t *integer);
+
+#endif

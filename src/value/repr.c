@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Values as Python prints them. Needs no memory, and the same four kilobytes of stack for any value: containers are walked with a fixed
+ * number of levels, and one that is nested deeper than that is printed as [...], (...) or {...}.
+ */
+
+#include <float.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "value/object.h"
+
+enum { REPR_DEPTH = 100 };
+
+struct printer {
+    char *buffer;
+    size_t size;
+    size_t length; /* of all that was printed, whether or not it fitted */
+};
+
+static void print_octets(struct printer *out, const char *octets, size_t length)
+{
+    if (out->length < out->size) {
+        size_t fits = out->size - out->length;
+        memcpy(out->buffer + out->length, octets, length < fits ? length : fits);
+    }
+    out->length += length;
+}
+
+static void print_text(struct printer *out, const char *text)
+{
+    print_octets(out, text, strlen(text));
+}
+
+static void print_number(struct printer *out, const char *format, int64_t number)
+{
+    char text[32];
+    snprintf(text, sizeof text, format, number);
+    print_text(out, text);
+}
+
+/*
+ * Floats: the fewest digits that lead back to the same float, in Python's clothes. All comes from printf's %e, whose decimal point is the
+ * locale's, so that only the digits and the exponent are taken from it.
+ */
+struct decimal {
+    char digits[24];
+    int count;
+    int exponent; /* of the first digit: 1.5 has 0 */
+};
+
+static void decimal_round(struct decimal *decimal, double real, int digits)
+{
+    char text[48];
+    snprintf(text, sizeof text, "%.*e", digits - 1, real);
+    const char *at = text;
+    for (decimal->count = 0; *at != 'e'; at++)
+        if (*at >= '0' && *at <= '9')
+            decimal->digits[decimal->count++] = *at;
+    decimal->exponent = (int)strtol(at + 1, NULL, 10);
+}
+
+static bool decimal_is(const struct decimal *decimal, double real)
+{
+    char text[48];
+    snprintf(text, sizeof text, "%.*se%d", decimal->count, decimal->digits, decimal->exponent - decimal->count + 1);
+    return strtod(text, NULL) == real;
+}
+
+/* The next decimal of as many digits; of 9.99 it makes 0.00, which is nothing's. */
+static void decimal_up(struct decimal *decimal)
+{
+    int at = decimal->count - 1;
+    while (at >= 0 && decimal->digits[at] == '9')
+        decimal->digits[at--] = '0';
+    if (at >= 0)
+        decimal->digits[at]++;
+}
+
+/*
+ * `real` is positive and finite. What 15 digits or fewer can tell, 15 do (with zeros); only subnormal floats are coarser. Below a power of
+ * two the floats lie twice as dense as above: there the nearest decimal may be another float's, while the next one up is not.
+ */
+static void decimal_shortest(struct decimal *decimal, double real)
+{
+    for (int digits = real < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
+        decimal_round(decimal, real, digits);
+        if (decimal_is(decimal, real))
+            break;
+        decimal_up(decimal);
+        if (decimal_is(decimal, real))
+            break;
+    }
+    while (decimal->count > 1 && decimal->digits[decimal->count - 1] == '0')
+        decimal->count--;
+}
+
+static void print_zeros(struct printer *out, int count)
+{
+    while (count-- > 0)
+        print_octets(out, "0", 1);
+}
+
+/* 0.001, 12.5, 1200.0 */
+static void print_positional(struct printer *out, const struct decimal *decimal)
+{
+    int before = decimal->exponent + 1; /* digits before the point */
+    if (before <= 0) {
+        print_text(out, "0.");
+        print_zeros(out, -before);
+        print_octets(out, decimal->digits, (size_t)decimal->count);
+        return;
+    }
+    int given = before < decimal->count ? before : decimal->count;
+    print_octets(out, decimal->digits, (size_t)given);
+    print_zeros(out, before - given);
+    print_text(out, ".");
+    print_octets(out, decimal->digits + given, (size_t)(decimal->count - given));
+    print_zeros(out, given == decimal->count);
+}
+
+/* 1e+16, 1.5e-07 */
+static void print_scientific(struct printer *out, const struct decimal *decimal)
+{
+    char exponent[16];
+    print_octets(out, decimal->digits, 1);
+    if (decimal->count > 1) {
+        print_text(out, ".");
+        print_octets(out, decimal->digits + 1, (size_t)decimal->count - 1);
+    }
+    snprintf(exponent, sizeof exponent, "e%+03d", decimal->exponent);
+    print_text(out, exponent);
+}
+
+static void print_float(struct printer *out, double real)
+{
+    struct decimal decimal = {"0", 1, 0};
+    if (real != real) {
+        print_text(out, "nan");
+        return;
+    }
+    if (__builtin_signbit(real))
+        print_text(out, "-");
+    real = __builtin_fabs(real);
+    if (__builtin_isinf(real)) {
+        print_text(out, "inf");
+        return;
+    }
+    if (real > 0)
+        decimal_shortest(&decimal, real);
+    if (decimal.exponent < -4 || decimal.exponent >= 16)
+        print_scientific(out, &decimal);
+    else
+        print_positional(out, &decimal);
+}
+
+/*
+ * The character at the begin of UTF-8: its length in octets, 0 where there is none. Overlong forms, surrogates and what lies beyond
+ * 0x10ffff are none.
+ */
+static size_t utf8_character(const char *text, size_t length, uint32_t *character)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned char first = (unsigned char)*text;
+    size_t octets = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
+    if (octets == 0 || octets > length)
+        return 0;
+    *character = octets == 1 ? first : first & (0x7fU >> octets);
+    for (size_t i = 1; i < octets; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        *character = *character << 6 | (text[i] & 0x3f);
+    }
+    bool surrogate = *character >= 0xd800 && *character < 0xe000;
+    return *character >= least[octets] && *character <= 0x10ffff && !surrogate ? octets : 0;
+}
+
+/*
+ * What a reader would not see, or would see as something else: controls, spaces other than the plain one, marks that change the direction
+ * of text, private use. Python has a table of all of Unicode and escapes unassigned characters too.
+ */
+static bool character_hidden(uint32_t character)
+{
+    static const struct {
+        uint32_t first, last;
+    } hidden[] = {{0, 0x1f}, {0x7f, 0xa0}, {0xad, 0xad}, {0x600, 0x605}, {0x61c, 0x61c}, {0x6dd, 0x6dd}, {0x70f, 0x70f}, {0x1680, 0x1680},
+        {0x180e, 0x180e}, {0x2000, 0x200f}, {0x2028, 0x202f}, {0x205f, 0x206f}, {0x3000, 0x3000}, {0xe000, 0xf8ff}, {0xfeff, 0xfeff},
+        {0xfff0, 0xfffb}, {0xfffe, 0xffff}, {0xe0000, 0xe0fff}, {0xf0000, 0x10ffff}};
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        if (character >= hidden[i].first && character <= hidden[i].last)
+            return true;
+    return false;
+}
+
+static void print_escape(struct printer *out, uint32_t character)
+{
+    char text[16];
+    const char *format = character < 0x100 ? "\\x%02" PRIx32 : character < 0x10000 ? "\\u%04" PRIx32 : "\\U%08" PRIx32;
+    if (character == '\n' || character == '\r' || character == '\t')
+        format = character == '\n' ? "\\n" : character == '\r' ? "\\r" : "\\t";
+    snprintf(text, sizeof text, format, character);
+    print_text(out, text);
+}
+
+/* Prints one character (of bytes: one octet) and returns how many octets it took. */
+static size_t print_character(struct printer *out, const char *text, size_t length, char quote, bool utf8)
+{
+    uint32_t character = (unsigned char)*text;
+    size_t octets = utf8 ? utf8_character(text, length, &character) : character < 0x80;
+    if (octets == 0) {
+        print_escape(out, (unsigned char)*text);
+        return 1;
+    }
+    if (character_hidden(character)) {
+        print_escape(out, character);
+        return octets;
+    }
+    if (*text == quote || *text == '\\')
+        print_text(out, "\\");
+    print_octets(out, text, octets);
+    return octets;
+}
+
+static void print_quoted(struct printer *out, const struct wefti_text *text, bool utf8)
+{
+    bool single = memchr(text->octets, '\'', text->length), twofold = memchr(text->octets, '"', text->length);
+    char quote = single && !twofold ? '"' : '\'';
+    print_octets(out, &quote, 1);
+    for (size_t at = 0; at < text->length;)
+        at += print_character(out, text->octets + at, text->length - at, quote, utf8);
+    print_octets(out, &quote, 1);
+}
+
+static void print_error(struct printer *out, weft_value error)
+{
+    const char *name = strerrorname_np(error.code);
+    bool told = wefti_value_counted(error) || strerrordesc_np(error.code);
+    print_text(out, "<error ");
+    if (name)
+        print_text(out, name);
+    else
+        print_number(out, "%" PRId64, error.code);
+    if (told) {
+        print_text(out, ": ");
+        print_text(out, weft_error_text(error));
+    }
+    print_text(out, ">");
+}
+
+static void print_plain(struct printer *out, weft_value value)
+{
+    struct wefti_text *text = wefti_object_of(value, value.kind == WEFT_STR ? WEFT_STR : WEFT_BYTES);
+    if (value.kind == WEFT_NONE) {
+        print_text(out, "None");
+    } else if (value.kind == WEFT_BOOL) {
+        print_text(out, value.as.integer ? "True" : "False");
+    } else if (value.kind == WEFT_INT) {
+        print_number(out, "%" PRId64, value.as.integer);
+    } else if (value.kind == WEFT_FLOAT) {
+        print_float(out, value.as.real);
+    } else if (value.kind == WEFT_PTR) {
+        print_number(out, "<ptr 0x%" PRIx64 ">", value.as.integer);
+    } else if (value.kind == WEFT_ERROR) {
+        print_error(out, value);
+    } else if (text) {
+        print_text(out, value.kind == WEFT_BYTES ? "b" : "");
+        print_quoted(out, text, value.kind == WEFT_STR);
+    } else {
+        print_text(out, "<broken value>");
+    }
+}
+
+struct level {
+    weft_value container;
+    size_t at;
+    size_t printed; /* things; of a dict, a key and its item are two */
+};
+
+struct levels {
+    struct level of[REPR_DEPTH];
+    size_t depth;
+};
+
+static const char *container_marks(unsigned kind)
+{
+    return kind == WEFT_LIST ? "[]" : kind == WEFT_TUPLE ? "()" : "{}";
+}
+
+static void print_begin(struct printer *out, struct levels *levels, weft_value value)
+{
+    if (!wefti_kind_contains(value.kind) || !value.as.pointer) {
+        print_plain(out, value);
+        return;
+    }
+    const char *marks = container_marks(value.kind);
+    print_octets(out, &marks[0], 1);
+    if (levels->depth < REPR_DEPTH) {
+        levels->of[levels->depth++] = (struct level){value, 0, 0};
+        return;
+    }
+    print_text(out, "...");
+    print_octets(out, &marks[1], 1);
+}
+
+static void print_end(struct printer *out, struct levels *levels)
+{
+    const struct level *level = &levels->of[--levels->depth];
+    if (level->container.kind == WEFT_TUPLE && level->printed == 1)
+        print_text(out, ",");
+    print_octets(out, &container_marks(level->container.kind)[1], 1);
+}
+
+/* The next thing of the innermost container, or its end. */
+static void print_step(struct printer *out, struct levels *levels)
+{
+    struct level *level = &levels->of[levels->depth - 1];
+    weft_value item;
+    if (!wefti_container_next(level->container, &level->at, &item)) {
+        print_end(out, levels);
+        return;
+    }
+    bool of_key = level->container.kind == WEFT_DICT && level->printed % 2;
+    if (level->printed++)
+        print_text(out, of_key ? ": " : ", ");
+    print_begin(out, levels, item);
+}
+
+size_t weft_repr(weft_value value, char *buffer, size_t size)
+{
+    struct printer out = {buffer, size, 0};
+    struct levels levels;
+    int before = errno;
+    levels.depth = 0;
+    print_begin(&out, &levels, value);
+    while (levels.depth)
+        print_step(&out, &levels);
+    if (size)
+        buffer[out.length < size ? out.length : size - 1] = 0;
+    errno = before;
+    return out.length;
+}

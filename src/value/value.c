@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Scalars, the names of kinds, and the readers that look at more than one kind. */
+
+#include <assert.h>
+#include <errno.h>
+
+#include "value/object.h"
+
+static_assert(
+    sizeof(weft_value) == 16 && offsetof(weft_value, code) == 4 && offsetof(weft_value, as) == 8, "the layout is part of the ABI");
+
+/* The definitions behind the header's inline ones: for compilers that do not inline, and for other languages. */
+extern inline weft_value weft_bool(bool value);
+extern inline weft_value weft_int(int64_t value);
+extern inline weft_value weft_float(double value);
+extern inline weft_value weft_ptr(void *pointer);
+extern inline int64_t weft_as_int(weft_value value);
+extern inline double weft_as_float(weft_value value);
+extern inline weft_value weft_keep(weft_value value);
+extern inline void weft_drop(weft_value value);
+
+const char *weft_kind_name(enum weft_value_kind kind)
+{
+    static const char *const names[] = {"none", "bool", "int", "float", "ptr", "str", "bytes", "list", "tuple", "dict", "error"};
+    return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : "unknown";
+}
+
+/* -2^63 and 2^63 are floats, and the first is in range. */
+static const double INTEGERS_BEGIN = -9223372036854775808.0, INTEGERS_END = 9223372036854775808.0;
+
+bool wefti_float_integer(double real, int64_t *integer)
+{
+    if (!(real >= INTEGERS_BEGIN && real < INTEGERS_END))
+        return false;
+    *integer = (int64_t)real;
+    return (double)*integer == real;
+}
+
+static int64_t float_cut(double real)
+{
+    if (real >= INTEGERS_BEGIN && real < INTEGERS_END)
+        return (int64_t)real;
+    errno = ERANGE;
+    if (real >= INTEGERS_END)
+        return INT64_MAX;
+    return real < 0 ? INT64_MIN : 0; /* 0: NaN */
+}
+
+int64_t weft_as_int_converted(weft_value value)
+{
+    if (value.kind == WEFT_FLOAT)
+        return float_cut(value.as.real);
+    if (value.kind == WEFT_BOOL || value.kind == WEFT_INT)
+        return value.as.integer;
+    errno = EINVAL;
+    return 0;
+}
+
+double weft_as_float_converted(weft_value value)
+{
+    if (value.kind == WEFT_FLOAT)
+        return value.as.real;
+    if (value.kind == WEFT_BOOL || value.kind == WEFT_INT)
+        return (double)value.as.integer;
+    errno = EINVAL;
+    return 0;
+}
+
+bool weft_as_bool(weft_value value)
+{
+    switch ((enum weft_value_kind)value.kind) {
+    case WEFT_NONE:
+        return false;
+    case WEFT_BOOL:
+    case WEFT_INT:
+        return value.as.integer != 0;
+    case WEFT_FLOAT:
+        return value.as.real != 0;
+    case WEFT_PTR:
+        return value.as.pointer;
+    case WEFT_ERROR:
+        return true;
+    case WEFT_STR:
+    case WEFT_BYTES:
+    case WEFT_LIST:
+    case WEFT_TUPLE:
+    case WEFT_DICT:
+        break;
+    }
+    return weft_length(value) != 0;
+}
+
+void *weft_as_ptr(weft_value value)
+{
+    if (value.kind == WEFT_PTR)
+        return value.as.pointer;
+    errno = EINVAL;
+    return NULL;
+}
+
+size_t weft_length(weft_value value)
+{
+    bool counted = wefti_value_counted(value);
+    if (counted && (value.kind == WEFT_STR || value.kind == WEFT_BYTES))
+        return ((struct wefti_text *)wefti_handle_object(value))->length;
+    if (counted && (value.kind == WEFT_LIST || value.kind == WEFT_TUPLE))
+        return ((struct wefti_array *)wefti_handle_object(value))->length;
+    if (counted && value.kind == WEFT_DICT)
+        return ((struct wefti_dict *)wefti_handle_object(value))->length;
+    errno = EINVAL;
+    return 0;
+}
+
+weft_value weft_copy(weft_value value)
+{
+    if (wefti_object_of(value, WEFT_LIST))
+        return wefti_list_copy(value);
+    if (wefti_object_of(value, WEFT_DICT))
+        return wefti_dict_copy(value);
+    return weft_keep(value);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* One sleep of one context: between the parking lot and the carriers that put contexts to sleep. */
+#ifndef WEFTI_PARKED_H
+#define WEFTI_PARKED_H
+
+#include "wait/wait.h"
+
+enum { CLAIM_OPEN = 0, CLAIM_TIME = 1, CLAIM_CANCEL = 2, CLAIM_ITEM = 3 };
+
+/* On the waiter's stack, there until the one who claimed it has unparked the context. */
+struct wefti_wait {
+    struct wefti_context *context;
+    struct wefti_item *items;
+    unsigned count;
+    bool cancellable; /* constant while it is published */
+    uint32_t claim;   /* see wait.c */
+    weft_time deadline;
+};
+
+/* Polls the wait's descriptors without waiting: the index of one that is ready, or -1 with EAGAIN, ENOMEM. */
+int wefti_descriptors_look(const struct wefti_wait *wait);
+
+#endif

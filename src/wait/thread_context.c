@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The context of a thread, whoever started it: made at its first call into the library, gone when the thread ends.
+ *
+ * token, the word a thread sleeps on:
+ *   EMPTY     it runs, and nobody has unparked it
+ *   GIVEN     it was unparked; the thread takes this back to EMPTY when it leaves its park
+ *   SLEEPING  it sleeps in the kernel on the token; set by the thread alone
+ *   POLLING   it sleeps in ppoll, with its doorbell among the descriptors; set by the thread alone
+ *   RINGING   an unparker writes to the doorbell; the thread may not leave before he has made it GIVEN, as the descriptor must stay open
+ *             that long
+ * An unparker does nothing after it has stored GIVEN but wake the token's address, so the thread may be gone by then. The store is a release, the thread's load
+ * an acquire: what happened before the unpark is seen after the park.
+ *
+ * The doorbell is an eventfd, made at the first wait for descriptors, closed when the thread ends. A forked child makes its own.
+ */
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/memory.h"
+#include "wait/context.h"
+#include "wait/parked.h"
+
+enum token { EMPTY, GIVEN, SLEEPING, POLLING, RINGING };
+
+struct thread_context {
+    struct wefti_context context;
+    uint32_t token;
+    int doorbell; /* -1: none */
+};
+
+__thread struct wefti_context *wefti_context_now;
+__thread uint32_t wefti_ident_now;
+void (*wefti_context_leave_hook)(struct wefti_context *context);
+
+static __thread struct thread_context thread_own;
+static pthread_key_t thread_key;
+static uint32_t thread_idents;
+
+enum { IDENT_LIMIT = 1 << 29, FEW = 16, FEW_WORDS = 8 };
+
+static struct thread_context *thread_of(struct wefti_context *context)
+{
+    return (struct thread_context *)((char *)context - offsetof(struct thread_context, context));
+}
+
+/* From `from` to `to` if it is still `from`. */
+static bool token_move(struct thread_context *thread, uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(&thread->token, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static uint32_t token_read(struct thread_context *thread)
+{
+    return __atomic_load_n(&thread->token, __ATOMIC_ACQUIRE);
+}
+
+/* Leaves the park with the token taken. */
+static int token_take(struct thread_context *thread)
+{
+    __atomic_store_n(&thread->token, EMPTY, __ATOMIC_RELAXED); /* only the thread itself moves it from GIVEN */
+    return 0;
+}
+
+static int thread_sleep(struct thread_context *thread, weft_time deadline)
+{
+    if (!token_move(thread, EMPTY, SLEEPING))
+        return token_take(thread);
+    for (;;) {
+        int error = wefti_futex_wait(&thread->token, SLEEPING, deadline);
+        if (token_read(thread) == GIVEN)
+            return token_take(thread);
+        if (error == ETIMEDOUT) {
+            if (!token_move(thread, SLEEPING, EMPTY))
+                return token_take(thread);
+            errno = ETIMEDOUT;
+            return -1;
+        }
+    }
+}
+
+/* Fills in `polls` from the wait's items and gives how many there are. */
+static nfds_t descriptors_gather(const struct wefti_wait *wait, struct pollfd *polls)
+{
+    nfds_t count = 0;
+    for (unsigned i = 0; i < wait->count; i++)
+        if (wait->items[i].kind == WEFTI_DESCRIPTOR)
+            polls[count++] = (struct pollfd){.fd = wait->items[i].descriptor, .events = wait->items[i].events};
+    return count;
+}
+
+/* Hands out what poll saw. The index of the first item that is ready, or -1. */
+static int descriptors_deal(const struct wefti_wait *wait, const struct pollfd *polls)
+{
+    int first = -1;
+    for (unsigned i = 0; i < wait->count; i++) {
+        if (wait->items[i].kind != WEFTI_DESCRIPTOR)
+            continue;
+        wait->items[i].seen = (polls++)->revents;
+        if (wait->items[i].seen && first < 0)
+            first = (int)i;
+    }
+    return first;
+}
+
+static unsigned kind_count(const struct wefti_wait *wait, enum wefti_item_kind kind)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < wait->count; i++)
+        count += wait->items[i].kind == kind;
+    return count;
+}
+
+/* Polls once, to the deadline. 1: some are ready; 0: the deadline came; -1 with EINTR, ENOMEM ... */
+static int thread_poll(struct pollfd *polls, nfds_t count, weft_time deadline)
+{
+    struct timespec rest, *limit = NULL;
+    if (deadline != WEFT_FOREVER) {
+        weft_time left = deadline <= WEFT_NOW ? 0 : deadline - weft_clock();
+        left = left < 0 ? 0 : left;
+        rest = (struct timespec){.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+        limit = &rest;
+    }
+    int ready = ppoll(polls, count, limit, NULL);
+    return ready > 0 ? 1 : ready;
+}
+
+/* Leaves POLLING. True when it was unparked meanwhile: the token is taken and the doorbell silent. */
+static bool thread_unpoll(struct thread_context *thread)
+{
+    if (token_move(thread, POLLING, EMPTY))
+        return false;
+    while (token_read(thread) != GIVEN)
+        sched_yield(); /* the unparker is between two system calls */
+    eventfd_t count;
+    eventfd_read(thread->doorbell, &count);
+    token_take(thread);
+    return true;
+}
+
+static int thread_sleep_polling(struct thread_context *thread, const struct wefti_wait *wait, struct pollfd *polls)
+{
+    nfds_t count = descriptors_gather(wait, polls);
+    polls[count] = (struct pollfd){.fd = thread->doorbell, .events = POLLIN};
+    if (!token_move(thread, EMPTY, POLLING))
+        return token_take(thread);
+    for (;;) {
+        int ready = thread_poll(polls, count + 1, wait->deadline);
+        int error = ready == 0 ? ETIMEDOUT : errno;
+        if (ready < 0 && error == EINTR && token_read(thread) == POLLING)
+            continue;
+        if (thread_unpoll(thread))
+            return 0;
+        if (ready > 0 && descriptors_deal(wait, polls) >= 0)
+            return 1;
+        errno = error;
+        return -1;
+    }
+}
+
+/* The token first, then the wait's kernel words; `items` says whose. */
+static void words_gather(struct thread_context *thread, const struct wefti_wait *wait, struct futex_waitv *words, struct wefti_item **items)
+{
+    *words++ = (struct futex_waitv){.val = SLEEPING, .uaddr = (uintptr_t)&thread->token, .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG};
+    for (unsigned i = 0; i < wait->count; i++) {
+        if (wait->items[i].kind != WEFTI_KERNEL_WORD)
+            continue;
+        *words++ = (struct futex_waitv){.val = wait->items[i].expected, .uaddr = (uintptr_t)wait->items[i].word, .flags = FUTEX_32};
+        *items++ = &wait->items[i];
+    }
+}
+
+/* The item among the kernel words that ended the wait: that which was woken, else one that has changed, else NULL. */
+static struct wefti_item *words_ended(struct wefti_item **items, unsigned count, long woken)
+{
+    if (woken > 0)
+        return items[woken - 1];
+    for (unsigned i = 0; i < count; i++)
+        if (__atomic_load_n(items[i]->word, __ATOMIC_ACQUIRE) != items[i]->expected)
+            return items[i];
+    return NULL;
+}
+
+/* Sleeps on the token and the kernel words at once. */
+static int thread_sleep_words(struct thread_context *thread, const struct wefti_wait *wait, unsigned count, unsigned descriptors)
+{
+    struct futex_waitv words[FEW_WORDS + 1];
+    struct wefti_item *items[FEW_WORDS];
+    if (count > FEW_WORDS || descriptors > 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    words_gather(thread, wait, words, items);
+    if (!token_move(thread, EMPTY, SLEEPING))
+        return token_take(thread);
+    for (;;) {
+        long woken = wefti_futex_wait_any(words, count + 1, wait->deadline);
+        struct wefti_item *ended = words_ended(items, count, woken);
+        bool timed = woken == -ETIMEDOUT;
+        if (!ended && !timed && token_read(thread) == SLEEPING)
+            continue;
+        if (!token_move(thread, SLEEPING, EMPTY)) {
+            if (woken > 0)
+                wefti_futex_wake_shared(ended->word, 1); /* a wake was consumed that another can use */
+            return token_take(thread);
+        }
+        if (ended)
+            ended->seen = 1;
+        errno = ETIMEDOUT;
+        return ended ? 1 : -1;
+    }
+}
+
+static bool thread_doorbell(struct thread_context *thread)
+{
+    if (thread->doorbell < 0 && !wefti_fails())
+        thread->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (thread->doorbell < 0)
+        errno = EMFILE;
+    return thread->doorbell >= 0;
+}
+
+static int thread_park(struct wefti_context *self, const struct wefti_wait *wait)
+{
+    struct thread_context *thread = thread_of(self);
+    unsigned count = kind_count(wait, WEFTI_DESCRIPTOR);
+    unsigned words = kind_count(wait, WEFTI_KERNEL_WORD);
+    if (words > 0)
+        return thread_sleep_words(thread, wait, words, count);
+    if (count == 0)
+        return thread_sleep(thread, wait->deadline);
+    if (!thread_doorbell(thread))
+        return -1;
+    struct pollfd few[FEW + 1];
+    struct pollfd *polls = count <= FEW ? few : wefti_alloc_raw((count + 1) * sizeof(*polls));
+    if (!polls)
+        return -1;
+    int parked = thread_sleep_polling(thread, wait, polls);
+    if (polls != few)
+        wefti_release(polls);
+    return parked;
+}
+
+static void thread_unpark(struct wefti_context *context)
+{
+    struct thread_context *thread = thread_of(context);
+    for (;;) {
+        uint32_t token = token_read(thread);
+        if (token == POLLING) {
+            if (!token_move(thread, POLLING, RINGING))
+                continue;
+            int saved = errno;
+            eventfd_write(thread->doorbell, 1);
+            errno = saved;
+            __atomic_store_n(&thread->token, GIVEN, __ATOMIC_RELEASE);
+            return;
+        }
+        if (!token_move(thread, token, GIVEN))
+            continue;
+        if (token == SLEEPING)
+            wefti_futex_wake(&thread->token, 1);
+        return;
+    }
+}
+
+static void thread_yield(struct wefti_context *self)
+{
+    (void)self;
+    sched_yield();
+}
+
+static const struct wefti_carrier thread_carrier = {.park = thread_park, .unpark = thread_unpark, .yield = thread_yield};
+
+int wefti_descriptors_look(const struct wefti_wait *wait)
+{
+    unsigned count = kind_count(wait, WEFTI_DESCRIPTOR);
+    struct pollfd few[FEW];
+    struct pollfd *polls = count <= FEW ? few : wefti_alloc_raw(count * sizeof(*polls));
+    if (!polls)
+        return -1;
+    int ready, first = -1;
+    nfds_t gathered = descriptors_gather(wait, polls);
+    do
+        ready = thread_poll(polls, gathered, WEFT_NOW);
+    while (ready < 0 && errno == EINTR);
+    if (ready > 0)
+        first = descriptors_deal(wait, polls);
+    else if (ready == 0)
+        errno = EAGAIN;
+    if (polls != few)
+        wefti_release(polls);
+    return first;
+}
+
+void wefti_context_prepare(struct wefti_context *context, const struct wefti_carrier *carrier)
+{
+    memset(context, 0, sizeof(*context));
+    context->carrier = carrier;
+    /* Two that live at once share a number only when half a milliard came between them; a lock would then miss a mistake of its user's, no more. */
+    context->ident = __atomic_add_fetch(&thread_idents, 1, __ATOMIC_RELAXED) % (IDENT_LIMIT - 1) + 1;
+}
+
+/* The key's destructor. Another key's destructor may call the library again: then the context is made anew and this comes once more. */
+static void thread_leave(void *own)
+{
+    struct thread_context *thread = own;
+    if (wefti_context_leave_hook)
+        wefti_context_leave_hook(&thread->context);
+    if (thread->doorbell >= 0)
+        close(thread->doorbell);
+    wefti_context_switch(NULL);
+}
+
+__attribute__((noinline)) struct wefti_context *wefti_context_enter(void)
+{
+    struct thread_context *thread = &thread_own;
+    wefti_context_prepare(&thread->context, &thread_carrier);
+    thread->token = EMPTY;
+    thread->doorbell = -1;
+    wefti_context_switch(&thread->context);
+    pthread_setspecific(thread_key, thread); /* fails only without memory: then the doorbell, if one is made, stays open */
+    return &thread->context;
+}
+
+uint32_t wefti_ident(void)
+{
+    return wefti_context_current()->ident;
+}
+
+void wefti_shield_raise(void)
+{
+    wefti_context_current()->shield++;
+}
+
+void wefti_shield_lower(void)
+{
+    wefti_context_current()->shield--;
+}
+
+void wefti_yield(void)
+{
+    struct wefti_context *context = wefti_context_current();
+    context->carrier->yield(context);
+}
+
+/* In a forked child: the thread that forked is alone, and its doorbell is shared with the parent. */
+static void thread_forked(void)
+{
+    struct thread_context *thread = &thread_own;
+    if (!wefti_context_now)
+        return;
+    thread->context.guard = (struct wefti_latch){0};
+    if (thread->doorbell >= 0)
+        close(thread->doorbell);
+    thread->doorbell = -1;
+}
+
+__attribute__((constructor)) static void thread_open(void)
+{
+    pthread_key_create(&thread_key, thread_leave);
+    pthread_atfork(NULL, NULL, thread_forked);
+}

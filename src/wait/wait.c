@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parking lot: waiting for the change of a word, by its address.
+ *
+ * A wait (struct wefti_wait) is one sleep of one context, for any number of items. Each word that it waits for has its item queued, first in first
+ * out, in the bucket that the word's address hashes to. Everything lives on the waiter's stack; nothing is allocated.
+ *
+ * No wake is lost. A waker changes the word, then closes the bucket's latch and looks for waiters. A waiter closes the latch, looks at the word,
+ * and queues itself only if it has not changed. Whichever has the latch first: either the waker finds the waiter, or the waiter, whose close
+ * (acquire) pairs with the waker's open (release) or with the waker's own change before its close, sees the new word.
+ *
+ * Who ends a wait claims it. claim: 0 open; CLAIM_TIME, CLAIM_CANCEL; FIRST_ITEM + i: by item i. It leaves 0 once, by compare-and-swap, and whoever moves it owes
+ * the context exactly one unpark; the waiter that moves it itself (its deadline, a descriptor, a word that differs) owes none. A waiter
+ * that finds its wait claimed by another parks until that unpark has come, so a wait, its items and its context are there as long as anybody can hold a
+ * pointer to them. A wake that finds a wait claimed already goes on to the next waiter: one wake, one waiter.
+ *
+ * A canceller finds the wait through the context, under context->guard: the wait is published there before it parks and withdrawn after.
+ *
+ * Latches: a bucket's and a guard are never held together, and nothing is called under them.
+ *
+ * A short spin comes before a sleep, where that has paid before (wait/spin.h).
+ *
+ * After a fork the child has none of the other waiters: the lot is emptied there.
+ *
+ * A word that the kernel or another process wakes is not queued here: to this file it is what a descriptor is, a thing that only the carrier can watch. The
+ * words of memory that processes share (the arena, a floor to come) take that path.
+ */
+
+#include "wait/wait.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+#include "hint.h"
+#include "wait/context.h"
+#include "wait/parked.h"
+
+#ifdef WEFTI_SMALL
+enum { BUCKET_BITS = 1, SPIN_TIME = 2000 };
+#else
+enum { BUCKET_BITS = 9, SPIN_TIME = 20000 /* ns */ };
+#endif
+enum { SPIN_LOOKS = 8 };
+
+struct bucket {
+    struct wefti_latch latch;
+    struct wefti_item *head, *tail;
+} __attribute__((aligned(64)));
+
+static struct bucket buckets[1 << BUCKET_BITS];
+
+static struct bucket *bucket_of(const uint32_t *word)
+{
+    uint64_t hash = ((uint64_t)(uintptr_t)word >> 2) * UINT64_C(0x9e3779b97f4a7c15); /* 2^64 / golden ratio */
+    return &buckets[hash >> (64 - BUCKET_BITS)];
+}
+
+static void bucket_add(struct bucket *bucket, struct wefti_item *item)
+{
+    item->next = NULL;
+    item->previous = bucket->tail;
+    *(bucket->tail ? &bucket->tail->next : &bucket->head) = item;
+    bucket->tail = item;
+    item->queued = true;
+}
+
+static void bucket_remove(struct bucket *bucket, struct wefti_item *item)
+{
+    *(item->previous ? &item->previous->next : &bucket->head) = item->next;
+    *(item->next ? &item->next->previous : &bucket->tail) = item->previous;
+    item->queued = false;
+}
+
+/* Release: what the claimer did before is seen by the waiter, which reads the claim with acquire. */
+static bool wait_claim(struct wefti_wait *wait, uint32_t claim)
+{
+    uint32_t open = 0;
+    return __atomic_compare_exchange_n(&wait->claim, &open, claim, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* Queues the item unless its word has changed: then false. */
+static bool item_queue(struct wefti_item *item, struct wefti_wait *wait)
+{
+    struct bucket *bucket = bucket_of(item->word);
+    wefti_latch_close(&bucket->latch);
+    bool same = __atomic_load_n(item->word, __ATOMIC_ACQUIRE) == item->expected;
+    if (same) {
+        item->wait = wait;
+        bucket_add(bucket, item);
+    }
+    wefti_latch_open(&bucket->latch);
+    return same;
+}
+
+static void item_unqueue(struct wefti_item *item)
+{
+    struct bucket *bucket = bucket_of(item->word);
+    wefti_latch_close(&bucket->latch);
+    if (item->queued)
+        bucket_remove(bucket, item);
+    wefti_latch_open(&bucket->latch);
+}
+
+/* Makes the wait known to cancellers. False when it is cancelled already. */
+static bool wait_publish(struct wefti_wait *wait)
+{
+    struct wefti_context *context = wait->context;
+    wefti_latch_close(&context->guard);
+    bool cancelled = wait->cancellable && wefti_context_cancelled(context);
+    if (!cancelled)
+        context->wait = wait;
+    wefti_latch_open(&context->guard);
+    return !cancelled;
+}
+
+static void wait_withdraw(struct wefti_wait *wait)
+{
+    wefti_latch_close(&wait->context->guard);
+    wait->context->wait = NULL;
+    wefti_latch_open(&wait->context->guard);
+}
+
+/* Parks until the wait is claimed, by another or by this; errno says why when this found neither word nor descriptor. */
+static void wait_park(struct wefti_wait *wait)
+{
+    struct wefti_context *context = wait->context;
+    int parked = context->carrier->park(context, wait);
+    if (parked == 0)
+        return;
+    int error = errno;
+    uint32_t claim = CLAIM_TIME;
+    for (unsigned i = 0; parked > 0 && i < wait->count; i++)
+        if (wait->items[i].seen) {
+            claim = CLAIM_ITEM + i;
+            break;
+        }
+    if (!wait_claim(wait, claim)) { /* somebody was faster, and his unpark is on its way */
+        struct wefti_wait rest = {.context = context, .deadline = WEFT_FOREVER};
+        context->carrier->park(context, &rest);
+    }
+    errno = error;
+}
+
+/* The first item whose word has changed, or -1. */
+static int items_look(struct wefti_item *items, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        items[i].seen = 0;
+        items[i].queued = false;
+        if (items[i].kind != WEFTI_DESCRIPTOR && __atomic_load_n(items[i].word, __ATOMIC_ACQUIRE) != items[i].expected)
+            return (int)i;
+    }
+    return -1;
+}
+
+/* What the claim says to the caller. */
+static int wait_outcome(const struct wefti_wait *wait)
+{
+    uint32_t claim = __atomic_load_n(&wait->claim, __ATOMIC_ACQUIRE);
+    if (claim >= CLAIM_ITEM)
+        return (int)(claim - CLAIM_ITEM);
+    if (claim == CLAIM_CANCEL)
+        errno = ECANCELED;
+    return -1; /* by its own claim: errno says why */
+}
+
+/* Queues, parks, leaves: the whole of a wait that has to sleep. */
+static int wait_sleep(struct wefti_wait *wait)
+{
+    if (!wait_publish(wait)) {
+        errno = ECANCELED;
+        return -1;
+    }
+    unsigned queued = 0;
+    bool sleeps = true;
+    for (; queued < wait->count; queued++) {
+        struct wefti_item *item = &wait->items[queued];
+        if (item->kind == WEFTI_WORD && !item_queue(item, wait)) {
+            sleeps = !wait_claim(wait, CLAIM_ITEM + queued);
+            break;
+        }
+    }
+    if (sleeps) /* also when a queued item was woken before a later one could be queued: the unpark is awaited */
+        wait_park(wait);
+    while (queued-- > 0)
+        if (wait->items[queued].kind == WEFTI_WORD)
+            item_unqueue(&wait->items[queued]);
+    wait_withdraw(wait);
+    return wait_outcome(wait);
+}
+
+static bool many_processors; /* constant once the library is loaded */
+
+bool wefti_many_processors(void)
+{
+    return many_processors;
+}
+
+/* Looks at the word for a while. True when it has changed. */
+static bool word_spin(struct wefti_context *context, const uint32_t *word, uint32_t expected, weft_time deadline)
+{
+    if (!wefti_spin_pays(&context->spin))
+        return false;
+    weft_time now = weft_clock();
+    weft_time end = deadline - now < SPIN_TIME ? deadline : now + SPIN_TIME;
+    do {
+        for (int i = 0; i < SPIN_LOOKS; i++) {
+            if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != expected)
+                return wefti_spin_told(&context->spin, true);
+            wefti_pause();
+        }
+    } while (weft_clock() < end);
+    return wefti_spin_told(&context->spin, false);
+}
+
+/* 0: woken; 1: the word had changed before it slept; -1 with errno. */
+static int word_wait(const uint32_t *word, uint32_t expected, weft_time deadline, bool spin)
+{
+    if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != expected)
+        return 1;
+    if (deadline <= WEFT_NOW) {
+        errno = EAGAIN;
+        return -1;
+    }
+    struct wefti_context *context = wefti_context_current();
+    if (spin && word_spin(context, word, expected, deadline))
+        return 1;
+    struct wefti_item item = {.kind = WEFTI_WORD, .word = word, .expected = expected};
+    struct wefti_wait wait = {.context = context, .items = &item, .count = 1, .deadline = deadline, .cancellable = !context->shield};
+    return wait_sleep(&wait) < 0 ? -1 : item.wait == NULL;
+}
+
+int weft_wait(const uint32_t *word, uint32_t expected, weft_time deadline)
+{
+    return word_wait(word, expected, deadline, true) < 0 ? -1 : 0;
+}
+
+int wefti_wait_quiet(const uint32_t *word, uint32_t expected, weft_time deadline)
+{
+    return word_wait(word, expected, deadline, false);
+}
+
+int wefti_wait_items(struct wefti_item *items, unsigned count, weft_time deadline)
+{
+    int ended = items_look(items, count);
+    if (ended >= 0)
+        return ended;
+    struct wefti_context *context = wefti_context_current();
+    struct wefti_wait wait = {.context = context, .items = items, .count = count, .deadline = deadline, .cancellable = !context->shield};
+    if (deadline > WEFT_NOW)
+        return wait_sleep(&wait);
+    for (unsigned i = 0; i < count; i++)
+        if (items[i].kind == WEFTI_DESCRIPTOR)
+            return wefti_descriptors_look(&wait);
+    errno = EAGAIN;
+    return -1;
+}
+
+/* Takes up to `count` claimed items of the word out of the bucket, as a list. */
+static struct wefti_item *bucket_take(struct bucket *bucket, const uint32_t *word, uint32_t count, uint32_t *taken)
+{
+    struct wefti_item *list = NULL, **end = &list;
+    for (struct wefti_item *item = bucket->head, *next; item && *taken < count; item = next) {
+        next = item->next;
+        if (item->word != word || !wait_claim(item->wait, CLAIM_ITEM + (uint32_t)(item - item->wait->items)))
+            continue;
+        bucket_remove(bucket, item);
+        item->next = NULL;
+        *end = item;
+        end = &item->next;
+        ++*taken;
+    }
+    return list;
+}
+
+uint32_t weft_wake(const uint32_t *word, uint32_t count)
+{
+    struct bucket *bucket = bucket_of(word);
+    uint32_t taken = 0;
+    wefti_latch_close(&bucket->latch);
+    struct wefti_item *item = bucket_take(bucket, word, count, &taken);
+    wefti_latch_open(&bucket->latch);
+    while (item) { /* an item is gone once its context is unparked */
+        struct wefti_context *context = item->wait->context;
+        item = item->next;
+        context->carrier->unpark(context);
+    }
+    return taken;
+}
+
+void wefti_context_cancel(struct wefti_context *context)
+{
+    wefti_latch_close(&context->guard);
+    __atomic_store_n(&context->cancelled, 1, __ATOMIC_RELAXED);
+    struct wefti_wait *wait = context->wait;
+    bool claimed = wait && wait->cancellable && wait_claim(wait, CLAIM_CANCEL);
+    wefti_latch_open(&context->guard);
+    if (claimed)
+        context->carrier->unpark(context);
+}
+
+void wefti_context_uncancel(struct wefti_context *context)
+{
+    wefti_latch_close(&context->guard);
+    __atomic_store_n(&context->cancelled, 0, __ATOMIC_RELAXED);
+    wefti_latch_open(&context->guard);
+}
+
+static void lot_empty(void)
+{
+    memset(buckets, 0, sizeof(buckets));
+}
+
+__attribute__((constructor)) static void lot_open(void)
+{
+    cpu_set_t set;
+    many_processors = sched_getaffinity(0, sizeof(set), &set) != 0 || CPU_COUNT(&set) > 1;
+    pthread_atfork(NULL, NULL, lot_empty);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the floors above may use besides weft_wait and weft_wake: waiting without a spin or for several things at once, the number that locks know
+ * their owner by, shields.
+ */
+#ifndef WEFTI_WAIT_H
+#define WEFTI_WAIT_H
+
+#include <weft/wait.h>
+
+struct wefti_wait;
+
+enum wefti_item_kind {
+    WEFTI_WORD,       /* ends when woken by weft_wake(word), or when *word != expected */
+    WEFTI_DESCRIPTOR, /* ends when poll(2) would report something of `events`, or an error */
+    WEFTI_KERNEL_WORD /* as WEFTI_WORD, but who wakes it is the kernel or another process, by a futex that is not private */
+};
+
+/* One thing of several that are waited for; lives on the waiter's stack. */
+struct wefti_item {
+    enum wefti_item_kind kind;
+    int descriptor;
+    const uint32_t *word;
+    uint32_t expected;
+    short events;
+    short seen; /* out: the poll events that came; 0 of a WEFTI_WORD, and of what did not end the wait */
+    /* The parking lot's while the wait lasts. */
+    struct wefti_wait *wait;
+    struct wefti_item *next, *previous;
+    bool queued; /* guarded by the bucket's latch */
+};
+
+/*
+ * Waits until one of the items ends, or the deadline. Returns the index of an item that ended (every descriptor that is ready has its
+ * `seen`), or -1 with EAGAIN (WEFT_NOW), ETIMEDOUT, ECANCELED, and with descriptors ENOMEM (more than 16 of them) or EMFILE (no doorbell could be
+ * made for this thread). Kernel words: at most 8, and none beside descriptors, else EINVAL. Spurious returns happen: look again. No items is a sleep.
+ */
+int wefti_wait_items(struct wefti_item *items, unsigned count, weft_time deadline);
+
+/*
+ * weft_wait for a caller that has spun already: it sleeps at once. Tells two of its returns apart: 0 when a weft_wake counted this waiter, 1 when
+ * the word had changed before it slept.
+ */
+int wefti_wait_quiet(const uint32_t *word, uint32_t expected, weft_time deadline);
+
+/* Whether this process may use more than one processor, so that a spin can pay at all; as it was when the library was loaded. */
+bool wefti_many_processors(void);
+
+/* The number by which locks know their owner: of the current context, never 0, below 2^29; it stays while the context lives. */
+uint32_t wefti_ident(void);
+
+/* While raised (they nest), waits of the current context are not ended by cancellation. */
+void wefti_shield_raise(void);
+void wefti_shield_lower(void);
+
+/* Lets others run. */
+void wefti_yield(void);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* A function run beside the test, on a task of its own, and what its call gave: its return, or minus its errno. */
+#ifndef BESIDE_H
+#define BESIDE_H
+
+#include "fixture.h"
+
+/* Of a call's return, so that a task can hand it over. */
+static inline weft_value outcome(int result)
+{
+    return weft_int(result < 0 ? -errno : result);
+}
+
+static inline weft_task *beside(weft_function *function, void *data)
+{
+    weft_task *task = weft_spawn(WEFT_THREAD, function, weft_ptr(data));
+    ck_assert_ptr_nonnull(task);
+    return task;
+}
+
+/* Waits for the task's end. */
+static inline int beside_end(weft_task *task)
+{
+    weft_value value = weft_none;
+    ck_assert_int_eq(weft_task_result(task, &value, weft_in(25)), 0);
+    weft_task_free(task);
+    return (int)weft_as_int(value);
+}
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The frame around every test program: the suite, the folders, the skips, the summary. The program makes one folder under TMPDIR; each test's
+ * own folder lies in it, and so does the list of skips, which the tests' processes append to. The program removes it all at its end, so that
+ * a test that died leaves no files either.
+ */
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "leaks.h"
+
+enum { SECONDS_A_TEST = 60 };
+
+static const char *fixture_noun;
+static bool fixture_forks;
+static char program_folder[PATH_MAX / 2];
+static char test_folder[PATH_MAX];
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
+{
+    (void)status;
+    (void)where;
+    if (type == FTW_DNR || type == FTW_DP)
+        chmod(path, 0700);
+    return remove(path);
+}
+
+/* Opens folders that a test closed to itself on the way down, then removes from the leaves up. */
+static int open_one(const char *path, const struct stat *status, int type, struct FTW *where)
+{
+    (void)status;
+    (void)where;
+    return type == FTW_D || type == FTW_DNR ? chmod(path, 0700) : 0;
+}
+
+static void folder_remove(const char *path)
+{
+    nftw(path, open_one, 16, FTW_PHYS);
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void folder_make(void)
+{
+    const char *root = getenv("TMPDIR");
+    snprintf(program_folder, sizeof program_folder, "%s/weft-test-XXXXXX", root && root[0] == '/' ? root : "/tmp");
+    if (mkdtemp(program_folder))
+        return;
+    perror(program_folder);
+    exit(EXIT_FAILURE);
+}
+
+const char *fixture_folder(void)
+{
+    if (!test_folder[0]) {
+        snprintf(test_folder, sizeof test_folder, "%s/XXXXXX", program_folder);
+        ck_assert_ptr_nonnull(mkdtemp(test_folder));
+    }
+    return test_folder;
+}
+
+static void fixture_before(void)
+{
+    test_folder[0] = 0;
+    leaks_before();
+}
+
+static void fixture_after(void)
+{
+    leaks_after();
+    if (test_folder[0])
+        folder_remove(test_folder);
+}
+
+static FILE *skips_open(const char *mode)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/skips", program_folder);
+    return fopen(path, mode);
+}
+
+/* Check calls the function of a test `name` name_fn. */
+void fixture_skip_named(const char *function, const char *why)
+{
+    size_t length = strlen(function);
+    if (length > 3 && strcmp(function + length - 3, "_fn") == 0)
+        length -= 3;
+    FILE *skips = skips_open("ae");
+    ck_assert_ptr_nonnull(skips);
+    fprintf(skips, "skipped %s:%.*s: %s\n", fixture_noun, (int)length, function, why);
+    fclose(skips);
+    if (!fixture_forks)
+        ck_abort_msg("skipped (and counted as failed where tests do not fork): %s", why);
+    exit(EXIT_SUCCESS); /* which Check takes for a pass; fixture_summary counts it again */
+}
+
+void fixture_look_again(weft_time late, const char *expression)
+{
+    if (weft_clock() > late)
+        ck_abort_msg("waited in vain for: %s", expression);
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static int skips_print(void)
+{
+    char line[LINE_MAX];
+    int count = 0;
+    FILE *skips = skips_open("re");
+    for (; skips && fgets(line, sizeof line, skips); count++)
+        fputs(line, stdout);
+    if (skips)
+        fclose(skips);
+    return count;
+}
+
+static void fixture_summary(SRunner *runner)
+{
+    int skipped = skips_print(), failed = srunner_ntests_failed(runner);
+    int passed = srunner_ntests_run(runner) - failed - (fixture_forks ? skipped : 0);
+    printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
+}
+
+int fixture_main(const char *noun, void (*add)(TCase *tests))
+{
+    fixture_noun = noun;
+    folder_make();
+    Suite *suite = suite_create(noun);
+    TCase *tests = tcase_create(noun);
+    tcase_set_timeout(tests, SECONDS_A_TEST);
+    tcase_add_checked_fixture(tests, fixture_before, fixture_after);
+    add(tests);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    fixture_forks = srunner_fork_status(runner) != CK_NOFORK;
+    srunner_run_all(runner, CK_ENV);
+    fixture_summary(runner);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    folder_remove(program_folder);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

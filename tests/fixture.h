@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every test program shares. A program tests one noun: it defines tests with START_TEST/END_TEST (Check), adds them in one function, and
+ * hands that to fixture_main. Each test runs in a child process of its own with a time limit, and fails when it leaves descriptors, processes,
+ * threads or shared memory behind, or loses a descriptor that was there before it.
+ */
+#ifndef FIXTURE_H
+#define FIXTURE_H
+
+#include <errno.h>
+
+#include <check.h>
+#include <weft.h>
+
+/* Whether ThreadSanitizer watches: it does not survive threads that a forked child of a threaded program starts. */
+#if defined(__SANITIZE_THREAD__)
+#define FIXTURE_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define FIXTURE_TSAN 1
+#endif
+#endif
+#ifndef FIXTURE_TSAN
+#define FIXTURE_TSAN 0
+#endif
+
+/* Runs the tests that `add` adds; the exit status of the program. Its last line of output is "N passed, N failed, N skipped". */
+int fixture_main(const char *noun, void (*add)(TCase *tests));
+
+/* A fresh, empty folder for this test, which is removed with all in it when the test has ended. The same one at each call in a test. */
+const char *fixture_folder(void);
+
+/* Ends the test here, skipped: for what this machine cannot do. It is counted and listed; ./check wants it to stand in tests/skips.txt. Call
+ * it in the test itself, before anything is started. */
+#define fixture_skip(why) fixture_skip_named(__func__, (why))
+_Noreturn void fixture_skip_named(const char *function, const char *why);
+
+/* Waits until an expression holds that another task or process makes true; fails the test when that takes longer than 20 seconds. */
+#define fixture_until(expression)                              \
+    for (weft_time fixture_late = weft_in(20); !(expression);) \
+    fixture_look_again(fixture_late, #expression)
+void fixture_look_again(weft_time late, const char *expression);
+
+/* Fails the test unless `call` returns -1 with errno `error`. */
+#define ck_fails(call, error)             \
+    do {                                  \
+        errno = 0;                        \
+        ck_assert_int_eq((call), -1);     \
+        ck_assert_int_eq(errno, (error)); \
+    } while (0)
+/* Fails the test unless `call` returns NULL with errno `error`. */
+#define ck_fails_null(call, error)        \
+    do {                                  \
+        errno = 0;                        \
+        ck_assert_ptr_null((call));       \
+        ck_assert_int_eq(errno, (error)); \
+    } while (0)
+
+#endif

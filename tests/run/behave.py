@@ -1,0 +1,610 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""behave.py WEFT: what `weft run` does that a comparison of outputs cannot show: signals, kill -9, resuming, full disks, memory, bad input."""
+
+import errno
+import os
+import pty
+import re
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+WEFT = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "weft"
+HEAD = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n"
+LATE = 30  # seconds until a test gives up waiting
+
+
+def alive(pid):
+    """Whether a process runs (a zombie does not)."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def until(what, why):
+    """Waits until what() is true."""
+    late = time.monotonic() + LATE
+    while not what():
+        if time.monotonic() > late:
+            raise AssertionError(f"waited in vain: {why}")
+        time.sleep(0.01)
+
+
+class Case(unittest.TestCase):
+    """A folder of its own, and ways to run weft in it."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="weft-behave-")
+        self.addCleanup(self.folder.cleanup)
+        self.environment = dict(os.environ, SHELL="/bin/bash", TMPDIR=self.folder.name, LC_ALL="C.UTF-8")
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def lines(self, name):
+        """The lines of a file; none while it is not there."""
+        try:
+            return self.read(name).splitlines()
+        except FileNotFoundError:
+            return []
+
+    def start(self, *words, **more):
+        more = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": self.environment,
+                "cwd": self.folder.name, **more}
+        process = subprocess.Popen([WEFT, *words], **more)
+        self.addCleanup(self.finish, process)
+        return process
+
+    @staticmethod
+    def finish(process):
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+    def run_weft(self, *words, given=b"", **more):
+        """Output, status and what was said of `weft run WORDS`."""
+        more = {"input": given, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": self.environment, "cwd": self.folder.name,
+                "timeout": LIMIT_OF_ONE, "check": False, **more}
+        done = subprocess.run([WEFT, "run", *words], **more)
+        return done
+
+    def logged(self, name="log"):
+        """The sequence numbers in a joblog."""
+        return [int(line.split("\t")[0]) for line in self.lines(name)[1:]]
+
+
+LIMIT_OF_ONE = 120
+
+
+class Signals(Case):
+    """What ends it early."""
+
+    def begin(self, *options, count=6):
+        """Jobs that each write their pid, with a child of their own, until `go` is there. Two run when this returns."""
+        job = "echo $$ >> pids; sleep 1000 & echo $! >> pids; until [ -e go ]; do sleep 0.02; done; kill $!; echo done {}"
+        process = self.start("run", "-j2", "--joblog", "log", *options, job, ":::", *map(str, range(1, count + 1)), start_new_session=True)
+        until(lambda: len(self.lines("pids")) >= 4, "two jobs run")
+        return process, [int(pid) for pid in self.lines("pids")]
+
+    def test_stopping_reaches_who_has_left(self):
+        """Children of jobs that ended before, in sessions of their own, with no parent."""
+        job = "if [ {} = 1 ]; then (setsid sh -c 'echo $$ >> pids; exec sleep 1000' &); sleep 1000 & echo $! >> pids; else echo $$ >> pids; sleep 1000; fi; echo {}"
+        process = self.start("run", "-j1", job, ":::", "1", "2")
+        until(lambda: len(self.lines("pids")) == 3, "the second job runs")
+        pids = [int(pid) for pid in self.lines("pids")]
+        self.assertEqual([pid for pid in pids if alive(pid)], pids)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=LATE)
+        until(lambda: not [pid for pid in pids if alive(pid)], "all are gone")
+
+    def test_a_time_limit_that_is_not_reached_leaves_children_alone(self):
+        done = self.run_weft("--timeout", "100", "sleep 20 & echo $! >> pids; echo {}", ":::", "a")
+        self.assertEqual(done.stdout, b"a\n")
+        self.assertTrue(alive(int(self.lines("pids")[0])))
+        os.kill(int(self.lines("pids")[0]), signal.SIGKILL)
+
+    def test_one_interrupt_waits_for_what_runs(self):
+        process, pids = self.begin()
+        os.killpg(process.pid, signal.SIGINT)
+        self.assertIn(b"interrupted", process.stderr.readline())
+        self.assertTrue(all(alive(pid) for pid in pids))
+        self.write("go", "")
+        output, _ = process.communicate(timeout=LATE)
+        self.assertEqual(sorted(output.split(b"\n")), [b"", b"done 1", b"done 2"])
+        self.assertEqual(process.returncode, -signal.SIGINT)
+        self.assertEqual(sorted(self.logged()), [1, 2])
+
+    def stopped_by(self, *signals):
+        process, pids = self.begin()
+        for number, one in enumerate(signals):
+            os.kill(process.pid, one)
+            if number + 1 < len(signals):
+                process.stderr.readline()
+        output, _ = process.communicate(timeout=LATE)
+        self.assertEqual(process.returncode, -signals[-1])
+        self.assertEqual(output, b"")
+        self.assertEqual(self.logged(), [])
+        self.assertFalse([pid for pid in pids if alive(pid)])
+
+    def test_a_second_interrupt_stops_the_tree(self):
+        self.stopped_by(signal.SIGINT, signal.SIGINT)
+
+    def test_term_and_hup_stop_the_tree_at_once(self):
+        self.stopped_by(signal.SIGTERM)
+        self.setUp()
+        self.stopped_by(signal.SIGHUP)
+
+    def test_an_interrupt_after_the_last_job_began_changes_nothing(self):
+        process, _ = self.begin(count=2)
+        os.kill(process.pid, signal.SIGINT)
+        process.stderr.readline()
+        self.write("go", "")
+        process.communicate(timeout=LATE)
+        self.assertEqual(process.returncode, 0)
+
+    def test_ignored_signals_stay_ignored(self):
+        process = self.start("run", "sleep 0.5; echo {}", ":::", "a", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.communicate(timeout=LATE)[0], b"a\n")
+        self.assertEqual(process.returncode, 0)
+
+    def test_waiting_for_input_ends_by_an_interrupt(self):
+        process = self.start("run", "echo", stdin=subprocess.PIPE)
+        process.stdin.write(b"a\n")
+        process.stdin.flush()
+        self.assertEqual(process.stdout.readline(), b"a\n")
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=LATE)
+        self.assertEqual(process.returncode, -signal.SIGINT)
+
+    def test_ctrl_c_on_a_terminal(self):
+        """The first lets jobs finish, the second stops them; the terminal's modes are as before."""
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        import termios
+        before = termios.tcgetattr(slave)
+
+        def own_terminal():
+            os.setsid()
+            import fcntl
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+        process = subprocess.Popen([WEFT, "run", "-j2", "--bar", "--joblog", "log", "echo $$ >> pids; until [ -e {}go ]; do sleep 0.02; done", ":::", "1", "2", "3"],
+                                   stdin=slave, stdout=slave, stderr=slave, env=self.environment, cwd=self.folder.name, preexec_fn=own_terminal)
+        self.addCleanup(self.finish, process)
+        until(lambda: len(self.lines("pids")) == 2, "two jobs run")
+        os.write(master, b"\x03")
+        said = b""
+        while b"interrupted" not in said:
+            said += os.read(master, 4096)
+        self.write("1go", "")
+        until(lambda: self.logged() == [1], "the first job ended")
+        os.write(master, b"\x03")
+        late = time.monotonic() + LATE
+        while process.poll() is None and time.monotonic() < late:
+            if select.select([master], [], [], 0.1)[0]:
+                said += os.read(master, 4096)
+        self.assertEqual(process.returncode, -signal.SIGINT)
+        self.assertFalse([pid for pid in self.lines("pids") if alive(pid)])
+        self.assertEqual(self.logged(), [1])
+        self.assertIn(b"/3", said)
+        self.assertEqual(termios.tcgetattr(slave), before)
+
+    def test_a_closed_stdout_ends_it_quietly(self):
+        process = self.start("run", "-j2", "echo {}; sleep 0.01", ":::", *map(str, range(5000)))
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+        process.wait(timeout=LATE)
+        self.assertEqual(said, b"")
+        self.assertEqual(process.returncode, -signal.SIGPIPE)
+
+    def test_a_closed_stdout_is_seen_while_jobs_are_silent(self):
+        process = self.start("run", "-j2", "echo $$ >> pids; sleep 1000", ":::", "1", "2")
+        until(lambda: len(self.lines("pids")) == 2, "two jobs run")
+        process.stdout.close()
+        process.wait(timeout=LATE)
+        self.assertFalse([pid for pid in self.lines("pids") if alive(pid)])
+
+    def test_a_halt_stops_the_tree(self):
+        done = self.run_weft("-j2", "--halt", "now,fail=1", "echo $$ >> pids; if [ {} = 1 ]; then sleep 1000 & echo $! >> pids; wait; fi; "
+                             "until [ $(wc -l < pids) = 3 ]; do sleep 0.01; done; exit 7", ":::", "1", "2")
+        self.assertEqual(done.returncode, 7)
+        self.assertFalse([pid for pid in self.lines("pids") if alive(pid)])
+
+    def test_a_time_limit_stops_the_tree_and_escapees(self):
+        done = self.run_weft("-j2", "--timeout", "0.5", "--joblog", "log", "echo out; setsid sh -c 'echo $$ >> pids; exec sleep 1000' & sleep 1000", ":::", "1")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout, b"out\n")
+        self.assertIn(b"time limit", done.stderr)
+        self.assertEqual(len(self.lines("pids")), 1)
+        self.assertFalse([pid for pid in self.lines("pids") if alive(pid)])
+        self.assertEqual(self.lines("log")[1].split("\t")[6], "-1")
+
+    def test_a_background_child_delays_nothing_and_lives(self):
+        began = time.monotonic()
+        done = self.run_weft("sleep 20 & echo $! >> pids; echo {}", ":::", "a", "b")
+        self.assertEqual(sorted(done.stdout.split()), [b"a", b"b"])
+        self.assertLess(time.monotonic() - began, 15)
+        pids = [int(pid) for pid in self.lines("pids")]
+        self.assertEqual([pid for pid in pids if alive(pid)], pids)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+
+    def test_a_background_child_may_write_on(self):
+        done = self.run_weft("(until [ -e go ]; do sleep 0.02; done; for i in $(seq 1000); do echo late; done; echo alive > marker{}) & echo {}",
+                             ":::", "1", "2")
+        self.assertEqual(sorted(done.stdout.split()), [b"1", b"2"])
+        self.write("go", "")
+        until(lambda: self.lines("marker1") == ["alive"] and self.lines("marker2") == ["alive"], "the children wrote and lived")
+
+    def test_what_a_background_child_writes_is_no_other_jobs_output(self):
+        job = "if [ {} = 1 ]; then (until [ -e go ]; do sleep 0.01; done; echo wrong; : > wrote) & fi; [ {} = 2 ] && : > go; until [ {} = 1 -o -e wrote ]; do sleep 0.01; done; echo {}"
+        done = self.run_weft("-j1", "-k", job, ":::", "1", "2", "3")
+        self.assertEqual(done.stdout, b"1\n2\n3\n")
+
+    def state(self, pid):
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0]
+
+    def test_a_pause_pauses_the_jobs(self):
+        process, pids = self.begin(count=2)
+        process.send_signal(signal.SIGTSTP)
+        until(lambda: all(self.state(pid) == "T" for pid in [process.pid, *pids]), "all are paused")
+        process.send_signal(signal.SIGCONT)
+        until(lambda: all(self.state(pid) != "T" for pid in [process.pid, *pids]), "all go on")
+        self.write("go", "")
+        output, _ = process.communicate(timeout=LATE)
+        self.assertEqual(sorted(output.split(b"\n")), [b"", b"done 1", b"done 2"])
+
+    def test_a_share_as_limit_does_not_wait_for_input(self):
+        """A job is printed while another slot waits for arguments."""
+        process = self.start("run", "-j3", "--timeout", "1000%", "echo", stdin=subprocess.PIPE)
+        for word in (b"a", b"b", b"c"):
+            process.stdin.write(word + b"\n")
+            process.stdin.flush()
+            self.assertEqual(process.stdout.readline(), word + b"\n")
+        process.stdin.close()
+        self.assertEqual(process.wait(timeout=LATE), 0)
+        process.stdin = None
+
+    def test_closed_streams_are_kept_apart(self):
+        for closing, status, said in (("<&-", 255, b"standard input"), (">&-", 255, b"standard output"), ("2>&-", 255, b"")):
+            words = [WEFT, "run", "echo x{}; echo y >&2;"] + ([] if closing == "<&-" else [":::", "a"])
+            done = subprocess.run(["/bin/bash", "-c", f'"$@" {closing}', "bash", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env=self.environment, timeout=LATE, check=False)
+            self.assertEqual(done.returncode, status)
+            self.assertIn(said, done.stderr)
+
+    def test_a_limit_on_file_sizes_is_said(self):
+        done = self.run_weft("head -c 1000000 /dev/zero; echo {}", ":::", "a", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024)))
+        self.assertEqual(done.returncode, 255)
+        self.assertIn(b"too large", done.stderr)
+
+
+class Killed(Case):
+    """kill -9, and what --resume makes of it."""
+
+    def test_no_job_outlives_it(self):
+        process = self.start("run", "-j4", "echo $$ >> pids; sleep 1000 & echo $! >> pids; wait; :", ":::", *"abcdef")
+        until(lambda: len(self.lines("pids")) == 8, "four jobs run")
+        pids = [int(pid) for pid in self.lines("pids")]
+        process.kill()
+        process.wait()
+        died = time.monotonic()
+        until(lambda: not [pid for pid in pids if alive(pid)], "jobs are gone")
+        self.assertLess(time.monotonic() - died, 5)  # a second, on a machine that is not busy
+
+    def test_resume_runs_exactly_what_is_missing(self):
+        numbers = [*map(str, range(1, 10)), *map(str, range(1, 10))]
+        job = 'echo "$RUN" >> done; echo {}; sleep 0.0{}; [ {#} -lt 13 ] || [ -e go ] || sleep 1000'
+        words = ("-j2", "-k", "--joblog", "log", "--resume", job, ":::", *numbers)
+        process = self.start("run", *words, env=dict(self.environment, RUN="first"))
+        until(lambda: len(self.lines("log")) > 5, "some jobs are done")
+        process.kill()
+        process.wait()
+        logged = self.logged()
+        self.assertLess(len(logged), 13)
+        self.write("go", "")
+        done = self.run_weft(*words, env=dict(self.environment, RUN="second"))
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(sorted(self.logged()), list(range(1, 19)))
+        # What the first run had started may still write its line now: only the second run's lines count.
+        self.assertEqual(self.lines("done").count("second"), 18 - len(logged))
+        self.assertEqual(len(done.stdout.split()), 18 - len(logged))
+        self.assertEqual(self.run_weft(*words).stdout, b"")
+
+    def test_a_torn_line_is_mended(self):
+        self.run_weft("-j1", "--joblog", "log", "echo", ":::", "a", "b", "c")
+        whole = self.read("log")
+        for cut in (1, 5, len(whole.splitlines()[-1])):
+            self.write("log", whole[:-cut])
+            done = self.run_weft("-j1", "--joblog", "log", "--resume", "echo", ":::", "a", "b", "c")
+            self.assertEqual(done.stdout, b"c\n")
+            self.assertEqual(self.logged(), [1, 2, 3])
+            self.assertTrue(all(len(line.split("\t")) == 9 for line in self.lines("log")))
+
+    def test_a_dry_run_shows_what_is_missing_and_changes_nothing(self):
+        self.run_weft("-j1", "--joblog", "log", "exit {};", ":::", "0", "1")
+        with open(self.path("log"), "a", encoding="utf-8") as log:
+            log.write("torn")
+        before = self.read("log")
+        for option, shown in (("--resume", b"exit 2;\n"), ("--resume-failed", b"exit 1;\nexit 2;\n")):
+            self.assertEqual(self.run_weft("-j1", "--joblog", "log", option, "--dry-run", "exit {};", ":::", "0", "1", "2").stdout, shown)
+        self.assertEqual(self.read("log"), before)
+        self.assertEqual(self.run_weft("-j1", "--joblog", "none", "--resume", "--dry-run", "echo", ":::", "0").stdout, b"echo 0\n")
+
+    def test_arguments_from_a_pipe_can_be_resumed(self):
+        self.run_weft("-j1", "--joblog", "log", "echo", given=b"a\nb\n")
+        done = self.run_weft("-j1", "--joblog", "log", "--resume", "echo", given=b"a\nb\nc\nd\n")
+        self.assertEqual(done.stdout, b"c\nd\n")
+
+    def test_a_log_of_other_arguments_is_refused(self):
+        self.run_weft("-j1", "--joblog", "log", "echo", ":::", "a", "b")
+        before = self.read("log")
+        for words in (("echo", ":::", "a", "x"), ("printf", ":::", "a", "b"), ("echo", ":::", "a")):
+            done = self.run_weft("--joblog", "log", "--resume", *words)
+            self.assertEqual((done.returncode, done.stdout), (255, b""))
+            self.assertEqual(done.stderr.count(b"\n"), 1)
+            self.assertIn(b"other arguments", done.stderr)
+            self.assertEqual(self.read("log"), before)
+
+    def test_a_file_that_is_no_log_is_refused(self):
+        self.write("log", "precious\n")
+        done = self.run_weft("--joblog", "log", "--resume", "echo", ":::", "a")
+        self.assertEqual((done.returncode, done.stdout), (255, b""))
+        self.assertEqual(self.read("log"), "precious\n")
+
+
+class Bad(Case):
+    """Bad input: one line, a status, nothing half done."""
+
+    def refused(self, said, *words, **more):
+        done = self.run_weft(*words, **more)
+        self.assertEqual((done.returncode, done.stdout), (255, b""), done.stderr)
+        self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+        self.assertIn(said, done.stderr)
+
+    def test_wrong_command_lines(self):
+        self.refused(b"-j -30", "-j", "-30", "echo", ":::", "a")
+        self.refused(b"--joblog", "--jobl=", "--joblgo", "x", "echo", ":::", "a")
+        self.refused(b"did you mean --resume-failed", "--resume-fialed", "echo", ":::", "a")
+        self.refused(b"-Z", "-Z", "echo", ":::", "a")
+        self.refused(b"no command", given=b"")
+        self.refused(b"no command", ":::")
+        self.refused(b"cannot open", "-a", "missing", "echo")
+        self.refused(b"cannot open", "touch made; echo", "::::", "missing")
+        self.refused(b"Is a directory", "echo", "::::", self.folder.name)
+        self.refused(b"joblog", "--joblog", "no/such/folder", "touch made; echo", ":::", "a")
+        self.assertNotIn("made", os.listdir(self.folder.name))
+
+    def test_no_command_on_a_terminal_is_a_usage_error(self):
+        master, slave = pty.openpty()
+        done = subprocess.run([WEFT, "run"], stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LATE, check=False)
+        os.close(master)
+        os.close(slave)
+        self.assertEqual(done.returncode, 255)
+        self.assertIn(b"no command", done.stderr)
+
+    def test_unknown_commands_name_the_nearest(self):
+        for word, said in (("rnu", b"did you mean run"), ("wibble", b"--help"), ("--versoin", b"did you mean --version")):
+            done = subprocess.run([WEFT, word], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LATE, check=False)
+            self.assertEqual(done.returncode, 255)
+            self.assertIn(said, done.stderr)
+        self.assertEqual(subprocess.run([WEFT], stderr=subprocess.PIPE, timeout=LATE, check=False).returncode, 255)
+
+    def test_a_command_that_does_not_exist_is_127_and_others_go_on(self):
+        done = self.run_weft("-k", "--joblog", "log", given=b"no-such-command-anywhere\necho here\n/no/such/path\n")
+        self.assertEqual((done.returncode, done.stdout), (2, b"here\n"))
+        self.assertEqual([line.split("\t")[6] for line in sorted(self.lines("log")[1:])], ["127", "0", "127"])
+
+    def test_a_full_disk_under_the_joblog(self):
+        self.refused(b"No space left", "--joblog", "/dev/full", "echo", ":::", "a")
+
+    def test_a_full_disk_under_stdout(self):
+        with open("/dev/full", "wb") as full:
+            done = self.run_weft("--joblog", "log", "echo", ":::", "a", stdout=full)
+        self.assertEqual(done.returncode, 255)
+        self.assertIn(b"No space left", done.stderr)
+        self.assertEqual(self.logged(), [])
+
+    def on_small_disk(self, *words):
+        """Runs weft in a mount namespace with a tiny file system as TMPDIR and `small` in the folder; None where that is not allowed."""
+        script = 'mount -t tmpfs -o size=256k none "$TMPDIR" && cd "$TMPDIR" && exec "$@"'
+        try:
+            done = subprocess.run(["unshare", "-rm", "sh", "-c", script, "sh", WEFT, "run", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env=self.environment, timeout=LATE, check=False)
+        except FileNotFoundError:
+            return None
+        return None if b"unshare" in done.stderr or b"mount" in done.stderr else done
+
+    def test_a_full_disk_under_the_spool(self):
+        done = self.on_small_disk("-j1", "head -c 3000000 /dev/zero; echo {}", ":::", "a", "b")
+        if done is None:
+            self.skipTest("no mounts of one's own here")
+        self.assertEqual((done.returncode, done.stdout), (255, b""))
+        self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+        self.assertIn(b"No space left", done.stderr)
+
+    def test_a_disk_that_fills_under_the_joblog(self):
+        done = self.on_small_disk("-j1", "--joblog", "log", "[ {} = 20 ] && dd if=/dev/zero of=fill bs=4k count=100 2>/dev/null; : {} " + "x" * 5000,
+                                  ":::", *map(str, range(1, 60)))
+        if done is None:
+            self.skipTest("no mounts of one's own here")
+        self.assertEqual(done.returncode, 255)
+        self.assertIn(b"No space left", done.stderr)
+
+    def test_no_folder_for_the_spool(self):
+        self.environment["TMPDIR"] = "/nonexistent"
+        done = self.run_weft("head -c 300000 /dev/zero", ":::", "a")
+        self.assertEqual(done.returncode, 255)
+        self.assertIn(b"/nonexistent", done.stderr)
+        self.assertEqual(self.run_weft("echo", ":::", "a").stdout, b"a\n")
+
+    def test_too_long_a_line_is_one_failed_job(self):
+        self.write("args", "a\n" + "x" * 140000 + "\nb\n")
+        done = self.run_weft("-k", "--joblog", "log", "-a", "args", "true {}; echo")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout, b"\n\n")
+        self.assertIn(b"too long", done.stderr)
+        self.assertEqual([line.split("\t")[6] for line in self.lines("log")[1:]], ["0", "126", "0"])
+
+    def test_long_arguments_fit(self):
+        self.write("args", "y" * 100000 + "\n")
+        self.assertEqual(self.run_weft("-a", "args", "printf %s").stdout, b"y" * 100000)
+
+    def test_few_descriptors_are_enough(self):
+        def few():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        done = self.run_weft("-j0", "-k", "echo", given=b"".join(b"%d\n" % i for i in range(200)), preexec_fn=few)
+        self.assertEqual(done.stdout, b"".join(b"%d\n" % i for i in range(200)), done.stderr)
+
+
+class Sizes(Case):
+    """Large inputs and outputs."""
+
+    def peak(self, *words, given, limit):
+        """Runs weft with lines made by `given` and returns the largest resident size in kilobytes as wait4 tells it."""
+        source = subprocess.Popen(given, stdout=subprocess.PIPE)
+        process = subprocess.Popen([WEFT, "run", *words], stdin=source.stdout, stdout=subprocess.DEVNULL, env=self.environment, cwd=self.folder.name)
+        source.stdout.close()
+        late = time.monotonic() + limit
+        while True:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            self.assertLess(time.monotonic(), late)
+            time.sleep(0.05)
+        source.wait()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(process.returncode, 0)
+        return usage.ru_maxrss
+
+    def test_a_million_arguments_are_streamed(self):
+        if SANITIZED:
+            self.skipTest("a sanitizer's own memory counts too")
+        self.assertLess(self.peak("--dry-run", "echo", given=["seq", "1000000"], limit=60), 64 * 1024)
+        self.assertLess(self.peak("-k", "--dry-run", "--tag", "--bar", "echo", given=["seq", "1000000"], limit=60), 64 * 1024)
+
+    def test_many_finished_jobs_may_wait_for_their_turn(self):
+        if SANITIZED or os.environ.get("WEFT_SMALL"):
+            self.skipTest("a sanitizer's own memory counts too, and with shrunk limits few may wait")
+        out = open(self.path("out"), "wb")
+        self.addCleanup(out.close)
+        process = self.start("run", "-j2", "-k", "--tag", "if [ {} = 1 ]; then until [ -e go ]; do sleep 0.05; done; fi; head -c 30000 /dev/zero | tr '\\0' x; echo",
+                             ":::", *map(str, range(1, 801)), stdout=out)
+
+        def idle():
+            with open(f"/proc/{process.pid}/io", encoding="utf-8") as file:
+                return int(re.search(r"rchar: (\d+)", file.read())[1]) > 790 * 30000
+        until(idle, "all but the first are done")
+        with open(f"/proc/{process.pid}/status", encoding="utf-8") as file:
+            resident = int(re.search(r"VmHWM:\s+(\d+)", file.read())[1])
+        self.write("go", "")
+        process.wait(timeout=LATE)
+        self.assertLess(resident, 64 * 1024)
+        printed = self.read("out").splitlines()
+        self.assertEqual([line.split("\t")[0] for line in printed], list(map(str, range(1, 801))))
+        self.assertTrue(all(len(line.split("\t")[1]) == 30000 for line in printed))
+
+    def test_a_large_output_goes_through_the_disk(self):
+        process = self.start("run", "head -c 300000000 /dev/zero; :", ":::", "1", stdout=subprocess.PIPE)
+        count = 0
+        while True:
+            octets = process.stdout.read(1 << 20)
+            if not octets:
+                break
+            count += len(octets)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual((count, process.returncode), (300000000, 0))
+        if not SANITIZED:
+            self.assertLess(usage.ru_maxrss, 64 * 1024)
+
+    def test_many_at_once(self):
+        done = self.run_weft("-j0", "-k", "sleep 0.2; echo", ":::", *map(str, range(100)))
+        self.assertEqual(done.stdout.split(), [b"%d" % i for i in range(100)])
+
+
+class Shows(Case):
+    """The bar, help, and what goes with it."""
+
+    def test_the_bar_is_lines_where_there_is_no_terminal(self):
+        done = self.run_weft("--bar", "exit {}", ":::", "0", "1", "0")
+        self.assertRegex(done.stderr, rb"^weft run: 3/3 100%  .*  1 failed\n$")
+        self.assertEqual(done.returncode, 1)
+
+    def test_the_bar_counts_what_was_done_before(self):
+        self.run_weft("--joblog", "log", "true", ":::", "a", "b")
+        done = self.run_weft("--bar", "--joblog", "log", "--resume", "true", given=b"a\nb\nc\n")
+        self.assertIn(b"3/3 100%", done.stderr)
+
+    def test_trace_goes_to_stderr(self):
+        done = self.run_weft("-t", "echo", ":::", "a")
+        self.assertEqual((done.stdout, done.stderr), (b"a\n", b"weft run: echo a\n"))
+
+    def test_help_and_version(self):
+        for words in (["--help"], ["run", "--help"], ["--version"], ["help"], ["-h"]):
+            done = subprocess.run([WEFT, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LATE, check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+            self.assertTrue(done.stdout.endswith(b"\n"))
+            self.assertLess(max(map(len, done.stdout.split(b"\n"))), 140)
+        with open("/dev/full", "wb") as full:
+            self.assertEqual(subprocess.run([WEFT, "--help"], stdout=full, timeout=LATE, check=False).returncode, 1)
+
+    def test_terminal_input_is_announced(self):
+        master, slave = pty.openpty()
+        process = self.start("run", "echo", stdin=slave)
+        os.write(master, b"a\n\x04")
+        output, said = process.communicate(timeout=LATE)
+        os.close(master)
+        os.close(slave)
+        self.assertEqual(output, b"a\n")
+        self.assertIn(b"terminal", said)
+
+    def test_niceness(self):
+        done = self.run_weft("--nice", "7", "nice; :", ":::", "a")
+        self.assertEqual(int(done.stdout), min(19, os.nice(0) + 7))
+
+
+def sanitized():
+    """Whether WEFT was built with a sanitizer: its libraries or symbols say so."""
+    with open(WEFT, "rb") as file:
+        octets = file.read()
+    return b"__asan_" in octets or b"__tsan_" in octets or b"__msan_" in octets
+
+
+def summary(result):
+    """What ./check counts: the lines that a program of tests/fixture.c ends with."""
+    failed = len(result.failures) + len(result.errors)
+    for test, why in result.skipped:
+        print(f"skipped behave:{test.id().rpartition('.')[2]}: {why}")
+    print(f"{result.testsRun - failed - len(result.skipped)} passed, {failed} failed, {len(result.skipped)} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    SANITIZED = sanitized()
+    sys.exit(summary(unittest.main(argv=[sys.argv[0], *sys.argv[2:]], exit=False, verbosity=1).result))

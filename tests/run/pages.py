@@ -1,0 +1,56 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""pages.py WEFT TOOLS: every option that `weft run --help` names stands in the man page and in both completions, and no other does."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+
+def options_in(text, form):
+    """The long options that a text has, each in the given form."""
+    return set(re.findall(form, text))
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def bash_completes(tools, words):
+    """What bash offers for the last word."""
+    script = (f'. "$1/completion/weft.bash"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _weft; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(["/bin/bash", "-c", script, "bash", tools, *words], stdout=subprocess.PIPE, check=True, text=True)
+    return done.stdout.split()
+
+
+def main():
+    weft, tools = sys.argv[1:3]
+    helped = subprocess.run([weft, "run", "--help"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    wanted = options_in(helped, r"(?m)^  (?:-\w, |    )--([a-z-]+)")
+    found = {
+        "the man page": options_in(read(f"{tools}/man/weft-run.1"), r"(?m)^\.It (?:Fl \w(?: Ar \w+)? , )?Fl -([a-z-]+)"),
+        "bash's completion": options_in(read(f"{tools}/completion/weft.bash"), r"--([a-z-]+)") - {"version"},
+        "zsh's completion": options_in(read(f"{tools}/completion/_weft"), r"--([a-z-]+)") - {"version"},
+    }
+    bad = len(wanted) < 20
+    for where, names in found.items():
+        for name in sorted(wanted ^ names):
+            print(f"--{name} {'is not' if name in wanted else 'is no option, but stands'} in {where}")
+            bad = True
+    for words, answer in ((["weft", "ru"], ["run"]), (["weft", "run", "--resume-f"], ["--resume-failed"]), (["weft", "run", "--halt", "never"], ["never"])):
+        if bash_completes(tools, words) != answer:
+            print(f"bash completes {words} to {bash_completes(tools, words)}")
+            bad = True
+    if shutil.which("zsh") and subprocess.run(["zsh", "-n", f"{tools}/completion/_weft"], check=False).returncode:
+        bad = True
+    if shutil.which("mandoc"):
+        for page in ("weft.1", "weft-run.1"):
+            bad |= subprocess.run(["mandoc", "-T", "lint", "-W", "warning", f"{tools}/man/{page}"], check=False).returncode > 2
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Producers and consumers that come with deadlines, try once, are cancelled, and are surprised by a close: what was put is taken, once,
+ * in the order in which each producer put it, never more than the bound lies in the queue, and whoever can go on does.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "fixture.h"
+#include "wait/context.h"
+
+enum { PRODUCERS = 3, CONSUMERS = 3, VALUES = 6000 /* at most, of each producer */ };
+
+struct stress {
+    weft_queue *queue;
+    int64_t values;                                       /* of each producer */
+    bool orderly;                                         /* everybody waits as long as it takes */
+    bool closes;                                          /* the queue is closed on the way */
+    int64_t put, taken;                                   /* how many */
+    int64_t put_sum, taken_sum;                           /* checksums */
+    int64_t numbers;                                      /* given out to threads */
+    struct wefti_context *victims[PRODUCERS + CONSUMERS]; /* whom the canceller may cancel; under the latch */
+    struct wefti_latch latch;
+    uint32_t over;
+};
+
+static weft_time some_deadline(const struct stress *stress, unsigned *seed)
+{
+    int how = stress->orderly ? 9 : rand_r(seed) % 10;
+    return how < 2 ? WEFT_NOW : how < 5 ? weft_in(1e-6 * (rand_r(seed) % 60)) : WEFT_FOREVER;
+}
+
+/* What may be tried again after it failed. */
+static bool may_go_on(void)
+{
+    if (errno == ECANCELED)
+        wefti_context_uncancel(wefti_context_current());
+    return errno == EAGAIN || errno == ETIMEDOUT || errno == ECANCELED;
+}
+
+static unsigned enter(struct stress *stress)
+{
+    int64_t number = __atomic_fetch_add(&stress->numbers, 1, __ATOMIC_RELAXED);
+    wefti_latch_close(&stress->latch);
+    stress->victims[number] = wefti_context_current();
+    wefti_latch_open(&stress->latch);
+    return (unsigned)number;
+}
+
+static void leave(struct stress *stress, unsigned number)
+{
+    wefti_latch_close(&stress->latch);
+    stress->victims[number] = NULL;
+    wefti_latch_open(&stress->latch);
+    wefti_context_uncancel(wefti_context_current());
+}
+
+/* A value is its producer's number and its own place in that producer's line. */
+static void *produce(void *data)
+{
+    struct stress *stress = data;
+    unsigned number = enter(stress), seed = number;
+    for (int64_t i = 0; i < stress->values; i++) {
+        int64_t value = (int64_t)number * VALUES + i;
+        int result;
+        while ((result = weft_queue_put(stress->queue, weft_int(value), some_deadline(stress, &seed))) < 0 && may_go_on())
+            ;
+        if (result < 0) {
+            ck_assert(errno == EPIPE && stress->closes);
+            break;
+        }
+        __atomic_add_fetch(&stress->put, 1, __ATOMIC_RELAXED);
+        __atomic_add_fetch(&stress->put_sum, value, __ATOMIC_RELAXED);
+    }
+    leave(stress, number);
+    return NULL;
+}
+
+static void *consume(void *data)
+{
+    struct stress *stress = data;
+    unsigned number = enter(stress), seed = number;
+    int64_t last[PRODUCERS + CONSUMERS];
+    for (int i = 0; i < PRODUCERS + CONSUMERS; i++)
+        last[i] = -1;
+    for (;;) {
+        weft_value value;
+        if (weft_queue_get(stress->queue, &value, some_deadline(stress, &seed)) == 0) {
+            int64_t line = weft_as_int(value) / VALUES, place = weft_as_int(value) % VALUES;
+            ck_assert_int_gt(place, last[line]);
+            last[line] = place;
+            __atomic_add_fetch(&stress->taken, 1, __ATOMIC_RELAXED);
+            __atomic_add_fetch(&stress->taken_sum, weft_as_int(value), __ATOMIC_RELAXED);
+            ck_assert_int_eq(weft_queue_task_done(stress->queue), 0);
+        } else if (!may_go_on())
+            break;
+    }
+    ck_assert_int_eq(errno, EPIPE);
+    leave(stress, number);
+    return NULL;
+}
+
+/* Looks at sizes and cancels now and then. */
+static void *disturb(void *data)
+{
+    struct stress *stress = data;
+    unsigned seed = 77;
+    while (!__atomic_load_n(&stress->over, __ATOMIC_ACQUIRE)) {
+        ck_assert_uint_le(weft_queue_size(stress->queue), weft_queue_capacity(stress->queue));
+        wefti_latch_close(&stress->latch);
+        struct wefti_context *victim = stress->victims[(unsigned)rand_r(&seed) % (PRODUCERS + CONSUMERS)];
+        if (victim && !stress->orderly)
+            wefti_context_cancel(victim);
+        wefti_latch_open(&stress->latch);
+        ck_assert(weft_wait(&stress->over, 0, weft_in(20e-6)) == 0 || errno == ETIMEDOUT);
+    }
+    return NULL;
+}
+
+static void stress_run(size_t capacity, bool orderly, bool closes)
+{
+    int64_t values = capacity < 8 ? VALUES / 6 : VALUES; /* with little room each value is a sleep */
+    struct stress stress = {.queue = weft_queue_new(.capacity = capacity), .values = values, .orderly = orderly, .closes = closes};
+    pthread_t threads[PRODUCERS + CONSUMERS], other;
+    pthread_create(&other, NULL, disturb, &stress);
+    for (int i = 0; i < PRODUCERS + CONSUMERS; i++)
+        pthread_create(&threads[i], NULL, i < PRODUCERS ? produce : consume, &stress);
+    if (closes) {
+        while (__atomic_load_n(&stress.taken, __ATOMIC_RELAXED) < values / 2)
+            weft_yield();
+        weft_queue_close(stress.queue);
+    }
+    for (int i = 0; i < PRODUCERS; i++)
+        pthread_join(threads[i], NULL);
+    if (!closes) {
+        ck_assert_int_eq(stress.put, PRODUCERS * values);
+        ck_assert_int_eq(weft_queue_join(stress.queue, WEFT_FOREVER), 0);
+        ck_assert(weft_queue_empty(stress.queue));
+    }
+    weft_queue_close(stress.queue);
+    for (int i = PRODUCERS; i < PRODUCERS + CONSUMERS; i++)
+        pthread_join(threads[i], NULL);
+    __atomic_store_n(&stress.over, 1, __ATOMIC_RELEASE);
+    weft_wake(&stress.over, 1);
+    pthread_join(other, NULL);
+    ck_assert_int_eq(stress.taken, stress.put);
+    ck_assert_int_eq(stress.taken_sum, stress.put_sum);
+    ck_assert_int_eq(weft_queue_join(stress.queue, WEFT_NOW), 0);
+    weft_queue_free(stress.queue);
+}
+
+static const size_t capacities[] = {1, 3, 64, WEFT_UNBOUNDED};
+
+START_TEST(orderly)
+{
+    stress_run(capacities[_i], true, false);
+}
+END_TEST
+
+START_TEST(disturbed)
+{
+    stress_run(capacities[_i], false, false);
+}
+END_TEST
+
+START_TEST(closed)
+{
+    stress_run(capacities[_i], false, true);
+}
+END_TEST
+
+static void *answer(void *data)
+{
+    weft_queue *requests = data;
+    weft_value request;
+    while (weft_queue_get(requests, &request, WEFT_FOREVER) == 0)
+        ck_assert_int_eq(weft_queue_put(weft_as_ptr(request), weft_int(42), WEFT_FOREVER), 0);
+    return NULL;
+}
+
+static void ask(weft_queue *requests)
+{
+    weft_value value;
+    weft_queue *reply = weft_queue_new(.capacity = 1);
+    ck_assert_int_eq(weft_queue_put(requests, weft_ptr(reply), WEFT_FOREVER), 0);
+    ck_assert_int_eq(weft_queue_get(reply, &value, WEFT_FOREVER), 0);
+    weft_queue_free(reply);
+}
+
+/* Who got the answer frees the queue, while the put that brought it may still be on its way out. */
+START_TEST(freed_by_who_got_the_value)
+{
+    pthread_t threads[2];
+    weft_queue *requests = weft_queue_new();
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, answer, requests);
+    for (int i = 0; i < VALUES / 2; i++)
+        ask(requests);
+    weft_queue_close(requests);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    weft_queue_free(requests);
+}
+END_TEST
+
+static void add(TCase *tests)
+{
+    int count = sizeof(capacities) / sizeof(*capacities);
+    tcase_add_loop_test(tests, orderly, 0, count);
+    tcase_add_loop_test(tests, disturbed, 0, count);
+    tcase_add_loop_test(tests, closed, 0, count);
+    tcase_add_test(tests, freed_by_who_got_the_value);
+}
+
+int main(void)
+{
+    return fixture_main("stress queue", add);
+}

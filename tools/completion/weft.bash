@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+# Completion of `weft` for bash.
+
+_weft_run_options='--jobs --max-procs --arg-file --null --delimiter --no-run-if-empty --quote --keep-order --tag --tagstring --ungroup
+    --verbose --trace --dry-run --bar --joblog --resume --resume-failed --retries --timeout --halt --halt-on-error --nice --help
+    -j -P -a -0 -d -r -q -k -u -v -t'
+
+# Puts what fits the word into COMPREPLY: _weft_fit WORDS
+_weft_fit() {
+    mapfile -t COMPREPLY < <(compgen -W "$1" -- "$2")
+}
+
+_weft_run() {
+    local word=$1 before=$2 i
+    # After a list's beginning, and after the command's name, it is file names.
+    for ((i = 2; i < COMP_CWORD; i++)); do
+        [[ ${COMP_WORDS[i]} == :::* ]] && return
+    done
+    case $before in
+        -a | --arg-file | --joblog) return ;;
+        -j | -P | --jobs | --max-procs) _weft_fit '0 50% 100% 200% +1 -1' "$word" ;;
+        --halt | --halt-on-error) _weft_fit 'never now,fail=1 soon,fail=1 now,success=1 soon,success=1 now,done=1 soon,fail=10%' "$word" ;;
+        --timeout) _weft_fit '10 1m 1h 200%' "$word" ;;
+        --retries) _weft_fit '2 3 5 0' "$word" ;;
+        --nice) _weft_fit '5 10 19' "$word" ;;
+        -d | --delimiter | --tagstring) ;;
+        *)
+            if [[ $word == -* ]]; then
+                _weft_fit "$_weft_run_options" "$word"
+            else
+                mapfile -t COMPREPLY < <(compgen -c -- "$word")
+            fi
+            ;;
+    esac
+}
+
+_weft() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        _weft_fit 'run --help --version' "$word"
+    elif [[ ${COMP_WORDS[1]} == run ]]; then
+        _weft_run "$word" "$before"
+    fi
+}
+
+complete -o default -F _weft weft

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `weft run`: many commands side by side. The reading order: run_options.c (the command line), run_input.c and run_source.c (arguments), run_template.c and
+ * run_shell.c (command lines), run_slots.c (who runs them), run_attempt.c (one try at one), run_spool.c and run_printer.c (what it wrote), run_joblog.c,
+ * run_halt.c and run_stop.c (how it ends). This file puts them together, and its task is the one that signals, the bar and the end are waited for in.
+ *
+ * Signals: those that end a program are blocked in every task and read here from a descriptor. The first SIGINT lets what runs finish; a second,
+ * and SIGTERM or SIGHUP, stop it; SIGTSTP pauses it. Jobs are in process groups of their own, so that the terminal's Ctrl-C reaches this process alone.
+ */
+#include "run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "complain.h"
+#include "run_slots.h"
+#include "run_sweep.h"
+
+enum { DESCRIPTORS_FOR_ALL = 32, DESCRIPTORS_PER_JOB = 5, TICK_MILLISECONDS = 100 };
+
+/* Everything of one run. */
+struct run {
+    struct run_options options;
+    struct run_template command, tag;
+    struct run_shell shell;
+    struct run_input *input;
+    struct run_joblog_past past;
+    struct run_spool spool;
+    struct run_stop stop;
+    struct run_printer printer;
+    struct run_limit limit;
+    struct run_slots slots;
+    int signals; /* a signal descriptor */
+    char mark[RUN_MARK_SIZE];
+    int ended_by; /* the last signal that came; 0: none */
+};
+
+static const char *temporary_folder(void)
+{
+    const char *folder = getenv("TMPDIR");
+    return folder && *folder ? folder : "/tmp";
+}
+
+/* Whether the input must be gone through before anything runs. */
+static bool looks_ahead(const struct run_options *options)
+{
+    return options->resume || options->resume_failed || options->bar || (options->halt.when != RUN_HALT_NEVER && options->halt.percent);
+}
+
+static int open_input(struct run *run)
+{
+    const struct run_options *options = &run->options;
+    if (options->reads_stdin && isatty(STDIN_FILENO))
+        complain("reading arguments from the terminal, a line each; Ctrl-D ends them");
+    struct run_input_options input = {.sources = options->sources,
+        .count = options->source_count,
+        .delimiter = options->delimiter.at,
+        .delimiter_length = options->delimiter.length,
+        .skip_empty = options->skip_empty,
+        .rewinds = looks_ahead(options),
+        .folder = run->spool.folder,
+        .stop = run->stop.draining};
+    run->input = run_input_open(&input);
+    return run->input ? 0 : -1;
+}
+
+static void read_templates(struct run *run)
+{
+    const struct run_options *options = &run->options;
+    static char arguments[] = "{}";
+    char *whole[] = {arguments}, *tag[] = {(char *)(options->tag_text ? options->tag_text : arguments)};
+    if (options->command_count)
+        run_template_read(
+            &run->command, options->command, options->command_count, options->quote ? RUN_QUOTE_WORDS : RUN_QUOTE_ARGUMENTS, true);
+    else
+        run_template_read(&run->command, whole, 1, RUN_QUOTE_NOTHING, true);
+    run_template_read(&run->tag, tag, 1, RUN_QUOTE_NOTHING, false);
+}
+
+static int open_joblog(struct run *run)
+{
+    const struct run_options *options = &run->options;
+    if (!options->joblog)
+        return 0;
+    if (options->dry_run)
+        return options->resume || options->resume_failed ? run_joblog_look(options->joblog, options->resume_failed, &run->past) : 0;
+    enum run_joblog_mode mode = options->resume_failed   ? RUN_JOBLOG_RESUME_FAILED
+                                : options->resume        ? RUN_JOBLOG_RESUME
+                                : options->joblog_append ? RUN_JOBLOG_APPEND
+                                                         : RUN_JOBLOG_NEW;
+    run->printer.joblog = run_joblog_open(options->joblog, mode, &run->past);
+    return run->printer.joblog < 0 ? -1 : 0;
+}
+
+/* Compares a job with what the joblog has under its number. A line with {%} in it differs from run to run. */
+static bool fits_joblog(struct run *run, const struct run_template_values *values, struct text *line)
+{
+    if (run->command.uses_slot)
+        return true;
+    text_clear(line);
+    run_template_expand(&run->command, values, line);
+    if (!run_joblog_differs(&run->past, values->sequence, text_span(line)))
+        return true;
+    complain("the joblog %s is of other arguments: job %" PRIu64 " is now: %.*s", run->options.joblog, values->sequence,
+        line->length > 200 ? 200 : (int)line->length, text_string(line));
+    return false;
+}
+
+/* Goes through the input once: counts it, and compares it with the joblog of the run that is to be resumed. */
+static int look_ahead(struct run *run)
+{
+    size_t width = run_input_width(run->input);
+    struct span *arguments = memory_get(width * sizeof *arguments);
+    struct text line = {0};
+    struct run_template_values values = {.arguments = arguments, .count = width};
+    enum run_input_got got = RUN_INPUT_RECORD;
+    bool fits = true;
+    while (fits && (got = run_input_next(run->input, arguments)) == RUN_INPUT_RECORD) {
+        values.sequence++;
+        fits = fits_joblog(run, &values, &line);
+    }
+    if (fits && got == RUN_INPUT_END && values.sequence < run->past.last) {
+        complain("the joblog %s is of other arguments: it has a job %" PRIu64 ", and there are %" PRIu64 " now", run->options.joblog,
+            run->past.last, values.sequence);
+        fits = false;
+    }
+    run->printer.tally.total = values.sequence;
+    text_free(&line);
+    free(arguments);
+    return fits && got == RUN_INPUT_END ? run_input_rewind(run->input) : -1;
+}
+
+/* How many jobs descriptors allow at once. */
+static unsigned most_slots(const struct run_options *options)
+{
+    struct rlimit files;
+    rlim_t limit = getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 1024;
+    rlim_t most = limit > DESCRIPTORS_FOR_ALL + DESCRIPTORS_PER_JOB ? (limit - DESCRIPTORS_FOR_ALL) / DESCRIPTORS_PER_JOB : 1;
+    if (most > 100000)
+        most = 100000;
+    return options->jobs && options->jobs < most ? options->jobs : (unsigned)most;
+}
+
+static void prepare_printer(struct run *run)
+{
+    const struct run_options *options = &run->options;
+    run->printer.halt = &run->options.halt;
+    run->printer.ordered = options->keep_order;
+    run->printer.verbose = options->verbose && !options->dry_run;
+    run->printer.quiet = options->ungroup && !options->verbose && !options->dry_run;
+    run->limit.seconds = options->timeout_is_share ? 0 : options->timeout;
+    run->limit.share = options->timeout_is_share ? options->timeout : 0;
+    if (options->bar)
+        run_bar_begin(&run->printer.bar, run->printer.tally.total, run->past.count);
+}
+
+/* Opens what is named on the command line and looks at it, before anything runs. */
+static int prepare(struct run *run)
+{
+    run_spool_begin(&run->spool, temporary_folder());
+    run_printer_begin(&run->printer, &run->spool, &run->stop);
+    if (run_stop_begin(&run->stop) != 0 || open_input(run) != 0)
+        return -1;
+    read_templates(run);
+    run_shell_find(&run->shell);
+    if (open_joblog(run) != 0 || (looks_ahead(&run->options) && look_ahead(run) != 0))
+        return -1;
+    prepare_printer(run);
+    return 0;
+}
+
+static bool is_ignored(int signal)
+{
+    struct sigaction action;
+    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* Blocks the signals that end or pause a program and makes them readable. What was ignored from the start (nohup) stays so. */
+static int take_signals(struct run *run)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP};
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
+        if (!is_ignored(ending[i]))
+            sigaddset(&set, ending[i]);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == 0 && (run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) >= 0)
+        return 0;
+    complain("cannot wait for signals: %s", strerror(errno));
+    return -1;
+}
+
+/* Ctrl-Z: the jobs, which the terminal does not know, pause as long as this process does. */
+static void pause_all(struct run *run)
+{
+    run_slots_signal(&run->slots, SIGSTOP);
+    raise(SIGSTOP);
+    run_slots_signal(&run->slots, SIGCONT);
+}
+
+static void heed_signals(struct run *run)
+{
+    struct signalfd_siginfo info;
+    while (read(run->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGTSTP) {
+            pause_all(run);
+            continue;
+        }
+        bool first = run->ended_by == 0 && info.ssi_signo == SIGINT;
+        run->ended_by = (int)info.ssi_signo;
+        if (first)
+            complain("interrupted: no more jobs start; %" PRIu64 " still run (Ctrl-C again stops them)",
+                __atomic_load_n(&run->printer.running, __ATOMIC_RELAXED));
+        run_stop_move(&run->stop, first ? RUN_DRAINING : RUN_ABORTING);
+    }
+}
+
+/* Waits for the end of the last slot; meanwhile for signals, for stdout to be closed, and for the time to draw the bar. */
+static void wait_for_end(struct run *run)
+{
+    enum { ENDED, SIGNALS, OUTPUT, COUNT };
+    struct pollfd waits[COUNT] = {
+        {.fd = run->slots.ended, .events = POLLIN}, {.fd = run->signals, .events = POLLIN}, {.fd = STDOUT_FILENO}};
+    while (!waits[ENDED].revents) {
+        run_printer_tick(&run->printer, false);
+        int ready = poll(waits, COUNT, run->options.bar ? TICK_MILLISECONDS : -1);
+        if (ready < 0)
+            for (int i = 0; i < COUNT; i++)
+                waits[i].revents = 0;
+        if (waits[SIGNALS].revents)
+            heed_signals(run);
+        if (waits[OUTPUT].revents & POLLERR) {
+            __atomic_store_n(&run->stop.closed, 1, __ATOMIC_RELAXED);
+            run_stop_move(&run->stop, RUN_ABORTING);
+        }
+        if (waits[OUTPUT].revents)
+            waits[OUTPUT].fd = -1;
+    }
+}
+
+static int run_jobs(struct run *run)
+{
+    run_sweep_mark(run->mark);
+    run->slots = (struct run_slots){.options = &run->options,
+        .command = &run->command,
+        .tag = run->options.tag || run->options.tag_text ? &run->tag : NULL,
+        .shell = &run->shell,
+        .past = &run->past,
+        .spool = &run->spool,
+        .stop = &run->stop,
+        .printer = &run->printer,
+        .limit = &run->limit,
+        .mark = run->mark,
+        .most = most_slots(&run->options),
+        .ended = eventfd(0, EFD_CLOEXEC),
+        .input = run->input};
+    if (run->slots.ended < 0 || run_slots_begin(&run->slots) != 0)
+        return -1;
+    wait_for_end(run);
+    run_slots_end(&run->slots);
+    if (run->ended_by && run_stop_state(&run->stop) == RUN_ABORTING)
+        run_sweep(run->mark);
+    close(run->slots.ended);
+    run_printer_tick(&run->printer, true);
+    return 0;
+}
+
+/* Ends as the signal ends a program, so that a shell that waits knows. */
+static void die_of(int signal_number)
+{
+    sigset_t set;
+    signal(signal_number, SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, signal_number);
+    raise(signal_number);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static int final_status(struct run *run)
+{
+    if (run->stop.broken)
+        return EXIT_USAGE;
+    if (run->stop.closed)
+        die_of(SIGPIPE);
+    if (run->ended_by && (run->stop.cut || run_stop_state(&run->stop) == RUN_ABORTING || run_slots_left(&run->slots)))
+        die_of(run->ended_by);
+    if (!run->options.command_count && run->slots.sequence == 0) {
+        complain("no command, and none to read; weft run --help says how");
+        return EXIT_USAGE;
+    }
+    return run_halt_status(&run->options.halt, &run->printer.tally);
+}
+
+int run_main(int argc, char **argv)
+{
+    static struct run run;
+    int status;
+    complain_as("weft run");
+    if (run_options_read(&run.options, argc, argv, &status) != 0)
+        return status;
+    if (prepare(&run) != 0 || take_signals(&run) != 0 || run_jobs(&run) != 0)
+        return EXIT_USAGE;
+    status = final_status(&run);
+    run_printer_end(&run.printer);
+    run_spool_end(&run.spool);
+    free(run.slots.arguments);
+    run_stop_end(&run.stop);
+    run_input_close(run.input);
+    run_joblog_forget(&run.past);
+    run_template_free(&run.command);
+    run_template_free(&run.tag);
+    run_options_free(&run.options);
+    return status;
+}

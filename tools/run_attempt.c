@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * See run_attempt.h. This is the one place that waits for descriptors: a job's two pipes, its end, the end of the whole.
+ *
+ * Most jobs are short and write little. So the end alone is waited for during the first moments: a short job then costs one wake-up instead of
+ * one for each pipe that it closes. What fills a pipe earlier waits that moment once.
+ * When the process has ended, what its pipes hold at that moment is read and they are closed: a child of it that still writes is not waited for.
+ */
+#include "run_attempt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "complain.h"
+
+enum { READ_SIZE = 65536, SHORT_MILLISECONDS = 3, EXIT_CANNOT_EXECUTE = 126, EXIT_NOT_FOUND = 127 };
+static const double limit_unknown = 1e8; /* seconds: prepares for stopping a tree, at a time that is not known yet */
+
+/* What poll waits for, by place. */
+enum { WAIT_END, WAIT_ABORT, WAIT_KICK, WAIT_OUT, WAIT_ERR, WAIT_COUNT };
+
+/* A command that runs. */
+struct running {
+    struct weft_command *command;
+    weft_time started;
+    bool gone; /* it had ended before it could be watched */
+    struct pollfd waits[WAIT_COUNT];
+};
+
+int run_attempt_begin(struct run_attempt *attempt)
+{
+    attempt->buffer = memory_get(READ_SIZE);
+    attempt->kick = -1;
+    run_stream_begin(&attempt->streams[0]);
+    run_stream_begin(&attempt->streams[1]);
+    snprintf(attempt->host, sizeof attempt->host, "PARALLEL_PID=%d", (int)getpid());
+    if (attempt->limit->share > 0)
+        attempt->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return attempt->limit->share > 0 && attempt->kick < 0 ? -1 : 0;
+}
+
+void run_attempt_end(struct run_attempt *attempt)
+{
+    free(attempt->buffer);
+    run_words_free(&attempt->words);
+    run_stream_end(&attempt->streams[0]);
+    run_stream_end(&attempt->streams[1]);
+    if (attempt->kick >= 0)
+        close(attempt->kick);
+}
+
+/* Starts the words, with an end of a pipe each for stdout and stderr; -1: they go where this process's own go. */
+static struct weft_command *start_words(struct run_attempt *attempt, const int ends[2])
+{
+    const char *environment[] = {attempt->sequence, attempt->slot, attempt->host, attempt->mark, NULL};
+    enum weft_stream_kind kind = ends[0] < 0 ? WEFT_INHERIT : WEFT_FD;
+    double seconds = attempt->limit->share > 0 ? limit_unknown : attempt->limit->seconds;
+    return weft_command_start(attempt->words.argv, .standard_input = {.kind = WEFT_NULL}, .standard_output = {.kind = kind, .fd = ends[0]},
+        .standard_error = {.kind = kind, .fd = ends[1]}, .environment_add = environment, .time_limit = seconds, .new_group = true,
+        .end_with_us = true, .nice = attempt->options->nice);
+}
+
+static bool is_shortage(int error)
+{
+    return error == EAGAIN || error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
+/* Starts it directly where that is the same, else by the shell, which also says what is wrong with a program that cannot be executed. */
+static struct weft_command *start_line(struct run_attempt *attempt, const char *line, const int ends[2])
+{
+    if (run_shell_split(attempt->shell, line, &attempt->words) && run_program_is_plain(attempt->program, attempt->words.argv[0])) {
+        struct weft_command *command = start_words(attempt, ends);
+        if (command || is_shortage(errno))
+            return command;
+    }
+    run_shell_wrap(attempt->shell, line, &attempt->words);
+    return start_words(attempt, ends);
+}
+
+static struct weft_command *start_command(struct run_attempt *attempt, struct run_job *job)
+{
+    int ends[2] = {-1, -1};
+    struct weft_command *command = NULL;
+    snprintf(attempt->sequence, sizeof attempt->sequence, "PARALLEL_SEQ=%llu", (unsigned long long)job->sequence);
+    snprintf(attempt->slot, sizeof attempt->slot, "PARALLEL_JOBSLOT=%u", job->slot);
+    bool collects = !attempt->options->ungroup;
+    for (int i = 0; i < 2 && collects; i++)
+        ends[i] = run_stream_open(&attempt->streams[i]);
+    if (!collects || (ends[0] >= 0 && ends[1] >= 0))
+        command = start_line(attempt, text_string(&job->command), ends);
+    int error = errno;
+    for (int i = 0; i < 2; i++)
+        if (ends[i] >= 0)
+            close(ends[i]);
+    errno = error;
+    return command;
+}
+
+/* The shell could not be started: the job ends as if a shell had failed to execute it. */
+static void job_not_started(struct run_attempt *attempt, struct run_job *job, int error)
+{
+    job->exitval = error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
+    complain(
+        "job %llu: cannot run %s: %s", (unsigned long long)job->sequence, error == E2BIG ? "it" : attempt->shell->path, strerror(error));
+}
+
+/* Keeps what came out of a stream. */
+static void keep_octets(struct run_attempt *attempt, struct run_job *job, int stream, size_t length)
+{
+    if (run_output_add(attempt->spool, &job->outputs[stream - 1], attempt->buffer, length) != 0)
+        run_stop_break(attempt->stop);
+}
+
+/* Reads what a stream has now. False at its end. */
+static bool read_stream(struct run_attempt *attempt, struct run_job *job, int stream)
+{
+    ssize_t length = run_stream_read(&attempt->streams[stream - 1], attempt->buffer, READ_SIZE);
+    if (length > 0)
+        keep_octets(attempt, job, stream, (size_t)length);
+    return length > 0 || (length < 0 && errno == EAGAIN);
+}
+
+/* Reads what a pipe holds when its process has ended; not more than fits into it, for another may go on writing. */
+static void drain_stream(struct run_attempt *attempt, struct run_job *job, int stream)
+{
+    struct run_stream *pipe = &attempt->streams[stream - 1];
+    long room = pipe->fd < 0 || pipe->ended ? 0 : fcntl(pipe->fd, F_GETPIPE_SZ);
+    while (room > 0) {
+        ssize_t length = run_stream_read(pipe, attempt->buffer, READ_SIZE);
+        if (length <= 0)
+            break;
+        keep_octets(attempt, job, stream, (size_t)length);
+        room -= length;
+    }
+    run_stream_leave(pipe);
+}
+
+/* How long to wait, for poll: until the time limit, or for the first moments. 0: the limit is reached. */
+static int wait_milliseconds(struct run_attempt *attempt, const struct running *running, bool first)
+{
+    double limit = run_limit_now(attempt->limit);
+    if (limit <= 0)
+        return first ? SHORT_MILLISECONDS : -1;
+    double left = limit * 1e3 - (double)(weft_clock() - running->started) / 1e6;
+    if (left <= 0)
+        return 0;
+    double most = first ? SHORT_MILLISECONDS : 1e9;
+    return left < most ? (int)left + 1 : (int)most;
+}
+
+static void forget_kick(const struct pollfd *wait)
+{
+    uint64_t kicks;
+    if (wait->revents && read(wait->fd, &kicks, sizeof kicks) < 0)
+        return;
+}
+
+static void read_streams(struct run_attempt *attempt, struct run_job *job, struct running *running)
+{
+    for (int stream = STDOUT_FILENO; stream <= STDERR_FILENO; stream++) {
+        struct pollfd *wait = &running->waits[stream == STDOUT_FILENO ? WAIT_OUT : WAIT_ERR];
+        if (wait->revents && !read_stream(attempt, job, stream))
+            wait->fd = -1;
+    }
+}
+
+/* Without a descriptor of the process (there was no room for one) it is as good as over when it has closed its pipes. */
+static bool is_over(const struct running *running)
+{
+    return running->waits[WAIT_END].fd < 0 && (running->gone || (running->waits[WAIT_OUT].fd < 0 && running->waits[WAIT_ERR].fd < 0));
+}
+
+/* Collects until the process ends (true) or has to be stopped (false). */
+static bool collect(struct run_attempt *attempt, struct run_job *job, struct running *running)
+{
+    for (bool first = true;; first = false) {
+        int milliseconds = wait_milliseconds(attempt, running, first);
+        if (milliseconds == 0)
+            return false;
+        if (is_over(running))
+            return true;
+        int ready = poll(running->waits, first ? WAIT_OUT : WAIT_COUNT, milliseconds);
+        if (ready <= 0)
+            continue;
+        if (running->waits[WAIT_END].revents)
+            return true;
+        if (running->waits[WAIT_ABORT].revents)
+            return false;
+        forget_kick(&running->waits[WAIT_KICK]);
+        if (!first)
+            read_streams(attempt, job, running);
+    }
+}
+
+static void set_pid(struct run_attempt *attempt, pid_t pid)
+{
+    weft_with (&attempt->lock)
+        attempt->pid = pid;
+}
+
+void run_attempt_signal(struct run_attempt *attempt, int signal)
+{
+    weft_with (&attempt->lock)
+        if (attempt->pid)
+            kill(-attempt->pid, signal);
+}
+
+static void running_begin(struct run_attempt *attempt, struct running *running)
+{
+    int end = (int)syscall(SYS_pidfd_open, weft_command_pid(running->command), 0);
+    running->gone = end < 0 && errno == ESRCH;
+    const int descriptors[WAIT_COUNT] = {[WAIT_END] = end,
+        [WAIT_ABORT] = attempt->stop->aborting,
+        [WAIT_KICK] = attempt->kick,
+        [WAIT_OUT] = attempt->streams[0].fd,
+        [WAIT_ERR] = attempt->streams[1].fd};
+    set_pid(attempt, weft_command_pid(running->command));
+    for (int i = 0; i < WAIT_COUNT; i++)
+        running->waits[i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
+}
+
+static void take_status(struct run_job *job, const struct weft_command_status *status, bool limited)
+{
+    job->signal = status->exitcode < 0 && !status->unknown ? -status->exitcode : 0;
+    job->exitval = limited || status->timed_out || status->unknown ? -1 : job->signal ? 0 : status->exitcode;
+}
+
+/* Sees it to its end. Returns whether that came by itself or by the time limit. */
+static bool run_to_end(struct run_attempt *attempt, struct run_job *job, struct running *running)
+{
+    struct weft_command_status status = {0};
+    bool by_itself = collect(attempt, job, running);
+    set_pid(attempt, 0);
+    bool aborted = !by_itself && run_stop_state(attempt->stop) == RUN_ABORTING;
+    if (!by_itself)
+        weft_command_terminate(running->command, WEFT_FOREVER);
+    weft_command_wait(running->command, &status, WEFT_FOREVER);
+    job->runtime = (double)(weft_clock() - running->started) / 1e9;
+    drain_stream(attempt, job, STDOUT_FILENO);
+    drain_stream(attempt, job, STDERR_FILENO);
+    take_status(job, &status, !by_itself);
+    return !aborted;
+}
+
+static double seconds_since_1970(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+enum run_attempt_end run_attempt_try(struct run_attempt *attempt, struct run_job *job)
+{
+    run_output_drop(attempt->spool, &job->outputs[0]);
+    run_output_drop(attempt->spool, &job->outputs[1]);
+    job->start = seconds_since_1970();
+    job->runtime = 0;
+    job->exitval = job->signal = 0;
+    struct running running = {.started = weft_clock()};
+    running.command = start_command(attempt, job);
+    if (!running.command) {
+        if (is_shortage(errno))
+            return RUN_ATTEMPT_NO_ROOM;
+        job_not_started(attempt, job, errno);
+        return RUN_ATTEMPT_ENDED;
+    }
+    running_begin(attempt, &running);
+    bool ended = run_to_end(attempt, job, &running);
+    if (running.waits[WAIT_END].fd >= 0)
+        close(running.waits[WAIT_END].fd);
+    weft_command_free(running.command);
+    if (ended && job->exitval == -1)
+        complain("job %llu was stopped at its time limit: %.*s", (unsigned long long)job->sequence, 200, text_string(&job->command));
+    return ended ? RUN_ATTEMPT_ENDED : RUN_ATTEMPT_STOPPED;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* One try at a job: start its command, collect what it writes, see it end. */
+#ifndef WEFT_TOOLS_RUN_ATTEMPT_H
+#define WEFT_TOOLS_RUN_ATTEMPT_H
+
+#include "run_job.h"
+#include "run_limit.h"
+#include "run_options.h"
+#include "run_shell.h"
+#include "run_stop.h"
+#include "run_stream.h"
+
+/* What a slot keeps from one try to the next. */
+struct run_attempt {
+    const struct run_options *options;
+    const struct run_shell *shell;
+    struct run_program *program; /* the last one that was looked at */
+    struct run_spool *spool;
+    struct run_stop *stop;
+    struct run_limit *limit;
+    const char *mark;             /* for the job's environment: see run_sweep.h */
+    int kick;                     /* an event descriptor: the time limit may have changed; -1: it does not change */
+    struct run_stream streams[2]; /* of stdout and stderr */
+    weft_lock lock;               /* over pid */
+    pid_t pid;                    /* of the process that runs, which is not reaped while it stands here; 0: none */
+    struct run_words words;
+    char *buffer;                          /* to read into */
+    char sequence[40], slot[40], host[40]; /* the job's environment */
+};
+
+enum run_attempt_end {
+    RUN_ATTEMPT_ENDED,   /* the command ended by itself or its time limit; or could not be started, which the job says as a shell would */
+    RUN_ATTEMPT_STOPPED, /* it was stopped because the whole ends */
+    RUN_ATTEMPT_NO_ROOM  /* the system has no room for one more process now; errno */
+};
+
+int run_attempt_begin(struct run_attempt *attempt);
+void run_attempt_end(struct run_attempt *attempt);
+/* Sends a signal to the process that runs and its group. Any task. */
+void run_attempt_signal(struct run_attempt *attempt, int signal);
+/* Tries the job. Its outputs are emptied first. */
+enum run_attempt_end run_attempt_try(struct run_attempt *attempt, struct run_job *job);
+
+#endif

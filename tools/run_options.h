@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of `weft run`. */
+#ifndef WEFT_TOOLS_RUN_OPTIONS_H
+#define WEFT_TOOLS_RUN_OPTIONS_H
+
+#include "run_halt.h"
+#include "run_input.h"
+
+struct run_options {
+    unsigned jobs; /* at once; 0: as many as the system lets run */
+    bool keep_order, tag, dry_run, bar, quote, skip_empty, ungroup, verbose, trace;
+    const char *tag_text; /* --tagstring; NULL: none */
+    struct text delimiter;
+    const char *joblog;
+    bool joblog_append, resume, resume_failed;
+    unsigned retries; /* how often a job is tried in all; 0: until it succeeds */
+    double timeout;   /* seconds, or a fraction of the median run time; 0: none */
+    bool timeout_is_share;
+    struct run_halt halt;
+    int nice;
+
+    char *const *command; /* its words, borrowed from argv */
+    size_t command_count;
+    struct run_source_name *sources;
+    size_t source_count;
+    bool reads_stdin; /* no source was named: standard input is the one */
+};
+
+/*
+ * Reads argv ("run" stands at 0). Returns 0 to go on; else the command is over with the status in *status: help was printed, or a line said
+ * what is wrong.
+ */
+int run_options_read(struct run_options *options, int argc, char **argv, int *status);
+void run_options_free(struct run_options *options);
+
+#endif

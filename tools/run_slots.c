@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * See run_slots.h. There is no dispatcher: a free slot reads the next arguments itself, under the lock, so that a job costs no hand-over between tasks.
+ * Lock order: this lock, then the list's or the printer's; the spool's last.
+ */
+#include "run_slots.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "complain.h"
+#include "run_attempt.h"
+
+enum { SLOT_STACK = 256 * 1024 };
+
+struct run_slot {
+    struct run_slots *slots;
+    unsigned number; /* {%} */
+    struct run_attempt attempt;
+    struct run_program program;
+};
+
+static struct run_job *make_job(struct run_slots *slots, unsigned number)
+{
+    struct run_job *job = run_job_new();
+    job->sequence = slots->sequence;
+    job->slot = number;
+    const struct run_template_values values = {slots->arguments, run_input_width(slots->input), slots->sequence, number};
+    run_template_expand(slots->command, &values, &job->command);
+    if (slots->tag) {
+        run_template_expand(slots->tag, &values, &job->tag);
+        text_add_char(&job->tag, '\t');
+    }
+    return job;
+}
+
+/* Reads on to arguments that an earlier run has not done. False when there are none, or it is time to stop. */
+static bool read_arguments(struct run_slots *slots)
+{
+    do {
+        if (run_stop_state(slots->stop) != RUN_GOING)
+            return false;
+        enum run_input_got got = run_input_next(slots->input, slots->arguments);
+        if (got == RUN_INPUT_FAILED)
+            run_stop_break(slots->stop);
+        slots->all_read |= got == RUN_INPUT_END;
+        if (got != RUN_INPUT_RECORD)
+            return false;
+        slots->sequence++;
+    } while (run_joblog_is_done(slots->past, slots->sequence));
+    return true;
+}
+
+static void slot_free(struct run_slot *slot)
+{
+    run_attempt_end(&slot->attempt);
+    text_free(&slot->program.name);
+    free(slot);
+}
+
+/* Tries until the job succeeds or was tried often enough, waiting while the system has no room. False: it was stopped. */
+static bool slot_run(struct run_slot *slot, struct run_job *job)
+{
+    struct run_slots *slots = slot->slots;
+    for (unsigned tries = 1;; tries++) {
+        enum run_attempt_end end = run_attempt_try(&slot->attempt, job);
+        for (; end == RUN_ATTEMPT_NO_ROOM; end = run_attempt_try(&slot->attempt, job)) {
+            int error = errno;
+            if (run_stop_state(slots->stop) == RUN_ABORTING)
+                return false;
+            if (!run_printer_wait(slots->printer)) {
+                complain("cannot start job %llu: %s", (unsigned long long)job->sequence, strerror(error));
+                run_stop_break(slots->stop);
+                return false;
+            }
+        }
+        if (end == RUN_ATTEMPT_STOPPED)
+            return false;
+        if (run_job_status(job) == 0 || tries == slots->options->retries)
+            return true;
+        if (run_stop_state(slots->stop) != RUN_GOING) {
+            __atomic_store_n(&slots->stop->cut, 1, __ATOMIC_RELAXED);
+            job->unlogged = true;
+            return true;
+        }
+    }
+}
+
+static void kick_all(struct run_slots *slots)
+{
+    weft_with (&slots->list)
+        for (unsigned i = 0; i < slots->count; i++) {
+            uint64_t one = 1;
+            ssize_t written = write(slots->slots[i]->attempt.kick, &one, sizeof one);
+            (void)written; /* it is kicked already then */
+        }
+}
+
+static void slot_finish(struct run_slot *slot, struct run_job *job)
+{
+    struct run_slots *slots = slot->slots;
+    if (slots->limit->share > 0 && run_job_status(job) == 0 && run_limit_learn(slots->limit, job->runtime))
+        kick_all(slots);
+    run_printer_finish(slots->printer, job);
+}
+
+static void print_dry(struct run_slots *slots, struct run_job *job)
+{
+    text_add_char(&job->command, '\n');
+    if (run_output_add(slots->spool, &job->outputs[0], job->command.at, job->command.length) != 0)
+        run_stop_break(slots->stop);
+    run_printer_finish(slots->printer, job);
+}
+
+static struct run_job *slot_take(struct run_slot *slot);
+
+static weft_value slot_work(weft_value argument)
+{
+    struct run_slot *slot = weft_as_ptr(argument);
+    struct run_slots *slots = slot->slots;
+    for (struct run_job *job; (job = slot_take(slot));) {
+        if (slots->options->trace)
+            complain("%s", text_string(&job->command));
+        if (slots->options->dry_run)
+            print_dry(slots, job);
+        else if (slot_run(slot, job))
+            slot_finish(slot, job);
+        else
+            run_printer_abandon(slots->printer, job);
+    }
+    if (__atomic_sub_fetch(&slots->alive, 1, __ATOMIC_ACQ_REL) == 0) {
+        uint64_t one = 1;
+        ssize_t written = write(slots->ended, &one, sizeof one);
+        (void)written; /* a single one always fits */
+    }
+    return weft_none;
+}
+
+static struct run_slot *slot_new(struct run_slots *slots)
+{
+    struct run_slot *slot = memory_get(sizeof *slot);
+    *slot = (struct run_slot){.slots = slots, .number = slots->count + 1};
+    slot->attempt = (struct run_attempt){.options = slots->options,
+        .shell = slots->shell,
+        .program = &slot->program,
+        .spool = slots->spool,
+        .stop = slots->stop,
+        .limit = slots->limit,
+        .mark = slots->mark};
+    if (run_attempt_begin(&slot->attempt) == 0)
+        return slot;
+    slot_free(slot);
+    return NULL;
+}
+
+static int start_slot(struct run_slots *slots, struct run_slot *slot)
+{
+    slots->slots = memory_resize(slots->slots, (slots->count + 1) * sizeof(struct run_slot *));
+    slots->tasks = memory_resize(slots->tasks, (slots->count + 1) * sizeof(weft_task *));
+    __atomic_add_fetch(&slots->alive, 1, __ATOMIC_RELAXED);
+    weft_task *task = weft_spawn(RUN_SLOT_KIND, slot_work, weft_ptr(slot), .stack_size = SLOT_STACK);
+    if (!task) {
+        __atomic_sub_fetch(&slots->alive, 1, __ATOMIC_RELAXED);
+        return -1;
+    }
+    slots->slots[slots->count] = slot;
+    slots->tasks[slots->count++] = task;
+    return 0;
+}
+
+/* Makes one more slot, with the lock held. -1 when the system has no room for it. */
+static int add_slot(struct run_slots *slots)
+{
+    struct run_slot *slot = slot_new(slots);
+    int started = -1;
+    if (!slot)
+        return -1;
+    weft_with (&slots->list)
+        started = start_slot(slots, slot);
+    if (started != 0)
+        slot_free(slot);
+    return started;
+}
+
+/* The next job for this slot; NULL when there is none for it any more. All others are busy or wait for this lock: one more slot may be of use. */
+static struct run_job *slot_take(struct run_slot *slot)
+{
+    struct run_slots *slots = slot->slots;
+    struct run_job *job = NULL;
+    weft_with (&slots->lock) {
+        if (slots->over || !read_arguments(slots) || !run_printer_admit(slots->printer, slots->order)) {
+            slots->over = true;
+            return NULL;
+        }
+        job = make_job(slots, slot->number);
+        job->order = slots->order++;
+        if (slots->count < slots->most && slot->number == slots->count && add_slot(slots) != 0)
+            slots->most = slots->count;
+    }
+    return job;
+}
+
+int run_slots_begin(struct run_slots *slots)
+{
+    int added = -1;
+    slots->arguments = memory_get(run_input_width(slots->input) * sizeof *slots->arguments);
+    weft_with (&slots->lock)
+        added = add_slot(slots);
+    if (added != 0)
+        complain("cannot start a job slot: %s", strerror(errno));
+    return added;
+}
+
+void run_slots_signal(struct run_slots *slots, int signal)
+{
+    weft_with (&slots->list)
+        for (unsigned i = 0; i < slots->count; i++)
+            run_attempt_signal(&slots->slots[i]->attempt, signal);
+}
+
+bool run_slots_left(struct run_slots *slots)
+{
+    while (!slots->all_read) {
+        enum run_input_got got = run_input_next(slots->input, slots->arguments);
+        slots->all_read = got == RUN_INPUT_END;
+        if (!slots->all_read && !(got == RUN_INPUT_RECORD && run_joblog_is_done(slots->past, ++slots->sequence)))
+            return true;
+    }
+    return false;
+}
+
+void run_slots_end(struct run_slots *slots)
+{
+    /* Pairs with what each slot did last: all that the slots wrote is seen. */
+    (void)__atomic_load_n(&slots->alive, __ATOMIC_ACQUIRE);
+    for (unsigned i = 0; i < slots->count; i++) {
+        weft_task_join(slots->tasks[i], WEFT_FOREVER);
+        weft_task_free(slots->tasks[i]);
+        slot_free(slots->slots[i]);
+    }
+    free(slots->slots);
+    free(slots->tasks);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The job slots of `weft run`: each is a task that takes the next job, runs it and hands it to the printer, again and again. A slot is
+ * made when a job is there for it and all others are busy. Changing RUN_SLOT_KIND changes what slots are.
+ */
+#ifndef WEFT_TOOLS_RUN_SLOTS_H
+#define WEFT_TOOLS_RUN_SLOTS_H
+
+#include "run_joblog.h"
+#include "run_limit.h"
+#include "run_options.h"
+#include "run_printer.h"
+#include "run_shell.h"
+#include "run_template.h"
+
+#define RUN_SLOT_KIND WEFT_THREAD
+
+struct run_slot;
+
+/* All that slots share. */
+struct run_slots {
+    const struct run_options *options;
+    const struct run_template *command, *tag;
+    const struct run_shell *shell;
+    const struct run_joblog_past *past;
+    struct run_spool *spool;
+    struct run_stop *stop;
+    struct run_printer *printer;
+    struct run_limit *limit;
+    const char *mark; /* in the environment of jobs */
+    unsigned most;    /* slots there may be */
+    int ended;        /* an event descriptor: readable when the last slot has ended */
+
+    weft_lock lock; /* over all that follows: who holds it reads the next job */
+    struct run_input *input;
+    struct span *arguments;
+    uint64_t sequence; /* of the last record that was read */
+    uint64_t order;    /* of the next job */
+    bool over;         /* no more jobs are to be had */
+    bool all_read;     /* because there are none */
+    weft_lock list;    /* over the three that follow: never held while waiting for input. Written under both locks */
+    struct run_slot **slots;
+    weft_task **tasks;
+    unsigned count;
+    uint32_t alive; /* atomic: slots that have not ended */
+};
+
+/* Starts the first slot; the others follow. -1, having complained. */
+int run_slots_begin(struct run_slots *slots);
+/* Sends a signal to all jobs that run, with their process groups. */
+void run_slots_signal(struct run_slots *slots, int signal);
+/* Whether, after the end, arguments are left that no job was made of. */
+bool run_slots_left(struct run_slots *slots);
+/* Waits for all and frees what they had. */
+void run_slots_end(struct run_slots *slots);
+
+#endif
