@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `weft run`: many commands side by side. The reading order: run_options.c (the command line), run_input.c and run_source.c (arguments), run_template.c and
+ * `weft run`: many commands side by side. The reading order: run_options.c and run_option_rows.c (the command line), run_input.c and run_source.c (arguments), run_template.c and
  * run_shell.c (command lines), run_slots.c (who runs them), run_attempt.c (one try at one), run_spool.c and run_printer.c (what it wrote), run_joblog.c,
  * run_halt.c and run_stop.c (how it ends). This file puts them together, and its task is the one that signals, the bar and the end are waited for in.
  *

@@ -31,6 +31,8 @@ struct run_options {
  * what is wrong.
  */
 int run_options_read(struct run_options *options, int argc, char **argv, int *status);
+/* Adds one more source of arguments. */
+void run_options_add_source(struct run_options *options, struct run_source_name name);
 void run_options_free(struct run_options *options);
 
 #endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* See run_option_rows.h. */
+#include "run_option_rows.h"
+
+#include <stddef.h>
+
+#include "run_option_values.h"
+
+/* The end of a row: what becomes of its option. */
+#define FLAG(field_) RUN_OPTION_FLAG, offsetof(struct run_options, field_), NULL
+#define TEXT(field_) RUN_OPTION_TEXT, offsetof(struct run_options, field_), NULL
+#define READER(read_) RUN_OPTION_READER, 0, read_
+#define HEADING(text_)                                 \
+    {                                                  \
+        0, NULL, NULL, text_, RUN_OPTION_HELP, 0, NULL \
+    }
+#define ALIAS(letter_, name_, argument_)                          \
+    {                                                             \
+        letter_, name_, argument_, NULL, RUN_OPTION_HELP, 0, NULL \
+    }
+
+const struct run_option_row run_option_rows[] = {
+    HEADING("Arguments"),
+    {'a', "arg-file", "FILE", "read arguments from FILE, a line each; - is standard input; may be given several times",
+        READER(run_read_arg_file)},
+    {'0', "null", NULL, "arguments end with a NUL, not with a newline", READER(run_read_null)},
+    {'d', "delimiter", "TEXT", "arguments end with TEXT", READER(run_read_delimiter)},
+    {'r', "no-run-if-empty", NULL, "leave out arguments that are empty or blank", FLAG(skip_empty)},
+
+    HEADING("Command lines"),
+    {'q', "quote", NULL, "quote the words of COMMAND: none of it is for the shell", FLAG(quote)},
+
+    HEADING("How jobs run"),
+    {'j', "jobs", "N",
+        "run N jobs at once: a number, N% of the processors, +N or -N from their number, 0 for as many as possible; default: the processors",
+        READER(run_read_jobs)},
+    ALIAS('P', "max-procs", "N"),
+    {0, "timeout", "TIME", "stop a job, and all it started, after so many seconds (or 90s, 1.5m, 2h, 1d), or N% of the median run time",
+        READER(run_read_timeout)},
+    {0, "retries", "N", "try a job that fails up to N times in all; 0: until it succeeds", READER(run_read_retries)},
+    {0, "nice", "N", "add N to the niceness of jobs", READER(run_read_nice)},
+
+    HEADING("Output"),
+    {'k', "keep-order", NULL, "print outputs in the order of the arguments", FLAG(keep_order)},
+    {0, "tag", NULL, "begin each line of output with the arguments and a tab", FLAG(tag)},
+    {0, "tagstring", "TEXT", "begin each line of output with TEXT, its replacement strings replaced, and a tab", TEXT(tag_text)},
+    {'u', "ungroup", NULL, "do not collect output: jobs write where weft run writes", FLAG(ungroup)},
+    {'v', "verbose", NULL, "print each command before its output", FLAG(verbose)},
+    {'t', "trace", NULL, "print each command on standard error when it starts", FLAG(trace)},
+    {0, "dry-run", NULL, "print the commands and run none", FLAG(dry_run)},
+    {0, "bar", NULL, "show on standard error how far it is", FLAG(bar)},
+
+    HEADING("The whole run"),
+    {0, "joblog", "FILE", "log each finished job as a line of FILE; +FILE adds to what is there", READER(run_read_joblog)},
+    {0, "resume", NULL, "run only the jobs that the joblog does not have", FLAG(resume)},
+    {0, "resume-failed", NULL, "the same, and those that failed again", FLAG(resume_failed)},
+    {0, "halt", "WHEN,WHY=N", "stop early: now or soon, when fail, success or done reaches N jobs, or N% of all: now,fail=1",
+        READER(run_read_halt)},
+    ALIAS(0, "halt-on-error", "WHEN,WHY=N"),
+    {0, "help", NULL, "print this and end", RUN_OPTION_HELP, 0, NULL},
+};
+const size_t run_option_count = sizeof run_option_rows / sizeof *run_option_rows;
+_Static_assert(sizeof run_option_rows / sizeof *run_option_rows <= RUN_OPTION_MOST, "RUN_OPTION_MOST is too small");

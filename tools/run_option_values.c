@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* See run_option_values.h. */
+#include "run_option_values.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft.h>
+
+#include "complain.h"
+
+static int option_wrong(const char *option, const char *value, const char *expected)
+{
+    complain("%s %s: not %s", option, value, expected);
+    return -1;
+}
+
+/* A whole number from 0 on that fits; -1 otherwise. */
+static long read_count(const char *text)
+{
+    char *end;
+    if (*text < '0' || *text > '9')
+        return -1;
+    errno = 0;
+    long count = strtol(text, &end, 10);
+    return errno || *end || count > INT32_MAX ? -1 : count;
+}
+
+/* A number and what follows it. False where there is no finite number from 0 on. */
+static bool read_number(const char *text, double *number, const char **rest)
+{
+    char *end;
+    if ((*text < '0' || *text > '9') && *text != '.')
+        return false;
+    *number = strtod(text, &end);
+    *rest = end;
+    return end != text && isfinite(*number);
+}
+
+int run_read_jobs(struct run_options *options, const char *text)
+{
+    double processors = weft_cpu_count(), jobs = -1;
+    const char *rest;
+    long offset = *text == '+' || *text == '-' ? read_count(text + 1) : -1;
+    if (offset >= 0)
+        jobs = *text == '+' ? processors + (double)offset : processors - (double)offset;
+    else if (read_number(text, &jobs, &rest) && strcmp(rest, "%") == 0)
+        jobs = ceil(processors * jobs / 100);
+    else if (read_count(text) == 0) {
+        options->jobs = 0;
+        return 0;
+    } else {
+        jobs = (double)read_count(text);
+        if (jobs < 1)
+            return option_wrong("-j", text, "a number of jobs: N, N%, +N, -N or 0");
+    }
+    if (jobs < 1) {
+        complain("-j %s: no job could run: there are %.0f processors", text, processors);
+        return -1;
+    }
+    options->jobs = jobs > 1000000 ? 1000000 : (unsigned)jobs;
+    return 0;
+}
+
+int run_read_timeout(struct run_options *options, const char *text)
+{
+    static const struct {
+        const char *unit;
+        double seconds;
+    } units[] = {{"", 1}, {"s", 1}, {"S", 1}, {"m", 60}, {"M", 60}, {"h", 3600}, {"H", 3600}, {"d", 86400}, {"D", 86400}};
+    const char *rest;
+    double number;
+    if (!read_number(text, &number, &rest))
+        return option_wrong("--timeout", text, "a time: seconds, 1.5m, 2h, or N%");
+    options->timeout_is_share = strcmp(rest, "%") == 0;
+    if (options->timeout_is_share) {
+        options->timeout = number / 100;
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (strcmp(rest, units[i].unit) == 0) {
+            options->timeout = number * units[i].seconds;
+            return 0;
+        }
+    }
+    return option_wrong("--timeout", text, "a time: seconds, 1.5m, 2h, or N%");
+}
+
+/* Reads \n, \t, \0, \\, \r and \xHH as what they stand for. */
+int run_read_delimiter(struct run_options *options, const char *text)
+{
+    static const char letters[] = "nt0r\\", meanings[] = "\n\t\0\r\\";
+    text_clear(&options->delimiter);
+    for (const char *given = text; *text; text++) {
+        const char *letter = *text == '\\' && text[1] ? strchr(letters, text[1]) : NULL;
+        char *end = NULL;
+        char hex[3] = {0};
+        if (*text == '\\' && text[1] == 'x' && text[2] && text[3]) {
+            memcpy(hex, text + 2, 2);
+            text_add_char(&options->delimiter, (char)strtoul(hex, &end, 16));
+            if (*end)
+                return option_wrong("-d", given, "a delimiter");
+            text += 3;
+        } else if (letter) {
+            text_add_char(&options->delimiter, meanings[letter - letters]);
+            text++;
+        } else {
+            text_add_char(&options->delimiter, *text);
+        }
+    }
+    return options->delimiter.length ? 0 : option_wrong("-d", "''", "a delimiter");
+}
+
+int run_read_nice(struct run_options *options, const char *text)
+{
+    char *end;
+    long nice = strtol(text, &end, 10);
+    if (end == text || *end || nice < -20 || nice > 19)
+        return option_wrong("--nice", text, "a niceness from -20 to 19");
+    options->nice = (int)nice;
+    return 0;
+}
+
+int run_read_retries(struct run_options *options, const char *text)
+{
+    long retries = read_count(text);
+    if (retries < 0)
+        return option_wrong("--retries", text, "a number");
+    options->retries = (unsigned)retries;
+    return 0;
+}
+
+int run_read_joblog(struct run_options *options, const char *text)
+{
+    options->joblog_append = *text == '+';
+    options->joblog = text + options->joblog_append;
+    return 0;
+}
+
+int run_read_halt(struct run_options *options, const char *text)
+{
+    return run_halt_read(&options->halt, text)
+               ? 0
+               : option_wrong("--halt", text, "never, or now or soon, then fail, success or done, then N or N%: now,fail=1");
+}
+
+int run_read_arg_file(struct run_options *options, const char *text)
+{
+    run_options_add_source(options, (struct run_source_name){.file = text});
+    return 0;
+}
+
+int run_read_null(struct run_options *options, const char *text)
+{
+    (void)text; /* it has none */
+    text_clear(&options->delimiter);
+    text_add(&options->delimiter, "", 1);
+    return 0;
+}

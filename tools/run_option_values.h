@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* The readers of the options whose arguments are more than a text; run_option_rows.c names them. Each returns -1, having complained. */
+#ifndef WEFT_TOOLS_RUN_OPTION_VALUES_H
+#define WEFT_TOOLS_RUN_OPTION_VALUES_H
+
+#include "run_options.h"
+
+int run_read_arg_file(struct run_options *options, const char *text);
+int run_read_delimiter(struct run_options *options, const char *text);
+int run_read_halt(struct run_options *options, const char *text);
+int run_read_joblog(struct run_options *options, const char *text);
+int run_read_jobs(struct run_options *options, const char *text);
+int run_read_nice(struct run_options *options, const char *text);
+int run_read_null(struct run_options *options, const char *text);
+int run_read_retries(struct run_options *options, const char *text);
+int run_read_timeout(struct run_options *options, const char *text);
+
+#endif
