@@ -30,15 +30,15 @@ static bool valgrind(void)
 static const char *marked(const char *line)
 {
     static char text[4096];
-    size_t used = 0;
+    char *end = text;
     if (!mark[0]) /* a forked child keeps its parent's */
         snprintf(mark, sizeof(mark), "5000.000%d", getpid());
     for (; *line; line++)
         if (*line == '@')
-            used += (size_t)snprintf(text + used, sizeof(text) - used, "sleep %s", mark);
+            end = stpcpy(stpcpy(end, "sleep "), mark);
         else
-            text[used++] = *line;
-    text[used] = 0;
+            *end++ = *line;
+    *end = 0;
     return text;
 }
 
