@@ -127,6 +127,12 @@ static void fixture_summary(SRunner *runner)
     printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
 }
 
+bool fixture_copies(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded && strstr(preloaded, "vgpreload");
+}
+
 int fixture_main(const char *noun, void (*add)(TCase *tests))
 {
     fixture_noun = noun;

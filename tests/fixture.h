@@ -24,6 +24,9 @@
 #define FIXTURE_TSAN 0
 #endif
 
+/* Whether Valgrind runs this, which gives a child that should share memory a copy of it. */
+bool fixture_copies(void);
+
 /* Runs the tests that `add` adds; the exit status of the program. Its last line of output is "N passed, N failed, N skipped". */
 int fixture_main(const char *noun, void (*add)(TCase *tests));
 

@@ -748,48 +748,8 @@ START_TEST(few_descriptors_are_an_error)
 }
 END_TEST
 
-#ifdef WEFTI_SMALL
-void weft_small_fail_after(long n);
-
-/* With the n-th allocation failing, for each n until all are past: it works, or says so and leaves nothing. */
-static void run_short_of_memory(weft_value input, double limit, bool ends)
-{
-    for (long n = 1, failed = -1; failed != 0 && n < 200; n++) {
-        struct weft_command_result result;
-        weft_small_fail_after(n);
-        failed = weft_command_run(weft_argv("cat; echo err >&2"), &result, WEFT_FOREVER, .shell = true, .input = input, .time_limit = limit,
-            .end_with_us = ends, .environment_add = weft_argv("WEFT_TEST=1"));
-        int error = errno;
-        weft_small_fail_after(0);
-        ck_assert_int_lt(n, 199);
-        if (failed) {
-            ck_assert(error == ENOMEM || error == EMFILE);
-            continue;
-        }
-        ck_assert(weft_equal(result.output, input));
-        takes_text(result.error, "err\n");
-        weft_drop(result.output);
-    }
-}
-
-START_TEST(any_allocation_may_fail)
-{
-    static char block[100000];
-    weft_value input = weft_bytes(block, sizeof(block));
-    ck_assert_int_eq(weft_command_run(weft_argv("true"), NULL, WEFT_FOREVER), 0);
-    run_short_of_memory(input, 0, false);
-    run_short_of_memory(input, 60, false);
-    run_short_of_memory(input, 0, true);
-    weft_drop(input);
-}
-END_TEST
-#endif
-
 static void add(TCase *tests)
 {
-#ifdef WEFTI_SMALL
-    tcase_add_test(tests, any_allocation_may_fail);
-#endif
     tcase_add_test(tests, run_captures_both_streams_and_the_status);
     tcase_add_test(tests, run_counts_processor_time);
     tcase_add_test(tests, a_signal_is_a_negative_exit_code);

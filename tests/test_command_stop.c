@@ -19,13 +19,6 @@
 
 static char mark[32];
 
-/* Valgrind gives a child that should share memory a copy of it. */
-static bool valgrind(void)
-{
-    const char *preloaded = getenv("LD_PRELOAD");
-    return preloaded && strstr(preloaded, "vgpreload");
-}
-
 /* A line of shell with each @ replaced by a sleep that bears the mark. */
 static const char *marked(const char *line)
 {
@@ -384,7 +377,7 @@ END_TEST
 
 START_TEST(many_commands_end_with_a_killed_host)
 {
-    if (valgrind())
+    if (fixture_copies())
         fixture_skip("under Valgrind a guardian sees the first piece of the table alone");
     host_test(starts_many, dies_by_kill);
 }
@@ -419,7 +412,7 @@ END_TEST
 
 START_TEST(ending_with_the_host_costs_nothing_when_it_ends_before)
 {
-    if (valgrind())
+    if (fixture_copies())
         fixture_skip("under Valgrind the table is shared memory, and stays");
     for (int i = 0; i < 50; i++) {
         struct weft_command_status status;
@@ -462,7 +455,7 @@ START_TEST(the_guardian_comes_and_goes)
 {
     if (syscall(SYS_kcmp, getpid(), getpid(), KCMP_VM, 0, 0) != 0)
         fixture_skip("the kernel does not tell whose memory is whose");
-    if (valgrind())
+    if (fixture_copies())
         fixture_skip("under Valgrind a guardian has a copy of the memory");
     weft_command *command = weft_command_start(weft_argv("sleep", "600"), .end_with_us = true);
     ck_assert_ptr_nonnull(command);

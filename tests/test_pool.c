@@ -655,58 +655,6 @@ END_TEST
 
 #ifdef WEFTI_SMALL
 void weft_small_fail_after(long n);
-long weft_small_asked(void);
-
-/* What the first call that failed said; 0 when none did. */
-static int use_submit(weft_pool *pool)
-{
-    static int calls;
-    weft_future *future = weft_pool_submit(pool, nothing, weft_none);
-    if (!future)
-        return errno;
-    int error = 0;
-    for (int i = 0; i < 2; i++)
-        if (weft_future_on_done(future, count_call, &calls) != 0)
-            error = errno;
-    weft_future_free(future);
-    return error;
-}
-
-static int use_map(weft_pool *pool, weft_value items)
-{
-    weft_value results;
-    if (weft_pool_map(pool, twice, items, &results, WEFT_FOREVER) != 0)
-        return errno;
-    weft_drop(results);
-    return 0;
-}
-
-static int use_a_pool(weft_value items)
-{
-    weft_pool *pool = weft_pool_new(WEFT_THREAD, .workers = 1);
-    if (!pool)
-        return errno;
-    int error = use_submit(pool);
-    if (error == 0)
-        error = use_map(pool, items);
-    weft_pool_free(pool);
-    return error;
-}
-
-START_TEST(every_failing_allocation_or_thread_fails_the_call)
-{
-    weft_value items = weft_tuple((weft_value[]){weft_int(1), weft_int(2), weft_int(3), weft_int(4), weft_int(5)}, 5);
-    bool failed = true;
-    for (long n = 1; failed; n++) {
-        weft_small_fail_after(n);
-        int error = use_a_pool(items);
-        failed = weft_small_asked() >= n;
-        weft_small_fail_after(0);
-        ck_assert(error == 0 || (failed && (error == ENOMEM || error == EAGAIN)));
-    }
-    weft_drop(items);
-}
-END_TEST
 
 START_TEST(a_worker_that_cannot_be_started_is_no_harm_where_another_is)
 {
@@ -756,7 +704,6 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_forked_child_has_lost_the_pool);
     tcase_add_test(tests, an_older_programs_options_are_read);
 #ifdef WEFTI_SMALL
-    tcase_add_test(tests, every_failing_allocation_or_thread_fails_the_call);
     tcase_add_test(tests, a_worker_that_cannot_be_started_is_no_harm_where_another_is);
 #endif
 }

@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/memory.h"
 #include "fixture.h"
 
 /* What tasks wait for in these tests. */
@@ -626,27 +625,6 @@ START_TEST(a_forked_child_is_alone)
 }
 END_TEST
 
-#ifdef WEFTI_SMALL
-START_TEST(every_failing_allocation_fails_the_call)
-{
-    for (long n = 1;; n++) {
-        weft_value text = weft_str("argument");
-        weft_small_fail_after(n);
-        weft_task *task = weft_spawn(WEFT_THREAD, nothing, text, .name = "a name that does not fit into the handle");
-        bool failed = weft_small_asked() >= n;
-        weft_small_fail_after(0);
-        ck_assert_int_eq(failed, task == NULL);
-        if (!failed) {
-            weft_task_join(task, WEFT_FOREVER);
-            weft_task_free(task);
-            break;
-        }
-        weft_drop(text);
-    }
-}
-END_TEST
-#endif
-
 static void add(TCase *tests)
 {
     tcase_add_test(tests, a_task_runs_and_gives_its_result);
@@ -671,9 +649,6 @@ static void add(TCase *tests)
     tcase_add_test(tests, processors_are_counted);
     tcase_add_test(tests, exit_joins_all_but_daemons);
     tcase_add_test(tests, a_forked_child_is_alone);
-#ifdef WEFTI_SMALL
-    tcase_add_test(tests, every_failing_allocation_fails_the_call);
-#endif
 }
 
 int main(void)

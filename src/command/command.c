@@ -21,16 +21,16 @@
 
 static const double GRACE = 0.5;
 
-/* 0 unknown, 1 memory is shared with a child, 2 it is copied. Written once with what any thread would write. */
+/* Whether memory is copied for a child, asked of the kernel until it has answered once; any thread would write the same. */
 static bool memory_copies(void)
 {
-    static uint32_t known;
-    uint32_t copies = __atomic_load_n(&known, __ATOMIC_RELAXED);
-    if (!copies) {
-        copies = wefti_launch_copies() ? 2 : 1;
+    static int known = -1;
+    int copies = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (copies < 0) {
+        copies = wefti_launch_copies();
         __atomic_store_n(&known, copies, __ATOMIC_RELAXED);
     }
-    return copies == 2;
+    return copies > 0;
 }
 
 static weft_time seconds_nanoseconds(double seconds)

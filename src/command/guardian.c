@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "base/memory.h"
 #include "command/raw.h"
 #include "command/tree.h"
 
@@ -134,6 +135,8 @@ static int guardian_run(void *data)
 
 static long guardian_clone(struct wefti_guardian *guardian)
 {
+    if (wefti_fails())
+        return -EAGAIN;
     if (!guardian->copies)
         return wefti_clone_onto(guardian->stack, CLONE_VM | CLONE_CHILD_CLEARTID, NULL, &guardian->alive, guardian_run, guardian);
     long pid = wefti_raw(SYS_clone, 0, 0, 0, 0, 0);
@@ -173,7 +176,7 @@ int wefti_guardian_start(struct wefti_guardian *guardian)
     int pidfd = -1;
     guardian->error = EAGAIN;
     guardian->alive = 1;
-    long pid = between_clone(guardian, &pidfd);
+    long pid = wefti_fails() ? -EAGAIN : between_clone(guardian, &pidfd);
     if (pid >= 0) {
         siginfo_t info;
         while (wefti_raw(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | __WALL, 0) == -EINTR)

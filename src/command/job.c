@@ -113,7 +113,7 @@ static void stopper_await(struct wefti_stopper *stopper, int end)
 static int job_launch(struct wefti_job *job, int *end)
 {
     struct wefti_stopper *stopper = &job->stopper;
-    stopper->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    stopper->told = wefti_fails_with(EMFILE) ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (stopper->told < 0)
         return -1;
     int failed = stopper_start(job, end);

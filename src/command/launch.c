@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "base/memory.h"
 #include "command/raw.h"
 
 enum { LAST_SIGNAL = 64, FIRST_FREE = 3 };
@@ -213,7 +214,7 @@ static int report_launch(struct report *report, struct wefti_launched *launched)
     uint64_t mask = 0;
     int pidfd = -1;
     mask_set(~UINT64_C(0), &mask);
-    long pid = report_clone(report, &pidfd);
+    long pid = wefti_fails() ? -EAGAIN : report_clone(report, &pidfd);
     mask_set(mask, NULL);
     if (report->pipe[0] >= 0)
         report_receive(report);
@@ -232,7 +233,7 @@ static int report_launch(struct report *report, struct wefti_launched *launched)
 static long report_pipe(struct report *report)
 {
     int ends[2];
-    long failed = wefti_raw(SYS_pipe2, ends, O_CLOEXEC);
+    long failed = wefti_fails() ? -EMFILE : wefti_raw(SYS_pipe2, ends, O_CLOEXEC);
     if (failed < 0)
         return failed;
     long lifted = wefti_raw(SYS_fcntl, ends[1], F_DUPFD_CLOEXEC, FIRST_FREE);
@@ -263,7 +264,7 @@ __attribute__((noinline)) static long probe_clone(volatile uint32_t *reached, in
     return pid;
 }
 
-bool wefti_launch_copies(void)
+int wefti_launch_copies(void)
 {
     volatile uint32_t reached = 0;
     uint64_t mask = 0;
@@ -271,7 +272,8 @@ bool wefti_launch_copies(void)
     mask_set(~UINT64_C(0), &mask);
     long pid = probe_clone(&reached, &pidfd);
     mask_set(mask, NULL);
-    if (pid > 0)
-        child_reap(pidfd);
-    return pid > 0 && !reached;
+    if (pid < 0)
+        return -1;
+    child_reap(pidfd);
+    return !reached;
 }

@@ -50,7 +50,7 @@ struct wefti_launched {
 /* Starts it. 0 once the program runs, else the error number of what failed; nothing is left behind then. Keeps errno. */
 int wefti_launch(const struct wefti_launch *launch, struct wefti_launched *launched);
 
-/* Whether a child that should share memory gets a copy instead. Costs a process; ask once. */
-bool wefti_launch_copies(void);
+/* Whether a child that should share memory gets a copy instead: 1, 0; -1 when no child could be made to ask. Costs a process; ask once. */
+int wefti_launch_copies(void);
 
 #endif

@@ -151,7 +151,7 @@ static int plan_paths(struct wefti_plan *plan, const char *name)
 static int stream_pipe(struct wefti_plan *plan, int stream)
 {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
+    if (wefti_fails_with(EMFILE) || pipe2(ends, O_CLOEXEC) != 0)
         return -1;
     int mine = stream == 0; /* which end */
     plan->ours[stream] = ends[mine];
@@ -161,6 +161,8 @@ static int stream_pipe(struct wefti_plan *plan, int stream)
 
 static int stream_open(struct wefti_plan *plan, int stream, const char *path, int flags)
 {
+    if (wefti_fails_with(EMFILE))
+        return -1;
     plan->theirs[stream] = open(path, flags | O_CLOEXEC | O_NOCTTY, FILE_MODE);
     return plan->theirs[stream] < 0 ? -1 : 0;
 }

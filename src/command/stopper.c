@@ -27,6 +27,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "base/memory.h"
 #include "command/raw.h"
 #include "command/tree.h"
 
@@ -74,6 +75,8 @@ static long stopping_open(struct stopping *stopping)
         failed = stopping_open_host(stopping);
     if (failed >= 0 && wefti_raw(SYS_getppid) != stopping->shared->host)
         failed = -ESRCH; /* it died before it was opened: the number may be another's */
+    if (failed >= 0 && wefti_fails())
+        failed = -EMFILE;
     if (failed >= 0)
         failed = stopping->signals = (int)wefti_raw(SYS_signalfd4, -1, &signals, sizeof(signals), O_CLOEXEC | O_NONBLOCK);
     return failed;
@@ -245,6 +248,8 @@ static int stopper_run(void *data)
 
 long wefti_stopper_start(struct wefti_stopper *stopper, void *stack, int *pidfd)
 {
+    if (wefti_fails())
+        return -EAGAIN;
     if (stack)
         return wefti_clone_onto(stack, CLONE_VM | CLONE_PIDFD, pidfd, NULL, stopper_run, stopper);
     long pid = wefti_raw(SYS_clone, CLONE_PIDFD, 0, pidfd, 0, 0);

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Faults: in each use below, the first thing that the library asks the system for fails (an allocation, a thread, a process, a pipe, a mapping,
+ * a file ...), then the second, and so on until the use needs no more. A call that fails must say so with an errno that its header names; the same call
+ * is then made again with nothing failing, and must work; the use goes on to its end, and the fixture sees that nothing is left. (Only in
+ * builds that can make calls fail: -Dsmall=true.)
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "fixture.h"
+
+static const int *allowed; /* errno numbers that calls of the present use may fail with, up to 0 */
+static bool struck;        /* a call has failed */
+
+/* A call failed: with an error that it may have, and for the first time. From here on nothing fails. */
+static void strike(int error)
+{
+    const int *known = allowed;
+    while (*known && *known != error)
+        known++;
+    ck_assert_msg(*known != 0, "a call failed with errno %d (%s)", error, strerror(error));
+    ck_assert_msg(!struck, "a second call failed");
+    struck = true;
+    weft_small_fail_after(0);
+}
+
+/* A call that gives 0 or -1, and one that gives a pointer or NULL. */
+#define TRY(call)                        \
+    do {                                 \
+        if ((call) != 0) {               \
+            strike(errno);               \
+            ck_assert_int_eq((call), 0); \
+        }                                \
+    } while (0)
+#define MAKE(pointer, call)                 \
+    do {                                    \
+        (pointer) = (call);                 \
+        if (!(pointer)) {                   \
+            strike(errno);                  \
+            (pointer) = (call);             \
+            ck_assert_ptr_nonnull(pointer); \
+        }                                   \
+    } while (0)
+
+/* At least `least` different things were seen to fail. */
+static void each_fault(void (*use)(void), const int *errors, int least)
+{
+    int strikes = 0;
+    allowed = errors;
+    for (long n = 1;; n++) {
+        ck_assert_int_lt(n, 500);
+        struck = false;
+        weft_small_fail_after(n);
+        use();
+        bool reached = struck || weft_small_asked() >= n;
+        weft_small_fail_after(0);
+        strikes += struck;
+        if (!reached)
+            break;
+    }
+    ck_assert_int_ge(strikes, least);
+}
+
+static weft_value same(weft_value value)
+{
+    return weft_keep(value);
+}
+
+/* Tasks. */
+
+static void use_task(void)
+{
+    weft_value text = weft_int(7), result;
+    weft_task *task;
+    MAKE(task, weft_task_new(WEFT_THREAD, same, text, .name = "a name that does not fit into the handle", .stack_size = 65536));
+    TRY(weft_task_set_name(task, "another name that does not fit into the handle either"));
+    TRY(weft_task_start(task));
+    TRY(weft_task_result(task, &result, WEFT_FOREVER));
+    ck_assert_int_eq(weft_as_int(result), 7);
+    weft_task_free(task);
+    MAKE(task, weft_spawn(WEFT_THREAD, same, text));
+    TRY(weft_task_join(task, WEFT_FOREVER));
+    weft_task_free(task);
+}
+
+START_TEST(faults_of_tasks)
+{
+    each_fault(use_task, (const int[]){ENOMEM, EAGAIN, 0}, 6);
+}
+END_TEST
+
+static weft_local local = WEFT_LOCAL(NULL);
+
+static void *foreign(void *unused)
+{
+    weft_task *me;
+    MAKE(me, weft_current());
+    ck_assert_int_eq(strncmp(weft_task_name(me), "Dummy-", 6), 0);
+    TRY(weft_local_set(&local, &local));
+    ck_assert_ptr_eq(weft_local_get(&local), &local);
+    return unused;
+}
+
+static void use_foreign(void)
+{
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, foreign, NULL), 0);
+    pthread_join(thread, NULL);
+}
+
+START_TEST(faults_of_foreign_threads)
+{
+    each_fault(use_foreign, (const int[]){ENOMEM, 0}, 2);
+}
+END_TEST
+
+/* Queues. */
+
+static void use_queue_of(size_t capacity, int count)
+{
+    weft_queue *queue;
+    MAKE(queue, weft_queue_new(.capacity = capacity));
+    for (int i = 0; i < count; i++)
+        TRY(weft_queue_put(queue, weft_int(i), WEFT_NOW));
+    for (int i = 0; i < count; i++) {
+        weft_value value;
+        TRY(weft_queue_get(queue, &value, WEFT_NOW));
+        ck_assert_int_eq(weft_as_int(value), i);
+        TRY(weft_queue_task_done(queue));
+    }
+    TRY(weft_queue_join(queue, WEFT_NOW));
+    weft_queue_free(queue);
+}
+
+static void use_bounded(void)
+{
+    use_queue_of(100, 100);
+}
+
+static void use_unbounded(void)
+{
+    use_queue_of(WEFT_UNBOUNDED, 100);
+}
+
+START_TEST(faults_of_queues)
+{
+    each_fault(use_bounded, (const int[]){ENOMEM, 0}, 2);
+    each_fault(use_unbounded, (const int[]){ENOMEM, 0}, 10);
+}
+END_TEST
+
+/* Pools and futures. */
+
+static int count_done(weft_future *future, void *count)
+{
+    (void)future;
+    __atomic_add_fetch((int *)count, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static void use_future(void)
+{
+    int called = 0;
+    weft_future *future;
+    MAKE(future, weft_future_new());
+    for (int i = 0; i < 3; i++)
+        TRY(weft_future_on_done(future, count_done, &called));
+    TRY(weft_future_set(future, weft_none));
+    ck_assert_int_eq(called, 3);
+    weft_future_free(future);
+}
+
+START_TEST(faults_of_futures)
+{
+    each_fault(use_future, (const int[]){ENOMEM, 0}, 3);
+}
+END_TEST
+
+static void use_pool(void)
+{
+    int called = 0;
+    weft_pool *pool;
+    weft_future *futures[3];
+    MAKE(pool, weft_pool_new(WEFT_THREAD, .workers = 2, .backlog = WEFT_UNBOUNDED, .name = "a pool"));
+    for (int i = 0; i < 3; i++)
+        MAKE(futures[i], weft_pool_submit(pool, same, weft_int(i), .on_done = count_done, .data = &called));
+    TRY(weft_wait_all(futures, 3, WEFT_FOREVER));
+    ck_assert_int_ge((int)weft_wait_any(futures, 3, WEFT_FOREVER), 0);
+    TRY(weft_pool_start(pool, same, weft_none, .on_done = count_done, .data = &called));
+    for (int i = 0; i < 3; i++)
+        weft_future_free(futures[i]);
+    TRY(weft_pool_shutdown(pool, false, WEFT_FOREVER));
+    ck_assert_int_eq(called, 4);
+    weft_pool_free(pool);
+}
+
+START_TEST(faults_of_pools)
+{
+    each_fault(use_pool, (const int[]){ENOMEM, EAGAIN, 0}, 6);
+}
+END_TEST
+
+static void use_bulk(void)
+{
+    weft_value items = weft_tuple((weft_value[]){weft_int(1), weft_int(2), weft_int(3)}, 3), results, result;
+    if (weft_is_error(items)) { /* the values' own failures are test_value_memory's */
+        strike(weft_error_code(items));
+        return;
+    }
+    weft_pool *pool;
+    MAKE(pool, weft_pool_new(WEFT_THREAD, .workers = 2));
+    TRY(weft_pool_map(pool, same, items, &results, WEFT_FOREVER));
+    ck_assert_uint_eq(weft_length(results), 3);
+    weft_drop(results);
+    TRY(weft_pool_apply(pool, same, weft_int(5), &result, WEFT_FOREVER));
+    ck_assert_int_eq(weft_as_int(result), 5);
+    weft_pool_free(pool);
+    weft_drop(items);
+}
+
+START_TEST(faults_of_pools_in_bulk)
+{
+    each_fault(use_bulk, (const int[]){ENOMEM, EAGAIN, 0}, 6);
+}
+END_TEST
+
+/* Commands. */
+
+static void command_speaks(const struct weft_command_options *options)
+{
+    weft_command *command;
+    struct weft_command_status status;
+    weft_value output = weft_none;
+    MAKE(command, weft_command_start_with(options));
+    TRY(weft_command_communicate(command, weft_none, &output, NULL, WEFT_FOREVER));
+    TRY(weft_command_wait(command, &status, WEFT_FOREVER));
+    ck_assert_int_eq(status.exitcode, 3);
+    ck_assert_uint_eq(weft_length(output), 6);
+    weft_drop(output);
+    weft_command_free(command);
+}
+
+static const struct weft_command_options speaker = {
+    .size = sizeof(struct weft_command_options),
+    .argv = (const char *const[]){"echo hello; exit 3", NULL},
+    .shell = true,
+    .standard_input = {.kind = WEFT_NULL},
+    .standard_output = {.kind = WEFT_PIPE},
+    .standard_error = {.kind = WEFT_MERGE},
+    .environment_add = (const char *const[]){"WEFT_TEST=1", NULL},
+};
+
+static void use_command(void)
+{
+    command_speaks(&speaker);
+}
+
+static void use_limited(void)
+{
+    struct weft_command_options options = speaker;
+    options.time_limit = 1000;
+    command_speaks(&options);
+}
+
+static void use_ending(void)
+{
+    struct weft_command_options options = speaker;
+    options.end_with_us = true;
+    command_speaks(&options);
+}
+
+/* Fed and captured in one call. */
+static void use_run(double limit)
+{
+    static char block[100000];
+    struct weft_command_result result;
+    weft_value input = weft_bytes(block, sizeof(block));
+    if (weft_is_error(input)) {
+        strike(weft_error_code(input));
+        return;
+    }
+    TRY(weft_command_run(weft_argv("cat; echo err >&2"), &result, WEFT_FOREVER, .shell = true, .input = input, .time_limit = limit));
+    ck_assert(weft_equal(result.output, input));
+    ck_assert_uint_eq(weft_length(result.error), 4);
+    weft_drop(result.output);
+    weft_drop(result.error);
+    weft_drop(input);
+}
+
+static void use_unlimited_run(void)
+{
+    use_run(0);
+}
+
+static void use_limited_run(void)
+{
+    use_run(1000);
+}
+
+START_TEST(faults_of_commands)
+{
+    static const int errors[] = {ENOMEM, EAGAIN, EMFILE, 0};
+    each_fault(use_command, errors, 8);
+    each_fault(use_limited, errors, 10);
+    each_fault(use_ending, errors, 8);
+    each_fault(use_unlimited_run, errors, 8);
+    each_fault(use_limited_run, errors, 10);
+}
+END_TEST
+
+static void use_tree(void)
+{
+    weft_command *command;
+    struct weft_command_status status;
+    MAKE(command,
+        weft_command_start(weft_argv("sleep 1000 & sleep 1000 & echo; wait"), .shell = true, .standard_output = {.kind = WEFT_PIPE}));
+    char octet;
+    ck_assert_int_eq(weft_command_read(command, 1, &octet, 1, WEFT_FOREVER), 1);
+    TRY(weft_command_kill(command, WEFT_FOREVER));
+    TRY(weft_command_wait(command, &status, WEFT_FOREVER));
+    ck_assert_int_eq(status.exitcode, -SIGKILL);
+    weft_command_free(command);
+}
+
+START_TEST(faults_of_trees)
+{
+    each_fault(use_tree, (const int[]){ENOMEM, EAGAIN, EMFILE, 0}, 4);
+}
+END_TEST
+
+static void add(TCase *tests)
+{
+    tcase_add_test(tests, faults_of_tasks);
+    tcase_add_test(tests, faults_of_foreign_threads);
+    tcase_add_test(tests, faults_of_queues);
+    tcase_add_test(tests, faults_of_futures);
+    tcase_add_test(tests, faults_of_pools);
+    tcase_add_test(tests, faults_of_pools_in_bulk);
+    tcase_add_test(tests, faults_of_commands);
+    tcase_add_test(tests, faults_of_trees);
+}
+
+int main(void)
+{
+    return fixture_main("faults", add);
+}
