@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -106,6 +107,27 @@ void fixture_look_again(weft_time late, const char *expression)
     if (weft_clock() > late)
         ck_abort_msg("waited in vain for: %s", expression);
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+void fixture_exit_output(void (*body)(int output), char *text, size_t size)
+{
+    int pipes[2];
+    ck_assert_int_eq(pipe(pipes), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(pipes[0]);
+        body(pipes[1]);
+        exit(0);
+    }
+    close(pipes[1]);
+    ssize_t got, all = 0;
+    while ((got = read(pipes[0], text + all, size - 1 - (size_t)all)) > 0)
+        all += got;
+    text[all] = 0;
+    close(pipes[0]);
+    int status = -1;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
 }
 
 static int skips_print(void)

@@ -44,6 +44,12 @@ _Noreturn void fixture_skip_named(const char *function, const char *why);
     fixture_look_again(fixture_late, #expression)
 void fixture_look_again(weft_time late, const char *expression);
 
+/*
+ * Runs `body` in a forked child that then exits as a program does, with all that happens at its exit; gives what it wrote to the descriptor
+ * `output`, as text. Fails the test unless it ended with 0.
+ */
+void fixture_exit_output(void (*body)(int output), char *text, size_t size);
+
 /* Fails the test unless `call` returns -1 with errno `error`. */
 #define ck_fails(call, error)             \
     do {                                  \

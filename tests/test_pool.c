@@ -509,28 +509,6 @@ START_TEST(a_pool_can_be_freed_by_its_own_callback)
 }
 END_TEST
 
-/* Runs the body in a forked child whose exit is the program's, and gives what it wrote to the pipe. */
-static void child_output(void (*body)(int output), char *text, size_t size)
-{
-    int pipes[2];
-    ck_assert_int_eq(pipe(pipes), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        close(pipes[0]);
-        body(pipes[1]);
-        exit(0);
-    }
-    close(pipes[1]);
-    ssize_t got, all = 0;
-    while ((got = read(pipes[0], text + all, size - 1 - (size_t)all)) > 0)
-        all += got;
-    text[all] = 0;
-    close(pipes[0]);
-    int status = -1;
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_int_eq(status, 0);
-}
-
 static weft_value write_late(weft_value output)
 {
     weft_sleep(0.02);
@@ -563,9 +541,9 @@ static void leave_by_worker(int output)
 START_TEST(at_exit_what_was_submitted_is_finished)
 {
     char text[32];
-    child_output(leave_work, text, sizeof(text));
+    fixture_exit_output(leave_work, text, sizeof(text));
     ck_assert_str_eq(text, "xxxxx");
-    child_output(leave_by_worker, text, sizeof(text));
+    fixture_exit_output(leave_by_worker, text, sizeof(text));
     ck_assert_str_eq(text, "xxx");
 }
 END_TEST

@@ -512,26 +512,6 @@ START_TEST(processors_are_counted)
 }
 END_TEST
 
-/* Runs `body` in a child process that then exits; what it wrote to `output`. */
-static void exit_with(void (*body)(int output), char *text, size_t size)
-{
-    int pipes[2];
-    ck_assert_int_eq(pipe(pipes), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        close(pipes[0]);
-        body(pipes[1]);
-        exit(0);
-    }
-    close(pipes[1]);
-    ssize_t got, all = 0;
-    while ((got = read(pipes[0], text + all, size - 1 - (size_t)all)) > 0)
-        all += got;
-    text[all] = 0;
-    close(pipes[0]);
-    ck_assert_int_eq(waitpid(child, NULL, 0), child);
-}
-
 static weft_value late(weft_value output)
 {
     weft_sleep(0.05);
@@ -568,9 +548,9 @@ static void exit_in_a_task(int output)
 START_TEST(exit_joins_all_but_daemons)
 {
     char text[100];
-    exit_with(leave_tasks, text, sizeof(text));
+    fixture_exit_output(leave_tasks, text, sizeof(text));
     ck_assert_str_eq(text, "joined joined ");
-    exit_with(exit_in_a_task, text, sizeof(text));
+    fixture_exit_output(exit_in_a_task, text, sizeof(text));
     ck_assert_str_eq(text, "joined joined ");
 }
 END_TEST
