@@ -10,6 +10,7 @@
 #include <weft/sync.h>
 #include <weft/queue.h>
 #include <weft/pool.h>
+#include <weft/parallel.h>
 #include <weft/command.h>
 
 #endif

@@ -60,6 +60,12 @@ WEFT_API weft_pool *weft_pool_new_with(const struct weft_pool_options *options) 
 #define weft_pool_new(...) weft_pool_new_with(&(struct weft_pool_options){.size = sizeof(struct weft_pool_options), .kind = __VA_ARGS__})
 
 /*
+ * The program's own pool: of threads, weft_cpu_count() of them, named "Default-1" ...; made when it is first asked for, borrowed. It may be
+ * shut down (to end its threads), but not freed; then the next call makes another. From any task. NULL with ENOMEM.
+ */
+WEFT_API weft_pool *weft_default_pool(void);
+
+/*
  * Hands function(argument) to the pool and returns its future, yours to free. The argument is given away on success.
  * weft_pool_submit(pool, function, argument, .on_done = ..., .data = ...)
  * From any kind of task. NULL with ESHUTDOWN, EINVAL, EAGAIN (full, WEFT_FULL_FAIL, or no thread could be started and none is there),

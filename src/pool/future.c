@@ -156,10 +156,10 @@ void wefti_future_call_back(struct weft_future *future)
         future_call(future, callback.function, callback.data);
 }
 
-void wefti_future_drop_pending(struct weft_future *future, struct wefti_tally *tally)
+void wefti_future_drop_pending(struct weft_future *future, weft_value result, enum weft_outcome outcome, struct wefti_tally *tally)
 {
     weft_drop(future->value);
-    wefti_future_publish(future, weft_error(ECANCELED, NULL), WEFT_CANCELLED, tally);
+    wefti_future_publish(future, result, outcome, tally);
     wefti_future_call_back(future);
     weft_future_free(future);
 }
@@ -252,6 +252,8 @@ static bool future_cancel_running(struct weft_future *future)
     bool running = state_cancel(&future->state);
     if (running && future->context)
         wefti_context_cancel(future->context);
+    if (running && future->part)
+        future_cancel_running(future->part);
     wefti_latch_open(&future->latch);
     return running;
 }
@@ -264,7 +266,7 @@ bool weft_future_cancel(weft_future *future)
         return future_settle(future, weft_error(ECANCELED, NULL), WEFT_CANCELLED);
     if (!wefti_line_claim(future, NULL))
         return future_cancel_running(future);
-    wefti_future_drop_pending(future, &future->pool->tally);
+    wefti_future_drop_pending(future, weft_error(ECANCELED, NULL), WEFT_CANCELLED, &future->pool->tally);
     return true;
 }
 

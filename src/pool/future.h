@@ -36,6 +36,7 @@ struct weft_future {
     /* Rarely touched. What is here is NULL in an unused record, but for the name. */
     struct wefti_callback callbacks __attribute__((aligned(64))); /* the oldest */
     struct weft_future *waits_for;                                /* guarded by the latch of run.c's graph */
+    struct weft_future *part; /* a part of it, that runs in its context: a cancel reaches that instead; guarded by the latch */
     const char *name;
 };
 
@@ -63,7 +64,7 @@ void wefti_future_publish(struct weft_future *future, weft_value result, enum we
 /* Calls its callbacks, after publish. */
 void wefti_future_call_back(struct weft_future *future);
 /* Ends one that never began, which the caller has taken out of the line: callbacks are called, the pool's hold ends. */
-void wefti_future_drop_pending(struct weft_future *future, struct wefti_tally *tally);
+void wefti_future_drop_pending(struct weft_future *future, weft_value result, enum weft_outcome outcome, struct wefti_tally *tally);
 /* Sleeps until it has ended: as weft_future_result, without regard to who calls. */
 int wefti_future_sleep(struct weft_future *future, weft_time deadline);
 bool wefti_future_cancel_asked(const struct weft_future *future);

@@ -180,7 +180,7 @@ static enum remedy pool_full(struct weft_pool *pool, unsigned *patience, weft_ti
 {
     struct wefti_run *run = wefti_context_current()->run;
     bool inside = wefti_run_inside(pool), deep = run && run->depth >= WEFTI_POOL_DEPTH;
-    if (pool->when_full == WEFT_FULL_FAIL) {
+    if (pool->when_full == WEFT_FULL_FAIL || deadline == WEFTI_IF_ROOM) {
         errno = EAGAIN;
         return FAILED;
     }
@@ -270,7 +270,7 @@ static void pool_cancel_pending(struct weft_pool *pool)
     struct weft_future *task = wefti_line_clear(pool);
     while (task) {
         struct weft_future *next = task->next;
-        wefti_future_drop_pending(task, &pool->tally);
+        wefti_future_drop_pending(task, weft_error(ECANCELED, NULL), WEFT_CANCELLED, &pool->tally);
         task = next;
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool of threads, between the files of this floor. Reading order: future.c, line.c, run.c, worker.c, pool.c, bulk.c, registry.c.
+ * A pool of threads, between the files of this floor. Reading order: future.c, line.c, run.c, worker.c, pool.c, bulk.c, parallel.c, registry.c.
  */
 #ifndef WEFTI_POOL_H
 #define WEFTI_POOL_H
@@ -141,6 +141,11 @@ void wefti_worker_reap(struct weft_pool *pool);
 void wefti_run_task(struct wefti_run *run);
 /* Runs a task that was never in the line, in the caller. */
 void wefti_run_visit(struct weft_pool *pool, struct weft_future *task);
+/*
+ * Calls the function with the argument in the caller, as a task of the pool: with a cancellation and a shield of its own. A cancel of the
+ * caller reaches it all the same, as it is a part of what the caller does.
+ */
+void wefti_run_part(struct weft_pool *pool, weft_function *function, weft_value argument);
 /* weft_future_result's wait, in a context that runs tasks. */
 int wefti_run_wait(struct wefti_run *run, struct weft_future *future, weft_time deadline);
 /* How many times the calling context is counted in pool->present. */
@@ -156,7 +161,11 @@ struct weft_future *wefti_pool_record(struct weft_pool *pool);
 void wefti_pool_recycle(struct weft_future *record);
 void wefti_pool_keep(struct weft_pool *pool);
 void wefti_pool_drop(struct weft_pool *pool);
-/* As weft_pool_submit_with, the deadline being given apart. `references`: 1 without a future (what is returned is only not NULL), 2. */
+/*
+ * As weft_pool_submit_with, the deadline being given apart; WEFTI_IF_ROOM: only if it can be put into the line at once, else EAGAIN.
+ * `references`: 1 without a future (what is returned is only not NULL), 2.
+ */
+#define WEFTI_IF_ROOM ((weft_time)-1)
 struct weft_future *wefti_pool_submit(const struct weft_submit_options *options, uint32_t references, weft_time deadline);
 /* Waits until nobody but the caller (counted `mine` times) is there. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED. */
 int wefti_pool_wait(struct weft_pool *pool, uint32_t mine, weft_time deadline);

@@ -15,6 +15,7 @@
 
 static struct wefti_latch registry_latch; /* of the next, and of every pool's `next` and `previous` */
 static struct weft_pool *registry_head;
+static struct weft_pool *registry_default; /* weft_default_pool's */
 
 void wefti_registry_add(struct weft_pool *pool)
 {
@@ -86,6 +87,27 @@ static void fork_child(void)
     for (struct weft_pool *pool = registry_head; pool; pool = pool->next)
         pool->lost = true;
     wefti_run_forget();
+}
+
+static bool pool_works(const struct weft_pool *pool)
+{
+    return pool && !__atomic_load_n(&pool->lost, __ATOMIC_RELAXED) && !__atomic_load_n(&pool->closed, __ATOMIC_RELAXED);
+}
+
+/* One that was shut down is never freed, since anybody may still have it. */
+weft_pool *weft_default_pool(void)
+{
+    struct weft_pool *pool = __atomic_load_n(&registry_default, __ATOMIC_ACQUIRE);
+    while (!pool_works(pool)) {
+        struct weft_pool *fresh = weft_pool_new(WEFT_THREAD, .name = "Default");
+        if (!fresh)
+            return NULL;
+        /* Release: who finds it finds it made. */
+        if (__atomic_compare_exchange_n(&registry_default, &pool, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            return fresh;
+        weft_pool_free(fresh);
+    }
+    return pool;
 }
 
 __attribute__((constructor)) static void registry_open(void)

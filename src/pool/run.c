@@ -5,7 +5,8 @@
  * A context that runs tasks has a chain of runs (wefti_context.run), innermost first. A worker's outermost run stays while the worker is
  * there; others come when a task is run inside another: because the other waits for it, or has submitted it to a full pool. Each is run
  * as itself: shields and a cancellation of the outer task do not reach the inner one, nor the other way round. While it runs, the outer
- * task's `context` is NULL, and a cancel of the outer one is delivered when it comes back.
+ * task's `context` is NULL, and a cancel of the outer one is delivered when it comes back. A part of what the caller does (parallel.c) is run
+ * in the same way, but that a cancel of the outer task goes on to it.
  *
  * A cancel never hits the next task: future.c's CANCEL closes the latch once after the end, and only then is the context's cancellation
  * taken back.
@@ -53,11 +54,12 @@ void wefti_run_task(struct wefti_run *run)
     weft_future_free(task);
 }
 
-/* Takes the context from the task that runs in it, so that no cancel of that one reaches it. */
-static void task_suspend(struct weft_future *task)
+/* Takes the context from the task that runs in it, so that no cancel of that one reaches it, but for `part`, if that is not NULL. */
+static void task_suspend(struct weft_future *task, struct weft_future *part)
 {
     wefti_latch_close(&task->latch);
     task->context = NULL;
+    task->part = part;
     wefti_latch_open(&task->latch);
 }
 
@@ -66,6 +68,7 @@ static bool task_resume(struct weft_future *task, struct wefti_context *context)
 {
     wefti_latch_close(&task->latch);
     task->context = context;
+    task->part = NULL;
     bool cancelled = wefti_future_cancel_asked(task);
     wefti_latch_open(&task->latch);
     return cancelled;
@@ -111,9 +114,12 @@ static void visit_end(struct wefti_run *run)
     wefti_pool_drop(pool);
 }
 
+enum inside { HELPS, VISITS, PART };
+
 /* Runs a begun task inside of what the context is doing. */
-static void run_inside(struct wefti_context *context, struct weft_future *task, bool visits)
+static void run_inside(struct wefti_context *context, struct weft_future *task, enum inside inside)
 {
+    bool visits = inside != HELPS;
     struct wefti_run *outer = context->run;
     struct wefti_run run = {.task = task,
         .pool = task->pool,
@@ -123,10 +129,10 @@ static void run_inside(struct wefti_context *context, struct weft_future *task, 
         .visits = visits,
         .context = context};
     uint32_t shield = context->shield;
-    bool cancelled = wefti_context_cancelled(context);
     if (outer)
-        task_suspend(outer->task);
-    if (cancelled)
+        task_suspend(outer->task, inside == PART ? task : NULL);
+    bool cancelled = wefti_context_cancelled(context);
+    if (cancelled && inside != PART)
         wefti_context_uncancel(context);
     context->run = &run;
     if (visits)
@@ -148,7 +154,15 @@ void wefti_run_visit(struct weft_pool *pool, struct weft_future *task)
     struct wefti_context *context = wefti_context_current();
     task->context = context;
     __atomic_store_n(&task->begun, true, __ATOMIC_RELEASE);
-    run_inside(context, task, true);
+    run_inside(context, task, VISITS);
+}
+
+void wefti_run_part(struct weft_pool *pool, weft_function *function, weft_value argument)
+{
+    struct wefti_context *context = wefti_context_current();
+    /* On the stack, and never the last reference's: nobody but the caller's cancellers gets to know it. */
+    struct weft_future part = {.references = 2, .function = function, .value = argument, .pool = pool, .context = context, .begun = true};
+    run_inside(context, &part, PART);
 }
 
 /* Says that the task waits for the other. False when the other, by way of others, waits for it. */
@@ -197,7 +211,7 @@ int wefti_run_wait(struct wefti_run *run, struct weft_future *future, weft_time 
         return run_sleep(run, future, deadline);
     if (deadline == WEFT_FOREVER && run->depth < WEFTI_POOL_DEPTH && wefti_line_claim(future, run->context)) {
         graph_enter(run->task, future); /* a task that had not begun waits for nobody */
-        run_inside(run->context, future, false);
+        run_inside(run->context, future, HELPS);
         graph_leave(run->task);
         return 0;
     }
