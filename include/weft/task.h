@@ -34,14 +34,17 @@ struct weft_spawn_options {
     const char *name;  /* copied; default "Thread-1", "Thread-2" ... */
     bool daemon;       /* not joined when the program exits */
     size_t stack_size; /* bytes; 0: the default of the kind */
+    const char *cpus;  /* the processors it may use, as taskset has them: "0-3,8,10-20:2"; NULL: those that its starter may use */
+    int nice;          /* added to the niceness of its starter, from -39 to 39, as nice(2) does */
 };
 
 WEFT_BEGIN
 
 /*
  * Makes a task without starting it. The argument is given away on success. The handle is yours: weft_task_free.
- * weft_task_new(kind, function, argument, .name = ..., .daemon = ..., .stack_size = ...)
- * From any task. NULL with EINVAL (no function, unknown kind, a name longer than 255 bytes), ENOTSUP (a kind that this build does not have), ENOMEM.
+ * weft_task_new(kind, function, argument, .name = ..., .daemon = ..., .stack_size = ..., .cpus = ..., .nice = ...)
+ * From any task. NULL with EINVAL (no function, unknown kind, a name longer than 255 bytes, cpus that are no list, nice out of range), ENOTSUP (a kind
+ * that this build does not have), ENOMEM.
  */
 WEFT_API weft_task *weft_task_new_with(const struct weft_spawn_options *options) WEFT_WARN_UNUSED;
 #define weft_task_new(kind_, function_, ...)         \
@@ -54,7 +57,11 @@ WEFT_API weft_task *weft_spawn_with(const struct weft_spawn_options *options) WE
     weft_spawn_with(&(struct weft_spawn_options){ \
         .size = sizeof(struct weft_spawn_options), .kind = (kind_), .function = (function_), .argument = __VA_ARGS__})
 
-/* Starts a task. From any task. -1 with EALREADY (it was started before), EAGAIN or ENOMEM (the system has no room; it can be tried again). */
+/*
+ * Starts a task. From any task. -1 with EALREADY (it was started before), EAGAIN or ENOMEM (the system has no room), EINVAL (none of its cpus is
+ * there, or allowed to this process; those that are not are left out when others are; a stack_size that cannot be), EACCES or EPERM (a
+ * nice below 0 without the right to it). Its function has not been called then, and it can be tried again.
+ */
 WEFT_API int weft_task_start(weft_task *task);
 
 /*
@@ -78,11 +85,14 @@ WEFT_API int weft_task_exitcode(const weft_task *task);
 
 /* Borrowed, valid while the handle is (until the next weft_task_set_name). Any task; cannot fail. */
 WEFT_API const char *weft_task_name(const weft_task *task);
-/* Renames it (copied; the kernel's thread name follows, cut to 15 bytes). -1 with EINVAL (longer than 255 bytes), ENOMEM. */
+/*
+ * Renames it (copied). The kernel's name of its thread, which ps, top and gdb show, is that of the task, cut to 15 bytes but never inside a
+ * character of UTF-8; a thread that Weft did not start keeps its own until it is renamed here. -1 with EINVAL (longer than 255 bytes), ENOMEM.
+ */
 WEFT_API int weft_task_set_name(weft_task *task, const char *name);
 /* A number that no other task of this program has; 0 before the start. Any task; cannot fail. */
 WEFT_API uint64_t weft_task_ident(const weft_task *task);
-/* The kernel's thread id; 0 before the start. Any task; cannot fail. */
+/* The kernel's thread id, for sched_setaffinity, setpriority and their like; 0 before the start. Any task; cannot fail. */
 WEFT_API int weft_task_native_id(const weft_task *task);
 WEFT_API bool weft_task_daemon(const weft_task *task);
 WEFT_API enum weft_task_kind weft_task_kind_of(const weft_task *task);
@@ -128,7 +138,10 @@ WEFT_API int weft_sleep_until(weft_time deadline);
 WEFT_API int weft_sleep(double seconds);
 /* Lets others run. Any task; cannot fail. */
 WEFT_API void weft_yield(void);
-/* How many processors this process may use (its affinity mask), at least 1. Any task; cannot fail. */
+/*
+ * How many processors this process may use: those in the caller's affinity mask, or fewer where its cgroup or one above it (version 1 or 2)
+ * limits their time, the limit rounded up (1.5 processors are 2); at least 1. Looked up at each call, in some files. Any task; cannot fail.
+ */
 WEFT_API unsigned weft_cpu_count(void);
 
 /*

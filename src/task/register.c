@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +105,8 @@ static weft_task *task_bind(struct wefti_context *context)
     wefti_latch_close(&task->guard);
     task->context = context;
     bool cancelled = task->cancelled;
+    if (task->name != task->own_name) /* somebody has named it; what the host called its thread stays otherwise */
+        task->carrier->renamed(task);
     wefti_latch_open(&task->guard);
     context->task = task;
     if (cancelled)
@@ -220,20 +221,4 @@ __attribute__((constructor)) static void register_open(void)
     register_first.native_id = getpid();
     task_adopt(&register_first);
     pthread_atfork(fork_prepare, fork_parent, fork_child);
-}
-
-unsigned weft_cpu_count(void)
-{
-    for (size_t count = CPU_SETSIZE; count <= 1 << 20; count *= 4) {
-        cpu_set_t *set = CPU_ALLOC(count);
-        if (!set)
-            return 1;
-        size_t size = CPU_ALLOC_SIZE(count);
-        int got = sched_getaffinity(0, size, set);
-        int processors = got == 0 ? CPU_COUNT_S(size, set) : 0;
-        CPU_FREE(set);
-        if (processors > 0)
-            return (unsigned)processors;
-    }
-    return 1;
 }

@@ -97,11 +97,11 @@ static weft_task *task_make(const struct weft_spawn_options *given)
         .function = options.function,
         .argument = options.argument,
         .stack_size = options.stack_size};
-    if (!task_christen(task, options.name)) {
-        wefti_release(task);
-        return NULL;
-    }
-    return task;
+    if (wefti_placement_make(&task->placement, options.cpus, options.nice) && task_christen(task, options.name))
+        return task;
+    wefti_placement_clear(&task->placement);
+    wefti_release(task);
+    return NULL;
 }
 
 weft_task *weft_task_new_with(const struct weft_spawn_options *options)
@@ -222,6 +222,7 @@ static void task_destroy(weft_task *task)
     weft_drop(task->result);
     if (task->name != task->own_name)
         wefti_release(task->name);
+    wefti_placement_clear(&task->placement);
     wefti_release(task);
 }
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "base/latch.h"
+#include "task/placement.h"
 #include "wait/context.h"
 #include <weft/task.h>
 
@@ -47,6 +48,7 @@ struct weft_task {
     weft_value result;
     uint64_t ident;
     size_t stack_size;
+    struct wefti_placement placement;
     struct wefti_latch guard;      /* of the next three */
     bool cancelled;                /* weft_task_cancel came */
     struct wefti_context *context; /* while it runs */

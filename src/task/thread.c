@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -49,25 +48,59 @@ static int attributes_set(pthread_attr_t *attributes, size_t stack_size)
     return pthread_attr_setstacksize(attributes, stack_size);
 }
 
-static int thread_create(weft_task *task, pthread_t *thread)
+static int thread_create(size_t stack_size, void *(*function)(void *), void *data, pthread_t *thread)
 {
     if (wefti_fails())
         return EAGAIN;
-    if (task->stack_size == 0)
-        return pthread_create(thread, NULL, thread_main, task);
+    if (stack_size == 0)
+        return pthread_create(thread, NULL, function, data);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
-    int error = attributes_set(&attributes, task->stack_size);
+    int error = attributes_set(&attributes, stack_size);
     if (error == 0)
-        error = pthread_create(thread, &attributes, thread_main, task);
+        error = pthread_create(thread, &attributes, function, data);
     pthread_attr_destroy(&attributes);
     return error;
+}
+
+/* What a thread that has to be placed tells its starter, on whose stack it lies: gone once `word` is set. */
+struct arrival {
+    weft_task *task;
+    uint32_t word; /* 1: `error` is known */
+    int error;
+};
+
+/* Places itself, then is the task; where it may not go, it was none. */
+static void *thread_placed_main(void *data)
+{
+    struct arrival *arrival = data;
+    weft_task *task = arrival->task;
+    int error = arrival->error = wefti_placement_take(&task->placement);
+    __atomic_store_n(&arrival->word, 1, __ATOMIC_RELEASE); /* pairs with the acquire of thread_create_placed */
+    weft_wake(&arrival->word, 1);
+    return error == 0 ? thread_main(task) : NULL;
+}
+
+static int thread_create_placed(weft_task *task, pthread_t *thread)
+{
+    struct arrival arrival = {.task = task};
+    int error = thread_create(task->stack_size, thread_placed_main, &arrival, thread);
+    if (error != 0)
+        return error;
+    wefti_shield_raise();
+    while (__atomic_load_n(&arrival.word, __ATOMIC_ACQUIRE) == 0)
+        weft_wait(&arrival.word, 0, WEFT_FOREVER);
+    wefti_shield_lower();
+    if (arrival.error != 0)
+        pthread_join(*thread, NULL); /* it ends at once */
+    return arrival.error;
 }
 
 static int thread_start(weft_task *task)
 {
     pthread_t thread;
-    int error = thread_create(task, &thread);
+    int error = wefti_placement_any(&task->placement) ? thread_create_placed(task, &thread)
+                                                      : thread_create(task->stack_size, thread_main, task, &thread);
     if (error != 0) {
         errno = error;
         return -1;
@@ -107,11 +140,11 @@ static int thread_kill(weft_task *task)
     return -1;
 }
 
-/* The kernel keeps 15 octets of a name. Only a live thread is named: the guard that the caller holds keeps it alive. */
+/* Only a live thread is named: the guard that the caller holds keeps it alive. */
 static void thread_renamed(weft_task *task)
 {
-    char cut[16] = "";
-    strncpy(cut, task->name, sizeof(cut) - 1);
+    char cut[16];
+    wefti_placement_name(task->name, cut);
     pthread_setname_np(__atomic_load_n(&task->thread, __ATOMIC_RELAXED), cut);
 }
 
