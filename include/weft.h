@@ -5,6 +5,7 @@
 
 #include <weft/base.h>
 #include <weft/wait.h>
+#include <weft/select.h>
 #include <weft/value.h>
 #include <weft/task.h>
 #include <weft/sync.h>

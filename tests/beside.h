@@ -3,6 +3,9 @@
 #ifndef BESIDE_H
 #define BESIDE_H
 
+#include <stdio.h>
+#include <string.h>
+
 #include "fixture.h"
 
 /* Of a call's return, so that a task can hand it over. */
@@ -25,6 +28,23 @@ static inline int beside_end(weft_task *task)
     ck_assert_int_eq(weft_task_result(task, &value, weft_in(25)), 0);
     weft_task_free(task);
     return (int)weft_as_int(value);
+}
+
+/* Whether the thread of a task that has been started sleeps in the kernel. */
+static inline bool beside_sleeps(weft_task *task)
+{
+    char path[64], line[256] = "";
+    int id = weft_task_native_id(task);
+    if (id <= 0)
+        return false;
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", id);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return false;
+    bool read = fgets(line, sizeof(line), file) != NULL;
+    fclose(file);
+    const char *end = strrchr(line, ')');
+    return read && end && end[1] && end[2] == 'S';
 }
 
 #endif

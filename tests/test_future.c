@@ -478,12 +478,12 @@ START_TEST(a_future_can_be_selected)
     weft_future *future = weft_pool_submit(pool, wait_and_tell_who, weft_ptr(&gate));
     weft_future *late = weft_pool_submit(pool, who, weft_none);
     weft_value value;
-    struct wefti_case cases[] = {{&wefti_future_waitable, late, &value}, {&wefti_future_waitable, future, &value}};
-    ck_fails(wefti_select(cases, 2, NULL, WEFT_NOW), EAGAIN);
-    ck_fails(wefti_select(cases, 2, NULL, weft_in(0.01)), ETIMEDOUT);
+    weft_case cases[] = {weft_case_future(late, &value), weft_case_future(future, &value)};
+    ck_fails(weft_select(cases, 2, WEFT_NOW), EAGAIN);
+    ck_fails(weft_select(cases, 2, weft_in(0.01)), ETIMEDOUT);
     weft_event_set(&gate.open);
-    ck_assert_int_ge(wefti_select(cases, 2, NULL, WEFT_FOREVER), 0);
-    ck_assert_int_eq(wefti_select(cases, 1, NULL, WEFT_FOREVER), 0);
+    ck_assert_int_ge(weft_select(cases, 2, WEFT_FOREVER), 0);
+    ck_assert_int_eq(weft_select(cases, 1, WEFT_FOREVER), 0);
     ck_assert_int_eq(weft_kind(value), WEFT_PTR);
     weft_future_free(future);
     weft_future_free(late);

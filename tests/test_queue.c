@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "fixture.h"
-#include "queue/queue.h"
+#include "beside.h"
 
 static int64_t get_int(weft_queue *queue)
 {
@@ -20,23 +18,6 @@ static int64_t get_int(weft_queue *queue)
 static void put_int(weft_queue *queue, int64_t number)
 {
     ck_assert_int_eq(weft_queue_put(queue, weft_int(number), WEFT_FOREVER), 0);
-}
-
-/* Whether the thread of a task that has been started sleeps in the kernel. */
-static bool sleeps(weft_task *task)
-{
-    char path[64], line[256] = "";
-    int id = weft_task_native_id(task);
-    if (id <= 0)
-        return false;
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", id);
-    FILE *file = fopen(path, "r");
-    if (!file)
-        return false;
-    bool read = fgets(line, sizeof(line), file) != NULL;
-    fclose(file);
-    const char *end = strrchr(line, ')');
-    return read && end && end[1] && end[2] == 'S';
 }
 
 /* Tasks: each gives the errno of its call, or 0. */
@@ -63,11 +44,11 @@ static weft_task *start_waiting(weft_function *function, weft_queue *queue)
 {
     weft_task *task = weft_spawn(WEFT_THREAD, function, weft_ptr(queue));
     ck_assert_ptr_nonnull(task);
-    fixture_until(sleeps(task));
+    fixture_until(beside_sleeps(task));
     return task;
 }
 
-static int64_t outcome(weft_task *task)
+static int64_t task_outcome(weft_task *task)
 {
     weft_value value = weft_none;
     ck_assert_int_eq(weft_task_result(task, &value, WEFT_FOREVER), 0);
@@ -185,7 +166,7 @@ START_TEST(waiting_getters_are_served)
     for (int i = 0; i < 3; i++)
         put_int(queue, i);
     for (int i = 0; i < 3; i++)
-        ck_assert_int_eq(outcome(tasks[i]), 0);
+        ck_assert_int_eq(task_outcome(tasks[i]), 0);
     ck_assert(weft_queue_empty(queue));
     weft_queue_free(queue);
 }
@@ -202,7 +183,7 @@ START_TEST(waiting_putters_are_served)
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(get_int(queue), i);
     for (int i = 0; i < 3; i++)
-        ck_assert_int_eq(outcome(tasks[i]), 0);
+        ck_assert_int_eq(task_outcome(tasks[i]), 0);
     ck_assert_uint_eq(weft_queue_size(queue), 3);
     weft_queue_free(queue);
 }
@@ -214,20 +195,20 @@ START_TEST(cancelled_waiters_leave_and_hand_on)
     weft_task *leaver = start_waiting(getter, queue), *stayer = start_waiting(getter, queue);
     weft_task_cancel(leaver);
     put_int(queue, 1); /* its wake may have met the one who leaves */
-    int64_t left = outcome(leaver);
+    int64_t left = task_outcome(leaver);
     ck_assert(left == ECANCELED || left == 0);
     if (left == 0)
         put_int(queue, 2);
-    ck_assert_int_eq(outcome(stayer), 0);
+    ck_assert_int_eq(task_outcome(stayer), 0);
     put_int(queue, 3);
     leaver = start_waiting(putter, queue), stayer = start_waiting(putter, queue);
     weft_task_cancel(leaver);
     ck_assert_int_eq(get_int(queue), 3);
-    left = outcome(leaver);
+    left = task_outcome(leaver);
     ck_assert(left == ECANCELED || left == 0);
     if (left == 0)
         ck_assert_int_eq(get_int(queue), 7);
-    ck_assert_int_eq(outcome(stayer), 0);
+    ck_assert_int_eq(task_outcome(stayer), 0);
     ck_assert_uint_eq(weft_queue_size(queue), 1);
     weft_queue_free(queue);
 }
@@ -291,7 +272,7 @@ START_TEST(close_ends_all_waits)
     weft_queue_close(empty);
     weft_queue_close(full);
     for (int i = 0; i < 6; i++)
-        ck_assert_int_eq(outcome(tasks[i]), EPIPE);
+        ck_assert_int_eq(task_outcome(tasks[i]), EPIPE);
     ck_assert_int_eq(get_int(full), 1);
     weft_queue_free(empty);
     weft_queue_free(full);
@@ -314,8 +295,8 @@ START_TEST(done_is_counted)
     ck_fails(weft_queue_join(queue, WEFT_NOW), EAGAIN);
     get_int(queue);
     ck_assert_int_eq(weft_queue_task_done(queue), 0);
-    ck_assert_int_eq(outcome(tasks[0]), 0);
-    ck_assert_int_eq(outcome(tasks[1]), 0);
+    ck_assert_int_eq(task_outcome(tasks[0]), 0);
+    ck_assert_int_eq(task_outcome(tasks[1]), 0);
     ck_assert_int_eq(weft_queue_join(queue, WEFT_NOW), 0);
     ck_fails(weft_queue_task_done(queue), EINVAL);
     put_int(queue, 3);
@@ -340,66 +321,6 @@ START_TEST(free_drops_what_is_left)
         ck_assert_int_eq(weft_list_append(list, weft_int(1)), 0);
         weft_drop(list);
     }
-}
-END_TEST
-
-START_TEST(queues_are_cases_of_select)
-{
-    weft_queue *one = weft_queue_new(.capacity = 1), *two = weft_queue_new(.capacity = 1);
-    weft_value got = weft_none, give = weft_str("given");
-    struct wefti_case gets[] = {{&wefti_queue_get_case, one, &got}, {&wefti_queue_get_case, two, &got}};
-    struct wefti_case put = {&wefti_queue_put_case, one, &give};
-    ck_fails(wefti_select(gets, 2, NULL, WEFT_NOW), EAGAIN);
-    ck_fails(wefti_select(gets, 2, NULL, weft_in(0.002)), ETIMEDOUT);
-    put_int(two, 2);
-    ck_assert_int_eq(wefti_select(gets, 2, NULL, WEFT_FOREVER), 1);
-    ck_assert_int_eq(weft_as_int(got), 2);
-    put_int(one, 1);
-    ck_fails(wefti_select(&put, 1, NULL, weft_in(0.002)), ETIMEDOUT);
-    ck_assert_str_eq(weft_as_str(give), "given");
-    get_int(one);
-    ck_assert_int_eq(wefti_select(&put, 1, NULL, WEFT_FOREVER), 0);
-    ck_assert_int_eq(wefti_select(gets, 2, NULL, WEFT_FOREVER), 0);
-    ck_assert_str_eq(weft_as_str(got), "given");
-    weft_drop(got);
-    weft_queue_close(two);
-    unsigned failed = 9;
-    ck_fails(wefti_select(gets, 2, &failed, WEFT_FOREVER), EPIPE);
-    ck_assert_uint_eq(failed, 1);
-    weft_queue_free(one);
-    weft_queue_free(two);
-}
-END_TEST
-
-static weft_value selecting_getter(weft_value pointers)
-{
-    weft_value got = weft_none;
-    struct wefti_case cases[2];
-    for (int i = 0; i < 2; i++)
-        cases[i] = (struct wefti_case){&wefti_queue_get_case, weft_as_ptr(weft_list_at(pointers, i)), &got};
-    int done = wefti_select(cases, 2, NULL, WEFT_FOREVER);
-    weft_drop(got);
-    return weft_int(done < 0 ? errno : 0);
-}
-
-START_TEST(select_hands_on_what_it_does_not_do)
-{
-    weft_queue *one = weft_queue_new(.capacity = 1), *two = weft_queue_new(.capacity = 1);
-    weft_value both = weft_list();
-    ck_assert_int_eq(weft_list_append(both, weft_ptr(one)), 0);
-    ck_assert_int_eq(weft_list_append(both, weft_ptr(two)), 0);
-    weft_task *selecting = weft_spawn(WEFT_THREAD, selecting_getter, both);
-    fixture_until(sleeps(selecting));
-    weft_task *first = start_waiting(getter, one), *second = start_waiting(getter, two);
-    put_int(one, 1); /* both wakes may meet the one who selects, and it takes one value only */
-    put_int(two, 2);
-    ck_assert_int_eq(outcome(selecting), 0);
-    fixture_until(weft_queue_empty(one) && weft_queue_empty(two));
-    weft_queue_close(one);
-    weft_queue_close(two);
-    ck_assert_int_eq(outcome(first) + outcome(second), EPIPE); /* one has had a value, the other none */
-    weft_queue_free(one);
-    weft_queue_free(two);
 }
 END_TEST
 
@@ -475,8 +396,6 @@ static void add(TCase *tests)
     tcase_add_test(tests, close_ends_all_waits);
     tcase_add_test(tests, done_is_counted);
     tcase_add_test(tests, free_drops_what_is_left);
-    tcase_add_test(tests, queues_are_cases_of_select);
-    tcase_add_test(tests, select_hands_on_what_it_does_not_do);
     tcase_add_test(tests, forked_child_has_a_copy);
 #ifdef WEFTI_SMALL
     tcase_add_test(tests, every_allocation_may_fail);

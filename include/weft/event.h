@@ -7,6 +7,7 @@
 #define WEFT_EVENT_H
 
 #include <weft/base.h>
+#include <weft/select.h>
 
 typedef struct weft_event {
     uint32_t word; /* the library's, both */
@@ -25,6 +26,8 @@ WEFT_API void weft_event_set(weft_event *event);
 /* Who waits from now on waits for the next weft_event_set. Any task, as the next; cannot fail. */
 WEFT_API void weft_event_clear(weft_event *event);
 WEFT_API bool weft_event_is_set(const weft_event *event);
+/* For weft_select: ready when it is set, or was since that weft_select began. It stays set. */
+WEFT_API weft_case weft_case_event(weft_event *event);
 
 WEFT_END
 

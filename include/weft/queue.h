@@ -6,6 +6,7 @@
 #define WEFT_QUEUE_H
 
 #include <weft/base.h>
+#include <weft/select.h>
 #include <weft/value.h>
 
 typedef struct weft_queue weft_queue;
@@ -53,6 +54,13 @@ WEFT_API int weft_queue_join(weft_queue *queue, weft_time deadline);
 /* No more puts: EPIPE from now on, for those who wait too. What is in it can still be taken; then getters get EPIPE. Can be repeated; cannot fail. */
 WEFT_API void weft_queue_close(weft_queue *queue);
 WEFT_API bool weft_queue_closed(const weft_queue *queue);
+
+/*
+ * For weft_select. A get is ready when there is a value, which is then written to *value and yours; a put when there is room, and *value is then given away:
+ * put the next one there before the case is used again. Errors: EPIPE as weft_queue_get and weft_queue_put; ENOMEM of a put.
+ */
+WEFT_API weft_case weft_case_get(weft_queue *queue, weft_value *value);
+WEFT_API weft_case weft_case_put(weft_queue *queue, weft_value *value);
 
 WEFT_END
 

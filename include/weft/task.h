@@ -7,6 +7,7 @@
 #define WEFT_TASK_H
 
 #include <weft/base.h>
+#include <weft/select.h>
 #include <weft/value.h>
 
 enum weft_task_kind { WEFT_THREAD = 1, WEFT_COROUTINE = 2, WEFT_PROCESS = 3, WEFT_FLEET = 4 };
@@ -74,6 +75,12 @@ WEFT_API int weft_task_join(weft_task *task, weft_time deadline);
  * NULL for value is allowed. Returns and errors of weft_task_join; *value is untouched on failure. A result that nobody asked for and
  * that is an error goes to the hook of weft_on_uncollected when the last handle is freed. */
 WEFT_API int weft_task_result(weft_task *task, weft_value *value, weft_time deadline);
+
+/*
+ * For weft_select: ready when the task has ended; what its function returned is written to *value as weft_task_result does (NULL is allowed).
+ * Errors: EINVAL (not started), EDEADLK (oneself).
+ */
+WEFT_API weft_case weft_case_task(weft_task *task, weft_value *value);
 
 /* How it ended; WEFT_PENDING while it has not. Any task; cannot fail. */
 WEFT_API enum weft_outcome weft_task_outcome(const weft_task *task);

@@ -28,6 +28,7 @@
 #include "pool/pool.h"
 #include "task/task.h"
 #include "value/value.h"
+#include "wait/waitable.h"
 
 enum { OUTCOME = 7, WAITED = 8, WATCHED = 16, CANCEL = 32, CALLS = 64 };
 
@@ -452,25 +453,32 @@ void weft_future_free(weft_future *future)
         future_destroy(future);
 }
 
-static int waitable_ready(void *object, void *operation)
+static int future_case_ready(weft_case *one)
 {
-    struct weft_future *future = object;
-    return future_ended(future) && weft_future_result(future, operation, WEFT_NOW) == 0;
+    struct weft_future *future = one->object;
+    if (!future_ended(future))
+        return 0;
+    return weft_future_result(future, one->operation, WEFT_NOW) == 0 ? 1 : -1;
 }
 
-static void waitable_enqueue(void *object, void *operation, struct wefti_item *item)
+static bool future_case_enqueue(weft_case *one, struct wefti_item *item)
 {
-    (void)operation;
-    struct weft_future *future = object;
+    struct weft_future *future = one->object;
+    item->kind = WEFTI_WORD;
     item->word = &future->state;
     item->expected = __atomic_or_fetch(&future->state, WAITED, __ATOMIC_ACQUIRE);
+    return (item->expected & OUTCOME) != WEFT_PENDING;
 }
 
-static void waitable_dequeue(void *object, void *operation, bool woken)
+static void future_case_dequeue(weft_case *one)
 {
-    (void)object;
-    (void)operation;
-    (void)woken; /* a future that has ended wakes all */
+    (void)one; /* a future that has ended wakes all */
 }
 
-const struct wefti_waitable wefti_future_waitable = {.ready = waitable_ready, .enqueue = waitable_enqueue, .dequeue = waitable_dequeue};
+static const struct weft_waitable future_waitable = {
+    .ready = future_case_ready, .enqueue = future_case_enqueue, .dequeue = future_case_dequeue};
+
+weft_case weft_case_future(weft_future *future, weft_value *value)
+{
+    return (weft_case){.waitable = &future_waitable, .object = future, .operation = value};
+}

@@ -8,7 +8,6 @@
 
 #include "base/latch.h"
 #include "wait/context.h"
-#include "wait/waitable.h"
 #include <weft/future.h>
 
 struct weft_pool;
@@ -68,8 +67,5 @@ void wefti_future_drop_pending(struct weft_future *future, weft_value result, en
 /* Sleeps until it has ended: as weft_future_result, without regard to who calls. */
 int wefti_future_sleep(struct weft_future *future, weft_time deadline);
 bool wefti_future_cancel_asked(const struct weft_future *future);
-
-/* For select: ready once it has ended; the operation is a weft_value * for the result, or NULL. */
-extern const struct wefti_waitable wefti_future_waitable;
 
 #endif

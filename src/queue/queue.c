@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The public face of queues: every call goes to the table of the queue's kind. And queues as cases of a select. */
+/* The public face of queues: every call goes to the table of the queue's kind. */
 
 #include "queue/queue.h"
 
@@ -77,50 +77,20 @@ bool weft_queue_closed(const weft_queue *queue)
     return queue->kind->closed(queue);
 }
 
-static int case_outcome(int result)
+static weft_case queue_case(const struct weft_waitable *waitable, weft_queue *queue, void *operation)
 {
-    if (result == 0)
-        return 1;
-    return errno == EAGAIN ? 0 : -1;
+    return (weft_case){.waitable = waitable, .object = queue, .operation = operation};
 }
 
-static int case_get(void *object, void *operation)
+/* Of the case of no queue, which select refuses before it looks. */
+static const struct weft_waitable nothing_waitable = {.ready = NULL};
+
+weft_case weft_case_get(weft_queue *queue, weft_value *value)
 {
-    return case_outcome(weft_queue_get(object, operation, WEFT_NOW));
+    return queue_case(queue ? queue->kind->get_case : &nothing_waitable, queue, value);
 }
 
-static int case_put(void *object, void *operation)
+weft_case weft_case_put(weft_queue *queue, weft_value *value)
 {
-    return case_outcome(weft_queue_put(object, *(weft_value *)operation, WEFT_NOW));
+    return queue_case(queue ? queue->kind->put_case : &nothing_waitable, queue, value);
 }
-
-static void case_get_enqueue(void *object, void *operation, struct wefti_item *item)
-{
-    (void)operation;
-    weft_queue *queue = object;
-    queue->kind->watch(queue, WEFTI_QUEUE_IN, item);
-}
-
-static void case_put_enqueue(void *object, void *operation, struct wefti_item *item)
-{
-    (void)operation;
-    weft_queue *queue = object;
-    queue->kind->watch(queue, WEFTI_QUEUE_OUT, item);
-}
-
-static void case_get_dequeue(void *object, void *operation, bool woken)
-{
-    (void)operation, (void)woken;
-    weft_queue *queue = object;
-    queue->kind->unwatch(queue, WEFTI_QUEUE_IN);
-}
-
-static void case_put_dequeue(void *object, void *operation, bool woken)
-{
-    (void)operation, (void)woken;
-    weft_queue *queue = object;
-    queue->kind->unwatch(queue, WEFTI_QUEUE_OUT);
-}
-
-const struct wefti_waitable wefti_queue_get_case = {case_get, case_get_enqueue, case_get_dequeue};
-const struct wefti_waitable wefti_queue_put_case = {case_put, case_put_enqueue, case_put_dequeue};

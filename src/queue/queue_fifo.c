@@ -122,8 +122,15 @@ static bool end_may_pass(struct fifo_end *end)
 {
     if (__builtin_expect(end->count != end->limit, 1))
         return true;
-    end->limit = count_read(end->other) + end->lead;
+    __atomic_store_n(&end->limit, count_read(end->other) + end->lead, __ATOMIC_RELAXED);
     return end->count != end->limit;
+}
+
+/* Whether none could pass at some moment of the call; without the latch, and as long as there is a known margin without a look at the other end. */
+static bool end_looks_shut(const struct fifo_end *end)
+{
+    uint64_t count = count_read(end);
+    return count == __atomic_load_n(&end->limit, __ATOMIC_RELAXED) && count == count_read(end->other) + end->lead;
 }
 
 /* One value has passed. True: one who waits is to be woken once the latch is open. */
@@ -145,12 +152,18 @@ static uint32_t end_watch(struct fifo_end *end)
     return end->bell;
 }
 
+/* Whether those who wait for the end, whose latch is held, may pass the other. */
+static bool end_is_ahead(const struct fifo_end *end)
+{
+    return count_read(end->other) != end->count + end->other->lead;
+}
+
 /* The caller waits for the end no more: hands on. */
 static void end_unwatch(struct fifo_end *end)
 {
     wefti_latch_close(&end->latch);
     bool others = --end->waiting > 0;
-    bool some = others && count_read(end->other) != end->count + end->other->lead;
+    bool some = others && end_is_ahead(end);
     if (others && !some)
         end->armed = true;
     wefti_latch_open(&end->latch);
@@ -376,24 +389,65 @@ static bool fifo_closed(const weft_queue *queue)
     return fifo_is_closed((const struct fifo *)queue);
 }
 
-static struct fifo_end *fifo_side(struct fifo *fifo, enum wefti_queue_side side)
+/* What a try says to select. */
+static int try_outcome(int error)
 {
-    return side == WEFTI_QUEUE_IN ? &fifo->in : &fifo->out;
+    if (error == 0)
+        return 1;
+    errno = error == EAGAIN ? errno : error;
+    return error == EAGAIN ? 0 : -1;
 }
 
-static void fifo_watch(weft_queue *queue, enum wefti_queue_side side, struct wefti_item *item)
+static int fifo_case_get(weft_case *one)
 {
-    struct fifo_end *end = fifo_side((struct fifo *)queue, side);
+    struct fifo *fifo = one->object;
+    return end_looks_shut(&fifo->out) && !fifo_is_closed(fifo) ? 0 : try_outcome(fifo_try_get(fifo, one->operation));
+}
+
+static int fifo_case_put(weft_case *one)
+{
+    struct fifo *fifo = one->object;
+    return end_looks_shut(&fifo->in) && !fifo_is_closed(fifo) ? 0 : try_outcome(fifo_try_put(fifo, *(weft_value *)one->operation));
+}
+
+/* Becomes a waiter of the end. True when it need not wait. */
+static bool end_case_watch(struct fifo *fifo, struct fifo_end *end, struct wefti_item *item)
+{
     wefti_latch_close(&end->latch);
-    item->expected = end_watch(end);
-    wefti_latch_open(&end->latch);
+    item->kind = WEFTI_WORD;
     item->word = &end->bell;
+    item->expected = end_watch(end);
+    bool possible = end_is_ahead(end) || fifo_is_closed(fifo);
+    wefti_latch_open(&end->latch);
+    return possible;
 }
 
-static void fifo_unwatch(weft_queue *queue, enum wefti_queue_side side)
+static bool fifo_case_get_enqueue(weft_case *one, struct wefti_item *item)
 {
-    end_unwatch(fifo_side((struct fifo *)queue, side));
+    struct fifo *fifo = one->object;
+    return end_case_watch(fifo, &fifo->in, item);
 }
+
+static bool fifo_case_put_enqueue(weft_case *one, struct wefti_item *item)
+{
+    struct fifo *fifo = one->object;
+    return end_case_watch(fifo, &fifo->out, item);
+}
+
+static void fifo_case_get_dequeue(weft_case *one)
+{
+    end_unwatch(&((struct fifo *)one->object)->in);
+}
+
+static void fifo_case_put_dequeue(weft_case *one)
+{
+    end_unwatch(&((struct fifo *)one->object)->out);
+}
+
+static const struct weft_waitable fifo_get_waitable = {
+    .ready = fifo_case_get, .enqueue = fifo_case_get_enqueue, .dequeue = fifo_case_get_dequeue};
+static const struct weft_waitable fifo_put_waitable = {
+    .ready = fifo_case_put, .enqueue = fifo_case_put_enqueue, .dequeue = fifo_case_put_dequeue};
 
 /* Comes back when who holds the latch has opened it. */
 static void latch_pass(struct wefti_latch *latch)
@@ -424,8 +478,8 @@ static const struct wefti_queue_kind fifo_kind = {
     .close = fifo_close,
     .closed = fifo_closed,
     .free = fifo_free,
-    .watch = fifo_watch,
-    .unwatch = fifo_unwatch,
+    .get_case = &fifo_get_waitable,
+    .put_case = &fifo_put_waitable,
 };
 
 static struct fifo *fifo_prepare(struct fifo *fifo, struct fifo_segment *segment, size_t capacity, size_t places)

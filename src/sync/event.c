@@ -14,7 +14,7 @@
 #include <errno.h>
 
 #include "sync/word.h"
-#include "wait/wait.h"
+#include "wait/waitable.h"
 
 enum { SET = 1, WAITERS = 2, ONCE = 4, COUNT = ~3 };
 
@@ -56,4 +56,43 @@ void weft_event_clear(weft_event *event)
 bool weft_event_is_set(const weft_event *event)
 {
     return wefti_word_look(&event->word) & SET;
+}
+
+static int event_case_ready(weft_case *one)
+{
+    struct wefti_place *place = wefti_case_place(one);
+    const weft_event *event = one->object;
+    uint32_t word = wefti_word_look(&event->word), count = word & (uint32_t)COUNT;
+    if (!place->noted) {
+        place->noted = true;
+        place->note = count;
+    }
+    return (word & SET) || count != place->note;
+}
+
+static bool event_case_enqueue(weft_case *one, struct wefti_item *item)
+{
+    weft_event *event = one->object;
+    uint32_t word = wefti_word_look(&event->word);
+    do {
+        if ((word & SET) || (word & (uint32_t)COUNT) != wefti_case_place(one)->note)
+            return true;
+    } while (!(word & WAITERS) && !wefti_word_move(&event->word, &word, word | WAITERS));
+    item->kind = WEFTI_WORD;
+    item->word = &event->word;
+    item->expected = word | WAITERS;
+    return false;
+}
+
+static void event_case_dequeue(weft_case *one)
+{
+    (void)one; /* a set wakes all */
+}
+
+static const struct weft_waitable event_waitable = {
+    .ready = event_case_ready, .enqueue = event_case_enqueue, .dequeue = event_case_dequeue};
+
+weft_case weft_case_event(weft_event *event)
+{
+    return (weft_case){.waitable = &event_waitable, .object = event};
 }

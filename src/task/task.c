@@ -19,6 +19,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "value/value.h"
+#include "wait/waitable.h"
 
 static uint32_t task_numbers; /* of default names */
 static uint64_t task_idents;
@@ -295,6 +296,38 @@ int weft_task_result(weft_task *task, weft_value *value, weft_time deadline)
     if (value)
         *value = weft_keep(task->result);
     return 0;
+}
+
+static int task_case_ready(weft_case *one)
+{
+    int error = errno;
+    if (weft_task_result(one->object, one->operation, WEFT_NOW) == 0)
+        return 1;
+    if (errno != EAGAIN)
+        return -1;
+    errno = error;
+    return 0;
+}
+
+static bool task_case_enqueue(weft_case *one, struct wefti_item *item)
+{
+    weft_task *task = one->object;
+    item->kind = WEFTI_WORD;
+    item->word = &task->state;
+    item->expected = task_state(task);
+    return item->expected == WEFT_STOPPED;
+}
+
+static void task_case_dequeue(weft_case *one)
+{
+    (void)one; /* a task that has ended wakes all */
+}
+
+static const struct weft_waitable task_waitable = {.ready = task_case_ready, .enqueue = task_case_enqueue, .dequeue = task_case_dequeue};
+
+weft_case weft_case_task(weft_task *task, weft_value *value)
+{
+    return (weft_case){.waitable = &task_waitable, .object = task, .operation = value};
 }
 
 enum weft_outcome weft_task_outcome(const weft_task *task)

@@ -2,79 +2,241 @@
 /*
  * Select: waiting for the first of several operations that can be done.
  *
- * No wake is lost: a case is looked at again after its enqueue, and enqueue has told which value of the word belongs to "not ready"; whoever makes it
- * ready after that changes the word first and wakes then. A wake that reaches select for a case which it does not do is passed on by dequeue.
+ * It goes in rounds: look at all cases, become a waiter of all, sleep, be a waiter no more. An operation is done while it looks, when it is nobody's
+ * waiter; so two cases are never done, and what is done may let somebody free the object at once. No wake is lost: who becomes a waiter is told whether the
+ * operation is possible by then, and whoever makes it possible later changes the word first and wakes then. A wake that reaches a select which does
+ * something else is handed on by dequeue.
+ *
+ * Only a partner of a rendezvous does an operation of a select that sleeps; waitable.h tells how they meet. Before it looks again, select
+ * shuts its meeting: then nobody does.
+ *
+ * Where a look begins moves on by the golden ratio of the number of cases from call to call. That is even over any stretch of calls, and, unlike a
+ * step of one, for every second, third ... call of a thread that has several selects in a loop.
  */
 
 #include <errno.h>
+#include <poll.h>
 
-#include "base/memory.h"
 #include "wait/context.h"
 #include "wait/waitable.h"
 
-enum { FEW = 16, NONE = -2 };
+enum { NONE = -2 };
 
-/* The index of a case that is done; -1 with errno when one fails; NONE. */
-static int cases_look(const struct wefti_case *cases, unsigned count, unsigned first, unsigned *failed)
+_Static_assert(
+    sizeof(struct wefti_place) <= sizeof(((weft_case *)NULL)->scratch), "the scratch of a case has room for what select keeps there");
+_Static_assert(_Alignof(struct wefti_place) <= _Alignof(uint64_t), "and is aligned for it");
+
+/* False with EINVAL when a case is of nothing. Prepares the first look. */
+static bool cases_begin(weft_case *cases, size_t count)
 {
-    for (unsigned i = 0; i < count; i++) {
-        unsigned at = (first + i) % count;
-        int ready = cases[at].waitable->ready(cases[at].object, cases[at].operation);
-        if (ready == 0)
-            continue;
-        if (ready < 0 && failed)
-            *failed = at;
-        return ready > 0 ? (int)at : -1;
+    bool valid = cases && count > 0 && count <= INT32_MAX - WEFTI_MEETING_DONE;
+    for (size_t i = 0; valid && i < count; i++) {
+        valid = !cases[i].waitable || cases[i].object;
+        wefti_case_place(&cases[i])->noted = false;
+    }
+    if (!valid)
+        errno = EINVAL;
+    return valid;
+}
+
+/* The case is done, or never can be: its number. */
+static int case_end(weft_case *cases, size_t number, int ready)
+{
+    cases[number].error = ready < 0 ? errno : 0;
+    return (int)number;
+}
+
+/* The number of a case that has ended, or NONE. */
+static int cases_look(weft_case *cases, size_t count, size_t first)
+{
+    for (size_t i = 0, at = first; i < count; i++, at = at + 1 < count ? at + 1 : 0) {
+        int ready = cases[at].waitable ? cases[at].waitable->ready(&cases[at]) : 0;
+        if (ready != 0)
+            return case_end(cases, at, ready);
     }
     return NONE;
 }
 
-/* One round: become a waiter of all, look again, sleep, be a waiter no more. */
-static int cases_round(
-    const struct wefti_case *cases, unsigned count, unsigned first, unsigned *failed, struct wefti_item *items, weft_time deadline)
+/* Becomes a waiter of the cases, until one may be possible already: of how many. */
+static size_t cases_enqueue(weft_case *cases, size_t count, struct wefti_meeting *meeting, bool *possible)
 {
-    for (unsigned i = 0; i < count; i++) {
-        items[i] = (struct wefti_item){.kind = WEFTI_WORD};
-        cases[i].waitable->enqueue(cases[i].object, cases[i].operation, &items[i]);
+    *possible = false;
+    for (size_t i = 0; i < count; i++) {
+        struct wefti_place *place = wefti_case_place(&cases[i]);
+        place->item = (struct wefti_item){.kind = WEFTI_NOTHING};
+        place->offer = (struct wefti_offer){.meeting = meeting, .one = &cases[i], .number = (uint32_t)i};
+        if (cases[i].waitable && cases[i].waitable->enqueue(&cases[i], &place->item)) {
+            *possible = true;
+            return i + 1;
+        }
     }
-    int woken = NONE, error = 0;
-    int done = cases_look(cases, count, first, failed);
-    if (done == NONE) {
-        woken = wefti_wait_items(items, count, deadline);
-        error = errno;
-        /* The case that the wake was meant for comes first, so that wakes are passed on rarely; a deadline is no reason to leave what is there. */
-        done = cases_look(cases, count, woken >= 0 ? (unsigned)woken : first, failed);
-    }
-    if (done == -1)
-        error = errno;
-    for (unsigned i = 0; i < count; i++)
-        cases[i].waitable->dequeue(cases[i].object, cases[i].operation, (int)i == woken && done != woken);
-    errno = error;
-    return done == NONE && woken == -1 ? -1 : done;
+    return count;
 }
 
-int wefti_select(const struct wefti_case *cases, unsigned count, unsigned *failed, weft_time deadline)
+static void cases_dequeue(weft_case *cases, size_t count)
 {
-    if (count == 0) {
-        errno = EINVAL;
-        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (cases[i].waitable)
+            cases[i].waitable->dequeue(&cases[i]);
+}
+
+/* From here on no partner comes. The number of the case that one has done, or NONE. */
+static int meeting_shut(struct wefti_meeting *meeting)
+{
+    wefti_latch_close(&meeting->latch);
+    uint32_t done = meeting->done;
+    if (done == WEFTI_MEETING_OPEN)
+        meeting->done = WEFTI_MEETING_SHUT;
+    wefti_latch_open(&meeting->latch);
+    return done >= WEFTI_MEETING_DONE ? (int)(done - WEFTI_MEETING_DONE) : NONE;
+}
+
+static int time_ready(weft_case *one)
+{
+    return one->number != WEFT_FOREVER && weft_clock() >= one->number;
+}
+
+static bool time_enqueue(weft_case *one, struct wefti_item *item)
+{
+    (void)one, (void)item; /* the wait itself ends then: see cases_deadline */
+    return false;
+}
+
+static void nothing_dequeue(weft_case *one)
+{
+    (void)one;
+}
+
+static const struct weft_waitable time_waitable = {.ready = time_ready, .enqueue = time_enqueue, .dequeue = nothing_dequeue};
+
+/* The deadline, or the first moment that is a case, whichever comes first. */
+static weft_time cases_deadline(const weft_case *cases, size_t count, weft_time deadline)
+{
+    for (size_t i = 0; i < count; i++)
+        if (cases[i].waitable == &time_waitable && cases[i].number < deadline)
+            deadline = cases[i].number;
+    return deadline;
+}
+
+static bool cases_meet(const weft_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (cases[i].waitable && cases[i].waitable->meets)
+            return true;
+    return false;
+}
+
+/* Sleeps until it is worth another look: 0; -1 with errno: that will be the last. */
+static int cases_sleep(weft_case *cases, size_t count, weft_time deadline)
+{
+    weft_time until = cases_deadline(cases, count, deadline);
+    if (wefti_wait_strided(&wefti_case_place(cases)->item, (unsigned)count, sizeof(*cases), until) >= 0)
+        return 0;
+    return (errno == ETIMEDOUT || errno == EAGAIN) && until < deadline ? 0 : -1;
+}
+
+/* One round without the look. NONE; the number of a case that a partner has done; -1 with errno: the wait is over. */
+static int cases_round(weft_case *cases, size_t count, bool meet, weft_time deadline)
+{
+    struct wefti_meeting meeting = {.done = WEFTI_MEETING_OPEN};
+    bool possible;
+    size_t enqueued = cases_enqueue(cases, count, &meeting, &possible);
+    int slept = possible ? 0 : cases_sleep(cases, count, deadline);
+    int error = errno;
+    int done = meet ? meeting_shut(&meeting) : NONE;
+    cases_dequeue(cases, enqueued);
+    errno = error;
+    return done == NONE && slept < 0 ? -1 : done;
+}
+
+static int cases_wait(weft_case *cases, size_t count, size_t first, weft_time deadline)
+{
+    bool meet = cases_meet(cases, count);
+    for (;;) {
+        int done = cases_round(cases, count, meet, deadline);
+        int error = errno;
+        if (done >= 0)
+            return done;
+        int last = cases_look(cases, count, first); /* a deadline is no reason to leave what is there */
+        if (last != NONE)
+            return last;
+        if (done == -1) {
+            errno = error;
+            return -1;
+        }
     }
-    static __thread unsigned turn;
-    unsigned first = turn++ % count;
-    int done = cases_look(cases, count, first, failed);
+}
+
+/* Out of line: after a switch of coroutines nobody may use the address of a thread's own that he took before it. */
+__attribute__((noinline)) static size_t turn_next(size_t count)
+{
+    static __thread uint32_t turn;
+    turn += 0x9e3779b9; /* 2^32 / golden ratio */
+    return (size_t)((turn * (uint64_t)count) >> 32);
+}
+
+int weft_select(weft_case *cases, size_t count, weft_time deadline)
+{
+    if (!cases_begin(cases, count))
+        return -1;
+    size_t first = turn_next(count);
+    int done = cases_look(cases, count, first);
     if (done != NONE)
         return done;
     if (deadline <= WEFT_NOW) {
         errno = EAGAIN;
         return -1;
     }
-    struct wefti_item few[FEW];
-    struct wefti_item *items = count <= FEW ? few : wefti_alloc_raw(count * sizeof(*items));
-    if (!items)
+    return cases_wait(cases, count, first, deadline);
+}
+
+/* A descriptor's case: object is never NULL for one that can be; number holds it and the events; operation is where they go. */
+
+static struct pollfd case_pollfd(const weft_case *one)
+{
+    return (struct pollfd){.fd = (int)(one->number >> 16), .events = (short)(one->number & 0xffff)};
+}
+
+static int descriptor_ready(weft_case *one)
+{
+    struct pollfd asked = case_pollfd(one);
+    int error = errno;
+    int ready;
+    while ((ready = poll(&asked, 1, 0)) < 0 && errno == EINTR)
+        ;
+    if (ready < 0)
+        return errno == ENOMEM ? -1 : 0;
+    if (asked.revents & POLLNVAL) {
+        errno = EBADF;
         return -1;
-    while (done == NONE)
-        done = cases_round(cases, count, first, failed, items, deadline);
-    if (items != few)
-        wefti_release(items);
-    return done;
+    }
+    errno = error;
+    if (ready > 0 && one->operation)
+        *(short *)one->operation = asked.revents;
+    return ready;
+}
+
+static bool descriptor_enqueue(weft_case *one, struct wefti_item *item)
+{
+    struct pollfd asked = case_pollfd(one);
+    item->kind = WEFTI_DESCRIPTOR;
+    item->descriptor = asked.fd;
+    item->events = asked.events;
+    return false; /* the wait begins with a look */
+}
+
+static const struct weft_waitable descriptor_waitable = {
+    .ready = descriptor_ready, .enqueue = descriptor_enqueue, .dequeue = nothing_dequeue};
+
+weft_case weft_case_descriptor(int fd, short events, short *seen)
+{
+    return (weft_case){.waitable = &descriptor_waitable,
+        .object = fd < 0 ? NULL : (void *)&descriptor_waitable,
+        .operation = seen,
+        .number = (int64_t)fd * 65536 + (unsigned short)events};
+}
+
+weft_case weft_case_time(weft_time moment)
+{
+    return (weft_case){.waitable = &time_waitable, .object = (void *)&time_waitable, .number = moment};
 }

@@ -90,9 +90,11 @@ static int thread_sleep(struct thread_context *thread, weft_time deadline)
 static nfds_t descriptors_gather(const struct wefti_wait *wait, struct pollfd *polls)
 {
     nfds_t count = 0;
-    for (unsigned i = 0; i < wait->count; i++)
-        if (wait->items[i].kind == WEFTI_DESCRIPTOR)
-            polls[count++] = (struct pollfd){.fd = wait->items[i].descriptor, .events = wait->items[i].events};
+    for (unsigned i = 0; i < wait->count; i++) {
+        const struct wefti_item *item = wefti_wait_item(wait, i);
+        if (item->kind == WEFTI_DESCRIPTOR)
+            polls[count++] = (struct pollfd){.fd = item->descriptor, .events = item->events};
+    }
     return count;
 }
 
@@ -101,10 +103,11 @@ static int descriptors_deal(const struct wefti_wait *wait, const struct pollfd *
 {
     int first = -1;
     for (unsigned i = 0; i < wait->count; i++) {
-        if (wait->items[i].kind != WEFTI_DESCRIPTOR)
+        struct wefti_item *item = wefti_wait_item(wait, i);
+        if (item->kind != WEFTI_DESCRIPTOR)
             continue;
-        wait->items[i].seen = (polls++)->revents;
-        if (wait->items[i].seen && first < 0)
+        item->seen = (polls++)->revents;
+        if (item->seen && first < 0)
             first = (int)i;
     }
     return first;
@@ -114,7 +117,7 @@ static unsigned kind_count(const struct wefti_wait *wait, enum wefti_item_kind k
 {
     unsigned count = 0;
     for (unsigned i = 0; i < wait->count; i++)
-        count += wait->items[i].kind == kind;
+        count += wefti_wait_item(wait, i)->kind == kind;
     return count;
 }
 
@@ -170,10 +173,11 @@ static void words_gather(struct thread_context *thread, const struct wefti_wait 
 {
     *words++ = (struct futex_waitv){.val = SLEEPING, .uaddr = (uintptr_t)&thread->token, .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG};
     for (unsigned i = 0; i < wait->count; i++) {
-        if (wait->items[i].kind != WEFTI_KERNEL_WORD)
+        struct wefti_item *item = wefti_wait_item(wait, i);
+        if (item->kind != WEFTI_KERNEL_WORD)
             continue;
-        *words++ = (struct futex_waitv){.val = wait->items[i].expected, .uaddr = (uintptr_t)wait->items[i].word, .flags = FUTEX_32};
-        *items++ = &wait->items[i];
+        *words++ = (struct futex_waitv){.val = item->expected, .uaddr = (uintptr_t)item->word, .flags = FUTEX_32};
+        *items++ = item;
     }
 }
 

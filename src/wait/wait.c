@@ -132,7 +132,7 @@ static void wait_park(struct wefti_wait *wait)
     int error = errno;
     uint32_t claim = CLAIM_TIME;
     for (unsigned i = 0; parked > 0 && i < wait->count; i++)
-        if (wait->items[i].seen) {
+        if (wefti_wait_item(wait, i)->seen) {
             claim = CLAIM_ITEM + i;
             break;
         }
@@ -144,12 +144,15 @@ static void wait_park(struct wefti_wait *wait)
 }
 
 /* The first item whose word has changed, or -1. */
-static int items_look(struct wefti_item *items, unsigned count)
+static int items_look(const struct wefti_wait *wait)
 {
-    for (unsigned i = 0; i < count; i++) {
-        items[i].seen = 0;
-        items[i].queued = false;
-        if (items[i].kind != WEFTI_DESCRIPTOR && __atomic_load_n(items[i].word, __ATOMIC_ACQUIRE) != items[i].expected)
+    for (unsigned i = 0; i < wait->count; i++) {
+        struct wefti_item *item = wefti_wait_item(wait, i);
+        item->seen = 0;
+        item->number = i;
+        item->queued = false;
+        bool word = item->kind == WEFTI_WORD || item->kind == WEFTI_KERNEL_WORD;
+        if (word && __atomic_load_n(item->word, __ATOMIC_ACQUIRE) != item->expected)
             return (int)i;
     }
     return -1;
@@ -176,7 +179,7 @@ static int wait_sleep(struct wefti_wait *wait)
     unsigned queued = 0;
     bool sleeps = true;
     for (; queued < wait->count; queued++) {
-        struct wefti_item *item = &wait->items[queued];
+        struct wefti_item *item = wefti_wait_item(wait, queued);
         if (item->kind == WEFTI_WORD && !item_queue(item, wait)) {
             sleeps = !wait_claim(wait, CLAIM_ITEM + queued);
             break;
@@ -185,8 +188,8 @@ static int wait_sleep(struct wefti_wait *wait)
     if (sleeps) /* also when a queued item was woken before a later one could be queued: the unpark is awaited */
         wait_park(wait);
     while (queued-- > 0)
-        if (wait->items[queued].kind == WEFTI_WORD)
-            item_unqueue(&wait->items[queued]);
+        if (wefti_wait_item(wait, queued)->kind == WEFTI_WORD)
+            item_unqueue(wefti_wait_item(wait, queued));
     wait_withdraw(wait);
     return wait_outcome(wait);
 }
@@ -242,20 +245,26 @@ int wefti_wait_quiet(const uint32_t *word, uint32_t expected, weft_time deadline
     return word_wait(word, expected, deadline, false);
 }
 
-int wefti_wait_items(struct wefti_item *items, unsigned count, weft_time deadline)
+int wefti_wait_strided(struct wefti_item *items, unsigned count, size_t stride, weft_time deadline)
 {
-    int ended = items_look(items, count);
+    struct wefti_context *context = wefti_context_current();
+    struct wefti_wait wait = {
+        .context = context, .items = items, .stride = stride, .count = count, .deadline = deadline, .cancellable = !context->shield};
+    int ended = items_look(&wait);
     if (ended >= 0)
         return ended;
-    struct wefti_context *context = wefti_context_current();
-    struct wefti_wait wait = {.context = context, .items = items, .count = count, .deadline = deadline, .cancellable = !context->shield};
     if (deadline > WEFT_NOW)
         return wait_sleep(&wait);
     for (unsigned i = 0; i < count; i++)
-        if (items[i].kind == WEFTI_DESCRIPTOR)
+        if (wefti_wait_item(&wait, i)->kind == WEFTI_DESCRIPTOR)
             return wefti_descriptors_look(&wait);
     errno = EAGAIN;
     return -1;
+}
+
+int wefti_wait_items(struct wefti_item *items, unsigned count, weft_time deadline)
+{
+    return wefti_wait_strided(items, count, sizeof(*items), deadline);
 }
 
 /* Takes up to `count` claimed items of the word out of the bucket, as a list. */
@@ -264,7 +273,7 @@ static struct wefti_item *bucket_take(struct bucket *bucket, const uint32_t *wor
     struct wefti_item *list = NULL, **end = &list;
     for (struct wefti_item *item = bucket->head, *next; item && *taken < count; item = next) {
         next = item->next;
-        if (item->word != word || !wait_claim(item->wait, CLAIM_ITEM + (uint32_t)(item - item->wait->items)))
+        if (item->word != word || !wait_claim(item->wait, CLAIM_ITEM + item->number))
             continue;
         bucket_remove(bucket, item);
         item->next = NULL;

@@ -11,9 +11,10 @@
 struct wefti_wait;
 
 enum wefti_item_kind {
-    WEFTI_WORD,       /* ends when woken by weft_wake(word), or when *word != expected */
-    WEFTI_DESCRIPTOR, /* ends when poll(2) would report something of `events`, or an error */
-    WEFTI_KERNEL_WORD /* as WEFTI_WORD, but who wakes it is the kernel or another process, by a futex that is not private */
+    WEFTI_WORD,        /* ends when woken by weft_wake(word), or when *word != expected */
+    WEFTI_DESCRIPTOR,  /* ends when poll(2) would report something of `events`, or an error */
+    WEFTI_KERNEL_WORD, /* as WEFTI_WORD, but who wakes it is the kernel or another process, by a futex that is not private */
+    WEFTI_NOTHING      /* never ends a wait */
 };
 
 /* One thing of several that are waited for; lives on the waiter's stack. */
@@ -27,7 +28,8 @@ struct wefti_item {
     /* The parking lot's while the wait lasts. */
     struct wefti_wait *wait;
     struct wefti_item *next, *previous;
-    bool queued; /* guarded by the bucket's latch */
+    uint32_t number; /* among the items of the wait */
+    bool queued;     /* guarded by the bucket's latch */
 };
 
 /*
@@ -36,6 +38,8 @@ struct wefti_item {
  * made for this thread). Kernel words: at most 8, and none beside descriptors, else EINVAL. Spurious returns happen: look again. No items is a sleep.
  */
 int wefti_wait_items(struct wefti_item *items, unsigned count, weft_time deadline);
+/* The same for items that lie `stride` octets apart. */
+int wefti_wait_strided(struct wefti_item *items, unsigned count, size_t stride, weft_time deadline);
 
 /*
  * weft_wait for a caller that has spun already: it sleeps at once. Tells two of its returns apart: 0 when a weft_wake counted this waiter, 1 when

@@ -1,42 +1,68 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waitables: what can be waited for beside others. A noun (queue, event, future, task ...) offers one table; select stands on the tables and on
- * `wait`, and knows no noun.
+ * Waitables: what can be waited for beside others. A noun (queue, event, future, task ...) offers one table and a function weft_case_NOUN that makes
+ * a case with it; select stands on the tables and on `wait`, and knows no noun.
  */
 #ifndef WEFTI_WAITABLE_H
 #define WEFTI_WAITABLE_H
 
+#include "base/latch.h"
 #include "wait/wait.h"
+#include <weft/select.h>
 
-struct wefti_waitable {
+/* Of a case: object, operation and number are the noun's own, filled in by its weft_case_NOUN. A case whose object is NULL is refused. */
+struct weft_waitable {
     /*
-     * Does the operation if it can be done now: 1 done, 0 not yet, -1 with errno: it never can. Never waits. `operation` is the noun's own (where
-     * the value of a get goes, the value of a put ...).
+     * Does the operation if it can be done now: 1 done, 0 not yet, -1 with errno: it never can. Never waits; called only while the caller is no waiter, so
+     * that an operation's last touch of the object may be the one that lets somebody free it.
      */
-    int (*ready)(void *object, void *operation);
+    int (*ready)(weft_case *one);
     /*
-     * Makes the caller a waiter, and fills in the word and the value at which it does not change (or the descriptor) that end the wait. From here
-     * on whoever makes the operation possible changes the word and wakes it. Select asks `ready` once more after this.
+     * Makes the caller a waiter, and fills in the word and the value at which it does not change, or the descriptor, that end the wait. From here on whoever
+     * makes the operation possible changes the word and wakes it. True: it may be possible by now, so look again instead of waiting.
      */
-    void (*enqueue)(void *object, void *operation, struct wefti_item *item);
+    bool (*enqueue)(weft_case *one, struct wefti_item *item);
     /*
-     * The caller waits no more. `woken`: a wake for this object ended the wait, and another case was done instead: the wake is to be passed on
-     * to the next waiter.
+     * The caller waits no more. It may be the one that was woken, and may do something else: where others wait for what is there, it wakes one.
      */
-    void (*dequeue)(void *object, void *operation, bool woken);
-};
-
-struct wefti_case {
-    const struct wefti_waitable *waitable;
-    void *object;
-    void *operation;
+    void (*dequeue)(weft_case *one);
+    /* Two tasks do it together, each being a waiter until another comes: enqueue may, and partners will, do it through the case's offer. */
+    bool meets;
 };
 
 /*
- * Waits until the operation of one of the cases is done: its index. Fair: of several that are ready each call begins to look at another. -1
- * with the errno of an operation that never can be done (*failed says whose, if failed is not NULL), EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM
- * (more than 16 cases), EINVAL (none).
+ * One waiter to whom partners come: a select with cases that meet, while it waits. `done` moves from OPEN once, under the latch. Who would do
+ * something with two meetings closes both latches, that at the lower address first; an object's latch comes before those of meetings.
+ *
+ * A partner that does a case fills in its operation and error, takes all offers of this meeting from the object's list, writes `done`, opens the
+ * latch, which is his last touch, and wakes the address of `done`. The waiter, seeing it, closes and opens the latch once, and does not touch that object again.
  */
-int wefti_select(const struct wefti_case *cases, unsigned count, unsigned *failed, weft_time deadline);
+struct wefti_meeting {
+    struct wefti_latch latch;
+    uint32_t done;
+};
+enum { WEFTI_MEETING_OPEN = 0, WEFTI_MEETING_SHUT = 1, WEFTI_MEETING_DONE = 2 /* + the number of the case */ };
+
+/* A case of a meeting in the list of its object; guarded by the object's latch. */
+struct wefti_offer {
+    struct wefti_meeting *meeting; /* select's, before enqueue */
+    weft_case *one;
+    struct wefti_offer *next, *previous;
+    uint32_t number; /* of the case; select's, before enqueue */
+    bool listed;
+};
+
+/* What a case's scratch is. */
+struct wefti_place {
+    struct wefti_item item;
+    struct wefti_offer offer;
+    uint32_t note; /* the noun's, from one look of a select to the next */
+    bool noted;    /* false at the first */
+};
+
+static inline struct wefti_place *wefti_case_place(weft_case *one)
+{
+    return (struct wefti_place *)(void *)one->scratch;
+}
 
 #endif
