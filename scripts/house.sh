@@ -58,7 +58,7 @@ packages_to_build=(meson ninja-build gcc libc6-dev pkgconf)
 
 # configure FOLDER [meson option...]: unless the folder is already configured just so.
 configure() {
-    local folder=$1 options="CC=${CC-} ${*:2}" mode=()
+    local folder=$1 options="CC=${CC-} CXX=${CXX-} ${*:2}" mode=()
     [ ! -f "$folder/build.ninja" ] || mode=(--wipe)
     [ ${#mode[@]} = 0 ] || [ "$(cat "$folder/.options" 2>/dev/null)" != "$options" ] || return 0
     say "building in $folder/"

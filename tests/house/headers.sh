@@ -36,5 +36,9 @@ for header in weft.h $(cd "$root/include" && echo weft/*.h); do
         compile "$header" "$compiler" -x c++ -std=c++20 "${warnings_cpp[@]}"
     done
 done
+for compiler in g++ clang++; do
+    compile weft.hpp "$compiler" -x c++ -std=c++17 "${warnings_cpp[@]}"
+    compile weft.hpp "$compiler" -x c++ -std=c++20 "${warnings_cpp[@]}"
+done
 echo "$good compiled, $bad did not"
 [ $bad = 0 ]

@@ -28,7 +28,7 @@ DESTDIR=$work/place meson install -C "$build" --no-rebuild --quiet
 header=$(find "$work/place" -name weft.h)
 prefix=${header%/include/weft.h}
 library=$(dirname "$(find "$prefix" -name libweft.a)")
-if find "$prefix/include" -type f | sed 's|.*/include/||' | grep -v '^weft\(/[a-z]*\)\?\.h$'; then
+if find "$prefix/include" -type f | sed 's|.*/include/||' | grep -v '^weft\(/[a-z_]*\)\?\.h$\|^weft\.hpp$'; then
     echo "this was installed among the headers"
     exit 1
 fi
