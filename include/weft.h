@@ -7,6 +7,7 @@
 #include <weft/wait.h>
 #include <weft/select.h>
 #include <weft/value.h>
+#include <weft/shared.h>
 #include <weft/task.h>
 #include <weft/sync.h>
 #include <weft/queue.h>

@@ -84,6 +84,12 @@ static void forgive_doorbell(struct lines *now, const struct lines *then)
     }
 }
 
+/* The arena stays for as long as the process. */
+static bool is_arena(const char *what)
+{
+    return strstr(what, "/memfd:weft-arena") != NULL;
+}
+
 static void gather_descriptors(struct lines *into)
 {
     DIR *folder = opendir("/proc/self/fd");
@@ -98,7 +104,8 @@ static void gather_descriptors(struct lines *into)
         if (readlinkat(dirfd(folder), entry->d_name, target, sizeof target - 1) < 0)
             continue;
         snprintf(text, sizeof text, "descriptor %d (%s)", atoi(entry->d_name), target);
-        lines_add(into, text);
+        if (!is_arena(target))
+            lines_add(into, text);
     }
     closedir(folder);
 }
@@ -194,7 +201,7 @@ static void gather_mappings(struct lines *into)
         return;
     while (fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = 0;
-        if (sscanf(line, "%*s %7s", access) == 1 && access[3] == 's') {
+        if (sscanf(line, "%*s %7s", access) == 1 && access[3] == 's' && !is_arena(line)) {
             char text[sizeof line + 16];
             snprintf(text, sizeof text, "shared mapping %s", line);
             lines_add(into, text);

@@ -153,6 +153,24 @@ START_TEST(faults_of_queues)
 }
 END_TEST
 
+/* Shared memory. */
+
+static void use_shared(void)
+{
+    void *blocks[12];
+    for (size_t i = 0; i < 12; i++)
+        MAKE(blocks[i], weft_shared_alloc((size_t)16 << i)); /* up to a whole chunk */
+    for (size_t i = 0; i < 12; i++)
+        TRY(weft_shared_free(blocks[i]));
+}
+
+START_TEST(faults_of_shared_memory)
+{
+    ck_assert_int_eq(weft_shared_limit(1 << 24), 0);
+    each_fault(use_shared, (const int[]){ENOMEM, EMFILE, 0}, 1);
+}
+END_TEST
+
 /* Pools and futures. */
 
 static int count_done(weft_future *future, void *count)
@@ -337,6 +355,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, faults_of_tasks);
     tcase_add_test(tests, faults_of_foreign_threads);
     tcase_add_test(tests, faults_of_queues);
+    tcase_add_test(tests, faults_of_shared_memory);
     tcase_add_test(tests, faults_of_futures);
     tcase_add_test(tests, faults_of_pools);
     tcase_add_test(tests, faults_of_pools_in_bulk);

@@ -49,12 +49,13 @@ static inline long wefti_futex_wait_any(const struct futex_waitv *words, unsigne
     return result;
 }
 
-/* wefti_futex_wake for a word on which other processes, or waiters that are not private, may sleep. */
-static inline void wefti_futex_wake_shared(const uint32_t *word, uint32_t count)
+/* wefti_futex_wake for a word on which other processes, or waiters that are not private, may sleep. How many it woke. */
+static inline uint32_t wefti_futex_wake_shared(const uint32_t *word, uint32_t count)
 {
     int saved = errno;
-    syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+    long woken = syscall(SYS_futex, word, FUTEX_WAKE, count > INT32_MAX ? INT32_MAX : count, NULL, NULL, 0);
     errno = saved;
+    return woken > 0 ? (uint32_t)woken : 0;
 }
 
 #endif

@@ -44,7 +44,7 @@ static __thread struct thread_context thread_own;
 static pthread_key_t thread_key;
 static uint32_t thread_idents;
 
-enum { IDENT_LIMIT = 1 << 29, FEW = 16, FEW_WORDS = 8 };
+enum { IDENT_LIMIT = 1 << 29, FEW = 16, FEW_WORDS = 32 };
 
 static struct thread_context *thread_of(struct wefti_context *context)
 {
@@ -216,7 +216,7 @@ static int thread_sleep_words(struct thread_context *thread, const struct wefti_
             return token_take(thread);
         }
         if (ended)
-            ended->seen = 1;
+            ended->seen = woken > 0 ? WEFTI_SEEN_WOKEN : WEFTI_SEEN_CHANGED;
         errno = ETIMEDOUT;
         return ended ? 1 : -1;
     }

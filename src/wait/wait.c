@@ -23,7 +23,7 @@
  * After a fork the child has none of the other waiters: the lot is emptied there.
  *
  * A word that the kernel or another process wakes is not queued here: to this file it is what a descriptor is, a thing that only the carrier can watch. The
- * words of memory that processes share (the arena, a floor to come) take that path.
+ * words of the arena, which other processes wait for and wake, take that path: their addresses tell.
  */
 
 #include "wait/wait.h"
@@ -34,6 +34,7 @@
 #include <string.h>
 
 #include "hint.h"
+#include "shared/arena.h"
 #include "wait/context.h"
 #include "wait/parked.h"
 
@@ -143,6 +144,11 @@ static void wait_park(struct wefti_wait *wait)
     errno = error;
 }
 
+static enum wefti_item_kind word_kind(const uint32_t *word)
+{
+    return wefti_is_shared(word) ? WEFTI_KERNEL_WORD : WEFTI_WORD;
+}
+
 /* The first item whose word has changed, or -1. */
 static int items_look(const struct wefti_wait *wait)
 {
@@ -151,6 +157,8 @@ static int items_look(const struct wefti_wait *wait)
         item->seen = 0;
         item->number = i;
         item->queued = false;
+        if (item->kind == WEFTI_WORD)
+            item->kind = word_kind(item->word);
         bool word = item->kind == WEFTI_WORD || item->kind == WEFTI_KERNEL_WORD;
         if (word && __atomic_load_n(item->word, __ATOMIC_ACQUIRE) != item->expected)
             return (int)i;
@@ -230,9 +238,11 @@ static int word_wait(const uint32_t *word, uint32_t expected, weft_time deadline
     struct wefti_context *context = wefti_context_current();
     if (spin && word_spin(context, word, expected, deadline))
         return 1;
-    struct wefti_item item = {.kind = WEFTI_WORD, .word = word, .expected = expected};
+    struct wefti_item item = {.kind = word_kind(word), .word = word, .expected = expected};
     struct wefti_wait wait = {.context = context, .items = &item, .count = 1, .deadline = deadline, .cancellable = !context->shield};
-    return wait_sleep(&wait) < 0 ? -1 : item.wait == NULL;
+    if (wait_sleep(&wait) < 0)
+        return -1;
+    return item.kind == WEFTI_WORD ? item.wait == NULL : item.seen != WEFTI_SEEN_WOKEN;
 }
 
 int weft_wait(const uint32_t *word, uint32_t expected, weft_time deadline)
@@ -286,6 +296,8 @@ static struct wefti_item *bucket_take(struct bucket *bucket, const uint32_t *wor
 
 uint32_t weft_wake(const uint32_t *word, uint32_t count)
 {
+    if (wefti_is_shared(word))
+        return wefti_futex_wake_shared(word, count);
     struct bucket *bucket = bucket_of(word);
     uint32_t taken = 0;
     wefti_latch_close(&bucket->latch);

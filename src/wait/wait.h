@@ -11,11 +11,13 @@
 struct wefti_wait;
 
 enum wefti_item_kind {
-    WEFTI_WORD,        /* ends when woken by weft_wake(word), or when *word != expected */
+    WEFTI_WORD,        /* ends when woken by weft_wake(word), or when *word != expected; a word of the arena becomes a WEFTI_KERNEL_WORD */
     WEFTI_DESCRIPTOR,  /* ends when poll(2) would report something of `events`, or an error */
     WEFTI_KERNEL_WORD, /* as WEFTI_WORD, but who wakes it is the kernel or another process, by a futex that is not private */
     WEFTI_NOTHING      /* never ends a wait */
 };
+
+enum { WEFTI_SEEN_WOKEN = 1, WEFTI_SEEN_CHANGED = 2 };
 
 /* One thing of several that are waited for; lives on the waiter's stack. */
 struct wefti_item {
@@ -24,7 +26,8 @@ struct wefti_item {
     const uint32_t *word;
     uint32_t expected;
     short events;
-    short seen; /* out: the poll events that came; 0 of a WEFTI_WORD, and of what did not end the wait */
+    short
+        seen; /* out: the poll events that came; of a kernel word one of the two below; 0 of a WEFTI_WORD, and of what did not end the wait */
     /* The parking lot's while the wait lasts. */
     struct wefti_wait *wait;
     struct wefti_item *next, *previous;
@@ -35,7 +38,7 @@ struct wefti_item {
 /*
  * Waits until one of the items ends, or the deadline. Returns the index of an item that ended (every descriptor that is ready has its
  * `seen`), or -1 with EAGAIN (WEFT_NOW), ETIMEDOUT, ECANCELED, and with descriptors ENOMEM (more than 16 of them) or EMFILE (no doorbell could be
- * made for this thread). Kernel words: at most 8, and none beside descriptors, else EINVAL. Spurious returns happen: look again. No items is a sleep.
+ * made for this thread). Kernel words: at most 32, and none beside descriptors, else EINVAL. Spurious returns happen: look again. No items is a sleep.
  */
 int wefti_wait_items(struct wefti_item *items, unsigned count, weft_time deadline);
 /* The same for items that lie `stride` octets apart. */

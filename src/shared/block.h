@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks of the arena, for the floors above: memory that any process may die over.
+ */
+#ifndef WEFTI_BLOCK_H
+#define WEFTI_BLOCK_H
+
+#include "shared/arena.h"
+
+/*
+ * A member of the family: the number under which this process has things in hand. 0 is nobody. Set once by whoever makes the process a member, before
+ * its first block; a number is given to another process only after wefti_blocks_repair of it.
+ */
+extern uint16_t wefti_member __attribute__((visibility("hidden")));
+
+/*
+ * A block in hand, not zeroed: if this process dies before wefti_block_commit, repair takes it back. NULL with the errno of weft_shared_alloc.
+ */
+void *wefti_block_take(size_t size);
+/* From here on it is nobody's: it stays until somebody frees it. A release: what was written into it before is seen by who is given its address. */
+void wefti_block_commit(void *block, size_t size);
+/* Gives back a block that is in hand. */
+void wefti_block_cancel(void *block, size_t size);
+/* Frees a block that was committed. 0; -1 with EINVAL, ESTALE (this process is no member). */
+int wefti_block_free(void *block);
+/* How many octets the block has, at least what was asked for. 0: no block begins there. */
+size_t wefti_block_size(const void *block);
+
+/*
+ * Takes back what a member that has died had in hand, finishes what it had begun, and gives its slabs to whoever wants them. By any other
+ * member; may be done again, and by several at once: who repairs may die too.
+ */
+void wefti_blocks_repair(uint16_t dead);
+
+/* What a walk over the arena found: for tests and `weft ps`. Exact while nobody else is at work. */
+struct wefti_blocks_census {
+    uint64_t committed, in_hand, octets; /* blocks; octets of the committed ones */
+    uint64_t chunks_free, chunks_slabs, chunks_large, chunks_taken;
+    uint64_t wrong; /* what cannot be: any is a defect */
+};
+void wefti_blocks_count(struct wefti_blocks_census *census);
+
+#endif
