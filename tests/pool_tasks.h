@@ -47,6 +47,30 @@ static inline weft_value count_up(weft_value pointer)
     return weft_none;
 }
 
+/* Occupies a worker of the pool until the gate opens. */
+static inline void occupy_at(weft_pool *pool, struct gate *gate)
+{
+    uint32_t before = gate_reached(gate);
+    ck_assert_int_eq(weft_pool_start(pool, wait_at, weft_ptr(gate)), 0);
+    fixture_until(gate_reached(gate) > before);
+}
+
+static inline struct weft_pool_counts counts_of(weft_pool *pool)
+{
+    struct weft_pool_counts counts;
+    weft_pool_count(pool, &counts);
+    return counts;
+}
+
+/* A list of the integers from 0 on. */
+static inline weft_value integers(int64_t count)
+{
+    weft_value list = weft_list();
+    for (int64_t i = 0; i < count; i++)
+        ck_assert_int_eq(weft_list_append(list, weft_int(i)), 0);
+    return list;
+}
+
 /* Frees the future after waiting for its result, which is the integer that is returned. */
 static inline int64_t integer_of(weft_future *future)
 {

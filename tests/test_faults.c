@@ -240,6 +240,81 @@ static void use_bulk(void)
     weft_drop(items);
 }
 
+static weft_value first_of(const weft_value *arguments, size_t count)
+{
+    return count > 0 ? weft_keep(arguments[0]) : weft_none;
+}
+
+static void use_results(weft_results *results, int64_t count)
+{
+    weft_value value;
+    for (int64_t i = 0; i < count; i++) {
+        TRY(weft_results_next(results, &value, WEFT_FOREVER));
+        weft_drop(value);
+    }
+    ck_fails(weft_results_next(results, &value, WEFT_FOREVER), EPIPE);
+    weft_results_free(results);
+}
+
+static weft_value twelve, of_twelve; /* lists */
+
+static void use_iterators(void)
+{
+    weft_value stars;
+    weft_pool *pool;
+    weft_results *results;
+    MAKE(pool, weft_pool_new(WEFT_THREAD, .workers = 2));
+    MAKE(results, weft_pool_imap(pool, same, twelve, .chunk = 5));
+    use_results(results, 12);
+    MAKE(results, weft_pool_imap_unordered(pool, same, twelve, .ahead = 3));
+    use_results(results, 12);
+    TRY(weft_pool_starmap(
+        pool, first_of, of_twelve, &stars, WEFT_FOREVER, .chunk = 2)); /* no room for an item's arguments: an error value */
+    ck_assert_uint_eq(weft_length(stars), 12);
+    weft_drop(stars);
+    weft_pool_free(pool);
+}
+
+START_TEST(faults_of_iterators)
+{
+    twelve = weft_list();
+    of_twelve = weft_list();
+    for (int i = 0; i < 12; i++) {
+        ck_assert_int_eq(weft_list_append(twelve, weft_int(i)), 0);
+        ck_assert_int_eq(weft_list_append(of_twelve, weft_copy(twelve)), 0);
+    }
+    each_fault(use_iterators, (const int[]){ENOMEM, EAGAIN, 0}, 6);
+    weft_drop(of_twelve);
+    weft_drop(twelve);
+}
+END_TEST
+
+static void use_completed(void)
+{
+    int called = 0;
+    weft_future *futures[3];
+    for (int i = 0; i < 3; i++) {
+        MAKE(futures[i], weft_future_new());
+        TRY(weft_future_on_done(futures[i], count_done, &called));
+    }
+    weft_completed *completed;
+    MAKE(completed, weft_as_completed(futures, 3));
+    for (int i = 0; i < 3; i++)
+        TRY(weft_future_set(futures[i], weft_none));
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(weft_completed_next(completed, WEFT_FOREVER), i);
+    ck_assert_int_eq(called, 3);
+    weft_completed_free(completed);
+    for (int i = 0; i < 3; i++)
+        weft_future_free(futures[i]);
+}
+
+START_TEST(faults_of_completed)
+{
+    each_fault(use_completed, (const int[]){ENOMEM, 0}, 4);
+}
+END_TEST
+
 START_TEST(faults_of_pools_in_bulk)
 {
     each_fault(use_bulk, (const int[]){ENOMEM, EAGAIN, 0}, 6);
@@ -359,6 +434,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, faults_of_futures);
     tcase_add_test(tests, faults_of_pools);
     tcase_add_test(tests, faults_of_pools_in_bulk);
+    tcase_add_test(tests, faults_of_iterators);
+    tcase_add_test(tests, faults_of_completed);
     tcase_add_test(tests, faults_of_commands);
     tcase_add_test(tests, faults_of_trees);
 }

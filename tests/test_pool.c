@@ -24,19 +24,9 @@ static void set_up(void)
     gate = (struct gate){0};
 }
 
-static struct weft_pool_counts counts_of(weft_pool *pool)
-{
-    struct weft_pool_counts counts;
-    weft_pool_count(pool, &counts);
-    return counts;
-}
-
-/* Occupies a worker until the gate opens. */
 static void occupy(weft_pool *pool)
 {
-    uint32_t before = gate_reached(&gate);
-    ck_assert_int_eq(weft_pool_start(pool, wait_at, weft_ptr(&gate)), 0);
-    fixture_until(gate_reached(&gate) > before);
+    occupy_at(pool, &gate);
 }
 
 START_TEST(a_pool_is_made_of_valid_options_only)

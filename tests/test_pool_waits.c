@@ -400,9 +400,7 @@ static weft_value map_inside(weft_value items)
 START_TEST(a_task_may_map_over_its_own_pool)
 {
     pool = weft_pool_new(WEFT_THREAD, .workers = 1, .backlog = 2);
-    weft_value items = weft_list(), results;
-    for (int i = 0; i < 20; i++)
-        weft_list_append(items, weft_int(i));
+    weft_value items = integers(20), results;
     ck_assert_int_eq(weft_pool_apply(pool, map_inside, items, &results, WEFT_FOREVER), 0);
     ck_assert_int_eq(weft_as_int(weft_list_at(results, -1)), 38);
     weft_drop(results);

@@ -39,6 +39,20 @@ WEFT_API bool weft_future_cancel(weft_future *future);
  * -1 with ENOMEM, EINVAL.
  */
 WEFT_API int weft_future_on_done(weft_future *future, weft_done_callback *callback, void *data);
+/*
+ * Futures in the order in which they end: an iterator over `count` of them, which it holds on to; yours, weft_completed_free.
+ *     while ((i = weft_completed_next(completed, WEFT_FOREVER)) >= 0) ... futures[i] has ended
+ * For one task at a time. From any task. NULL with EINVAL (a NULL), ENOMEM.
+ */
+typedef struct weft_completed weft_completed;
+WEFT_API weft_completed *weft_as_completed(weft_future *const *futures, size_t count) WEFT_WARN_UNUSED;
+/*
+ * Waits for the next that ends: its index, each once. From any kind of task. -1 with EPIPE (all have been given), EAGAIN, ETIMEDOUT,
+ * ECANCELED, EDEADLK (as weft_future_result), EINVAL (NULL), ESTALE (in a forked child).
+ */
+WEFT_API long weft_completed_next(weft_completed *completed, weft_time deadline);
+/* At any time; the futures go on. NULL is allowed. */
+WEFT_API void weft_completed_free(weft_completed *completed);
 /* Waits until one of `count` futures has ended: its index, or -1 with EINVAL (none given, or a NULL), EAGAIN, ETIMEDOUT,
  * ECANCELED, EDEADLK (as weft_future_result). Allocates nothing; each end of one of them costs a look at all of them. From any kind of
  * task. */
@@ -57,7 +71,10 @@ WEFT_API weft_future *weft_future_new(void) WEFT_WARN_UNUSED;
  * future ends it as WEFT_CANCELLED. -1 with EALREADY (it has ended), EINVAL (a pool's). Any task.
  */
 WEFT_API int weft_future_set(weft_future *future, weft_value value);
-/* One more owner; each ends with weft_future_free (NULL is allowed). The task goes on without it. */
+/*
+ * One more owner; each ends with weft_future_free (NULL is allowed). The task goes on without it. A future of one's own that its last
+ * owner frees without having set it ends as WEFT_LOST, for its callbacks.
+ */
 WEFT_API weft_future *weft_future_keep(weft_future *future);
 WEFT_API void weft_future_free(weft_future *future);
 

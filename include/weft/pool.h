@@ -50,6 +50,41 @@ struct weft_submit_options {
     const char *name;            /* of the task, for messages; must outlive it; default: none */
 };
 
+/* A function of several arguments, which are borrowed. */
+typedef weft_value weft_star_function(const weft_value *arguments, size_t count);
+
+struct weft_map_options {
+    size_t size; /* set by the macro */
+    weft_pool *pool;
+    weft_function *function;
+    weft_value items;
+    weft_value *results;
+    weft_time deadline;
+    struct weft_guard *guard;
+    size_t chunk; /* items a task; 0: 1 */
+};
+
+struct weft_starmap_options {
+    size_t size; /* set by the macro */
+    weft_pool *pool;
+    weft_star_function *function;
+    weft_value items;
+    weft_value *results;
+    weft_time deadline;
+    struct weft_guard *guard;
+    size_t chunk; /* items a task; 0: 1 */
+};
+
+struct weft_imap_options {
+    size_t size; /* set by the macros */
+    weft_pool *pool;
+    weft_function *function;
+    weft_value items;
+    struct weft_guard *guard;
+    size_t chunk; /* items a task; 0: 1 */
+    size_t ahead; /* items submitted whose results have not been taken; 0: four chunks a worker, at least 16 chunks */
+};
+
 WEFT_BEGIN
 
 /*
@@ -89,10 +124,60 @@ WEFT_API int weft_pool_start_with(const struct weft_submit_options *options);
 WEFT_API int weft_pool_apply(weft_pool *pool, weft_function *function, weft_value argument, weft_value *result, weft_time deadline);
 /*
  * Calls function with each item of a list or tuple (borrowed) and gives the list of what they returned, in the order of the items: yours.
+ * weft_pool_map(pool, function, items, &results, deadline, .chunk = 100)
+ * Each item is a task, or each `chunk` items are one after another, which is cheaper where an item takes little: such a task fails when
+ * one of its items gives an error, and when it is cancelled the items that it has not come to give an error of ECANCELED.
  * 0; -1 as weft_pool_apply, EINVAL (items is neither, results is NULL); tasks that have not begun are then cancelled. From any kind of
  * task.
  */
-WEFT_API int weft_pool_map(weft_pool *pool, weft_function *function, weft_value items, weft_value *results, weft_time deadline);
+WEFT_API int weft_pool_map_with(const struct weft_map_options *options);
+#define weft_pool_map(pool_, function_, items_, results_, ...)                             \
+    weft_pool_map_with(&(struct weft_map_options){.size = sizeof(struct weft_map_options), \
+        .pool = (pool_),                                                                   \
+        .function = (function_),                                                           \
+        .items = (items_),                                                                 \
+        .results = (results_),                                                             \
+        .deadline = __VA_ARGS__})
+/*
+ * The same with a function of several arguments: each item is a list or tuple of them, else EINVAL. One of more than 8 for whose arguments
+ * there is no memory gives an error of ENOMEM.
+ * weft_pool_starmap(pool, function, items, &results, deadline, .chunk = ...)
+ */
+WEFT_API int weft_pool_starmap_with(const struct weft_starmap_options *options);
+#define weft_pool_starmap(pool_, function_, items_, results_, ...)                                     \
+    weft_pool_starmap_with(&(struct weft_starmap_options){.size = sizeof(struct weft_starmap_options), \
+        .pool = (pool_),                                                                               \
+        .function = (function_),                                                                       \
+        .items = (items_),                                                                             \
+        .results = (results_),                                                                         \
+        .deadline = __VA_ARGS__})
+
+/*
+ * The results of many calls, taken one by one while others are still to come: in the order of the items, or (unordered) as they come.
+ * weft_pool_imap(pool, function, items, .chunk = ..., .ahead = ...), weft_pool_imap_unordered(the same)
+ *     while (weft_results_next(results, &value, WEFT_FOREVER) == 0) ...
+ * The items (a list or tuple) are kept, not copied, until the last result has been given, or what runs at the free has ended. `ahead` items at most, rounded up to whole chunks, are submitted before their results
+ * are taken, the first of them at once: so an iterator over many items needs little room in the pool and in memory. It allocates when it is
+ * made, and nothing afterwards but the pool's records. The iterator is yours, weft_results_free, and for one task at a time. From any
+ * task. NULL with EINVAL, ESHUTDOWN, ESTALE, ENOMEM.
+ */
+typedef struct weft_results weft_results;
+WEFT_API weft_results *weft_pool_imap_with(const struct weft_imap_options *options) WEFT_WARN_UNUSED;
+#define weft_pool_imap(pool_, function_, ...)        \
+    weft_pool_imap_with(&(struct weft_imap_options){ \
+        .size = sizeof(struct weft_imap_options), .pool = (pool_), .function = (function_), .items = __VA_ARGS__})
+WEFT_API weft_results *weft_pool_imap_unordered_with(const struct weft_imap_options *options) WEFT_WARN_UNUSED;
+#define weft_pool_imap_unordered(pool_, function_, ...)        \
+    weft_pool_imap_unordered_with(&(struct weft_imap_options){ \
+        .size = sizeof(struct weft_imap_options), .pool = (pool_), .function = (function_), .items = __VA_ARGS__})
+/*
+ * Waits for the next result and gives it, an error value included: yours; NULL drops it. Submits what may be submitted then. A call that
+ * fails may be repeated. From any kind of task. 0; -1 with EPIPE (all have been given), EAGAIN, ETIMEDOUT, ECANCELED, EDEADLK as
+ * weft_future_result; what weft_pool_submit gives, when nothing is under way; EINVAL (NULL), ESTALE (in a forked child).
+ */
+WEFT_API int weft_results_next(weft_results *results, weft_value *value, weft_time deadline);
+/* At any time: what has not begun is cancelled, what runs is not waited for. NULL is allowed. */
+WEFT_API void weft_results_free(weft_results *results);
 /*
  * No more submits (ESHUTDOWN from now on); waits until what was submitted has ended and the workers too. cancel_pending: what has not
  * begun is cancelled first. May be repeated, also after a deadline. From any task but the pool's own workers (EDEADLK; the shutting down

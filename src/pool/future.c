@@ -165,6 +165,14 @@ void wefti_future_drop_pending(struct weft_future *future, weft_value result, en
     weft_future_free(future);
 }
 
+bool wefti_future_withdraw(struct weft_future *future, weft_value result, enum weft_outcome outcome)
+{
+    bool waits = wefti_line_claim(future, NULL);
+    if (waits)
+        wefti_future_drop_pending(future, result, outcome, &future->pool->tally);
+    return waits;
+}
+
 int wefti_future_sleep(struct weft_future *future, weft_time deadline)
 {
     for (;;) {
@@ -183,7 +191,7 @@ bool wefti_future_cancel_asked(const struct weft_future *future)
     return __atomic_load_n(&future->state, __ATOMIC_RELAXED) & CANCEL;
 }
 
-static int future_wait(struct weft_future *future, weft_time deadline)
+int wefti_future_wait(struct weft_future *future, weft_time deadline)
 {
     if (future_ended(future))
         return 0;
@@ -201,7 +209,7 @@ int weft_future_result(weft_future *future, weft_value *value, weft_time deadlin
         errno = EINVAL;
         return -1;
     }
-    if (future_wait(future, deadline) != 0)
+    if (wefti_future_wait(future, deadline) != 0)
         return -1;
     __atomic_store_n(&future->collected, true, __ATOMIC_RELAXED);
     if (value)
@@ -265,16 +273,16 @@ bool weft_future_cancel(weft_future *future)
         return false;
     if (!future->pool)
         return future_settle(future, weft_error(ECANCELED, NULL), WEFT_CANCELLED);
-    if (!wefti_line_claim(future, NULL))
-        return future_cancel_running(future);
-    wefti_future_drop_pending(future, weft_error(ECANCELED, NULL), WEFT_CANCELLED, &future->pool->tally);
-    return true;
+    return wefti_future_withdraw(future, weft_error(ECANCELED, NULL), WEFT_CANCELLED) || future_cancel_running(future);
 }
 
 enum added { ADDED, ENDED, NO_ROOM };
 
-/* Adds a callback; `node` is for it if there are others, and NULL afterwards if it was used. */
-static enum added future_add(struct weft_future *future, const struct wefti_callback *callback, struct wefti_callback **node)
+/*
+ * Adds a callback, as the last or as the first; `node` is for it if there are others, and NULL afterwards if it was used. One that would be
+ * the first is not added any more when the future has ended.
+ */
+static enum added future_add(struct weft_future *future, const struct wefti_callback *callback, bool first, struct wefti_callback **node)
 {
     uint32_t state = __atomic_load_n(&future->state, __ATOMIC_ACQUIRE);
     if (!(state & OUTCOME))
@@ -283,19 +291,46 @@ static enum added future_add(struct weft_future *future, const struct wefti_call
         future->called = true; /* who ended it has seen no callbacks, and calls none */
         return ENDED;
     }
-    struct wefti_callback *last = &future->callbacks;
-    if (!last->function) {
-        *last = *callback;
+    if (first && (state & OUTCOME))
+        return ENDED;
+    struct wefti_callback *oldest = &future->callbacks, *last = oldest;
+    if (!oldest->function) {
+        *oldest = *callback;
         return ADDED;
     }
     if (!*node)
         return NO_ROOM;
-    while (last->next)
+    while (!first && last->next)
         last = last->next;
-    **node = *callback;
-    last->next = *node;
+    **node = first ? *oldest : *callback;
+    (first ? oldest : last)->next = *node;
+    if (first)
+        *oldest = (struct wefti_callback){.function = callback->function, .data = callback->data, .next = *node};
     *node = NULL;
     return ADDED;
+}
+
+/* 0 or -1 with ENOMEM; *ended says that it was not added, as the future has ended. */
+static int future_add_callback(struct weft_future *future, const struct wefti_callback *callback, bool first, bool *ended)
+{
+    struct wefti_callback *node = NULL;
+    enum added added = ENDED;
+    for (bool again = !future_lost(future); again; again = added == NO_ROOM) {
+        if (added == NO_ROOM && !(node = wefti_alloc_raw(sizeof(*node))))
+            return -1;
+        wefti_latch_close(&future->latch);
+        added = future_add(future, callback, first, &node);
+        wefti_latch_open(&future->latch);
+    }
+    wefti_release(node);
+    *ended = added == ENDED;
+    return 0;
+}
+
+int wefti_future_watch(struct weft_future *future, weft_done_callback *callback, void *data, bool *ended)
+{
+    const struct wefti_callback given = {.function = callback, .data = data};
+    return future_add_callback(future, &given, true, ended);
 }
 
 int weft_future_on_done(weft_future *future, weft_done_callback *callback, void *data)
@@ -305,17 +340,10 @@ int weft_future_on_done(weft_future *future, weft_done_callback *callback, void 
         return -1;
     }
     const struct wefti_callback given = {.function = callback, .data = data};
-    struct wefti_callback *node = NULL;
-    enum added added = ENDED;
-    for (bool again = !future_lost(future); again; again = added == NO_ROOM) {
-        if (added == NO_ROOM && !(node = wefti_alloc_raw(sizeof(*node))))
-            return -1;
-        wefti_latch_close(&future->latch);
-        added = future_add(future, &given, &node);
-        wefti_latch_open(&future->latch);
-    }
-    wefti_release(node);
-    if (added == ENDED)
+    bool ended;
+    if (future_add_callback(future, &given, false, &ended) != 0)
+        return -1;
+    if (ended)
         future_call(future, callback, data);
     return 0;
 }
@@ -379,6 +407,8 @@ long weft_wait_any(weft_future *const *futures, size_t count, weft_time deadline
 {
     if (!futures_given(futures, count))
         return -1;
+    if (count == 1)
+        return wefti_future_wait(futures[0], deadline);
     long ended = futures_look(futures, count);
     if (ended >= 0)
         return ended;
@@ -402,7 +432,7 @@ int weft_wait_all(weft_future *const *futures, size_t count, weft_time deadline)
     if (!futures_given(futures, count))
         return -1;
     for (size_t i = 0; i < count; i++)
-        if (future_wait(futures[i], deadline) != 0)
+        if (wefti_future_wait(futures[i], deadline) != 0)
             return -1;
     return 0;
 }
@@ -433,8 +463,18 @@ weft_future *weft_future_keep(weft_future *future)
     return future;
 }
 
+/* One of one's own that was never set: who waits to be called is called. Whether nobody has kept it then. */
+static bool future_abandon(struct weft_future *future)
+{
+    __atomic_store_n(&future->references, 1, __ATOMIC_RELAXED);
+    future_settle(future, weft_error(EOWNERDEAD, NULL), WEFT_LOST);
+    return __atomic_sub_fetch(&future->references, 1, __ATOMIC_ACQ_REL) == 0;
+}
+
 static void future_destroy(struct weft_future *future)
 {
+    if (!future->pool && (future->state & (OUTCOME | CALLS)) == CALLS && !future_abandon(future))
+        return;
     if ((future->state & OUTCOME) == WEFT_FAILED && !future->collected)
         future_report(future, "task", future->value);
     weft_drop(future->value);

@@ -64,6 +64,15 @@ void wefti_future_publish(struct weft_future *future, weft_value result, enum we
 void wefti_future_call_back(struct weft_future *future);
 /* Ends one that never began, which the caller has taken out of the line: callbacks are called, the pool's hold ends. */
 void wefti_future_drop_pending(struct weft_future *future, weft_value result, enum weft_outcome outcome, struct wefti_tally *tally);
+/* Takes it out of the line, if it waits there still, and ends it so. False: it has begun. */
+bool wefti_future_withdraw(struct weft_future *future, weft_value result, enum weft_outcome outcome);
+/*
+ * As weft_future_on_done, but that it is called before all that programs add, and not at all when the future has ended: then *ended is set.
+ * 0; -1 with ENOMEM.
+ */
+int wefti_future_watch(struct weft_future *future, weft_done_callback *callback, void *data, bool *ended);
+/* As weft_future_result; it does not count as collecting the result. */
+int wefti_future_wait(struct weft_future *future, weft_time deadline);
 /* Sleeps until it has ended: as weft_future_result, without regard to who calls. */
 int wefti_future_sleep(struct weft_future *future, weft_time deadline);
 bool wefti_future_cancel_asked(const struct weft_future *future);

@@ -136,8 +136,7 @@ static struct weft_future *loop_call(struct loop *loop)
 
 static void helper_take_back(struct weft_future *helper)
 {
-    if (wefti_line_claim(helper, NULL))
-        wefti_future_drop_pending(helper, weft_none, WEFT_DONE, &helper->pool->tally);
+    wefti_future_withdraw(helper, weft_none, WEFT_DONE);
     weft_future_free(helper);
 }
 

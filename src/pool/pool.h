@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool of threads, between the files of this floor. Reading order: future.c, line.c, run.c, worker.c, pool.c, bulk.c, parallel.c, registry.c.
+ * A pool of threads, between the files of this floor. Reading order: future.c, line.c, run.c, worker.c, pool.c, bulk.c, results.c, completed.c, parallel.c, registry.c.
  */
 #ifndef WEFTI_POOL_H
 #define WEFTI_POOL_H
@@ -148,6 +148,12 @@ void wefti_run_visit(struct weft_pool *pool, struct weft_future *task);
 void wefti_run_part(struct weft_pool *pool, weft_function *function, weft_value argument);
 /* weft_future_result's wait, in a context that runs tasks. */
 int wefti_run_wait(struct wefti_run *run, struct weft_future *future, weft_time deadline);
+/* Whether the caller is a task of the pool, or runs on one of its workers, and may run another on its stack. */
+bool wefti_run_may_help(const struct weft_pool *pool);
+/* Runs the future's task in the caller, which waits for it without a deadline, if it may help and nobody has begun it. Whether it did. */
+bool wefti_run_help(struct weft_future *future);
+/* weft_wait for a word that tasks of the pool (NULL: of none) will change: another worker stands in. -1 with EDEADLK too. */
+int wefti_run_wait_word(const uint32_t *word, uint32_t expected, struct weft_pool *pool, weft_time deadline);
 /* How many times the calling context is counted in pool->present. */
 uint32_t wefti_run_present(const struct weft_pool *pool);
 /* Whether the calling context runs tasks of this pool, or is one of its workers. */
@@ -174,5 +180,7 @@ int wefti_pool_wait(struct weft_pool *pool, uint32_t mine, weft_time deadline);
 
 void wefti_registry_add(struct weft_pool *pool);
 void wefti_registry_remove(struct weft_pool *pool);
+/* How many forks this process is away from the first. */
+extern uint32_t wefti_registry_forks;
 
 #endif

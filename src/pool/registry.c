@@ -15,6 +15,7 @@
 
 static struct wefti_latch registry_latch; /* of the next, and of every pool's `next` and `previous` */
 static struct weft_pool *registry_head;
+uint32_t wefti_registry_forks;
 static struct weft_pool *registry_default; /* weft_default_pool's */
 
 void wefti_registry_add(struct weft_pool *pool)
@@ -84,6 +85,7 @@ static void fork_parent(void)
 static void fork_child(void)
 {
     registry_latch = (struct wefti_latch){0};
+    wefti_registry_forks++;
     for (struct weft_pool *pool = registry_head; pool; pool = pool->next)
         pool->lost = true;
     wefti_run_forget();

@@ -204,23 +204,60 @@ static bool run_is_of(const struct wefti_run *run, const struct weft_pool *pool)
     return run->pool == pool || (run->worker && run->worker->pool == pool);
 }
 
+bool wefti_run_may_help(const struct weft_pool *pool)
+{
+    const struct wefti_run *run = wefti_context_current()->run;
+    return run && pool && run->depth < WEFTI_POOL_DEPTH && run_is_of(run, pool);
+}
+
+bool wefti_run_help(struct weft_future *future)
+{
+    struct wefti_run *run = wefti_context_current()->run;
+    if (!wefti_run_may_help(future->pool) || !wefti_line_claim(future, run->context))
+        return false;
+    graph_enter(run->task, future); /* a task that had not begun waits for nobody */
+    run_inside(run->context, future, HELPS);
+    graph_leave(run->task);
+    return true;
+}
+
+/* Whether the pool has one more worker now, in the place of the caller that is about to wait; -1 with EDEADLK when it may not. */
+static int run_away(const struct wefti_run *run, struct weft_pool *pool)
+{
+    if (!run || !run->worker || run->worker->pool != pool)
+        return 0;
+    if (wefti_line_stand_in(pool))
+        return 1;
+    errno = EDEADLK;
+    return -1;
+}
+
 int wefti_run_wait(struct wefti_run *run, struct weft_future *future, weft_time deadline)
 {
     struct weft_pool *pool = future->pool;
     if (!pool || !run_is_of(run, pool))
         return run_sleep(run, future, deadline);
-    if (deadline == WEFT_FOREVER && run->depth < WEFTI_POOL_DEPTH && wefti_line_claim(future, run->context)) {
-        graph_enter(run->task, future); /* a task that had not begun waits for nobody */
-        run_inside(run->context, future, HELPS);
-        graph_leave(run->task);
+    if (deadline == WEFT_FOREVER && wefti_run_help(future))
         return 0;
-    }
-    bool away = run->worker && run->worker->pool == pool;
-    if (away && !wefti_line_stand_in(pool)) {
-        errno = EDEADLK;
+    int away = run_away(run, pool);
+    if (away < 0)
+        return -1;
+    int result = run_sleep(run, future, deadline);
+    if (away)
+        wefti_line_return(pool);
+    return result;
+}
+
+int wefti_run_wait_word(const uint32_t *word, uint32_t expected, struct weft_pool *pool, weft_time deadline)
+{
+    if (deadline <= WEFT_NOW) {
+        errno = EAGAIN;
         return -1;
     }
-    int result = run_sleep(run, future, deadline);
+    int away = run_away(wefti_context_current()->run, pool);
+    if (away < 0)
+        return -1;
+    int result = weft_wait(word, expected, deadline);
     if (away)
         wefti_line_return(pool);
     return result;

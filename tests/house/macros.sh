@@ -25,6 +25,7 @@ static weft_value f(weft_value argument) { return argument; }
 static int on_done(weft_future *future, void *data) { return future && data; }
 static int each(size_t index, void *data) { return index && data; }
 static int range(size_t first, size_t end, void *data) { return first && end && data; }
+static weft_value star(const weft_value *arguments, size_t count) { return count ? *arguments : weft_none; }
 int test(weft_pool *pool);
 int test(weft_pool *pool)
 {
@@ -32,7 +33,7 @@ int test(weft_pool *pool)
     weft_value value = weft_none;
     struct weft_command_result result;
     (void)semaphore, (void)bounded, (void)barrier, (void)plain_barrier, (void)local, (void)lock, (void)rlock, (void)value, (void)died;
-    (void)f, (void)on_done, (void)each, (void)range, (void)pool, (void)result;
+    (void)f, (void)on_done, (void)each, (void)range, (void)star, (void)pool, (void)result;
 END
     printf '    %s\n    return 0;\n}\n' "$1"
 }
@@ -62,6 +63,10 @@ compiles 'weft_queue_new(); weft_queue_new(.capacity = 3); weft_queue_new(.capac
 compiles 'weft_pool_new(WEFT_THREAD); weft_pool_new(WEFT_THREAD, .workers = 2, .backlog = 9, .when_full = WEFT_FULL_FAIL, .name = "p");'
 compiles 'weft_pool_submit(pool, f, weft_none); weft_pool_submit(pool, f, weft_none, .on_done = on_done, .data = pool, .deadline = weft_in(1));'
 compiles 'weft_pool_start(pool, f, weft_none, .on_done = on_done);'
+compiles 'weft_pool_map(pool, f, value, &value, WEFT_FOREVER); weft_pool_map(pool, f, value, &value, weft_in(1), .chunk = 3);'
+compiles 'weft_pool_starmap(pool, star, value, &value, WEFT_FOREVER, .chunk = 3);'
+compiles 'weft_results *results = weft_pool_imap(pool, f, value); weft_results_free(results);'
+compiles 'weft_results *results = weft_pool_imap_unordered(pool, f, value, .chunk = 3, .ahead = 9); weft_results_free(results);'
 compiles 'weft_parallel_for(3, each, &lock); weft_parallel_for(3, each, NULL, .pool = pool, .chunk = 2, .workers = 3);'
 compiles 'weft_parallel_ranges(3, range, NULL, .pool = pool);'
 compiles 'weft_command_start(weft_argv("ls", "-l"), .standard_output.kind = WEFT_PIPE, .time_limit = 2.5);'
@@ -81,6 +86,9 @@ refused 'weft_queue_new(10, 20);'
 refused 'weft_pool_new(WEFT_THREAD, 4);'
 refused 'weft_pool_submit(pool, f, weft_none, on_done);'
 refused 'weft_pool_submit(pool, f, weft_none, .on_done = f);'
+refused 'weft_pool_map(pool, f, value, &value);'
+refused 'weft_pool_map(pool, f, value, &value, WEFT_FOREVER, 3);'
+refused 'weft_pool_starmap(pool, f, value, &value, WEFT_FOREVER);'
 refused 'weft_parallel_for(3, range, NULL);'
 refused 'weft_parallel_for(3, each, NULL, pool);'
 refused 'weft_command_run(weft_argv("sort"), &result, WEFT_FOREVER, 1);'
