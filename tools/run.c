@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `weft run`: many commands side by side. The reading order: run_options.c and run_option_rows.c (the command line), run_input.c and run_source.c (arguments), run_template.c and
- * run_shell.c (command lines), run_slots.c (who runs them), run_attempt.c (one try at one), run_spool.c and run_printer.c (what it wrote), run_joblog.c,
+ * run_shell.c (command lines), run_slots.c (who runs them), run_attempt.c (one try at one), run_spool.c, run_printer.c and run_results.c (what it wrote), run_joblog.c,
  * run_halt.c and run_stop.c (how it ends). This file puts them together, and its task is the one that signals, the bar and the end are waited for in.
  *
  * Signals: those that end a program are blocked in every task and read here from a descriptor. The first SIGINT lets what runs finish; a second,
@@ -42,6 +42,7 @@ struct run {
     int signals; /* a signal descriptor */
     char mark[RUN_MARK_SIZE];
     int ended_by; /* the last signal that came; 0: none */
+    weft_time started;
 };
 
 static const char *temporary_folder(void)
@@ -101,6 +102,15 @@ static int open_joblog(struct run *run)
     return run->printer.joblog < 0 ? -1 : 0;
 }
 
+/* Rows of a run that is taken up again are added to those that are there. */
+static int open_results(struct run *run)
+{
+    const struct run_options *options = &run->options;
+    if (!options->results || options->dry_run)
+        return 0;
+    return run_results_open(&run->printer.results, options->results, options->resume || options->resume_failed, &run->spool);
+}
+
 /* Compares a job with what the joblog has under its number. A line with {%} in it differs from run to run. */
 static bool fits_joblog(struct run *run, const struct run_template_values *values, struct text *line)
 {
@@ -156,7 +166,9 @@ static void prepare_printer(struct run *run)
     run->printer.halt = &run->options.halt;
     run->printer.ordered = options->keep_order;
     run->printer.verbose = options->verbose && !options->dry_run;
-    run->printer.quiet = options->ungroup && !options->verbose && !options->dry_run;
+    run->printer.dry = options->dry_run;
+    run->printer.quiet = !options->dry_run && (options->results || (options->ungroup && !options->verbose));
+    run->printer.lines = options->line_buffer && !options->ungroup && !run->printer.quiet;
     run->limit.seconds = options->timeout_is_share ? 0 : options->timeout;
     run->limit.share = options->timeout_is_share ? options->timeout : 0;
     if (options->bar)
@@ -172,7 +184,7 @@ static int prepare(struct run *run)
         return -1;
     read_templates(run);
     run_shell_find(&run->shell);
-    if (open_joblog(run) != 0 || (looks_ahead(&run->options) && look_ahead(run) != 0))
+    if (open_joblog(run) != 0 || open_results(run) != 0 || (looks_ahead(&run->options) && look_ahead(run) != 0))
         return -1;
     prepare_printer(run);
     return 0;
@@ -249,8 +261,24 @@ static void wait_for_end(struct run *run)
     }
 }
 
+/* Wanted by --report; else where it is seen, and nobody takes it for a job's. */
+static void tell_report(struct run *run)
+{
+    const struct run_options *options = &run->options;
+    if (options->no_report || options->dry_run || run->stop.closed || !(options->report || isatty(STDERR_FILENO)))
+        return;
+    struct text text = {0};
+    run_report_text(&run->printer.report, (double)(weft_clock() - run->started) / 1e9, run_slots_most(&run->slots), &text);
+    for (char *line = text.at, *end; line && *line; line = end + 1) {
+        end = strchr(line, '\n');
+        complain("%.*s", (int)(end - line), line);
+    }
+    text_free(&text);
+}
+
 static int run_jobs(struct run *run)
 {
+    run->started = weft_clock();
     run_sweep_mark(run->mark);
     run->slots = (struct run_slots){.options = &run->options,
         .command = &run->command,
@@ -273,6 +301,7 @@ static int run_jobs(struct run *run)
         run_sweep(run->mark);
     close(run->slots.ended);
     run_printer_tick(&run->printer, true);
+    tell_report(run);
     return 0;
 }
 

@@ -92,7 +92,7 @@ static struct weft_command *start_command(struct run_attempt *attempt, struct ru
     struct weft_command *command = NULL;
     snprintf(attempt->sequence, sizeof attempt->sequence, "PARALLEL_SEQ=%llu", (unsigned long long)job->sequence);
     snprintf(attempt->slot, sizeof attempt->slot, "PARALLEL_JOBSLOT=%u", job->slot);
-    bool collects = !attempt->options->ungroup;
+    bool collects = !attempt->options->ungroup || attempt->options->results;
     for (int i = 0; i < 2 && collects; i++)
         ends[i] = run_stream_open(&attempt->streams[i]);
     if (!collects || (ends[0] >= 0 && ends[1] >= 0))
@@ -116,7 +116,10 @@ static void job_not_started(struct run_attempt *attempt, struct run_job *job, in
 /* Keeps what came out of a stream. */
 static void keep_octets(struct run_attempt *attempt, struct run_job *job, int stream, size_t length)
 {
-    if (run_output_add(attempt->spool, &job->outputs[stream - 1], attempt->buffer, length) != 0)
+    job->received[stream - 1] += length;
+    if (attempt->printer->lines)
+        run_printer_lines(attempt->printer, job, stream, (struct span){attempt->buffer, length});
+    else if (run_output_add(attempt->spool, &job->outputs[stream - 1], attempt->buffer, length) != 0)
         run_stop_break(attempt->stop);
 }
 
@@ -258,13 +261,22 @@ static double seconds_since_1970(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-enum run_attempt_end run_attempt_try(struct run_attempt *attempt, struct run_job *job)
+/* Forgets the try before: but what is printed line by line is printed. */
+static void job_begin(struct run_attempt *attempt, struct run_job *job)
 {
-    run_output_drop(attempt->spool, &job->outputs[0]);
-    run_output_drop(attempt->spool, &job->outputs[1]);
+    for (int i = 0; i < 2; i++) {
+        if (!attempt->printer->lines)
+            run_output_drop(attempt->spool, &job->outputs[i]);
+        job->received[i] = 0;
+    }
     job->start = seconds_since_1970();
     job->runtime = 0;
     job->exitval = job->signal = 0;
+}
+
+enum run_attempt_end run_attempt_try(struct run_attempt *attempt, struct run_job *job)
+{
+    job_begin(attempt, job);
     struct running running = {.started = weft_clock()};
     running.command = start_command(attempt, job);
     if (!running.command) {

@@ -6,6 +6,7 @@
 #include "run_job.h"
 #include "run_limit.h"
 #include "run_options.h"
+#include "run_printer.h"
 #include "run_shell.h"
 #include "run_stop.h"
 #include "run_stream.h"
@@ -17,6 +18,7 @@ struct run_attempt {
     struct run_program *program; /* the last one that was looked at */
     struct run_spool *spool;
     struct run_stop *stop;
+    struct run_printer *printer;
     struct run_limit *limit;
     const char *mark;             /* for the job's environment: see run_sweep.h */
     int kick;                     /* an event descriptor: the time limit may have changed; -1: it does not change */

@@ -15,9 +15,29 @@ void run_job_free(struct run_spool *spool, struct run_job *job)
 {
     text_free(&job->command);
     text_free(&job->tag);
-    run_output_drop(spool, &job->outputs[0]);
-    run_output_drop(spool, &job->outputs[1]);
+    text_free(&job->values.octets);
+    free(job->values.arguments);
+    text_free(&job->file);
+    for (int i = 0; i < 2; i++) {
+        run_output_drop(spool, &job->outputs[i]);
+        run_output_drop(spool, &job->halves[i]);
+    }
     free(job);
+}
+
+void run_job_keep_values(struct run_job *job, const struct span *arguments, size_t count)
+{
+    struct run_values *values = &job->values;
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++)
+        length += arguments[i].length;
+    text_reserve(&values->octets, length); /* so that it does not move */
+    values->arguments = memory_get(count * sizeof *values->arguments);
+    values->count = count;
+    for (size_t i = 0; i < count; i++) {
+        values->arguments[i] = (struct span){values->octets.at + values->octets.length, arguments[i].length};
+        text_add_span(&values->octets, arguments[i]);
+    }
 }
 
 int run_job_status(const struct run_job *job)

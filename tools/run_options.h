@@ -9,6 +9,8 @@
 struct run_options {
     unsigned jobs; /* at once; 0: as many as the system lets run */
     bool keep_order, tag, dry_run, bar, quote, skip_empty, ungroup, verbose, trace;
+    bool line_buffer, report, no_report;
+    const char *results;  /* --results; NULL: none */
     const char *tag_text; /* --tagstring; NULL: none */
     struct text delimiter;
     const char *joblog;

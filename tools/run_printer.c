@@ -73,21 +73,61 @@ static int print_failed(struct run_printer *printer, int fd)
     return -1;
 }
 
-static int print_stream(struct run_printer *printer, const struct run_job *job, int fd)
+static int print_command(struct run_printer *printer, struct run_job *job)
+{
+    if (!printer->verbose || job->shown)
+        return 0;
+    struct printed printed = {.fd = STDOUT_FILENO, .tag = text_span(&job->tag), .tag_due = true};
+    struct text line = {0};
+    text_add_span(&line, text_span(&job->command));
+    text_add_char(&line, '\n');
+    int result = print_octets(&printed, text_span(&line));
+    text_free(&line);
+    text_free(&printed.lines);
+    job->shown = true;
+    return result == 0 ? 0 : print_failed(printer, STDOUT_FILENO);
+}
+
+/* Prints what there is of one stream: whole lines, what follows them, and then (may be empty) `more`. */
+static int print_stream(struct run_printer *printer, const struct run_job *job, int fd, struct span more)
 {
     struct printed printed = {.fd = fd, .tag = text_span(&job->tag), .tag_due = true};
-    int result = 0;
-    if (fd == STDOUT_FILENO && printer->verbose) {
-        struct text line = {0};
-        text_add_span(&line, text_span(&job->command));
-        text_add_char(&line, '\n');
-        result = print_octets(&printed, text_span(&line));
-        text_free(&line);
-    }
+    int result = run_output_each(printer->spool, &job->outputs[fd - 1], print_octets, &printed);
     if (result == 0)
-        result = run_output_each(printer->spool, &job->outputs[fd - 1], print_octets, &printed);
+        result = run_output_each(printer->spool, &job->halves[fd - 1], print_octets, &printed);
+    if (result == 0 && more.length)
+        result = print_octets(&printed, more);
     text_free(&printed.lines);
     return result == 0 ? 0 : print_failed(printer, fd);
+}
+
+/* Prints all that there is of a job. */
+static int print_job(struct run_printer *printer, struct run_job *job)
+{
+    if (printer->quiet)
+        return 0;
+    uint64_t left = 0;
+    for (int i = 0; i < 2; i++)
+        left += job->outputs[i].length + job->halves[i].length;
+    if (!left && (!printer->verbose || job->shown))
+        return 0;
+    run_bar_clear(&printer->bar);
+    if (print_command(printer, job) != 0)
+        return -1;
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+        if (print_stream(printer, job, fd, (struct span){0}) != 0)
+            return -1;
+    return 0;
+}
+
+static int add_row(struct run_printer *printer, const struct run_job *job)
+{
+    if (run_results_add_row(&printer->results, job) == 0)
+        return 0;
+    if (printer->results.to_stdout && errno == EPIPE)
+        return print_failed(printer, STDOUT_FILENO);
+    run_stop_break(printer->stop);
+    return -1;
 }
 
 static void log_job(struct run_printer *printer, const struct run_job *job)
@@ -95,7 +135,7 @@ static void log_job(struct run_printer *printer, const struct run_job *job)
     struct run_joblog_line line = {.sequence = job->sequence,
         .start = job->start,
         .runtime = job->runtime,
-        .received = job->outputs[0].length,
+        .received = job->received[0],
         .exitval = job->exitval,
         .signal = job->signal,
         .command = text_span(&job->command)};
@@ -106,13 +146,8 @@ static void log_job(struct run_printer *printer, const struct run_job *job)
 /* Prints and logs a job, and ends it. Once aborting, nothing is printed any more. */
 static void deliver(struct run_printer *printer, struct run_job *job)
 {
-    if (run_stop_state(printer->stop) != RUN_ABORTING) {
-        bool prints = !printer->quiet && (printer->verbose || job->outputs[0].length || job->outputs[1].length);
-        if (prints)
-            run_bar_clear(&printer->bar);
-        if (!prints || (print_stream(printer, job, STDOUT_FILENO) == 0 && print_stream(printer, job, STDERR_FILENO) == 0))
-            log_job(printer, job);
-    }
+    if (run_stop_state(printer->stop) != RUN_ABORTING && print_job(printer, job) == 0 && add_row(printer, job) == 0)
+        log_job(printer, job);
     run_job_free(printer->spool, job);
 }
 
@@ -154,6 +189,55 @@ static struct run_job *heap_take(struct run_printer *printer)
     return least;
 }
 
+/* Whether what a job writes may be printed now. */
+static bool has_turn(const struct run_printer *printer, const struct run_job *job)
+{
+    return !printer->ordered || job->order == printer->next;
+}
+
+static void queue_add(struct run_printer *printer, struct run_job *job)
+{
+    if (job->queued)
+        return;
+    job->queued = true;
+    job->queue = printer->queue;
+    printer->queue = job;
+}
+
+static void queue_remove(struct run_printer *printer, struct run_job *job)
+{
+    struct run_job **link = &printer->queue;
+    while (*link && *link != job)
+        link = &(*link)->queue;
+    if (*link)
+        *link = job->queue;
+    job->queued = false;
+}
+
+/* The turn has come to a job that may run yet: prints the lines it has written so far. */
+static void print_next(struct run_printer *printer)
+{
+    struct run_job *job = printer->queue;
+    while (job && job->order != printer->next)
+        job = job->queue;
+    if (!job || run_stop_state(printer->stop) == RUN_ABORTING)
+        return;
+    queue_remove(printer, job);
+    run_bar_clear(&printer->bar);
+    if (print_command(printer, job) != 0)
+        return;
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+        struct printed printed = {.fd = fd, .tag = text_span(&job->tag), .tag_due = true};
+        int result = run_output_each(printer->spool, &job->outputs[fd - 1], print_octets, &printed);
+        run_output_drop(printer->spool, &job->outputs[fd - 1]);
+        text_free(&printed.lines);
+        if (result != 0) {
+            print_failed(printer, fd);
+            return;
+        }
+    }
+}
+
 /* Holds a finished job until those before it are printed. */
 static void deliver_in_order(struct run_printer *printer, struct run_job *job)
 {
@@ -165,6 +249,80 @@ static void deliver_in_order(struct run_printer *printer, struct run_job *job)
         deliver(printer, heap_take(printer));
         printer->next++;
     }
+    print_next(printer);
+}
+
+/* How many octets there are up to the end of the last line, which a newline ends, or, where there is none, a carriage return. */
+static size_t whole_lines(struct span octets)
+{
+    const char *end = memrchr(octets.at, '\n', octets.length);
+    if (!end)
+        end = memrchr(octets.at, '\r', octets.length);
+    return end ? (size_t)(end - octets.at) + 1 : 0;
+}
+
+/* Where the octets of one output go that another is added to. */
+struct moved {
+    struct run_spool *spool;
+    struct run_output *to;
+};
+
+static int move_octets(void *data, struct span octets)
+{
+    struct moved *moved = data;
+    return run_output_add(moved->spool, moved->to, octets.at, octets.length);
+}
+
+/* Adds one output to another, and empties it. */
+static int output_move(struct run_printer *printer, struct run_output *from, struct run_output *to)
+{
+    struct moved moved = {printer->spool, to};
+    int result = run_output_each(printer->spool, from, move_octets, &moved);
+    run_output_drop(printer->spool, from);
+    return result;
+}
+
+/* Keeps lines of a job whose turn has not come. */
+static int keep_lines(struct run_printer *printer, struct run_job *job, int stream, struct span lines)
+{
+    queue_add(printer, job);
+    struct run_output *output = &job->outputs[stream - 1];
+    if (output_move(printer, &job->halves[stream - 1], output) != 0 ||
+        run_output_add(printer->spool, output, lines.at, lines.length) != 0 || run_output_settle(printer->spool, output) != 0)
+        return -1;
+    return 0;
+}
+
+/* Prints lines of a job whose turn it is. -1: that failed, and the whole ends. */
+static int print_lines(struct run_printer *printer, struct run_job *job, int stream, struct span lines)
+{
+    run_bar_clear(&printer->bar);
+    if (print_command(printer, job) != 0 || print_stream(printer, job, stream, lines) != 0)
+        return -1;
+    run_output_drop(printer->spool, &job->outputs[stream - 1]);
+    run_output_drop(printer->spool, &job->halves[stream - 1]);
+    return 0;
+}
+
+static void take_lines(struct run_printer *printer, struct run_job *job, int stream, struct span octets)
+{
+    struct span lines = {octets.at, whole_lines(octets)}, half = {octets.at + lines.length, octets.length - lines.length};
+    if (lines.length && has_turn(printer, job)) {
+        if (print_lines(printer, job, stream, lines) != 0)
+            return;
+    } else if (lines.length && keep_lines(printer, job, stream, lines) != 0) {
+        run_stop_break(printer->stop);
+        return;
+    }
+    if (half.length && run_output_add(printer->spool, &job->halves[stream - 1], half.at, half.length) != 0)
+        run_stop_break(printer->stop);
+}
+
+void run_printer_lines(struct run_printer *printer, struct run_job *job, int stream, struct span octets)
+{
+    weft_with (&printer->lock)
+        if (run_stop_state(printer->stop) != RUN_ABORTING)
+            take_lines(printer, job, stream, octets);
 }
 
 bool run_printer_admit(struct run_printer *printer, uint64_t order)
@@ -199,6 +357,10 @@ void run_printer_finish(struct run_printer *printer, struct run_job *job)
         struct text command = {0};
         if (printer->halt->when != RUN_HALT_NEVER)
             text_add_span(&command, text_span(&job->command));
+        if (job->queued)
+            queue_remove(printer, job);
+        if (!printer->dry && run_stop_state(printer->stop) != RUN_ABORTING)
+            run_report_count(&printer->report, job);
         if (printer->ordered)
             deliver_in_order(printer, job);
         else
@@ -215,6 +377,8 @@ void run_printer_abandon(struct run_printer *printer, struct run_job *job)
 {
     __atomic_store_n(&printer->stop->cut, 1, __ATOMIC_RELAXED);
     weft_with (&printer->lock) {
+        if (job->queued)
+            queue_remove(printer, job);
         run_job_free(printer->spool, job);
         __atomic_fetch_sub(&printer->running, 1, __ATOMIC_RELAXED);
         weft_condition_notify_all(&printer->finished);
@@ -245,4 +409,5 @@ void run_printer_end(struct run_printer *printer)
     while (printer->count)
         run_job_free(printer->spool, heap_take(printer));
     free(printer->waiting);
+    run_results_close(&printer->results);
 }

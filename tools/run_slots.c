@@ -33,6 +33,10 @@ static struct run_job *make_job(struct run_slots *slots, unsigned number)
         run_template_expand(slots->tag, &values, &job->tag);
         text_add_char(&job->tag, '\t');
     }
+    if (run_results_wants_arguments(&slots->printer->results))
+        run_job_keep_values(job, values.arguments, values.count);
+    if (slots->printer->results.kind == RUN_RESULTS_PATTERN)
+        run_template_expand(&slots->printer->results.pattern, &values, &job->file);
     return job;
 }
 
@@ -103,6 +107,8 @@ static void slot_finish(struct run_slot *slot, struct run_job *job)
     struct run_slots *slots = slot->slots;
     if (slots->limit->share > 0 && run_job_status(job) == 0 && run_limit_learn(slots->limit, job->runtime))
         kick_all(slots);
+    if (run_results_store(&slots->printer->results, job) != 0)
+        run_stop_break(slots->stop);
     run_printer_finish(slots->printer, job);
 }
 
@@ -147,6 +153,7 @@ static struct run_slot *slot_new(struct run_slots *slots)
         .program = &slot->program,
         .spool = slots->spool,
         .stop = slots->stop,
+        .printer = slots->printer,
         .limit = slots->limit,
         .mark = slots->mark};
     if (run_attempt_begin(&slot->attempt) == 0)
@@ -211,6 +218,11 @@ int run_slots_begin(struct run_slots *slots)
     if (added != 0)
         complain("cannot start a job slot: %s", strerror(errno));
     return added;
+}
+
+unsigned run_slots_most(const struct run_slots *slots)
+{
+    return slots->count;
 }
 
 void run_slots_signal(struct run_slots *slots, int signal)

@@ -47,6 +47,8 @@ struct run_slots {
 
 /* Starts the first slot; the others follow. -1, having complained. */
 int run_slots_begin(struct run_slots *slots);
+/* How many slots there are. */
+unsigned run_slots_most(const struct run_slots *slots);
 /* Sends a signal to all jobs that run, with their process groups. */
 void run_slots_signal(struct run_slots *slots, int signal);
 /* Whether, after the end, arguments are left that no job was made of. */

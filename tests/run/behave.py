@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """behave.py WEFT: what `weft run` does that a comparison of outputs cannot show: signals, kill -9, resuming, full disks, memory, bad input."""
 
+import csv
 import errno
+import json
 import os
 import pty
 import re
@@ -90,6 +92,16 @@ class Case(unittest.TestCase):
     def logged(self, name="log"):
         """The sequence numbers in a joblog."""
         return [int(line.split("\t")[0]) for line in self.lines(name)[1:]]
+
+    def on_small_disk(self, *words, **more):
+        """Runs weft in a mount namespace with a tiny file system as TMPDIR and `small` in the folder; None where that is not allowed."""
+        script = 'mount -t tmpfs -o size=256k none "$TMPDIR" && cd "$TMPDIR" && exec "$@"'
+        try:
+            done = subprocess.run(["unshare", "-rm", "sh", "-c", script, "sh", WEFT, "run", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env=self.environment, timeout=LATE, check=False, **more)
+        except FileNotFoundError:
+            return None
+        return None if b"unshare" in done.stderr or b"mount" in done.stderr else done
 
 
 LIMIT_OF_ONE = 120
@@ -430,16 +442,6 @@ class Bad(Case):
         self.assertIn(b"No space left", done.stderr)
         self.assertEqual(self.logged(), [])
 
-    def on_small_disk(self, *words):
-        """Runs weft in a mount namespace with a tiny file system as TMPDIR and `small` in the folder; None where that is not allowed."""
-        script = 'mount -t tmpfs -o size=256k none "$TMPDIR" && cd "$TMPDIR" && exec "$@"'
-        try:
-            done = subprocess.run(["unshare", "-rm", "sh", "-c", script, "sh", WEFT, "run", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, env=self.environment, timeout=LATE, check=False)
-        except FileNotFoundError:
-            return None
-        return None if b"unshare" in done.stderr or b"mount" in done.stderr else done
-
     def test_a_full_disk_under_the_spool(self):
         done = self.on_small_disk("-j1", "head -c 3000000 /dev/zero; echo {}", ":::", "a", "b")
         if done is None:
@@ -480,6 +482,100 @@ class Bad(Case):
             resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
         done = self.run_weft("-j0", "-k", "echo", given=b"".join(b"%d\n" % i for i in range(200)), preexec_fn=few)
         self.assertEqual(done.stdout, b"".join(b"%d\n" % i for i in range(200)), done.stderr)
+
+
+class Results(Case):
+    """--results and --line-buffer: what stands in files, and what a terminal is told."""
+
+    def test_nothing_leaves_the_folder(self):
+        self.run_weft("--results", "out/in", "echo", ":::", "..", ".", "", "/etc", "a", ":::", "..")
+        self.assertEqual(os.listdir(self.path("out")), ["in"])
+        found = sorted(os.path.relpath(folder, self.path("out/in")) for folder, _, files in os.walk(self.path("out/in")) if files)
+        self.assertEqual(found, sorted(f"1/{name}/2/\\.." for name in ("\\..", "\\.", "\\_etc", "a")))
+
+    def test_octets_survive_json(self):
+        octets = bytes(range(256)) * 1000
+        with open(self.path("octets"), "wb") as file:
+            file.write(octets)
+        self.run_weft("--results", "out.json", "cat {}; cat {} >&2", ":::", "octets")
+        row = json.loads(self.read("out.json"))
+        self.assertEqual(row["Stdout"].encode("utf-8", "surrogateescape"), octets)
+        self.assertEqual(row["Stderr"].encode("utf-8", "surrogateescape"), octets)
+
+    def test_large_outputs_survive_csv(self):
+        csv.field_size_limit(1 << 24)
+        self.run_weft("--results", "out.csv", ": {}; seq 100000; echo '\"a,'", ":::", "a")
+        with open(self.path("out.csv"), encoding="utf-8", newline="") as file:
+            row = next(csv.DictReader(file))
+        self.assertEqual(row["Stdout"], "".join(f"{i}\n" for i in range(1, 100001)) + '"a,\n')
+
+    def test_a_torn_row_is_mended(self):
+        words = ("-j1", "--joblog", "log", "--resume", "--results")
+        for name in ("out.csv", "out.json"):
+            self.run_weft(*words, name, "echo {}; echo b", ":::", "a", "b", "c")
+            whole, log = self.read(name), self.read("log")
+            self.write(name, whole[:-3])
+            self.write("log", "".join(log.splitlines(True)[:-1]))
+            self.run_weft(*words, name, "echo {}; echo b", ":::", "a", "b", "c")
+            strip = re.compile(r"\d+\.\d{3}")
+            self.assertEqual(strip.sub("", self.read(name)), strip.sub("", whole))
+            os.unlink(self.path("log"))
+
+    def test_a_full_disk_is_said_once_and_nothing_half_is_logged(self):
+        for name in ("out", "out.csv", "out.json", "out/{}"):
+            log = self.path("log")  # on the disk below the small one, by a descriptor
+            with open(log, "w", encoding="utf-8") as file:
+                done = self.on_small_disk("-j1", "--joblog", f"/dev/fd/{file.fileno()}", "--results", name, ": {}; seq 10000; seq 10000 >&2", ":::",
+                                          *map(str, range(10)), pass_fds=[file.fileno()])
+            if done is None:
+                self.skipTest("no mounts of one's own here")
+            self.assertEqual(done.returncode, 255)
+            self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+            self.assertIn(b"No space left", done.stderr)
+            with open(log, encoding="utf-8") as file:
+                self.assertEqual([line.split("\t")[0] for line in file.readlines()[1:]], ["1", "2"])  # some 100 kB each, of 256
+
+    def test_rows_on_a_closed_stdout_end_it_quietly(self):
+        process = self.start("run", "-j2", "--results", "-.csv", "echo {}; sleep 0.01", ":::", *map(str, range(5000)))
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+        process.wait(timeout=LATE)
+        self.assertEqual((said, process.returncode), (b"", -signal.SIGPIPE))
+
+    def test_lines_come_while_the_job_runs(self):
+        process = self.start("run", "-j2", "--lb", "echo {}; until [ -e go ]; do sleep 0.02; done; echo end", ":::", "1", "2")
+        self.assertEqual(sorted(process.stdout.readline() for _ in range(2)), [b"1\n", b"2\n"])
+        self.write("go", "")
+        self.assertEqual(process.communicate(timeout=LATE)[0], b"end\nend\n")
+
+    def test_lines_in_order_come_as_soon_as_it_is_their_turn(self):
+        """The second job's first line, written long before, is printed when the first job ends, while the second is silent."""
+        process = self.start("run", "-j2", "-k", "--lb", "echo {}; : > began{}; until [ -e go{} ]; do sleep 0.02; done; echo end{}", ":::", "1", "2")
+        until(lambda: os.path.exists(self.path("began1")) and os.path.exists(self.path("began2")), "both have written")
+        self.assertEqual(process.stdout.readline(), b"1\n")
+        self.write("go1", "")
+        self.assertEqual([process.stdout.readline() for _ in range(2)], [b"end1\n", b"2\n"])
+        self.write("go2", "")
+        self.assertEqual(process.communicate(timeout=LATE)[0], b"end2\n")
+
+    def test_a_line_without_end_goes_through_the_disk(self):
+        process = self.start("run", "--lb", "-k", "head -c 200000000 /dev/zero; :", ":::", "1", "2", stdout=subprocess.PIPE)
+        count = 0
+        while octets := process.stdout.read(1 << 20):
+            count += len(octets)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual((count, process.returncode), (400000000, 0))
+        if not SANITIZED:
+            self.assertLess(usage.ru_maxrss, 64 * 1024)
+
+    def test_the_report_is_told_where_it_is_asked_for(self):
+        done = self.run_weft("--report", "-j1", "exit {}", ":::", "0", "3", "3")
+        self.assertRegex(done.stderr, rb"^weft run: 3 jobs in .*: 1 succeeded, 2 failed; .*\nweft run: failed: 2 with status 3\nweft run: slowest: ")
+        self.assertEqual(done.returncode, 2)
+        for words in ((), ("--report", "--no-report"), ("--report", "--dry-run")):
+            self.assertEqual(self.run_weft(*words, "exit {}", ":::", "3").stderr, b"")
 
 
 class Sizes(Case):

@@ -2,6 +2,7 @@
 # Completion of `weft` for bash.
 
 _weft_run_options='--jobs --max-procs --arg-file --null --delimiter --no-run-if-empty --quote --keep-order --tag --tagstring --ungroup
+    --line-buffer --linebuffer --lb --results --result --res --report --no-report --quiet
     --verbose --trace --dry-run --bar --joblog --resume --resume-failed --retries --timeout --halt --halt-on-error --nice --help
     -j -P -a -0 -d -r -q -k -u -v -t'
 
@@ -17,7 +18,7 @@ _weft_run() {
         [[ ${COMP_WORDS[i]} == :::* ]] && return
     done
     case $before in
-        -a | --arg-file | --joblog) return ;;
+        -a | --arg-file | --joblog | --results | --result | --res) return ;;
         -j | -P | --jobs | --max-procs) _weft_fit '0 50% 100% 200% +1 -1' "$word" ;;
         --halt | --halt-on-error) _weft_fit 'never now,fail=1 soon,fail=1 now,success=1 soon,success=1 now,done=1 soon,fail=10%' "$word" ;;
         --timeout) _weft_fit '10 1m 1h 200%' "$word" ;;
