@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The flat form: items one after the other, each a kind (an octet) and what that kind has:
+ *   none; bool, an octet; int, float, ptr, eight octets; str, bytes, a length and octets; an error without a text, its code; ERROR_TEXT, the code, a length
+ *   and the text; list, tuple, a count and so many items; dict, a count and so many keys and items in turn; AGAIN, the number of an object that is complete.
+ * Lengths, counts and numbers are eight octets, a code four, in this machine's order, unaligned.
+ *
+ * Objects are numbered from 0 in the order in which they begin. Only what is held more than once can come again, so only that is looked for when
+ * writing. Values have no cycles: what comes again is complete.
+ *
+ * Neither way recurses. Writing walks; reading keeps finished values on a stack, and makes a container of the topmost ones when its last is there.
+ */
+
+#include "value/flat.h"
+
+#include <string.h>
+
+#include "value/object.h"
+
+enum { AGAIN = 64, ERROR_TEXT = 65 };
+
+/* Writing. */
+
+/* Objects that are held more than once, by address, with their numbers: open addressing, at most half full. */
+struct seen {
+    struct place {
+        const void *object;
+        uint64_t number;
+    } * places;
+    size_t mask, count;
+};
+
+struct writer {
+    char *to;
+    size_t size, written;
+    uint64_t objects;
+    wefti_flat_pointer *may;
+    struct seen seen;
+    struct wefti_walk walk;
+};
+
+static struct place *seen_find(const struct seen *seen, const void *object)
+{
+    size_t at = (size_t)(((uintptr_t)object >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & seen->mask;
+    while (seen->places[at].object && seen->places[at].object != object)
+        at = (at + 1) & seen->mask;
+    return &seen->places[at];
+}
+
+static int seen_grow(struct seen *seen)
+{
+    struct seen old = *seen;
+    size_t places = old.places ? 2 * (old.mask + 1) : 16;
+    seen->places = wefti_alloc(places * sizeof(*seen->places));
+    if (!seen->places) {
+        *seen = old;
+        return -1;
+    }
+    seen->mask = places - 1;
+    for (size_t i = 0; old.places && i <= old.mask; i++)
+        if (old.places[i].object)
+            *seen_find(seen, old.places[i].object) = old.places[i];
+    wefti_release(old.places);
+    return 0;
+}
+
+/* Where an object's number stands, or is to stand; NULL with ENOMEM. */
+static struct place *seen_place(struct seen *seen, const void *object)
+{
+    if ((!seen->places || 2 * seen->count > seen->mask) && seen_grow(seen) != 0)
+        return NULL;
+    return seen_find(seen, object);
+}
+
+static void put(struct writer *writer, const void *octets, size_t length)
+{
+    if (writer->written < writer->size && length > 0) {
+        size_t room = writer->size - writer->written;
+        memcpy(writer->to + writer->written, octets, length < room ? length : room);
+    }
+    writer->written += length;
+}
+
+static void put_kind(struct writer *writer, uint8_t kind)
+{
+    put(writer, &kind, sizeof(kind));
+}
+
+static void put_number(struct writer *writer, uint64_t number)
+{
+    put(writer, &number, sizeof(number));
+}
+
+static void put_text(struct writer *writer, const struct wefti_text *text)
+{
+    put_number(writer, text->length);
+    put(writer, text->octets, text->length);
+}
+
+static void put_error(struct writer *writer, weft_value value)
+{
+    const struct wefti_text *text = wefti_object_of(value, WEFT_ERROR);
+    put_kind(writer, text ? ERROR_TEXT : WEFT_ERROR);
+    put(writer, &value.code, sizeof(value.code));
+    if (text)
+        put_text(writer, text);
+}
+
+/* 1: it was written before, and says so; 0: it is to be written; -1 with ENOMEM. An error's code is its holder's, so it is written each time. */
+static int put_again(struct writer *writer, weft_value value)
+{
+    if (!wefti_value_counted(value) || value.kind == WEFT_ERROR)
+        return 0;
+    const struct wefti_object *object = wefti_handle_object(value);
+    uint64_t number = writer->objects++;
+    if (__atomic_load_n(&object->count, __ATOMIC_RELAXED) == 1)
+        return 0;
+    struct place *place = seen_place(&writer->seen, object);
+    if (!place)
+        return -1;
+    if (!place->object) {
+        *place = (struct place){object, number};
+        writer->seen.count++;
+        return 0;
+    }
+    writer->objects--;
+    put_kind(writer, AGAIN);
+    put_number(writer, place->number);
+    return 1;
+}
+
+static int put_pointer(struct writer *writer, weft_value value)
+{
+    if (value.as.pointer && !writer->may(value.as.pointer)) {
+        errno = EFAULT;
+        return -1;
+    }
+    put_kind(writer, WEFT_PTR);
+    put_number(writer, (uint64_t)(uintptr_t)value.as.pointer);
+    return 0;
+}
+
+static int put_container(struct writer *writer, weft_value value)
+{
+    put_kind(writer, value.kind);
+    put_number(writer, weft_length(value));
+    return wefti_walk_enter(&writer->walk, value, weft_none);
+}
+
+static int put_value(struct writer *writer, weft_value value)
+{
+    int again = put_again(writer, value);
+    if (again != 0)
+        return again < 0 ? -1 : 0;
+    switch ((enum weft_value_kind)value.kind) {
+    case WEFT_PTR:
+        return put_pointer(writer, value);
+    case WEFT_LIST:
+    case WEFT_TUPLE:
+    case WEFT_DICT:
+        return put_container(writer, value);
+    case WEFT_ERROR:
+        put_error(writer, value);
+        return 0;
+    case WEFT_STR:
+    case WEFT_BYTES:
+        put_kind(writer, value.kind);
+        put_text(writer, wefti_object_of(value, (enum weft_value_kind)value.kind));
+        return 0;
+    case WEFT_NONE:
+    case WEFT_BOOL:
+    case WEFT_INT:
+    case WEFT_FLOAT:
+        break;
+    }
+    put_kind(writer, value.kind);
+    if (value.kind == WEFT_BOOL)
+        put_kind(writer, value.as.integer != 0);
+    else if (value.kind != WEFT_NONE)
+        put_number(writer, (uint64_t)value.as.integer); /* a float's octets, too */
+    return 0;
+}
+
+ssize_t wefti_flat_write(weft_value value, void *to, size_t size, wefti_flat_pointer *may)
+{
+    struct writer writer = {.to = to, .size = to ? size : 0, .may = may};
+    wefti_walk_begin(&writer.walk);
+    int failed = put_value(&writer, value);
+    for (struct wefti_frame *frame; !failed && (frame = wefti_walk_top(&writer.walk));) {
+        weft_value item;
+        if (wefti_container_next(frame->container, &frame->at, &item))
+            failed = put_value(&writer, item);
+        else
+            wefti_walk_leave(&writer.walk);
+    }
+    int error = errno;
+    wefti_walk_end(&writer.walk);
+    wefti_release(writer.seen.places);
+    errno = error;
+    return failed ? -1 : (ssize_t)writer.written;
+}
+
+/* Reading. */
+
+/* A container whose items are not all there. */
+struct open {
+    uint64_t left;   /* items, keys counted too */
+    uint64_t number; /* its own */
+    size_t base;     /* its first item on the stack */
+    uint8_t kind;
+};
+
+struct stack {
+    void *items;
+    size_t count, room;
+};
+
+struct reader {
+    const char *at, *end;
+    struct stack done;    /* of weft_value: finished, held */
+    struct stack opened;  /* of struct open */
+    struct stack objects; /* of weft_value: by number, held; none while not complete */
+};
+
+/* A place for one more on top; NULL with ENOMEM. */
+static void *stack_push(struct stack *stack, size_t each)
+{
+    if (stack->count == stack->room) {
+        size_t room = stack->room ? 2 * stack->room : 16;
+        void *items = wefti_realloc(stack->items, room * each);
+        if (!items)
+            return NULL;
+        stack->items = items;
+        stack->room = room;
+    }
+    return (char *)stack->items + each * stack->count++;
+}
+
+static int refuse(void)
+{
+    errno = EBADMSG;
+    return -1;
+}
+
+static bool take(struct reader *reader, void *to, size_t length)
+{
+    if ((size_t)(reader->end - reader->at) < length)
+        return false;
+    memcpy(to, reader->at, length);
+    reader->at += length;
+    return true;
+}
+
+/* A length or count of what takes at least so many octets each: no more than there can be. */
+static bool take_count(struct reader *reader, uint64_t *count, size_t each)
+{
+    return take(reader, count, sizeof(*count)) && *count <= (size_t)(reader->end - reader->at) / each;
+}
+
+/* A finished value, held: onto the stack. */
+static int done_push(struct reader *reader, weft_value value)
+{
+    weft_value *top = stack_push(&reader->done, sizeof(*top));
+    if (!top) {
+        weft_drop(value);
+        return -1;
+    }
+    *top = value;
+    return 0;
+}
+
+/* An object begins. */
+static weft_value *objects_push(struct reader *reader)
+{
+    weft_value *object = stack_push(&reader->objects, sizeof(*object));
+    if (object)
+        *object = weft_none;
+    return object;
+}
+
+static int take_text(struct reader *reader, uint8_t kind)
+{
+    uint64_t length;
+    if (!take_count(reader, &length, 1))
+        return refuse();
+    weft_value *object = objects_push(reader);
+    if (!object)
+        return -1;
+    weft_value text = kind == WEFT_STR ? weft_str_n(reader->at, length) : weft_bytes(reader->at, length);
+    if (weft_is_error(text))
+        return -1;
+    reader->at += length;
+    *object = weft_keep(text);
+    return done_push(reader, text);
+}
+
+static int take_error(struct reader *reader, uint8_t kind)
+{
+    int32_t code;
+    uint64_t length = 0;
+    if (!take(reader, &code, sizeof(code)) || (kind == ERROR_TEXT && (!take_count(reader, &length, 1) || length > INT32_MAX)))
+        return refuse();
+    weft_value error = kind == ERROR_TEXT ? weft_error(code, "%.*s", (int)length, reader->at) : weft_error(code, NULL);
+    if (kind == ERROR_TEXT && !wefti_value_counted(error)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    reader->at += length;
+    return done_push(reader, error);
+}
+
+static int take_container(struct reader *reader, uint8_t kind)
+{
+    uint64_t count;
+    if (!take_count(reader, &count, kind == WEFT_DICT ? 2 : 1))
+        return refuse();
+    struct open *opened = stack_push(&reader->opened, sizeof(*opened));
+    if (!opened)
+        return -1;
+    *opened = (struct open){
+        .left = kind == WEFT_DICT ? 2 * count : count, .number = reader->objects.count, .base = reader->done.count, .kind = kind};
+    return objects_push(reader) ? 0 : -1;
+}
+
+static int take_again(struct reader *reader)
+{
+    uint64_t number;
+    if (!take(reader, &number, sizeof(number)) || number >= reader->objects.count)
+        return refuse();
+    weft_value object = ((weft_value *)reader->objects.items)[number];
+    return weft_is_none(object) ? refuse() : done_push(reader, weft_keep(object));
+}
+
+static int take_scalar(struct reader *reader, uint8_t kind)
+{
+    weft_value value = {.kind = kind};
+    uint8_t truth = 0;
+    bool there =
+        kind == WEFT_NONE || (kind == WEFT_BOOL ? take(reader, &truth, 1) && truth < 2 : take(reader, &value.as, sizeof(value.as)));
+    if (kind == WEFT_BOOL)
+        value.as.integer = truth;
+    return there ? done_push(reader, value) : refuse();
+}
+
+static int take_item(struct reader *reader)
+{
+    uint8_t kind;
+    if (!take(reader, &kind, 1))
+        return refuse();
+    if (kind <= WEFT_PTR)
+        return take_scalar(reader, kind);
+    if (kind == WEFT_STR || kind == WEFT_BYTES)
+        return take_text(reader, kind);
+    if (wefti_kind_contains(kind))
+        return take_container(reader, kind);
+    if (kind == WEFT_ERROR || kind == ERROR_TEXT)
+        return take_error(reader, kind);
+    return kind == AGAIN ? take_again(reader) : refuse();
+}
+
+/* A list or dict of the items, which it takes; *taken says how many. A key that comes twice has its last item. */
+static weft_value changeable_make(uint8_t kind, const weft_value *items, size_t count, size_t *taken)
+{
+    weft_value made = kind == WEFT_LIST ? weft_list() : weft_dict();
+    size_t step = kind == WEFT_LIST ? 1 : 2;
+    for (*taken = 0; !weft_is_error(made) && *taken < count; *taken += step) {
+        const weft_value *item = items + *taken;
+        if ((step == 1 ? weft_list_append(made, item[0]) : weft_dict_set(made, item[0], item[1])) == 0)
+            continue;
+        int error = errno == ENOMEM ? ENOMEM : EBADMSG; /* what may not be a key */
+        weft_drop(made);
+        return weft_error(error, NULL);
+    }
+    return made;
+}
+
+/* The innermost container has all its items: it is made of them. */
+static int container_close(struct reader *reader)
+{
+    struct open closing = ((struct open *)reader->opened.items)[--reader->opened.count];
+    weft_value *items = (weft_value *)reader->done.items + closing.base;
+    size_t count = reader->done.count - closing.base, taken = 0;
+    weft_value made;
+    if (closing.kind == WEFT_TUPLE) {
+        made = weft_tuple(count ? items : NULL, count);
+        taken = weft_is_error(made) ? 0 : count;
+    } else {
+        made = changeable_make(closing.kind, items, count, &taken);
+    }
+    while (taken < count)
+        weft_drop(items[taken++]);
+    reader->done.count = closing.base;
+    if (weft_is_error(made)) {
+        errno = weft_error_code(made);
+        return -1;
+    }
+    ((weft_value *)reader->objects.items)[closing.number] = weft_keep(made);
+    return done_push(reader, made);
+}
+
+/* One step: 1 when there is nothing left to do. */
+static int read_step(struct reader *reader)
+{
+    struct open *innermost = reader->opened.count ? (struct open *)reader->opened.items + reader->opened.count - 1 : NULL;
+    if (innermost && innermost->left == 0)
+        return container_close(reader);
+    if (!innermost && reader->done.count == 1)
+        return 1;
+    if (innermost)
+        innermost->left--;
+    return take_item(reader);
+}
+
+static void values_drop(const struct stack *stack)
+{
+    for (size_t i = 0; i < stack->count; i++)
+        weft_drop(((weft_value *)stack->items)[i]);
+}
+
+int wefti_flat_read(const void *octets, size_t length, weft_value *value)
+{
+    struct reader reader = {.at = octets, .end = (const char *)octets + length};
+    int step;
+    while ((step = read_step(&reader)) == 0)
+        ;
+    if (step == 1 && reader.at != reader.end)
+        step = refuse();
+    if (step == 1)
+        *value = *(weft_value *)reader.done.items;
+    int error = errno;
+    if (step < 0)
+        values_drop(&reader.done);
+    values_drop(&reader.objects);
+    wefti_release(reader.done.items);
+    wefti_release(reader.opened.items);
+    wefti_release(reader.objects.items);
+    errno = error;
+    return step == 1 ? 0 : -1;
+}
