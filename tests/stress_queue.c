@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Producers and consumers that come with deadlines, try once, are cancelled, and are surprised by a close: what was put is taken, once,
- * in the order in which each producer put it, never more than the bound lies in the queue, and whoever can go on does.
+ * in the order in which each producer put it (but from a stack), never more than the bound lies in the queue, and whoever can go on does.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@ enum { PRODUCERS = 3, CONSUMERS = 3, VALUES = 6000 /* at most, of each producer 
 
 struct stress {
     weft_queue *queue;
+    bool stack;
     int64_t values;                                       /* of each producer */
     bool orderly;                                         /* everybody waits as long as it takes */
     bool closes;                                          /* the queue is closed on the way */
@@ -55,6 +56,15 @@ static void leave(struct stress *stress, unsigned number)
     wefti_context_uncancel(wefti_context_current());
 }
 
+/* Alone, or as a batch of one. */
+static int put_one(struct stress *stress, weft_value value, unsigned *seed)
+{
+    weft_time deadline = some_deadline(stress, seed);
+    if (rand_r(seed) % 4)
+        return weft_queue_put(stress->queue, value, deadline);
+    return weft_queue_put_many(stress->queue, &value, 1, deadline) == 1 ? 0 : -1;
+}
+
 /* A value is its producer's number and its own place in that producer's line. */
 static void *produce(void *data)
 {
@@ -63,7 +73,7 @@ static void *produce(void *data)
     for (int64_t i = 0; i < stress->values; i++) {
         int64_t value = (int64_t)number * VALUES + i;
         int result;
-        while ((result = weft_queue_put(stress->queue, weft_int(value), some_deadline(stress, &seed))) < 0 && may_go_on())
+        while ((result = put_one(stress, weft_int(value), &seed)) < 0 && may_go_on())
             ;
         if (result < 0) {
             ck_assert(errno == EPIPE && stress->closes);
@@ -84,16 +94,19 @@ static void *consume(void *data)
     for (int i = 0; i < PRODUCERS + CONSUMERS; i++)
         last[i] = -1;
     for (;;) {
-        weft_value value;
-        if (weft_queue_get(stress->queue, &value, some_deadline(stress, &seed)) == 0) {
-            int64_t line = weft_as_int(value) / VALUES, place = weft_as_int(value) % VALUES;
-            ck_assert_int_gt(place, last[line]);
+        weft_value values[3];
+        long got = weft_queue_get_many(stress->queue, values, 1 + (unsigned)rand_r(&seed) % 3, some_deadline(stress, &seed));
+        if (got < 0 && !may_go_on())
+            break;
+        for (long i = 0; i < got; i++) {
+            int64_t value = weft_as_int(values[i]);
+            int64_t line = value / VALUES, place = value % VALUES;
+            ck_assert(place > last[line] || stress->stack);
             last[line] = place;
             __atomic_add_fetch(&stress->taken, 1, __ATOMIC_RELAXED);
-            __atomic_add_fetch(&stress->taken_sum, weft_as_int(value), __ATOMIC_RELAXED);
+            __atomic_add_fetch(&stress->taken_sum, value, __ATOMIC_RELAXED);
             ck_assert_int_eq(weft_queue_task_done(stress->queue), 0);
-        } else if (!may_go_on())
-            break;
+        }
     }
     ck_assert_int_eq(errno, EPIPE);
     leave(stress, number);
@@ -117,10 +130,12 @@ static void *disturb(void *data)
     return NULL;
 }
 
-static void stress_run(size_t capacity, bool orderly, bool closes)
+static void stress_run(const struct weft_queue_options *kind, bool orderly, bool closes)
 {
-    int64_t values = capacity < 8 ? VALUES / 6 : VALUES; /* with little room each value is a sleep */
-    struct stress stress = {.queue = weft_queue_new(.capacity = capacity), .values = values, .orderly = orderly, .closes = closes};
+    int64_t values =
+        kind->capacity < 8 || kind->capacity == WEFT_RENDEZVOUS ? VALUES / 6 : VALUES; /* with little room each value is a sleep */
+    struct stress stress = {
+        .queue = weft_queue_new_with(kind), .stack = kind->order == WEFT_LIFO, .values = values, .orderly = orderly, .closes = closes};
     pthread_t threads[PRODUCERS + CONSUMERS], other;
     pthread_create(&other, NULL, disturb, &stress);
     for (int i = 0; i < PRODUCERS + CONSUMERS; i++)
@@ -149,23 +164,28 @@ static void stress_run(size_t capacity, bool orderly, bool closes)
     weft_queue_free(stress.queue);
 }
 
-static const size_t capacities[] = {1, 3, 64, WEFT_UNBOUNDED};
+static const struct weft_queue_options kinds[] = {{.size = sizeof(*kinds), .capacity = 1}, {.size = sizeof(*kinds), .capacity = 3},
+    {.size = sizeof(*kinds), .capacity = 64}, {.size = sizeof(*kinds), .capacity = WEFT_UNBOUNDED},
+    {.size = sizeof(*kinds), .capacity = WEFT_RENDEZVOUS}, {.size = sizeof(*kinds), .capacity = 3, .order = WEFT_LIFO},
+    {.size = sizeof(*kinds), .capacity = WEFT_UNBOUNDED, .order = WEFT_LIFO},
+    {.size = sizeof(*kinds), .capacity = 3, .order = WEFT_PRIORITY},
+    {.size = sizeof(*kinds), .capacity = WEFT_UNBOUNDED, .order = WEFT_PRIORITY}};
 
 START_TEST(orderly)
 {
-    stress_run(capacities[_i], true, false);
+    stress_run(&kinds[_i], true, false);
 }
 END_TEST
 
 START_TEST(disturbed)
 {
-    stress_run(capacities[_i], false, false);
+    stress_run(&kinds[_i], false, false);
 }
 END_TEST
 
 START_TEST(closed)
 {
-    stress_run(capacities[_i], false, true);
+    stress_run(&kinds[_i], false, true);
 }
 END_TEST
 
@@ -205,7 +225,7 @@ END_TEST
 
 static void add(TCase *tests)
 {
-    int count = sizeof(capacities) / sizeof(*capacities);
+    int count = sizeof(kinds) / sizeof(*kinds);
     tcase_add_loop_test(tests, orderly, 0, count);
     tcase_add_loop_test(tests, disturbed, 0, count);
     tcase_add_loop_test(tests, closed, 0, count);

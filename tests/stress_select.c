@@ -9,7 +9,7 @@
 #include "fixture.h"
 #include "wait/context.h"
 
-enum { QUEUES = 4, TASKS = 4, CASES = 6, ROUNDS = 4000 };
+enum { QUEUES = 6, TASKS = 4, CASES = 6, ROUNDS = 4000 };
 
 struct stress {
     weft_queue *queues[QUEUES];
@@ -133,8 +133,10 @@ START_TEST(queues_of_all_kinds)
     struct stress stress = {.orderly = _i};
     stress.queues[0] = weft_queue_new(.capacity = 1);
     stress.queues[1] = weft_queue_new(.capacity = WEFT_UNBOUNDED);
-    stress.queues[2] = weft_queue_new(.capacity = 2);
-    stress.queues[3] = weft_queue_new(.capacity = 3);
+    stress.queues[2] = weft_queue_new(.capacity = 2, .order = WEFT_LIFO);
+    stress.queues[3] = weft_queue_new(.capacity = 3, .order = WEFT_PRIORITY);
+    stress.queues[4] = weft_queue_new(.capacity = WEFT_RENDEZVOUS);
+    stress.queues[5] = weft_queue_new(.capacity = WEFT_RENDEZVOUS);
     stress_run(&stress);
 }
 END_TEST
@@ -172,14 +174,16 @@ static void *lane_give(void *sum)
     return NULL;
 }
 
-static const size_t capacities[] = {1, 3, WEFT_UNBOUNDED};
+static const struct weft_queue_options kinds[] = {{.size = sizeof(*kinds), .capacity = 1},
+    {.size = sizeof(*kinds), .capacity = WEFT_UNBOUNDED}, {.size = sizeof(*kinds), .capacity = WEFT_RENDEZVOUS},
+    {.size = sizeof(*kinds), .capacity = 2, .order = WEFT_LIFO}, {.size = sizeof(*kinds), .capacity = 3, .order = WEFT_PRIORITY}};
 
 START_TEST(givers_and_takers)
 {
     int64_t sum = 0;
     pthread_t threads[TASKS];
     for (int i = 0; i < QUEUES; i++)
-        lanes[i] = weft_queue_new(.capacity = capacities[_i]);
+        lanes[i] = weft_queue_new_with(&kinds[_i]);
     for (int i = 0; i < TASKS; i++)
         pthread_create(&threads[i], NULL, i % 2 ? lane_give : lane_take, &sum);
     for (int i = 0; i < TASKS; i++)
@@ -210,7 +214,7 @@ START_TEST(freed_by_who_got_the_value)
     pthread_create(&thread, NULL, answer, requests);
     for (int i = 0; i < ROUNDS; i++) {
         weft_value value = weft_none;
-        weft_queue *reply = weft_queue_new(.capacity = 1);
+        weft_queue *reply = weft_queue_new_with(&kinds[_i]);
         weft_case get = weft_case_get(reply, &value);
         ck_assert_int_eq(weft_queue_put(requests, weft_ptr(reply), WEFT_FOREVER), 0);
         ck_assert_int_eq(weft_select(&get, 1, WEFT_FOREVER), 0);
@@ -223,11 +227,59 @@ START_TEST(freed_by_who_got_the_value)
 }
 END_TEST
 
+struct fair {
+    weft_queue *stalls[2];
+    int64_t met, sum;
+};
+
+/* Puts to or gets from whoever comes, at two places; goes home when the fair is closed. */
+static void *visit(void *data)
+{
+    struct fair *fair = data;
+    weft_value gives[2], takes[2];
+    for (int64_t i = 0;; i++) {
+        weft_case cases[4];
+        for (int j = 0; j < 2; j++) {
+            gives[j] = weft_int(i);
+            cases[2 * j] = weft_case_put(fair->stalls[j], &gives[j]);
+            cases[2 * j + 1] = weft_case_get(fair->stalls[j], &takes[j]);
+        }
+        int done = weft_select(cases, 4, WEFT_FOREVER);
+        ck_assert_int_ge(done, 0);
+        if (cases[done].error) {
+            ck_assert_int_eq(cases[done].error, EPIPE);
+            return NULL;
+        }
+        __atomic_add_fetch(&fair->sum, done % 2 ? -weft_as_int(takes[done / 2]) : i, __ATOMIC_RELAXED);
+        __atomic_add_fetch(&fair->met, 1, __ATOMIC_RELEASE);
+    }
+}
+
+/* Everybody is ready for everything: nobody may be left alone, nor two meet one. */
+START_TEST(selects_meet_selects)
+{
+    struct fair fair = {.stalls = {weft_queue_new(.capacity = WEFT_RENDEZVOUS), weft_queue_new(.capacity = WEFT_RENDEZVOUS)}};
+    pthread_t threads[TASKS];
+    for (int i = 0; i < TASKS; i++)
+        pthread_create(&threads[i], NULL, visit, &fair);
+    fixture_until(__atomic_load_n(&fair.met, __ATOMIC_ACQUIRE) > ROUNDS);
+    for (int i = 0; i < 2; i++)
+        weft_queue_close(fair.stalls[i]);
+    for (int i = 0; i < TASKS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_int_eq(fair.sum, 0);
+    ck_assert_int_eq(fair.met % 2, 0);
+    for (int i = 0; i < 2; i++)
+        weft_queue_free(fair.stalls[i]);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_loop_test(tests, queues_of_all_kinds, 0, 2);
-    tcase_add_loop_test(tests, givers_and_takers, 0, sizeof(capacities) / sizeof(*capacities));
-    tcase_add_test(tests, freed_by_who_got_the_value);
+    tcase_add_loop_test(tests, givers_and_takers, 0, sizeof(kinds) / sizeof(*kinds));
+    tcase_add_loop_test(tests, freed_by_who_got_the_value, 0, sizeof(kinds) / sizeof(*kinds));
+    tcase_add_test(tests, selects_meet_selects);
 }
 
 int main(void)

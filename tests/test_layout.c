@@ -74,10 +74,14 @@ static const struct {
     FIELD(weft_case, error, 32),
     FIELD(weft_case, reserved, 36),
     FIELD(weft_case, scratch, 40),
-    SIZE(struct weft_queue_options, 24),
+    SIZE(struct weft_queue_options, 56),
     FIELD(struct weft_queue_options, size, 0),
     FIELD(struct weft_queue_options, capacity, 8),
     FIELD(struct weft_queue_options, guard, 16),
+    FIELD(struct weft_queue_options, order, 24),
+    FIELD(struct weft_queue_options, key, 32),
+    FIELD(struct weft_queue_options, compare, 40),
+    FIELD(struct weft_queue_options, data, 48),
     SIZE(struct weft_spawn_options, 88),
     FIELD(struct weft_spawn_options, size, 0),
     FIELD(struct weft_spawn_options, kind, 8),
@@ -234,6 +238,7 @@ START_TEST(constants_are_what_they_were)
     ck_assert_int_eq(WEFT_INHERIT + 10 * WEFT_PIPE + 100 * WEFT_NULL + 1000 * WEFT_FILE, 3210);
     ck_assert_int_eq(WEFT_FD + 10 * WEFT_MERGE, 54);
     ck_assert_int_eq(WEFT_FULL_WAIT + 10 * WEFT_FULL_FAIL + 100 * WEFT_FULL_RUN, 210);
+    ck_assert_int_eq(WEFT_FIFO + 10 * WEFT_LIFO + 100 * WEFT_PRIORITY, 210);
     ck_assert(WEFT_UNBOUNDED == SIZE_MAX && WEFT_RENDEZVOUS == SIZE_MAX - 1);
     ck_assert(WEFT_NOW == 0 && WEFT_FOREVER == INT64_MAX);
 }

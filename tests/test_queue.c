@@ -79,7 +79,6 @@ END_TEST
 
 START_TEST(bad_options_are_refused)
 {
-    ck_fails_null(weft_queue_new(.capacity = WEFT_RENDEZVOUS), ENOTSUP);
     ck_fails_null(weft_queue_new(.capacity = (size_t)-3), EINVAL);
     ck_fails_null(weft_queue_new(.capacity = SIZE_MAX / sizeof(weft_value)), EINVAL);
     ck_fails_null(weft_queue_new_with(NULL), EINVAL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A queue: where tasks meet. First in, first out, bounded unless told otherwise, safe between any kinds of task.
+ * A queue: where tasks meet. First in, first out unless another order is asked for, bounded unless told otherwise, safe between any kinds of task.
  */
 #ifndef WEFT_QUEUE_H
 #define WEFT_QUEUE_H
@@ -14,34 +14,66 @@ typedef struct weft_queue weft_queue;
 #define WEFT_UNBOUNDED ((size_t)-1)
 #define WEFT_RENDEZVOUS ((size_t)-2)
 
+enum weft_queue_order {
+    WEFT_FIFO = 0,    /* out comes what came first */
+    WEFT_LIFO = 1,    /* what came last: a stack */
+    WEFT_PRIORITY = 2 /* the least; of equals the one that came first */
+};
+
+/*
+ * The order of a WEFT_PRIORITY. A key is the number by which a value is ordered, the least first, and asked for by put; compare gives less than,
+ * equal to or greater than 0, as its first value comes before, with or after the second. The values are borrowed. All who use the queue may have to wait for
+ * the answer: it has to be quick, may not wait, and may not use the queue.
+ */
+typedef int64_t weft_queue_key(weft_value value, void *data);
+typedef int weft_queue_compare(weft_value a, weft_value b, void *data);
+
 struct weft_queue_options {
     size_t size;     /* set by the macro */
-    size_t capacity; /* how many items it holds, exactly; 0: 1024; WEFT_UNBOUNDED */
+    size_t capacity; /* how many items it holds, exactly; 0: 1024; WEFT_UNBOUNDED; WEFT_RENDEZVOUS: none, each put waits for a get */
     struct weft_guard *guard;
+    enum weft_queue_order order;
+    weft_queue_key *key;         /* of WEFT_PRIORITY, one of these two or none: then values are numbers, strs or bytes, or tuples or */
+    weft_queue_compare *compare; /* lists that begin with one; numbers come before strs, strs before bytes */
+    void *data;                  /* for key or compare */
 };
 
 WEFT_BEGIN
 
 /*
- * weft_queue_new(), weft_queue_new(.capacity = 10), weft_queue_new(.capacity = WEFT_UNBOUNDED). From any task. Yours: weft_queue_free.
- * NULL with ENOMEM, EINVAL (a capacity beyond memory), ENOTSUP (WEFT_RENDEZVOUS in this build).
+ * weft_queue_new(), weft_queue_new(.capacity = 10), weft_queue_new(.order = WEFT_PRIORITY, .key = deadline_of). From any task. Yours:
+ * weft_queue_free. NULL with ENOMEM, EINVAL (a capacity beyond memory, an unknown order, key or compare where the order is not WEFT_PRIORITY, both of
+ * them, a rendezvous that is not WEFT_FIFO).
  */
 WEFT_API weft_queue *weft_queue_new_with(const struct weft_queue_options *options) WEFT_WARN_UNUSED;
 #define weft_queue_new(...) weft_queue_new_with(&(struct weft_queue_options){.size = sizeof(struct weft_queue_options), __VA_ARGS__})
 /*
  * Frees it and drops what is in it; NULL is allowed. Nobody may be using it, nor come later. Who has got a value or has come back from
- * join need not care about the put or task_done that let him: a queue made for one answer can be freed by the one who got it.
+ * join need not care about the put or task_done that let him: a queue made for one answer can be freed by the one who got it. (Not so where
+ * that put was a case of a select in which a rendezvous stands twice.)
  */
 WEFT_API void weft_queue_free(weft_queue *queue);
 
 /*
- * Puts a value at the end, waiting while the queue is full. The value is given away on success. From any kind of task.
- * 0; -1 with EPIPE (closed), EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM (unbounded only).
+ * Puts a value, waiting while the queue is full; a rendezvous waits until it is taken. The value is given away on success. From any kind of task.
+ * 0; -1 with EPIPE (closed), EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM (unbounded only), EINVAL (WEFT_PRIORITY without key and compare: the value has
+ * no order).
  */
 WEFT_API int weft_queue_put(weft_queue *queue, weft_value value, weft_time deadline);
-/* Takes the value at the head, waiting while there is none; it is yours. 0; -1 with EPIPE (closed and empty), EAGAIN, ETIMEDOUT, ECANCELED. */
+/* Takes the next value, waiting while there is none; it is yours. 0; -1 with EPIPE (closed and empty), EAGAIN, ETIMEDOUT, ECANCELED. */
 WEFT_API int weft_queue_get(weft_queue *queue, weft_value *value, weft_time deadline);
-/* How many values are in it, whether none, whether full: true at some moment during the call. Any task; cannot fail. */
+/*
+ * Puts `count` values in their order, waiting while there is no room, until all are put or the deadline comes. Those that find room together are put
+ * together: no other task's value comes between them. Returns how many were put: the first ones, which are given away; the rest is still yours,
+ * and errno says what came between: EPIPE, EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM, EINVAL. -1 with one of these when none was put. 0 when count is 0.
+ */
+WEFT_API long weft_queue_put_many(weft_queue *queue, const weft_value *values, size_t count, weft_time deadline);
+/*
+ * Takes up to `count` values: waits while there is none, then takes what is there and waits no more. Returns how many, which are yours; -1, and none
+ * taken, with the errors of weft_queue_get. 0 when count is 0.
+ */
+WEFT_API long weft_queue_get_many(weft_queue *queue, weft_value *values, size_t count, weft_time deadline);
+/* How many values are in it, whether none, whether full: true at some moment during the call. A rendezvous is always both empty and full. Any task; cannot fail. */
 WEFT_API size_t weft_queue_size(const weft_queue *queue);
 WEFT_API bool weft_queue_empty(const weft_queue *queue);
 WEFT_API bool weft_queue_full(const weft_queue *queue);
@@ -53,6 +85,11 @@ WEFT_API int weft_queue_task_done(weft_queue *queue);
 WEFT_API int weft_queue_join(weft_queue *queue, weft_time deadline);
 /* No more puts: EPIPE from now on, for those who wait too. What is in it can still be taken; then getters get EPIPE. Can be repeated; cannot fail. */
 WEFT_API void weft_queue_close(weft_queue *queue);
+/*
+ * Closes it, and drops what is in it, each value counting as dealt with, so that join waits only for what was taken before. Returns how many it
+ * dropped. From now on every put and get fails with EPIPE. Can be repeated, also after weft_queue_close; cannot fail.
+ */
+WEFT_API size_t weft_queue_close_now(weft_queue *queue);
 WEFT_API bool weft_queue_closed(const weft_queue *queue);
 
 /*

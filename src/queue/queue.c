@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The public face of queues: every call goes to the table of the queue's kind. */
+/*
+ * The public face of queues, and what all kinds have in common: whether all values have been dealt with, batches, closing at once.
+ *
+ * Dealt with: `done.count` counts the calls of task_done, under a latch of its own, against the kind's count of puts. Opening that latch is the last
+ * that task_done touches (a wake uses the bell's address only), and free passes it: so who has come back from join may free the queue.
+ */
 
 #include "queue/queue.h"
 
@@ -7,24 +12,42 @@
 
 #include "base/options.h"
 
-enum { DEFAULT_CAPACITY = 1024 };
+enum { DEFAULT_CAPACITY = 1024, DROPPED_TOGETHER = 16 };
+
+static bool options_valid(const struct weft_queue_options *options)
+{
+    bool priority = options->order == WEFT_PRIORITY;
+    if (options->order != WEFT_FIFO && options->order != WEFT_LIFO && !priority)
+        return false;
+    if ((options->key || options->compare) && !priority)
+        return false;
+    if (options->capacity == WEFT_RENDEZVOUS && options->order != WEFT_FIFO)
+        return false;
+    return !options->key || !options->compare;
+}
 
 weft_queue *weft_queue_new_with(const struct weft_queue_options *options)
 {
     struct weft_queue_options read;
     if (!wefti_options_read(&read, sizeof(read), options, offsetof(struct weft_queue_options, capacity)))
         return NULL;
-    if (read.capacity == WEFT_RENDEZVOUS) {
-        errno = ENOTSUP;
+    if (!options_valid(&read)) {
+        errno = EINVAL;
         return NULL;
     }
-    return wefti_queue_fifo_new(read.capacity ? read.capacity : DEFAULT_CAPACITY);
+    if (!read.capacity)
+        read.capacity = DEFAULT_CAPACITY;
+    if (read.capacity == WEFT_RENDEZVOUS)
+        return wefti_queue_rendezvous_new();
+    return read.order == WEFT_FIFO ? wefti_queue_fifo_new(read.capacity) : wefti_queue_ordered_new(&read);
 }
 
 void weft_queue_free(weft_queue *queue)
 {
-    if (queue)
-        queue->kind->free(queue);
+    if (!queue)
+        return;
+    wefti_queue_latch_pass(&queue->done.latch);
+    queue->kind->free(queue);
 }
 
 int weft_queue_put(weft_queue *queue, weft_value value, weft_time deadline)
@@ -35,6 +58,42 @@ int weft_queue_put(weft_queue *queue, weft_value value, weft_time deadline)
 int weft_queue_get(weft_queue *queue, weft_value *value, weft_time deadline)
 {
     return queue->kind->get(queue, value, deadline);
+}
+
+long weft_queue_put_many(weft_queue *queue, const weft_value *values, size_t count, weft_time deadline)
+{
+    size_t put = 0;
+    int error = 0;
+    while (put < count) {
+        put += queue->kind->put_some(queue, values + put, count - put, &error);
+        if (put == count)
+            break;
+        if (error == EAGAIN && deadline > WEFT_NOW) {
+            if (weft_queue_put(queue, values[put], deadline) == 0) {
+                put++;
+                continue;
+            }
+            error = errno;
+        }
+        errno = error;
+        return put > 0 ? (long)put : -1;
+    }
+    return (long)put;
+}
+
+long weft_queue_get_many(weft_queue *queue, weft_value *values, size_t count, weft_time deadline)
+{
+    int error = 0;
+    size_t got = queue->kind->get_some(queue, values, count, &error);
+    if (got > 0 || count == 0)
+        return (long)got;
+    if (error != EAGAIN || deadline <= WEFT_NOW) {
+        errno = error;
+        return -1;
+    }
+    if (weft_queue_get(queue, values, deadline) != 0)
+        return -1;
+    return 1 + (long)queue->kind->get_some(queue, values + 1, count - 1, &error);
 }
 
 size_t weft_queue_size(const weft_queue *queue)
@@ -49,7 +108,7 @@ bool weft_queue_empty(const weft_queue *queue)
 
 bool weft_queue_full(const weft_queue *queue)
 {
-    return queue->kind->size(queue) >= queue->capacity;
+    return queue->capacity == WEFT_RENDEZVOUS || queue->kind->size(queue) >= queue->capacity;
 }
 
 size_t weft_queue_capacity(const weft_queue *queue)
@@ -57,14 +116,50 @@ size_t weft_queue_capacity(const weft_queue *queue)
     return queue->capacity;
 }
 
+static uint64_t queue_puts(const weft_queue *queue)
+{
+    return __atomic_load_n(queue->puts, __ATOMIC_ACQUIRE);
+}
+
+/* So many more have been dealt with. False when fewer have been put. */
+static bool queue_done(weft_queue *queue, size_t count)
+{
+    wefti_latch_close(&queue->done.latch);
+    bool known = queue_puts(queue) - queue->done.count >= count;
+    if (known)
+        queue->done.count += count;
+    bool wake = queue->done.joiners && queue->done.count == queue_puts(queue);
+    if (wake) {
+        queue->done.joiners = false;
+        __atomic_store_n(&queue->done.bell, queue->done.bell + 1, __ATOMIC_RELAXED);
+    }
+    wefti_latch_open(&queue->done.latch);
+    if (wake)
+        weft_wake(&queue->done.bell, UINT32_MAX);
+    return known;
+}
+
 int weft_queue_task_done(weft_queue *queue)
 {
-    return queue->kind->task_done(queue);
+    if (queue_done(queue, 1))
+        return 0;
+    errno = EINVAL;
+    return -1;
 }
 
 int weft_queue_join(weft_queue *queue, weft_time deadline)
 {
-    return queue->kind->join(queue, deadline);
+    for (;;) {
+        wefti_latch_close(&queue->done.latch);
+        bool all = queue->done.count == queue_puts(queue);
+        uint32_t bell = queue->done.bell;
+        queue->done.joiners |= !all;
+        wefti_latch_open(&queue->done.latch);
+        if (all)
+            return 0;
+        if (weft_wait(&queue->done.bell, bell, deadline) < 0)
+            return -1;
+    }
 }
 
 void weft_queue_close(weft_queue *queue)
@@ -72,14 +167,24 @@ void weft_queue_close(weft_queue *queue)
     queue->kind->close(queue);
 }
 
-bool weft_queue_closed(const weft_queue *queue)
+size_t weft_queue_close_now(weft_queue *queue)
 {
-    return queue->kind->closed(queue);
+    weft_value values[DROPPED_TOGETHER];
+    size_t dropped = 0, some;
+    int error;
+    queue->kind->close(queue);
+    while ((some = queue->kind->get_some(queue, values, DROPPED_TOGETHER, &error)) > 0) {
+        for (size_t i = 0; i < some; i++)
+            weft_drop(values[i]);
+        queue_done(queue, some);
+        dropped += some;
+    }
+    return dropped;
 }
 
-static weft_case queue_case(const struct weft_waitable *waitable, weft_queue *queue, void *operation)
+bool weft_queue_closed(const weft_queue *queue)
 {
-    return (weft_case){.waitable = waitable, .object = queue, .operation = operation};
+    return wefti_queue_is_closed(queue);
 }
 
 /* Of the case of no queue, which select refuses before it looks. */
@@ -87,10 +192,10 @@ static const struct weft_waitable nothing_waitable = {.ready = NULL};
 
 weft_case weft_case_get(weft_queue *queue, weft_value *value)
 {
-    return queue_case(queue ? queue->kind->get_case : &nothing_waitable, queue, value);
+    return (weft_case){.waitable = queue ? queue->kind->get_case : &nothing_waitable, .object = queue, .operation = value};
 }
 
 weft_case weft_case_put(weft_queue *queue, weft_value *value)
 {
-    return queue_case(queue ? queue->kind->put_case : &nothing_waitable, queue, value);
+    return (weft_case){.waitable = queue ? queue->kind->put_case : &nothing_waitable, .object = queue, .operation = value};
 }

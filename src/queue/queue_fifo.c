@@ -17,13 +17,9 @@
  * latch of `out`. Puts are ordered by the latch of `in`, gets by that of `out`: values come out in the order of the puts.
  *
  * Waiting. Who finds nothing (or no room) lingers for some microseconds, watching the other end's count, and so takes a burst in one go.
- * Then he becomes a waiter of the other end: under that end's latch he adds himself to `waiting`, arms the end, and notes its bell, for
- * whose change he waits. Who passes an armed end disarms it, changes the bell and wakes one waiter; so a burst costs one wake, and the 32
- * bits of the bell move only when there is somebody to wake. Who stops waiting, for whatever reason, hands on: while others wait, he
- * wakes one of them if there is something to be had, and arms the end if there is not. This always holds: while somebody waits, the end
- * is armed, or nothing is to be had, or a waiter is awake that will hand on. No wake is lost with one who leaves by his deadline or
- * cancellation, nor between looking and sleeping: arming and moving the count happen under one latch, so either the waiter sees the new
- * count, or who moves it sees the end armed and changes the bell, and weft_wait does not sleep on a bell that has changed.
+ * Then he becomes a waiter at the other end's door (queue.h). No wake is lost with one who leaves by his deadline or cancellation, nor between looking and
+ * sleeping: arming the door and moving the count happen under one latch, so either the waiter sees the new count, or who moves it sees the door
+ * armed and changes the bell, and weft_wait does not sleep on a bell that has changed.
  *
  * Close sets `closed` under the latch of `in`: every put comes before it, and its value can be taken, or after it, and fails. A getter
  * that reads `closed` (acquire) and finds in.count reached after that knows that nothing will come. Close then changes both bells, each
@@ -33,11 +29,8 @@
  * has a chain, lengthened by puts and shortened by gets, of which one emptied segment is kept (`spare`): at a steady length nothing is
  * allocated.
  *
- * Dealt with: `done` counts the calls of task_done, under a latch of its own, against in.count.
- *
  * The end of it. Opening the latch is the last that a call touches (a wake uses the bell's address only), and free passes every latch
- * once. So who has got the value, or has come back from join, may free the queue though the put or task_done that let him has not quite
- * returned.
+ * once. So who has got the value may free the queue though the put that let him has not quite returned.
  *
  * After a fork the child has a copy, usable if no other thread was inside a call on it at that moment.
  */
@@ -69,14 +62,12 @@ struct fifo_segment {
 /* Everything but the constants is written under the latch; count and bell are read without. */
 struct fifo_end {
     struct wefti_latch latch;
-    uint32_t bell;                /* changes when one who waits for this end is to look again */
+    struct wefti_door door;       /* of those who wait for this end to move on */
     uint64_t count;               /* values that have passed */
     uint64_t limit;               /* how far count may go, by what was last seen of the other end */
     weft_value *place;            /* the next value's; == stop: in the next segment */
     weft_value *stop;             /* the end of the segment */
     struct fifo_segment *segment; /* that place is in */
-    uint32_t waiting;             /* how many wait for this end to move on */
-    bool armed;                   /* who passes next wakes one of them */
     struct fifo_end *other;       /* constant */
     uint64_t lead;                /* constant: how far this end's count may be ahead of the other's */
 } __attribute__((aligned(128)));  /* two lines: processors fetch them in pairs */
@@ -84,30 +75,13 @@ struct fifo_end {
 struct fifo {
     struct weft_queue queue;
     size_t places;              /* in a segment; constant */
-    uint32_t closed;            /* 1: closed; written under in.latch */
     struct fifo_segment *spare; /* unbounded: an empty segment, or NULL; exchanged */
     struct fifo_end in, out;
-    struct {
-        struct wefti_latch latch; /* of all here */
-        uint32_t bell;            /* changes when joiners are to look again */
-        uint64_t count;           /* values that have been dealt with */
-        bool joiners;             /* somebody waits for that to reach in.count */
-    } done __attribute__((aligned(128)));
 };
 
 static uint64_t count_read(const struct fifo_end *end)
 {
     return __atomic_load_n(&end->count, __ATOMIC_ACQUIRE);
-}
-
-static bool fifo_is_closed(const struct fifo *fifo)
-{
-    return __atomic_load_n(&fifo->closed, __ATOMIC_ACQUIRE);
-}
-
-static void bell_ring(uint32_t *bell)
-{
-    __atomic_store_n(bell, *bell + 1, __ATOMIC_RELAXED); /* who waits for it took its old state under the latch that is held now */
 }
 
 static void end_enter(struct fifo_end *end, struct fifo_segment *segment, size_t places)
@@ -133,23 +107,11 @@ static bool end_looks_shut(const struct fifo_end *end)
     return count == __atomic_load_n(&end->limit, __ATOMIC_RELAXED) && count == count_read(end->other) + end->lead;
 }
 
-/* One value has passed. True: one who waits is to be woken once the latch is open. */
-static bool end_pass(struct fifo_end *end)
+/* So many values have passed. True: one who waits is to be woken once the latch is open. */
+static bool end_pass(struct fifo_end *end, size_t values)
 {
-    __atomic_store_n(&end->count, end->count + 1, __ATOMIC_RELEASE);
-    if (__builtin_expect(!end->armed, 1))
-        return false;
-    end->armed = false;
-    bell_ring(&end->bell);
-    return true;
-}
-
-/* Makes the caller one who waits for the end, whose latch is held: until the bell differs from what this gives. */
-static uint32_t end_watch(struct fifo_end *end)
-{
-    end->waiting++;
-    end->armed = true;
-    return end->bell;
+    __atomic_store_n(&end->count, end->count + values, __ATOMIC_RELEASE);
+    return wefti_door_bring(&end->door);
 }
 
 /* Whether those who wait for the end, whose latch is held, may pass the other. */
@@ -162,13 +124,10 @@ static bool end_is_ahead(const struct fifo_end *end)
 static void end_unwatch(struct fifo_end *end)
 {
     wefti_latch_close(&end->latch);
-    bool others = --end->waiting > 0;
-    bool some = others && end_is_ahead(end);
-    if (others && !some)
-        end->armed = true;
+    bool wake = wefti_door_leave(&end->door, end_is_ahead(end));
     wefti_latch_open(&end->latch);
-    if (some)
-        weft_wake(&end->bell, 1);
+    if (wake)
+        weft_wake(&end->door.bell, 1);
 }
 
 /* The count after so many pauses. */
@@ -203,12 +162,12 @@ static int fifo_wait(struct fifo *fifo, struct fifo_end *end, weft_time deadline
     uint64_t seen = count_read(end) - end->lead;
     end_linger(other, seen);
     wefti_latch_close(&other->latch);
-    bool moved = other->count != seen || fifo_is_closed(fifo);
-    uint32_t bell = moved ? 0 : end_watch(other);
+    bool moved = other->count != seen || wefti_queue_is_closed(&fifo->queue);
+    uint32_t bell = moved ? 0 : wefti_door_watch(&other->door);
     wefti_latch_open(&other->latch);
     if (moved)
         return 0;
-    int result = weft_wait(&other->bell, bell, deadline);
+    int result = weft_wait(&other->door.bell, bell, deadline);
     int error = errno;
     end_unwatch(other);
     errno = error;
@@ -247,7 +206,7 @@ static int fifo_try_put(struct fifo *fifo, weft_value value)
     int error = 0;
     bool wake = false;
     wefti_latch_close(&in->latch);
-    if (__builtin_expect(fifo_is_closed(fifo), 0))
+    if (__builtin_expect(wefti_queue_is_closed(&fifo->queue), 0))
         error = EPIPE;
     else if (!end_may_pass(in))
         error = EAGAIN;
@@ -255,11 +214,11 @@ static int fifo_try_put(struct fifo *fifo, weft_value value)
         error = ENOMEM;
     else {
         *in->place++ = wefti_value_take(value);
-        wake = end_pass(in);
+        wake = end_pass(in, 1);
     }
     wefti_latch_open(&in->latch);
     if (wake)
-        weft_wake(&in->bell, 1);
+        weft_wake(&in->door.bell, 1);
     return error;
 }
 
@@ -274,13 +233,73 @@ static int fifo_try_get(struct fifo *fifo, weft_value *value)
         if (out->place == out->stop)
             fifo_out_next(fifo);
         *value = *out->place++;
-        wake = end_pass(out);
+        wake = end_pass(out, 1);
     } else
-        error = fifo_is_closed(fifo) && !end_may_pass(out) ? EPIPE : EAGAIN; /* looked at again: a put may have come before the close */
+        error = wefti_queue_is_closed(&fifo->queue) && !end_may_pass(out)
+                    ? EPIPE
+                    : EAGAIN; /* looked at again: a put may have come before the close */
     wefti_latch_open(&out->latch);
     if (wake)
-        weft_wake(&out->bell, 1);
+        weft_wake(&out->door.bell, 1);
     return error;
+}
+
+/* How many may pass together, in one segment, which is not used up. The latch is held. */
+static size_t end_span(struct fifo_end *end, size_t wanted)
+{
+    uint64_t margin = end->limit - end->count;
+    size_t span = margin < wanted ? (size_t)margin : wanted;
+    size_t places = (size_t)(end->stop - end->place);
+    return span < places ? span : places;
+}
+
+static size_t fifo_put_some(weft_queue *queue, const weft_value *values, size_t count, int *error)
+{
+    struct fifo *fifo = (struct fifo *)queue;
+    struct fifo_end *in = &fifo->in;
+    bool wake = false;
+    size_t put = 0;
+    wefti_latch_close(&in->latch);
+    *error = wefti_queue_is_closed(queue) ? EPIPE : 0;
+    while (!*error && put < count) {
+        if (!end_may_pass(in))
+            *error = EAGAIN;
+        else if (in->place == in->stop && !fifo_in_next(fifo))
+            *error = ENOMEM;
+        else {
+            size_t span = end_span(in, count - put);
+            for (size_t i = 0; i < span; i++)
+                *in->place++ = wefti_value_take(values[put++]);
+            wake |= end_pass(in, span);
+        }
+    }
+    wefti_latch_open(&in->latch);
+    if (wake)
+        weft_wake(&in->door.bell, 1);
+    return put;
+}
+
+static size_t fifo_get_some(weft_queue *queue, weft_value *values, size_t count, int *error)
+{
+    struct fifo *fifo = (struct fifo *)queue;
+    struct fifo_end *out = &fifo->out;
+    bool wake = false;
+    size_t got = 0;
+    wefti_latch_close(&out->latch);
+    while (got < count && end_may_pass(out)) {
+        if (out->place == out->stop)
+            fifo_out_next(fifo);
+        size_t span = end_span(out, count - got);
+        memcpy(values + got, out->place, span * sizeof(*values));
+        out->place += span;
+        got += span;
+        wake |= end_pass(out, span);
+    }
+    *error = wefti_queue_is_closed(queue) && !end_may_pass(out) ? EPIPE : EAGAIN;
+    wefti_latch_open(&out->latch);
+    if (wake)
+        weft_wake(&out->door.bell, 1);
+    return got;
 }
 
 /* What a try that found `error` does next: 0 to try again, -1 with errno. */
@@ -329,85 +348,38 @@ static size_t fifo_size(const weft_queue *queue)
     return (size_t)(in - out);
 }
 
-static int fifo_task_done(weft_queue *queue)
-{
-    struct fifo *fifo = (struct fifo *)queue;
-    wefti_latch_close(&fifo->done.latch);
-    bool known = fifo->done.count != count_read(&fifo->in);
-    fifo->done.count += known;
-    bool wake = fifo->done.joiners && fifo->done.count == count_read(&fifo->in);
-    if (wake) {
-        fifo->done.joiners = false;
-        bell_ring(&fifo->done.bell);
-    }
-    wefti_latch_open(&fifo->done.latch);
-    if (wake)
-        weft_wake(&fifo->done.bell, UINT32_MAX);
-    if (!known)
-        errno = EINVAL;
-    return known ? 0 : -1;
-}
-
-static int fifo_join(weft_queue *queue, weft_time deadline)
-{
-    struct fifo *fifo = (struct fifo *)queue;
-    for (;;) {
-        wefti_latch_close(&fifo->done.latch);
-        bool all = fifo->done.count == count_read(&fifo->in);
-        uint32_t bell = fifo->done.bell;
-        fifo->done.joiners |= !all;
-        wefti_latch_open(&fifo->done.latch);
-        if (all)
-            return 0;
-        if (weft_wait(&fifo->done.bell, bell, deadline) < 0)
-            return -1;
-    }
-}
-
 /* Makes everybody who waits for the end look again. */
 static void end_wake_all(struct fifo_end *end)
 {
     wefti_latch_close(&end->latch);
-    end->armed = false;
-    bell_ring(&end->bell);
+    end->door.armed = false;
+    wefti_door_ring(&end->door);
     wefti_latch_open(&end->latch);
-    weft_wake(&end->bell, UINT32_MAX);
+    weft_wake(&end->door.bell, UINT32_MAX);
 }
 
 static void fifo_close(weft_queue *queue)
 {
     struct fifo *fifo = (struct fifo *)queue;
     wefti_latch_close(&fifo->in.latch);
-    __atomic_store_n(&fifo->closed, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&queue->closed, 1, __ATOMIC_RELEASE);
     wefti_latch_open(&fifo->in.latch);
     end_wake_all(&fifo->in);
     end_wake_all(&fifo->out);
 }
 
-static bool fifo_closed(const weft_queue *queue)
-{
-    return fifo_is_closed((const struct fifo *)queue);
-}
-
-/* What a try says to select. */
-static int try_outcome(int error)
-{
-    if (error == 0)
-        return 1;
-    errno = error == EAGAIN ? errno : error;
-    return error == EAGAIN ? 0 : -1;
-}
-
 static int fifo_case_get(weft_case *one)
 {
     struct fifo *fifo = one->object;
-    return end_looks_shut(&fifo->out) && !fifo_is_closed(fifo) ? 0 : try_outcome(fifo_try_get(fifo, one->operation));
+    return end_looks_shut(&fifo->out) && !wefti_queue_is_closed(&fifo->queue) ? 0 : wefti_queue_outcome(fifo_try_get(fifo, one->operation));
 }
 
 static int fifo_case_put(weft_case *one)
 {
     struct fifo *fifo = one->object;
-    return end_looks_shut(&fifo->in) && !fifo_is_closed(fifo) ? 0 : try_outcome(fifo_try_put(fifo, *(weft_value *)one->operation));
+    return end_looks_shut(&fifo->in) && !wefti_queue_is_closed(&fifo->queue)
+               ? 0
+               : wefti_queue_outcome(fifo_try_put(fifo, *(weft_value *)one->operation));
 }
 
 /* Becomes a waiter of the end. True when it need not wait. */
@@ -415,9 +387,9 @@ static bool end_case_watch(struct fifo *fifo, struct fifo_end *end, struct wefti
 {
     wefti_latch_close(&end->latch);
     item->kind = WEFTI_WORD;
-    item->word = &end->bell;
-    item->expected = end_watch(end);
-    bool possible = end_is_ahead(end) || fifo_is_closed(fifo);
+    item->word = &end->door.bell;
+    item->expected = wefti_door_watch(&end->door);
+    bool possible = end_is_ahead(end) || wefti_queue_is_closed(&fifo->queue);
     wefti_latch_open(&end->latch);
     return possible;
 }
@@ -449,18 +421,10 @@ static const struct weft_waitable fifo_get_waitable = {
 static const struct weft_waitable fifo_put_waitable = {
     .ready = fifo_case_put, .enqueue = fifo_case_put_enqueue, .dequeue = fifo_case_put_dequeue};
 
-/* Comes back when who holds the latch has opened it. */
-static void latch_pass(struct wefti_latch *latch)
-{
-    wefti_latch_close(latch);
-    wefti_latch_open(latch);
-}
-
 static void fifo_free(weft_queue *queue)
 {
     struct fifo *fifo = (struct fifo *)queue;
-    latch_pass(&fifo->in.latch);
-    latch_pass(&fifo->done.latch);
+    wefti_queue_latch_pass(&fifo->in.latch);
     weft_value value;
     while (fifo_try_get(fifo, &value) == 0)
         weft_drop(value);
@@ -472,11 +436,10 @@ static void fifo_free(weft_queue *queue)
 static const struct wefti_queue_kind fifo_kind = {
     .put = fifo_put,
     .get = fifo_get,
+    .put_some = fifo_put_some,
+    .get_some = fifo_get_some,
     .size = fifo_size,
-    .task_done = fifo_task_done,
-    .join = fifo_join,
     .close = fifo_close,
-    .closed = fifo_closed,
     .free = fifo_free,
     .get_case = &fifo_get_waitable,
     .put_case = &fifo_put_waitable,
@@ -487,6 +450,7 @@ static struct fifo *fifo_prepare(struct fifo *fifo, struct fifo_segment *segment
     memset(fifo, 0, sizeof(*fifo));
     fifo->queue.kind = &fifo_kind;
     fifo->queue.capacity = capacity;
+    fifo->queue.puts = &fifo->in.count;
     fifo->places = places;
     fifo->in.other = &fifo->out;
     fifo->in.lead = fifo->in.limit = capacity == WEFT_UNBOUNDED ? UINT64_MAX / 2 : capacity;

@@ -58,14 +58,13 @@ static int cases_look(weft_case *cases, size_t count, size_t first)
 }
 
 /* Becomes a waiter of the cases, until one may be possible already: of how many. */
-static size_t cases_enqueue(weft_case *cases, size_t count, struct wefti_meeting *meeting, bool *possible)
+static size_t cases_enqueue(weft_case *cases, size_t count, bool *possible)
 {
     *possible = false;
     for (size_t i = 0; i < count; i++) {
-        struct wefti_place *place = wefti_case_place(&cases[i]);
-        place->item = (struct wefti_item){.kind = WEFTI_NOTHING};
-        place->offer = (struct wefti_offer){.meeting = meeting, .one = &cases[i], .number = (uint32_t)i};
-        if (cases[i].waitable && cases[i].waitable->enqueue(&cases[i], &place->item)) {
+        struct wefti_item *item = &wefti_case_place(&cases[i])->item;
+        *item = (struct wefti_item){.kind = WEFTI_NOTHING};
+        if (cases[i].waitable && cases[i].waitable->enqueue(&cases[i], item)) {
             *possible = true;
             return i + 1;
         }
@@ -78,6 +77,14 @@ static void cases_dequeue(weft_case *cases, size_t count)
     for (size_t i = 0; i < count; i++)
         if (cases[i].waitable)
             cases[i].waitable->dequeue(&cases[i]);
+}
+
+/* Before partners come: they look at the offers of all cases. */
+static void meeting_open(struct wefti_meeting *meeting, weft_case *cases, size_t count)
+{
+    *meeting = (struct wefti_meeting){.done = WEFTI_MEETING_OPEN, .cases = cases, .count = count};
+    for (size_t i = 0; i < count; i++)
+        wefti_case_place(&cases[i])->offer = (struct wefti_offer){.meeting = meeting, .one = &cases[i]};
 }
 
 /* From here on no partner comes. The number of the case that one has done, or NONE. */
@@ -138,9 +145,11 @@ static int cases_sleep(weft_case *cases, size_t count, weft_time deadline)
 /* One round without the look. NONE; the number of a case that a partner has done; -1 with errno: the wait is over. */
 static int cases_round(weft_case *cases, size_t count, bool meet, weft_time deadline)
 {
-    struct wefti_meeting meeting = {.done = WEFTI_MEETING_OPEN};
+    struct wefti_meeting meeting;
+    if (meet)
+        meeting_open(&meeting, cases, count);
     bool possible;
-    size_t enqueued = cases_enqueue(cases, count, &meeting, &possible);
+    size_t enqueued = cases_enqueue(cases, count, &possible);
     int slept = possible ? 0 : cases_sleep(cases, count, deadline);
     int error = errno;
     int done = meet ? meeting_shut(&meeting) : NONE;

@@ -226,6 +226,23 @@ static bool word_spin(struct wefti_context *context, const uint32_t *word, uint3
     return wefti_spin_told(&context->spin, false);
 }
 
+/* Looks at the words of the wait for a while: the first that has changed, or -1. */
+static int items_spin(const struct wefti_wait *wait)
+{
+    if (!wefti_spin_pays(&wait->context->spin))
+        return -1;
+    weft_time now = weft_clock();
+    weft_time end = wait->deadline - now < SPIN_TIME ? wait->deadline : now + SPIN_TIME;
+    int ended;
+    do {
+        for (int i = 0; i < SPIN_LOOKS; i++)
+            wefti_pause();
+        ended = items_look(wait);
+    } while (ended < 0 && weft_clock() < end);
+    wefti_spin_told(&wait->context->spin, ended >= 0);
+    return ended;
+}
+
 /* 0: woken; 1: the word had changed before it slept; -1 with errno. */
 static int word_wait(const uint32_t *word, uint32_t expected, weft_time deadline, bool spin)
 {
@@ -255,26 +272,41 @@ int wefti_wait_quiet(const uint32_t *word, uint32_t expected, weft_time deadline
     return word_wait(word, expected, deadline, false);
 }
 
-int wefti_wait_strided(struct wefti_item *items, unsigned count, size_t stride, weft_time deadline)
+static bool items_have_descriptor(const struct wefti_wait *wait)
+{
+    for (unsigned i = 0; i < wait->count; i++)
+        if (wefti_wait_item(wait, i)->kind == WEFTI_DESCRIPTOR)
+            return true;
+    return false;
+}
+
+static int items_wait(struct wefti_item *items, unsigned count, size_t stride, weft_time deadline, bool spin)
 {
     struct wefti_context *context = wefti_context_current();
     struct wefti_wait wait = {
         .context = context, .items = items, .stride = stride, .count = count, .deadline = deadline, .cancellable = !context->shield};
     int ended = items_look(&wait);
+    bool descriptors = items_have_descriptor(&wait);
+    if (ended < 0 && spin && deadline > WEFT_NOW && !descriptors)
+        ended = items_spin(&wait);
     if (ended >= 0)
         return ended;
     if (deadline > WEFT_NOW)
         return wait_sleep(&wait);
-    for (unsigned i = 0; i < count; i++)
-        if (wefti_wait_item(&wait, i)->kind == WEFTI_DESCRIPTOR)
-            return wefti_descriptors_look(&wait);
+    if (descriptors)
+        return wefti_descriptors_look(&wait);
     errno = EAGAIN;
     return -1;
 }
 
+int wefti_wait_strided(struct wefti_item *items, unsigned count, size_t stride, weft_time deadline)
+{
+    return items_wait(items, count, stride, deadline, true);
+}
+
 int wefti_wait_items(struct wefti_item *items, unsigned count, weft_time deadline)
 {
-    return wefti_wait_strided(items, count, sizeof(*items), deadline);
+    return items_wait(items, count, sizeof(*items), deadline, false);
 }
 
 /* Takes up to `count` claimed items of the word out of the bucket, as a list. */

@@ -41,7 +41,7 @@ struct wefti_item {
  * made for this thread). Kernel words: at most 32, and none beside descriptors, else EINVAL. Spurious returns happen: look again. No items is a sleep.
  */
 int wefti_wait_items(struct wefti_item *items, unsigned count, weft_time deadline);
-/* The same for items that lie `stride` octets apart. */
+/* The same for items that lie `stride` octets apart; without descriptors it spins before it sleeps, as weft_wait does. */
 int wefti_wait_strided(struct wefti_item *items, unsigned count, size_t stride, weft_time deadline);
 
 /*

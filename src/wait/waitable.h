@@ -40,15 +40,16 @@ struct weft_waitable {
 struct wefti_meeting {
     struct wefti_latch latch;
     uint32_t done;
+    weft_case *cases; /* constant, as count */
+    size_t count;
 };
 enum { WEFTI_MEETING_OPEN = 0, WEFTI_MEETING_SHUT = 1, WEFTI_MEETING_DONE = 2 /* + the number of the case */ };
 
-/* A case of a meeting in the list of its object; guarded by the object's latch. */
+/* A case of a meeting in the list of its object; guarded by the object's latch once select has filled it in, before the first enqueue. */
 struct wefti_offer {
-    struct wefti_meeting *meeting; /* select's, before enqueue */
+    struct wefti_meeting *meeting;
     weft_case *one;
     struct wefti_offer *next, *previous;
-    uint32_t number; /* of the case; select's, before enqueue */
     bool listed;
 };
 
