@@ -18,7 +18,7 @@ static char *expand(const char *command, enum run_quoting quoting, const char *c
     struct text line = {0};
     for (size_t i = 0; i < count; i++)
         spans[i] = span_of(arguments[i]);
-    run_template_read(&template, words, 1, quoting, true);
+    run_template_read(&template, words, 1, &(struct run_template_options){.quoting = quoting, .append = true});
     run_template_expand(&template, &(struct run_template_values){spans, count, 12, 3}, &line);
     run_template_free(&template);
     if (!line.at)
@@ -122,7 +122,7 @@ START_TEST(words_or_nothing_may_be_quoted_instead)
     char *words[] = {"echo", "p {}", "*"};
     struct span span = span_of("a b");
     struct text out = {0};
-    run_template_read(&template, words, 3, RUN_QUOTE_WORDS, true);
+    run_template_read(&template, words, 3, &(struct run_template_options){.quoting = RUN_QUOTE_WORDS, .append = true});
     run_template_expand(&template, &(struct run_template_values){&span, 1, 1, 1}, &out);
     ck_assert_str_eq(out.at, "echo 'p a b' '*'");
     run_template_free(&template);
@@ -134,10 +134,10 @@ START_TEST(only_the_slot_number_makes_a_line_differ)
 {
     struct run_template template;
     char *with[] = {"echo {%}"}, *without[] = {"echo {#}"};
-    run_template_read(&template, with, 1, RUN_QUOTE_ARGUMENTS, true);
+    run_template_read(&template, with, 1, &(struct run_template_options){.quoting = RUN_QUOTE_ARGUMENTS, .append = true});
     ck_assert(template.uses_slot);
     run_template_free(&template);
-    run_template_read(&template, without, 1, RUN_QUOTE_ARGUMENTS, true);
+    run_template_read(&template, without, 1, &(struct run_template_options){.quoting = RUN_QUOTE_ARGUMENTS, .append = true});
     ck_assert(!template.uses_slot);
     run_template_free(&template);
 }

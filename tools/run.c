@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `weft run`: many commands side by side. The reading order: run_options.c and run_option_rows.c (the command line), run_input.c and run_source.c (arguments), run_template.c and
- * run_shell.c (command lines), run_slots.c (who runs them), run_attempt.c (one try at one), run_spool.c, run_printer.c and run_results.c (what it wrote), run_joblog.c,
+ * `weft run`: many commands side by side. The reading order: run_options.c and run_option_rows.c (the command line), run_input.c and
+ * run_source.c (arguments), run_columns.c, run_pack.c and run_shape.c (what a job gets of them), run_template.c and run_shell.c (command lines),
+ * run_slots.c (who runs them), run_attempt.c (one try at one), run_spool.c, run_printer.c and run_results.c (what it wrote), run_joblog.c,
  * run_halt.c and run_stop.c (how it ends). This file puts them together, and its task is the one that signals, the bar and the end are waited for in.
  *
  * Signals: those that end a program are blocked in every task and read here from a descriptor. The first SIGINT lets what runs finish; a second,
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "complain.h"
+#include "run_shape.h"
 #include "run_slots.h"
 #include "run_sweep.h"
 
@@ -30,9 +32,12 @@ enum { DESCRIPTORS_FOR_ALL = 32, DESCRIPTORS_PER_JOB = 5, TICK_MILLISECONDS = 10
 /* Everything of one run. */
 struct run {
     struct run_options options;
-    struct run_template command, tag;
+    struct run_columns columns;
+    struct run_names names;
+    struct run_template command, tag, directory;
     struct run_shell shell;
     struct run_input *input;
+    struct run_pack *pack;
     struct run_joblog_past past;
     struct run_spool spool;
     struct run_stop stop;
@@ -67,6 +72,8 @@ static int open_input(struct run *run)
         .delimiter = options->delimiter.at,
         .delimiter_length = options->delimiter.length,
         .skip_empty = options->skip_empty,
+        .end_text = options->end_text,
+        .names = run_shape_takes_names(&options->shape),
         .rewinds = looks_ahead(options),
         .folder = run->spool.folder,
         .stop = run->stop.draining};
@@ -74,17 +81,28 @@ static int open_input(struct run *run)
     return run->input ? 0 : -1;
 }
 
+static void read_template(const struct run *run, struct run_template *template, const char *text, enum run_quoting quoting, bool append)
+{
+    char *words[] = {(char *)text};
+    struct run_template_options how = run_shape_template(&run->options.shape, &run->names);
+    how.quoting = quoting;
+    how.append = append;
+    run_template_read(template, words, 1, &how);
+}
+
 static void read_templates(struct run *run)
 {
     const struct run_options *options = &run->options;
-    static char arguments[] = "{}";
-    char *whole[] = {arguments}, *tag[] = {(char *)(options->tag_text ? options->tag_text : arguments)};
+    struct run_template_options how = run_shape_template(&options->shape, &run->names);
+    const char *arguments = how.replace ? how.replace : "{}";
+    how.quoting = options->quote ? RUN_QUOTE_WORDS : RUN_QUOTE_ARGUMENTS;
+    how.append = true;
     if (options->command_count)
-        run_template_read(
-            &run->command, options->command, options->command_count, options->quote ? RUN_QUOTE_WORDS : RUN_QUOTE_ARGUMENTS, true);
+        run_template_read(&run->command, options->command, options->command_count, &how);
     else
-        run_template_read(&run->command, whole, 1, RUN_QUOTE_NOTHING, true);
-    run_template_read(&run->tag, tag, 1, RUN_QUOTE_NOTHING, false);
+        read_template(run, &run->command, arguments, RUN_QUOTE_NOTHING, true);
+    read_template(run, &run->tag, options->tag_text ? options->tag_text : arguments, RUN_QUOTE_NOTHING, false);
+    read_template(run, &run->directory, options->directory ? options->directory : "", RUN_QUOTE_NOTHING, false);
 }
 
 static int open_joblog(struct run *run)
@@ -108,7 +126,9 @@ static int open_results(struct run *run)
     const struct run_options *options = &run->options;
     if (!options->results || options->dry_run)
         return 0;
-    return run_results_open(&run->printer.results, options->results, options->resume || options->resume_failed, &run->spool);
+    struct run_template_options how = run_shape_template(&options->shape, &run->names);
+    how.quoting = RUN_QUOTE_NOTHING;
+    return run_results_open(&run->printer.results, options->results, &how, options->resume || options->resume_failed, &run->spool);
 }
 
 /* Compares a job with what the joblog has under its number. A line with {%} in it differs from run to run. */
@@ -125,16 +145,38 @@ static bool fits_joblog(struct run *run, const struct run_template_values *value
     return false;
 }
 
+/* How many jobs descriptors allow at once. */
+static unsigned most_slots(const struct run_options *options)
+{
+    struct rlimit files;
+    rlim_t limit = getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 1024;
+    rlim_t most = limit > DESCRIPTORS_FOR_ALL + DESCRIPTORS_PER_JOB ? (limit - DESCRIPTORS_FOR_ALL) / DESCRIPTORS_PER_JOB : 1;
+    if (most > 100000)
+        most = 100000;
+    return options->jobs && options->jobs < most ? options->jobs : (unsigned)most;
+}
+
+/* What jobs are made of: columns, names, templates, packs. */
+static int open_shape(struct run *run)
+{
+    const struct run_shape *shape = &run->options.shape;
+    if (run_shape_columns(shape, &run->columns) != 0 || open_input(run) != 0)
+        return -1;
+    run_shape_names(&run->options, run->input, &run->columns, &run->names);
+    read_templates(run);
+    struct run_pack_options packs = run_shape_pack(shape, most_slots(&run->options));
+    run->pack = run_pack_new(&packs, run->input, &run->columns, &run->command);
+    return 0;
+}
+
 /* Goes through the input once: counts it, and compares it with the joblog of the run that is to be resumed. */
 static int look_ahead(struct run *run)
 {
-    size_t width = run_input_width(run->input);
-    struct span *arguments = memory_get(width * sizeof *arguments);
     struct text line = {0};
-    struct run_template_values values = {.arguments = arguments, .count = width};
+    struct run_template_values values = {.slot = 1};
     enum run_input_got got = RUN_INPUT_RECORD;
     bool fits = true;
-    while (fits && (got = run_input_next(run->input, arguments)) == RUN_INPUT_RECORD) {
+    while (fits && (got = run_pack_next(run->pack, values.sequence + 1, &values.arguments, &values.count)) == RUN_INPUT_RECORD) {
         values.sequence++;
         fits = fits_joblog(run, &values, &line);
     }
@@ -145,19 +187,7 @@ static int look_ahead(struct run *run)
     }
     run->printer.tally.total = values.sequence;
     text_free(&line);
-    free(arguments);
-    return fits && got == RUN_INPUT_END ? run_input_rewind(run->input) : -1;
-}
-
-/* How many jobs descriptors allow at once. */
-static unsigned most_slots(const struct run_options *options)
-{
-    struct rlimit files;
-    rlim_t limit = getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 1024;
-    rlim_t most = limit > DESCRIPTORS_FOR_ALL + DESCRIPTORS_PER_JOB ? (limit - DESCRIPTORS_FOR_ALL) / DESCRIPTORS_PER_JOB : 1;
-    if (most > 100000)
-        most = 100000;
-    return options->jobs && options->jobs < most ? options->jobs : (unsigned)most;
+    return fits && got == RUN_INPUT_END ? run_pack_rewind(run->pack) : -1;
 }
 
 static void prepare_printer(struct run *run)
@@ -180,9 +210,8 @@ static int prepare(struct run *run)
 {
     run_spool_begin(&run->spool, temporary_folder());
     run_printer_begin(&run->printer, &run->spool, &run->stop);
-    if (run_stop_begin(&run->stop) != 0 || open_input(run) != 0)
+    if (run_stop_begin(&run->stop) != 0 || open_shape(run) != 0)
         return -1;
-    read_templates(run);
     run_shell_find(&run->shell);
     if (open_joblog(run) != 0 || open_results(run) != 0 || (looks_ahead(&run->options) && look_ahead(run) != 0))
         return -1;
@@ -292,7 +321,8 @@ static int run_jobs(struct run *run)
         .mark = run->mark,
         .most = most_slots(&run->options),
         .ended = eventfd(0, EFD_CLOEXEC),
-        .input = run->input};
+        .directory = run->options.directory ? &run->directory : NULL,
+        .pack = run->pack};
     if (run->slots.ended < 0 || run_slots_begin(&run->slots) != 0)
         return -1;
     wait_for_end(run);
@@ -343,12 +373,15 @@ int run_main(int argc, char **argv)
     status = final_status(&run);
     run_printer_end(&run.printer);
     run_spool_end(&run.spool);
-    free(run.slots.arguments);
     run_stop_end(&run.stop);
+    run_pack_free(run.pack);
     run_input_close(run.input);
+    run_names_free(&run.names);
+    run_pattern_free(&run.columns.separator);
     run_joblog_forget(&run.past);
     run_template_free(&run.command);
     run_template_free(&run.tag);
+    run_template_free(&run.directory);
     run_options_free(&run.options);
     return status;
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,6 +53,7 @@ void run_attempt_end(struct run_attempt *attempt)
 {
     free(attempt->buffer);
     run_words_free(&attempt->words);
+    text_free(&attempt->slot_variable);
     run_stream_end(&attempt->streams[0]);
     run_stream_end(&attempt->streams[1]);
     if (attempt->kick >= 0)
@@ -59,14 +61,15 @@ void run_attempt_end(struct run_attempt *attempt)
 }
 
 /* Starts the words, with an end of a pipe each for stdout and stderr; -1: they go where this process's own go. */
-static struct weft_command *start_words(struct run_attempt *attempt, const int ends[2])
+static struct weft_command *start_words(struct run_attempt *attempt, const struct run_job *job, const int ends[2])
 {
-    const char *environment[] = {attempt->sequence, attempt->slot, attempt->host, attempt->mark, NULL};
+    const char *environment[] = {attempt->sequence, attempt->slot, attempt->host, attempt->mark,
+        "PARALLEL_SSHHOST=:", "PARALLEL_SSHLOGIN=:", attempt->slot_variable.length ? attempt->slot_variable.at : NULL, NULL};
     enum weft_stream_kind kind = ends[0] < 0 ? WEFT_INHERIT : WEFT_FD;
     double seconds = attempt->limit->share > 0 ? limit_unknown : attempt->limit->seconds;
     return weft_command_start(attempt->words.argv, .standard_input = {.kind = WEFT_NULL}, .standard_output = {.kind = kind, .fd = ends[0]},
         .standard_error = {.kind = kind, .fd = ends[1]}, .environment_add = environment, .time_limit = seconds, .new_group = true,
-        .end_with_us = true, .nice = attempt->options->nice);
+        .directory = job->directory.length ? job->directory.at : NULL, .end_with_us = true, .nice = attempt->options->nice);
 }
 
 static bool is_shortage(int error)
@@ -74,16 +77,24 @@ static bool is_shortage(int error)
     return error == EAGAIN || error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
-/* Starts it directly where that is the same, else by the shell, which also says what is wrong with a program that cannot be executed. */
-static struct weft_command *start_line(struct run_attempt *attempt, const char *line, const int ends[2])
+/* Whether the program that the words name can be looked at from here: not when it is named from another directory. */
+static bool is_plain_program(struct run_attempt *attempt, const struct run_job *job)
 {
-    if (run_shell_split(attempt->shell, line, &attempt->words) && run_program_is_plain(attempt->program, attempt->words.argv[0])) {
-        struct weft_command *command = start_words(attempt, ends);
+    const char *name = attempt->words.argv[0];
+    return (job->directory.length == 0 || *name == '/' || !strchr(name, '/')) && run_program_is_plain(attempt->program, name);
+}
+
+/* Starts it directly where that is the same, else by the shell, which also says what is wrong with a program that cannot be executed. */
+static struct weft_command *start_line(struct run_attempt *attempt, const struct run_job *job, const int ends[2])
+{
+    const char *line = text_string(&job->command);
+    if (run_shell_split(attempt->shell, line, &attempt->words) && is_plain_program(attempt, job)) {
+        struct weft_command *command = start_words(attempt, job, ends);
         if (command || is_shortage(errno))
             return command;
     }
     run_shell_wrap(attempt->shell, line, &attempt->words);
-    return start_words(attempt, ends);
+    return start_words(attempt, job, ends);
 }
 
 static struct weft_command *start_command(struct run_attempt *attempt, struct run_job *job)
@@ -92,11 +103,15 @@ static struct weft_command *start_command(struct run_attempt *attempt, struct ru
     struct weft_command *command = NULL;
     snprintf(attempt->sequence, sizeof attempt->sequence, "PARALLEL_SEQ=%llu", (unsigned long long)job->sequence);
     snprintf(attempt->slot, sizeof attempt->slot, "PARALLEL_JOBSLOT=%u", job->slot);
+    if (attempt->options->slot_variable) {
+        text_clear(&attempt->slot_variable);
+        text_format(&attempt->slot_variable, "%s=%u", attempt->options->slot_variable, job->slot - 1);
+    }
     bool collects = !attempt->options->ungroup || attempt->options->results;
     for (int i = 0; i < 2 && collects; i++)
         ends[i] = run_stream_open(&attempt->streams[i]);
     if (!collects || (ends[0] >= 0 && ends[1] >= 0))
-        command = start_line(attempt, text_string(&job->command), ends);
+        command = start_line(attempt, job, ends);
     int error = errno;
     for (int i = 0; i < 2; i++)
         if (ends[i] >= 0)
@@ -108,6 +123,11 @@ static struct weft_command *start_command(struct run_attempt *attempt, struct ru
 /* The shell could not be started: the job ends as if a shell had failed to execute it. */
 static void job_not_started(struct run_attempt *attempt, struct run_job *job, int error)
 {
+    if (job->directory.length && access(job->directory.at, X_OK) != 0) {
+        job->exitval = EXIT_CANNOT_EXECUTE;
+        complain("job %llu: cannot go to %s: %s", (unsigned long long)job->sequence, job->directory.at, strerror(errno));
+        return;
+    }
     job->exitval = error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
     complain(
         "job %llu: cannot run %s: %s", (unsigned long long)job->sequence, error == E2BIG ? "it" : attempt->shell->path, strerror(error));
@@ -261,6 +281,19 @@ static double seconds_since_1970(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* Makes a job's directory, and those above it. Where that fails, starting the job does, and says why. */
+static void make_directory(struct text *path)
+{
+    if (path->length == 0 || access(path->at, F_OK) == 0)
+        return;
+    for (char *slash = strchr(path->at + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(path->at, 0777);
+        *slash = '/';
+    }
+    mkdir(path->at, 0777);
+}
+
 /* Forgets the try before: but what is printed line by line is printed. */
 static void job_begin(struct run_attempt *attempt, struct run_job *job)
 {
@@ -278,6 +311,7 @@ enum run_attempt_end run_attempt_try(struct run_attempt *attempt, struct run_job
 {
     job_begin(attempt, job);
     struct running running = {.started = weft_clock()};
+    make_directory(&job->directory);
     running.command = start_command(attempt, job);
     if (!running.command) {
         if (is_shortage(errno))

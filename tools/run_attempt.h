@@ -28,6 +28,7 @@ struct run_attempt {
     struct run_words words;
     char *buffer;                          /* to read into */
     char sequence[40], slot[40], host[40]; /* the job's environment */
+    struct text slot_variable;             /* more of it; empty: not wanted */
 };
 
 enum run_attempt_end {

@@ -14,6 +14,7 @@
 struct input_column {
     struct run_source source;
     bool begun; /* it gave a value */
+    struct text name;
     struct text *held;
     size_t count, room;
 };
@@ -41,10 +42,24 @@ void run_input_close(struct run_input *input)
         for (size_t row = 0; row < column->room; row++)
             text_free(&column->held[row]);
         free(column->held);
+        text_free(&column->name);
     }
     free(input->columns);
     free(input->groups);
     free(input);
+}
+
+/* Takes the first value of each source as its name. */
+static enum run_input_got read_names(struct run_input *input)
+{
+    enum run_input_got got = RUN_INPUT_RECORD;
+    for (size_t i = 0; i < input->options.count && (got == RUN_INPUT_RECORD || got == RUN_INPUT_END); i++) {
+        struct span name = {"", 0};
+        text_clear(&input->columns[i].name);
+        got = run_source_next(&input->columns[i].source, &name);
+        text_add_span(&input->columns[i].name, name);
+    }
+    return got;
 }
 
 struct run_input *run_input_open(const struct run_input_options *options)
@@ -64,7 +79,16 @@ struct run_input *run_input_open(const struct run_input_options *options)
             return NULL;
         }
     }
-    return input;
+    enum run_input_got got = options->names ? read_names(input) : RUN_INPUT_RECORD;
+    if (got != RUN_INPUT_FAILED && got != RUN_INPUT_STOPPED)
+        return input;
+    run_input_close(input);
+    return NULL;
+}
+
+struct span run_input_name(const struct run_input *input, size_t source)
+{
+    return text_span(&input->columns[source].name);
 }
 
 size_t run_input_width(const struct run_input *input)
@@ -97,6 +121,8 @@ static enum run_input_got group_read(struct run_input *input, struct input_group
             return got;
         if (got == RUN_INPUT_END && column->begun)
             return RUN_INPUT_END;
+        if (got == RUN_INPUT_END)
+            value = (struct span){"", 0};
         any |= got == RUN_INPUT_RECORD;
         column->begun = true;
         column_put(column, row, value);
@@ -167,5 +193,5 @@ int run_input_rewind(struct run_input *input)
         if (run_source_rewind(&input->columns[i].source) != 0)
             return -1;
     }
-    return 0;
+    return input->options.names && read_names(input) == RUN_INPUT_FAILED ? -1 : 0;
 }

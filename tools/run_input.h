@@ -24,8 +24,10 @@ struct run_input_options {
     size_t count;
     const char *delimiter; /* what ends a value */
     size_t delimiter_length;
-    bool skip_empty; /* -r: values that are empty or blank are none */
-    bool rewinds;    /* run_input_rewind will be called: what cannot be read twice is copied to an unlinked file in `folder` */
+    bool skip_empty;      /* -r: values that are empty or blank are none */
+    const char *end_text; /* -E: a value that is this ends its source; NULL: none does */
+    bool names;           /* --header: the first value of each source is its name */
+    bool rewinds;         /* run_input_rewind will be called: what cannot be read twice is copied to an unlinked file in `folder` */
     const char *folder;
     int stop; /* a descriptor; when it is readable, waiting for input ends */
 };
@@ -38,6 +40,8 @@ enum run_input_got { RUN_INPUT_RECORD, RUN_INPUT_END, RUN_INPUT_STOPPED, RUN_INP
 struct run_input *run_input_open(const struct run_input_options *options);
 /* How many arguments a record has. */
 size_t run_input_width(const struct run_input *input);
+/* The name of a source; empty where it has none. */
+struct span run_input_name(const struct run_input *input, size_t source);
 /* Gives the next record: `width` arguments, borrowed until the next call. Having complained: RUN_INPUT_FAILED. */
 enum run_input_got run_input_next(struct run_input *input, struct span *arguments);
 /* Back to the first record; once. */

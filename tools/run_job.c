@@ -18,6 +18,7 @@ void run_job_free(struct run_spool *spool, struct run_job *job)
     text_free(&job->values.octets);
     free(job->values.arguments);
     text_free(&job->file);
+    text_free(&job->directory);
     for (int i = 0; i < 2; i++) {
         run_output_drop(spool, &job->outputs[i]);
         run_output_drop(spool, &job->halves[i]);

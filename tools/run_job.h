@@ -21,6 +21,7 @@ struct run_job {
     unsigned slot;     /* {%} */
     struct text command;
     struct text tag;          /* empty: none */
+    struct text directory;    /* where it runs; empty: where weft run does */
     struct run_values values; /* its arguments, where somebody needs them after it was made */
     struct text file;         /* what --results calls it; empty: nothing */
     double start;             /* seconds since 1970; of the last try */

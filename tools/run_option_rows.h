@@ -21,7 +21,7 @@ typedef int run_option_reader(struct run_options *options, const char *argument)
 
 struct run_option_row {
     char letter;          /* 0: it has none */
-    const char *name;     /* NULL: the row is a heading */
+    const char *name;     /* NULL: it has none; without a letter either, the row is a heading */
     const char *argument; /* what the help calls it; in brackets: it may be left out; NULL: it has none */
     const char *text;     /* for the help; NULL: another name for the row before, and nothing but letter, name and argument counts */
     enum run_option_kind kind;

@@ -39,6 +39,31 @@ static bool read_number(const char *text, double *number, const char **rest)
     return end != text && isfinite(*number);
 }
 
+/* A number from 0 on, perhaps with a decimal point and a unit: k is 1000, K is 1024, and so on. False where it is something else. */
+static bool read_size(const char *text, size_t *size)
+{
+    static const char small[] = "kmgtp", large[] = "KMGTP";
+    double number;
+    const char *rest;
+    if (!read_number(text, &number, &rest))
+        return false;
+    const char *unit = *rest ? strchr(small, *rest) : NULL, *unit_large = *rest ? strchr(large, *rest) : NULL;
+    if (unit)
+        number *= pow(1000, (double)(unit - small + 1));
+    if (unit_large)
+        number *= pow(1024, (double)(unit_large - large + 1));
+    rest += unit || unit_large;
+    if (*rest || number >= 1e15 || number != floor(number))
+        return false;
+    *size = (size_t)number;
+    return true;
+}
+
+static int read_size_option(const char *option, const char *text, size_t *size)
+{
+    return read_size(text, size) ? 0 : option_wrong(option, text, "a number");
+}
+
 int run_read_jobs(struct run_options *options, const char *text)
 {
     double processors = weft_cpu_count(), jobs = -1;
@@ -88,7 +113,7 @@ int run_read_timeout(struct run_options *options, const char *text)
     return option_wrong("--timeout", text, "a time: seconds, 1.5m, 2h, or N%");
 }
 
-/* Reads \n, \t, \0, \\, \r and \xHH as what they stand for. */
+/* Reads \n, \t, \0, \\, \r, \xHH and \OOO as what they stand for. */
 int run_read_delimiter(struct run_options *options, const char *text)
 {
     static const char letters[] = "nt0r\\", meanings[] = "\n\t\0\r\\";
@@ -96,12 +121,16 @@ int run_read_delimiter(struct run_options *options, const char *text)
     for (const char *given = text; *text; text++) {
         const char *letter = *text == '\\' && text[1] ? strchr(letters, text[1]) : NULL;
         char *end = NULL;
-        char hex[3] = {0};
+        char hex[4] = {0};
         if (*text == '\\' && text[1] == 'x' && text[2] && text[3]) {
             memcpy(hex, text + 2, 2);
             text_add_char(&options->delimiter, (char)strtoul(hex, &end, 16));
             if (*end)
                 return option_wrong("-d", given, "a delimiter");
+            text += 3;
+        } else if (*text == '\\' && strspn(text + 1, "01234567") >= 3) {
+            memcpy(hex, text + 1, 3);
+            text_add_char(&options->delimiter, (char)strtoul(hex, NULL, 8));
             text += 3;
         } else if (letter) {
             text_add_char(&options->delimiter, meanings[letter - letters]);
@@ -158,4 +187,65 @@ int run_read_null(struct run_options *options, const char *text)
     text_clear(&options->delimiter);
     text_add(&options->delimiter, "", 1);
     return 0;
+}
+
+int run_read_max_args(struct run_options *options, const char *text)
+{
+    options->shape.has_max_args = true;
+    return read_size_option("-n", text, &options->shape.max_args);
+}
+
+int run_read_max_replace_args(struct run_options *options, const char *text)
+{
+    options->shape.has_max_replace_args = true;
+    return read_size_option("-N", text, &options->shape.max_replace_args);
+}
+
+int run_read_lines(struct run_options *options, const char *text)
+{
+    options->shape.has_lines = true;
+    return read_size_option("-L", text, &options->shape.lines);
+}
+
+/* Without a number it is one line. */
+int run_read_max_lines(struct run_options *options, const char *text)
+{
+    options->shape.max_lines = 1;
+    if (text && read_size_option("-l", text, &options->shape.max_lines) != 0)
+        return -1;
+    options->shape.max_lines += options->shape.max_lines == 0;
+    return 0;
+}
+
+int run_read_max_chars(struct run_options *options, const char *text)
+{
+    if (read_size_option("-s", text, &options->shape.length) != 0)
+        return -1;
+    return options->shape.length ? 0 : option_wrong("-s", text, "a number from 1 on");
+}
+
+int run_read_replace(struct run_options *options, const char *text)
+{
+    options->shape.replace = text && strcmp(text, "{}") != 0 ? text : NULL;
+    return text && !*text ? option_wrong("-I", "''", "a text to be replaced") : 0;
+}
+
+/* The name of a variable. */
+static bool is_name(const char *text)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+    return *text && !(*text >= '0' && *text <= '9') && text[strspn(text, letters)] == '\0';
+}
+
+/* Jobs have all of the environment anyway. */
+int run_read_env(struct run_options *options, const char *text)
+{
+    (void)options;
+    return is_name(text) ? 0 : option_wrong("--env", text, "the name of a variable");
+}
+
+int run_read_slot_variable(struct run_options *options, const char *text)
+{
+    options->slot_variable = text;
+    return is_name(text) ? 0 : option_wrong("--process-slot-var", text, "the name of a variable");
 }

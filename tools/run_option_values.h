@@ -7,12 +7,20 @@
 
 int run_read_arg_file(struct run_options *options, const char *text);
 int run_read_delimiter(struct run_options *options, const char *text);
+int run_read_env(struct run_options *options, const char *text);
 int run_read_halt(struct run_options *options, const char *text);
 int run_read_joblog(struct run_options *options, const char *text);
 int run_read_jobs(struct run_options *options, const char *text);
+int run_read_lines(struct run_options *options, const char *text);
+int run_read_max_args(struct run_options *options, const char *text);
+int run_read_max_chars(struct run_options *options, const char *text);
+int run_read_max_lines(struct run_options *options, const char *text);
+int run_read_max_replace_args(struct run_options *options, const char *text);
 int run_read_nice(struct run_options *options, const char *text);
 int run_read_null(struct run_options *options, const char *text);
+int run_read_replace(struct run_options *options, const char *text);
 int run_read_retries(struct run_options *options, const char *text);
+int run_read_slot_variable(struct run_options *options, const char *text);
 int run_read_timeout(struct run_options *options, const char *text);
 
 #endif

@@ -13,6 +13,7 @@
 #include "complain.h"
 #include "nearest.h"
 #include "run_option_rows.h"
+#include "run_shape.h"
 
 enum { OPTION_CODE = 256 }; /* a row's code for getopt_long is OPTION_CODE and its place */
 
@@ -52,6 +53,8 @@ static void print_wrapped(const char *text, size_t indent)
 static int print_names(const struct run_option_row *row)
 {
     const char *equals = row->argument && *row->argument != '[' ? "=" : "", *argument = row->argument ? row->argument : "";
+    if (!row->name)
+        return printf("  -%c %s", row->letter, argument);
     return row->letter ? printf("  -%c, --%s%s%s", row->letter, row->name, equals, argument)
                        : printf("      --%s%s%s", row->name, equals, argument);
 }
@@ -70,7 +73,7 @@ static void print_help(void)
     fputs(help_head, stdout);
     for (size_t i = 0; i < run_option_count; i++) {
         const struct run_option_row *row = &run_option_rows[i];
-        if (!row->name) {
+        if (!row->name && !row->letter) {
             printf("\n%s:\n", row->text);
             continue;
         }
@@ -106,7 +109,7 @@ static int take_option(struct run_options *options, const struct run_option_row 
 static const struct run_option_row *find_row(int code)
 {
     size_t at = code >= OPTION_CODE ? (size_t)(code - OPTION_CODE) : 0;
-    while (code < OPTION_CODE && !(run_option_rows[at].name && run_option_rows[at].letter == code))
+    while (code < OPTION_CODE && run_option_rows[at].letter != code)
         at++;
     return real_row(&run_option_rows[at]);
 }
@@ -189,14 +192,22 @@ static int read_options(struct run_options *options, int argc, char **argv)
     }
 }
 
-/* Whether a word begins a list: 3 or 4 for the colons, with `linked` for the plus; 0 otherwise. */
-static size_t list_colons(const char *word, bool *linked)
+/* Whether a word is a mark, or one with a plus. */
+static bool is_mark(const char *word, const char *mark, bool *linked)
 {
-    size_t colons = strspn(word, ":");
-    if (colons != 3 && colons != 4)
-        return 0;
-    *linked = word[colons] == '+';
-    return word[colons + *linked] == '\0' ? colons : 0;
+    size_t length = strlen(mark);
+    if (strncmp(word, mark, length) != 0)
+        return false;
+    *linked = word[length] == '+';
+    return word[length + *linked] == '\0';
+}
+
+/* Whether a word begins a list: 3 or 4 for the colons, with `linked` for the plus; 0 otherwise. */
+static size_t list_colons(const struct run_options *options, const char *word, bool *linked)
+{
+    if (is_mark(word, options->list_mark, linked))
+        return 3;
+    return is_mark(word, options->file_mark, linked) ? 4 : 0;
 }
 
 void run_options_add_source(struct run_options *options, struct run_source_name name)
@@ -211,9 +222,9 @@ static void take_lists(struct run_options *options, char *const *words, size_t c
     size_t at = 0;
     while (at < count) {
         bool linked;
-        size_t colons = list_colons(words[at++], &linked), from = at;
+        size_t colons = list_colons(options, words[at++], &linked), from = at;
         bool next;
-        while (at < count && !list_colons(words[at], &next)) {
+        while (at < count && !list_colons(options, words[at], &next)) {
             if (colons == 4)
                 run_options_add_source(options, (struct run_source_name){.file = words[at], .linked = linked});
             at++;
@@ -225,6 +236,12 @@ static void take_lists(struct run_options *options, char *const *words, size_t c
 
 static int check_options(const struct run_options *options)
 {
+    if (!*options->list_mark || !*options->file_mark) {
+        complain("--arg-sep and --arg-file-sep need a text");
+        return -1;
+    }
+    if (run_shape_check(options) != 0)
+        return -1;
     if ((options->resume || options->resume_failed) && !options->joblog) {
         complain("--resume and --resume-failed need --joblog");
         return -1;
@@ -238,7 +255,7 @@ static int check_options(const struct run_options *options)
 
 int run_options_read(struct run_options *options, int argc, char **argv, int *status)
 {
-    *options = (struct run_options){.jobs = weft_cpu_count(), .retries = 1};
+    *options = (struct run_options){.jobs = weft_cpu_count(), .retries = 1, .list_mark = ":::", .file_mark = "::::"};
     text_add_char(&options->delimiter, '\n');
     *status = EXIT_USAGE;
     int read = read_options(options, argc, argv);
@@ -251,7 +268,7 @@ int run_options_read(struct run_options *options, int argc, char **argv, int *st
     char *const *words = argv + optind;
     size_t count = (size_t)(argc - optind), at = 0;
     bool linked;
-    while (at < count && !list_colons(words[at], &linked))
+    while (at < count && !list_colons(options, words[at], &linked))
         at++;
     options->command = words;
     options->command_count = at;

@@ -6,13 +6,26 @@
 #include "run_halt.h"
 #include "run_input.h"
 
+/* What a job is made of. */
+struct run_shape {
+    const char *replace;                                         /* -I: instead of {}; NULL: {} */
+    size_t max_args, max_replace_args, lines, max_lines, length; /* -n, -N, -L, -l, -s; 0: not given, or none */
+    bool has_max_args, has_max_replace_args, has_lines;
+    bool context, many, xargs; /* -X, -m, --xargs */
+    const char *column_separator, *trim, *header;
+    bool shuffles;
+};
+
 struct run_options {
     unsigned jobs; /* at once; 0: as many as the system lets run */
+    struct run_shape shape;
     bool keep_order, tag, dry_run, bar, quote, skip_empty, ungroup, verbose, trace;
     bool line_buffer, report, no_report;
     const char *results;  /* --results; NULL: none */
     const char *tag_text; /* --tagstring; NULL: none */
     struct text delimiter;
+    const char *end_text, *list_mark, *file_mark; /* -E, --arg-sep, --arg-file-sep */
+    const char *directory, *slot_variable;        /* --wd, --process-slot-var; NULL: none */
     const char *joblog;
     bool joblog_append, resume, resume_failed;
     unsigned retries; /* how often a job is tried in all; 0: until it succeeds */

@@ -106,11 +106,12 @@ static int make_folders(char *path)
     return mkdir(path, 0777) == 0 || errno == EEXIST ? 0 : -1;
 }
 
-int run_results_open(struct run_results *results, const char *path, bool adds, struct run_spool *spool)
+int run_results_open(
+    struct run_results *results, const char *path, const struct run_template_options *how, bool adds, struct run_spool *spool)
 {
     char *words[] = {(char *)path};
     *results = (struct run_results){.path = path, .spool = spool, .fd = -1};
-    run_template_read(&results->pattern, words, 1, RUN_QUOTE_NOTHING, false);
+    run_template_read(&results->pattern, words, 1, how);
     results->kind = run_results_kind_of(path, results->pattern.replaces);
     if (has_rows(results))
         return open_rows(results, adds);

@@ -32,7 +32,8 @@ struct run_results {
 /* What kind a name asks for. `replaces`: a replacement string stands in it. */
 enum run_results_kind run_results_kind_of(const char *path, bool replaces);
 /* Opens the file of rows, or makes the folder. With `adds` the rows that are there stay, but for a torn last one. -1, having complained. */
-int run_results_open(struct run_results *results, const char *path, bool adds, struct run_spool *spool);
+int run_results_open(
+    struct run_results *results, const char *path, const struct run_template_options *how, bool adds, struct run_spool *spool);
 /* Whether jobs must know their arguments for it. */
 bool run_results_wants_arguments(const struct run_results *results);
 /* Writes a job's files, for the kinds that have some. Any task. -1, having complained. */

@@ -40,7 +40,7 @@ static bool environment_has_functions(void)
 
 void run_shell_find(struct run_shell *shell)
 {
-    const char *path = getenv("SHELL");
+    const char *own = getenv("PARALLEL_SHELL"), *path = own && *own ? own : getenv("SHELL");
     shell->path = path && *path ? path : "/bin/sh";
     const char *slash = strrchr(shell->path, '/');
     const char *name = slash ? slash + 1 : shell->path;

@@ -27,8 +27,10 @@ static struct run_job *make_job(struct run_slots *slots, unsigned number)
     struct run_job *job = run_job_new();
     job->sequence = slots->sequence;
     job->slot = number;
-    const struct run_template_values values = {slots->arguments, run_input_width(slots->input), slots->sequence, number};
+    const struct run_template_values values = {slots->arguments, slots->argument_count, slots->sequence, number};
     run_template_expand(slots->command, &values, &job->command);
+    if (slots->directory)
+        run_template_expand(slots->directory, &values, &job->directory);
     if (slots->tag) {
         run_template_expand(slots->tag, &values, &job->tag);
         text_add_char(&job->tag, '\t');
@@ -46,7 +48,7 @@ static bool read_arguments(struct run_slots *slots)
     do {
         if (run_stop_state(slots->stop) != RUN_GOING)
             return false;
-        enum run_input_got got = run_input_next(slots->input, slots->arguments);
+        enum run_input_got got = run_pack_next(slots->pack, slots->sequence + 1, &slots->arguments, &slots->argument_count);
         if (got == RUN_INPUT_FAILED)
             run_stop_break(slots->stop);
         slots->all_read |= got == RUN_INPUT_END;
@@ -212,7 +214,6 @@ static struct run_job *slot_take(struct run_slot *slot)
 int run_slots_begin(struct run_slots *slots)
 {
     int added = -1;
-    slots->arguments = memory_get(run_input_width(slots->input) * sizeof *slots->arguments);
     weft_with (&slots->lock)
         added = add_slot(slots);
     if (added != 0)
@@ -235,7 +236,7 @@ void run_slots_signal(struct run_slots *slots, int signal)
 bool run_slots_left(struct run_slots *slots)
 {
     while (!slots->all_read) {
-        enum run_input_got got = run_input_next(slots->input, slots->arguments);
+        enum run_input_got got = run_pack_next(slots->pack, slots->sequence + 1, &slots->arguments, &slots->argument_count);
         slots->all_read = got == RUN_INPUT_END;
         if (!slots->all_read && !(got == RUN_INPUT_RECORD && run_joblog_is_done(slots->past, ++slots->sequence)))
             return true;

@@ -9,6 +9,7 @@
 #include "run_joblog.h"
 #include "run_limit.h"
 #include "run_options.h"
+#include "run_pack.h"
 #include "run_printer.h"
 #include "run_shell.h"
 #include "run_template.h"
@@ -20,7 +21,7 @@ struct run_slot;
 /* All that slots share. */
 struct run_slots {
     const struct run_options *options;
-    const struct run_template *command, *tag;
+    const struct run_template *command, *tag, *directory; /* NULL: no tags; no directory of jobs' own */
     const struct run_shell *shell;
     const struct run_joblog_past *past;
     struct run_spool *spool;
@@ -32,9 +33,10 @@ struct run_slots {
     int ended;        /* an event descriptor: readable when the last slot has ended */
 
     weft_lock lock; /* over all that follows: who holds it reads the next job */
-    struct run_input *input;
-    struct span *arguments;
-    uint64_t sequence; /* of the last record that was read */
+    struct run_pack *pack;
+    const struct span *arguments; /* of the last job that was read */
+    size_t argument_count;
+    uint64_t sequence; /* of that job */
     uint64_t order;    /* of the next job */
     bool over;         /* no more jobs are to be had */
     bool all_read;     /* because there are none */

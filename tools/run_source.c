@@ -177,10 +177,14 @@ static bool is_blank(struct span value)
 enum run_input_got run_source_next(struct run_source *source, struct span *value)
 {
     enum run_input_got got;
+    if (source->stopped)
+        return RUN_INPUT_END;
     do
         got = source_next(source, value);
     while (got == RUN_INPUT_RECORD && source->options->skip_empty && is_blank(*value));
-    return got;
+    if (got == RUN_INPUT_RECORD && source->options->end_text && span_equal(*value, span_of(source->options->end_text)))
+        source->stopped = true;
+    return source->stopped ? RUN_INPUT_END : got;
 }
 
 int run_source_rewind(struct run_source *source)
@@ -190,7 +194,7 @@ int run_source_rewind(struct run_source *source)
     source->taken = 0;
     text_clear(&source->buffer);
     source->replaying = source->copy >= 0;
-    source->at_end = false;
+    source->at_end = source->stopped = false;
     if (file >= 0 && lseek(file, source->copy >= 0 ? 0 : source->start, SEEK_SET) < 0) {
         complain("cannot read %s again: %s", source_label(source), strerror(errno));
         return -1;

@@ -13,6 +13,7 @@ struct run_source {
     int copy;       /* what was read so far, for reading it again; -1: none */
     bool replaying; /* reading comes from the copy first */
     bool at_end;
+    bool stopped;    /* by its end text */
     bool warned;     /* of zeros */
     long long start; /* where the file stood at first; -1: it cannot be sought */
     struct text buffer;

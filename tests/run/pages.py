@@ -31,7 +31,7 @@ def main():
     helped = subprocess.run([weft, "run", "--help"], stdout=subprocess.PIPE, check=True, text=True).stdout
     wanted = options_in(helped, r"(?m)^  (?:-\w, |    )--([a-z-]+)")
     found = {
-        "the man page": options_in(read(f"{tools}/man/weft-run.1"), r"(?m)^\.It (?:Fl \w(?: Ar \w+)? , )?Fl -([a-z-]+)"),
+        "the man page": options_in(read(f"{tools}/man/weft-run.1"), r"(?m)^\.It (?:Fl \w(?: (?:Ns Oo )?Ar \w+(?: Oc)?)? , )?Fl -([a-z-]+)"),
         "bash's completion": options_in(read(f"{tools}/completion/weft.bash"), r"--([a-z-]+)") - {"version"},
         "zsh's completion": options_in(read(f"{tools}/completion/_weft"), r"--([a-z-]+)") - {"version"},
     }

@@ -4,7 +4,9 @@
 _weft_run_options='--jobs --max-procs --arg-file --null --delimiter --no-run-if-empty --quote --keep-order --tag --tagstring --ungroup
     --line-buffer --linebuffer --lb --results --result --res --report --no-report --quiet
     --verbose --trace --dry-run --bar --joblog --resume --resume-failed --retries --timeout --halt --halt-on-error --nice --help
-    -j -P -a -0 -d -r -q -k -u -v -t'
+    --colsep --trim --header --shuf --arg-sep --arg-file-sep --replace --max-args --max-replace-args --max-lines --xargs --max-chars
+    --wd --workdir --env --process-slot-var
+    -j -P -a -0 -d -r -q -k -u -v -t -E -C -I -i -n -N -L -l -X -m -s'
 
 # Puts what fits the word into COMPREPLY: _weft_fit WORDS
 _weft_fit() {
@@ -24,7 +26,12 @@ _weft_run() {
         --timeout) _weft_fit '10 1m 1h 200%' "$word" ;;
         --retries) _weft_fit '2 3 5 0' "$word" ;;
         --nice) _weft_fit '5 10 19' "$word" ;;
-        -d | --delimiter | --tagstring) ;;
+        --wd | --workdir) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+        --env) mapfile -t COMPREPLY < <(compgen -e -- "$word") ;;
+        --trim) _weft_fit 'l r lr n' "$word" ;;
+        --header) _weft_fit ': 0' "$word" ;;
+        -n | -N | -L | --max-args | --max-replace-args) _weft_fit '1 2 10 100' "$word" ;;
+        -d | --delimiter | --tagstring | -E | -C | --colsep | -I | -s | --max-chars | --arg-sep | --arg-file-sep | --process-slot-var) ;;
         *)
             if [[ $word == -* ]]; then
                 _weft_fit "$_weft_run_options" "$word"
