@@ -136,6 +136,43 @@ START_TEST(locks_under_stress)
 }
 END_TEST
 
+static weft_rwlock rwlock;
+static long written[2]; /* alike, but while somebody writes */
+
+/* Readers, writers, and writers that read on, with deadlines and cancellations. */
+static void rwlock_step(struct worker *worker)
+{
+    weft_time deadline = some_deadline(worker);
+    bool writes = chance(worker, 4) == 0, reads_on = writes && chance(worker, 2);
+    if (!came_through(
+            worker, writes ? weft_rwlock_acquire_write(&rwlock, deadline) : weft_rwlock_acquire_read(&rwlock, deadline), deadline))
+        return;
+    if (writes)
+        written[0]++;
+    for (int i = chance(worker, 200); i > 0; i--)
+        __asm__ volatile("" ::: "memory");
+    if (chance(worker, 50) == 0)
+        weft_yield();
+    if (writes)
+        written[1]++;
+    if (reads_on && weft_rwlock_downgrade(&rwlock) != 0)
+        ck_abort_msg("downgrade: %s", strerror(errno));
+    if (written[0] != written[1])
+        ck_abort_msg("somebody writes beside a reader");
+    if ((writes && !reads_on ? weft_rwlock_release_write(&rwlock) : weft_rwlock_release_read(&rwlock)) != 0)
+        ck_abort_msg("release: %s", strerror(errno));
+}
+
+START_TEST(rwlocks_under_stress)
+{
+    team_run(rwlock_step);
+    ck_assert_uint_eq(weft_rwlock_readers(&rwlock), 0);
+    ck_assert_uint_eq(rwlock.word & ~(UINT64_C(1) << 61), 0);
+    ck_assert_int_eq(weft_rwlock_acquire_write(&rwlock, WEFT_NOW), 0);
+    ck_assert_int_eq(weft_rwlock_release_write(&rwlock), 0);
+}
+END_TEST
+
 static weft_rlock rlock;
 static long rcounter;
 
@@ -270,6 +307,7 @@ END_TEST
 static void add(TCase *tests)
 {
     tcase_add_test(tests, locks_under_stress);
+    tcase_add_test(tests, rwlocks_under_stress);
     tcase_add_test(tests, rlocks_under_stress);
     tcase_add_test(tests, semaphores_under_stress);
     tcase_add_test(tests, conditions_under_stress);

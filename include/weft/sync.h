@@ -9,6 +9,7 @@
 #include <weft/lock.h>
 #include <weft/once.h>
 #include <weft/rlock.h>
+#include <weft/rwlock.h>
 #include <weft/semaphore.h>
 #include <weft/with.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * weft_with (&lock) { ... }: takes a lock, rlock or semaphore and gives it back when the block is left, by its end, break, continue,
- * return or goto (not by longjmp). Taking it cannot be cancelled. weft_with_seen (&lock, died) { ... } sets the bool `died` to whether
+ * return or goto (not by longjmp). weft_with_read (&rwlock) { ... } and weft_with_write (&rwlock) { ... } do so with an rwlock, for reading or writing
+ * (not downgraded inside). Taking it cannot be cancelled. weft_with_seen (&lock, died) { ... } sets the bool `died` to whether
  * the previous owner died. break and continue end the block, not a loop around it. A block whose object cannot be taken (a lock that the
  * caller has already: EDEADLK) is passed over, errno saying why.
  */
@@ -10,6 +11,7 @@
 
 #include <weft/lock.h>
 #include <weft/rlock.h>
+#include <weft/rwlock.h>
 #include <weft/semaphore.h>
 
 struct weft_with_scope {
@@ -24,6 +26,8 @@ WEFT_BEGIN
 WEFT_API struct weft_with_scope weft_with_lock(weft_lock *lock, bool *died);
 WEFT_API struct weft_with_scope weft_with_rlock(weft_rlock *lock, bool *died);
 WEFT_API struct weft_with_scope weft_with_semaphore(weft_semaphore *semaphore, bool *died);
+WEFT_API struct weft_with_scope weft_with_rwlock_read(weft_rwlock *lock);
+WEFT_API struct weft_with_scope weft_with_rwlock_write(weft_rwlock *lock);
 WEFT_API void weft_with_end(struct weft_with_scope *scope);
 
 WEFT_END
@@ -36,6 +40,10 @@ WEFT_END
                                                                                          : weft_with_semaphore)((object_), (died_)); \
          name_.inside; name_.inside = false)
 #define weft_with(object_) weft_with_seen_(object_, NULL, WEFT_PASTE(weft_with_, __COUNTER__))
+#define weft_with_as_(scope_, name_) \
+    for (struct weft_with_scope name_ __attribute__((cleanup(weft_with_end))) = (scope_); name_.inside; name_.inside = false)
+#define weft_with_read(lock_) weft_with_as_(weft_with_rwlock_read(lock_), WEFT_PASTE(weft_with_, __COUNTER__))
+#define weft_with_write(lock_) weft_with_as_(weft_with_rwlock_write(lock_), WEFT_PASTE(weft_with_, __COUNTER__))
 #define weft_with_seen(object_, died_) weft_with_seen_(object_, &(died_), WEFT_PASTE(weft_with_, __COUNTER__))
 #endif
 

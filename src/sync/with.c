@@ -24,6 +24,16 @@ static int release_semaphore(void *object)
     return weft_semaphore_release(object, 1);
 }
 
+static int release_rwlock_read(void *object)
+{
+    return weft_rwlock_release_read(object);
+}
+
+static int release_rwlock_write(void *object)
+{
+    return weft_rwlock_release_write(object);
+}
+
 static struct weft_with_scope scope_enter(void *object, int (*release)(void *object), int taken, bool *died)
 {
     if (died)
@@ -50,6 +60,22 @@ struct weft_with_scope weft_with_semaphore(weft_semaphore *semaphore, bool *died
     int taken = weft_semaphore_acquire(semaphore, WEFT_FOREVER);
     wefti_shield_lower();
     return scope_enter(semaphore, release_semaphore, taken, died);
+}
+
+struct weft_with_scope weft_with_rwlock_read(weft_rwlock *lock)
+{
+    wefti_shield_raise();
+    int taken = weft_rwlock_acquire_read(lock, WEFT_FOREVER);
+    wefti_shield_lower();
+    return scope_enter(lock, release_rwlock_read, taken, NULL);
+}
+
+struct weft_with_scope weft_with_rwlock_write(weft_rwlock *lock)
+{
+    wefti_shield_raise();
+    int taken = weft_rwlock_acquire_write(lock, WEFT_FOREVER);
+    wefti_shield_lower();
+    return scope_enter(lock, release_rwlock_write, taken, NULL);
 }
 
 void weft_with_end(struct weft_with_scope *scope)
