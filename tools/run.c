@@ -24,10 +24,12 @@
 
 #include "complain.h"
 #include "run_shape.h"
+#include "run_keys.h"
+#include "run_pace.h"
 #include "run_slots.h"
 #include "run_sweep.h"
 
-enum { DESCRIPTORS_FOR_ALL = 32, DESCRIPTORS_PER_JOB = 5, TICK_MILLISECONDS = 100 };
+enum { DESCRIPTORS_FOR_ALL = 32, DESCRIPTORS_PER_JOB = 5, TICK_MILLISECONDS = 100, LOOK_MILLISECONDS = 1000 };
 
 /* Everything of one run. */
 struct run {
@@ -43,11 +45,14 @@ struct run {
     struct run_stop stop;
     struct run_printer printer;
     struct run_limit limit;
+    struct run_pace pace;
+    struct run_keys keys;
     struct run_slots slots;
     int signals; /* a signal descriptor */
     char mark[RUN_MARK_SIZE];
     int ended_by; /* the last signal that came; 0: none */
     weft_time started;
+    weft_time next_eviction;
 };
 
 static const char *temporary_folder(void)
@@ -59,7 +64,8 @@ static const char *temporary_folder(void)
 /* Whether the input must be gone through before anything runs. */
 static bool looks_ahead(const struct run_options *options)
 {
-    return options->resume || options->resume_failed || options->bar || (options->halt.when != RUN_HALT_NEVER && options->halt.percent);
+    return options->resume || options->resume_failed || options->bar || options->eta ||
+           (options->halt.when != RUN_HALT_NEVER && options->halt.percent);
 }
 
 static int open_input(struct run *run)
@@ -145,15 +151,15 @@ static bool fits_joblog(struct run *run, const struct run_template_values *value
     return false;
 }
 
-/* How many jobs descriptors allow at once. */
-static unsigned most_slots(const struct run_options *options)
+/* How many jobs at once are wanted (0: as many as possible) and allowed by descriptors. */
+static unsigned most_slots(unsigned jobs)
 {
     struct rlimit files;
     rlim_t limit = getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 1024;
     rlim_t most = limit > DESCRIPTORS_FOR_ALL + DESCRIPTORS_PER_JOB ? (limit - DESCRIPTORS_FOR_ALL) / DESCRIPTORS_PER_JOB : 1;
     if (most > 100000)
         most = 100000;
-    return options->jobs && options->jobs < most ? options->jobs : (unsigned)most;
+    return jobs && jobs < most ? jobs : (unsigned)most;
 }
 
 /* What jobs are made of: columns, names, templates, packs. */
@@ -164,7 +170,7 @@ static int open_shape(struct run *run)
         return -1;
     run_shape_names(&run->options, run->input, &run->columns, &run->names);
     read_templates(run);
-    struct run_pack_options packs = run_shape_pack(shape, most_slots(&run->options));
+    struct run_pack_options packs = run_shape_pack(shape, most_slots(run->options.jobs));
     run->pack = run_pack_new(&packs, run->input, &run->columns, &run->command);
     return 0;
 }
@@ -190,6 +196,11 @@ static int look_ahead(struct run *run)
     return fits && got == RUN_INPUT_END ? run_pack_rewind(run->pack) : -1;
 }
 
+static bool shows_progress(const struct run_options *options)
+{
+    return options->bar || options->eta || options->progress;
+}
+
 static void prepare_printer(struct run *run)
 {
     const struct run_options *options = &run->options;
@@ -201,8 +212,13 @@ static void prepare_printer(struct run *run)
     run->printer.lines = options->line_buffer && !options->ungroup && !run->printer.quiet;
     run->limit.seconds = options->timeout_is_share ? 0 : options->timeout;
     run->limit.share = options->timeout_is_share ? options->timeout : 0;
-    if (options->bar)
-        run_bar_begin(&run->printer.bar, run->printer.tally.total, run->past.count);
+    run->pace = (struct run_pace){.delay = options->delay, .load = options->load, .memory = options->memfree, .stop = &run->stop};
+    if (shows_progress(options))
+        run_bar_begin(&run->printer.bar,
+            options->bar   ? RUN_BAR_BAR
+            : options->eta ? RUN_BAR_ETA
+                           : RUN_BAR_PROGRESS,
+            run->printer.tally.total, run->past.count);
 }
 
 /* Opens what is named on the command line and looks at it, before anything runs. */
@@ -214,6 +230,8 @@ static int prepare(struct run *run)
         return -1;
     run_shell_find(&run->shell);
     if (open_joblog(run) != 0 || open_results(run) != 0 || (looks_ahead(&run->options) && look_ahead(run) != 0))
+        return -1;
+    if (run->options.json && run_events_open(&run->printer.events, run->options.json_file) != 0)
         return -1;
     prepare_printer(run);
     return 0;
@@ -230,7 +248,7 @@ static int take_signals(struct run *run)
 {
     sigset_t set;
     sigemptyset(&set);
-    const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP};
+    const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGUSR1};
     for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
         if (!is_ignored(ending[i]))
             sigaddset(&set, ending[i]);
@@ -246,18 +264,63 @@ static int take_signals(struct run *run)
 static void pause_all(struct run *run)
 {
     run_slots_signal(&run->slots, SIGSTOP);
+    run_keys_give_back(&run->keys);
     raise(SIGSTOP);
+    run_keys_take(&run->keys);
     run_slots_signal(&run->slots, SIGCONT);
+}
+
+/* What each running job waits for. */
+static void tell_why(struct run *run)
+{
+    struct text text = {0};
+    run_slots_why(&run->slots, &text);
+    run_printer_say(&run->printer, &text);
+    text_free(&text);
+}
+
+/* Those that do not end it. Whether it is one. */
+static bool heed_other_signal(struct run *run, int number)
+{
+    if (number == SIGTSTP)
+        pause_all(run);
+    else if (number == SIGCONT)
+        run_keys_take(&run->keys);
+    else if (number == SIGUSR1)
+        tell_why(run);
+    else
+        return false;
+    return true;
+}
+
+static void change_slots(struct run *run, int by)
+{
+    struct text text = {0};
+    unsigned most = run_slots_change(&run->slots, by);
+    text_format(&text, "%u job%s at once now\n", most, most == 1 ? "" : "s");
+    run_printer_say(&run->printer, &text);
+    run_events_slots(&run->printer.events, most);
+    text_free(&text);
+}
+
+static void heed_keys(struct run *run)
+{
+    for (char key; (key = run_keys_read(&run->keys));) {
+        if (key == '+' || key == '=')
+            change_slots(run, 1);
+        else if (key == '-' || key == '_')
+            change_slots(run, -1);
+        else if (key == 'w' || key == '?')
+            tell_why(run);
+    }
 }
 
 static void heed_signals(struct run *run)
 {
     struct signalfd_siginfo info;
     while (read(run->signals, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGTSTP) {
-            pause_all(run);
+        if (heed_other_signal(run, (int)info.ssi_signo))
             continue;
-        }
         bool first = run->ended_by == 0 && info.ssi_signo == SIGINT;
         run->ended_by = (int)info.ssi_signo;
         if (first)
@@ -267,20 +330,37 @@ static void heed_signals(struct run *run)
     }
 }
 
+/* Memory has become scarce: the youngest job is stopped, at most one in a while, so that the effect is seen. */
+static void make_room(struct run *run)
+{
+    weft_time now = weft_clock();
+    if (!run->pace.memory || now < run->next_eviction || !run_pace_is_short(&run->pace))
+        return;
+    run_slots_evict(&run->slots);
+    run->next_eviction = now + LOOK_MILLISECONDS * (weft_time)1000000;
+}
+
 /* Waits for the end of the last slot; meanwhile for signals, for stdout to be closed, and for the time to draw the bar. */
 static void wait_for_end(struct run *run)
 {
-    enum { ENDED, SIGNALS, OUTPUT, COUNT };
-    struct pollfd waits[COUNT] = {
-        {.fd = run->slots.ended, .events = POLLIN}, {.fd = run->signals, .events = POLLIN}, {.fd = STDOUT_FILENO}};
+    enum { ENDED, SIGNALS, OUTPUT, KEYS, COUNT };
+    struct pollfd waits[COUNT] = {{.fd = run->slots.ended, .events = POLLIN}, {.fd = run->signals, .events = POLLIN}, {.fd = STDOUT_FILENO},
+        {.fd = -1, .events = POLLIN}};
+    int tick = shows_progress(&run->options) ? TICK_MILLISECONDS : run->pace.memory ? LOOK_MILLISECONDS : -1;
     while (!waits[ENDED].revents) {
         run_printer_tick(&run->printer, false);
-        int ready = poll(waits, COUNT, run->options.bar ? TICK_MILLISECONDS : -1);
+        make_room(run);
+        waits[KEYS].fd = run->keys.taken ? run->keys.terminal : -1;
+        int ready = poll(waits, COUNT, tick);
         if (ready < 0)
             for (int i = 0; i < COUNT; i++)
                 waits[i].revents = 0;
         if (waits[SIGNALS].revents)
             heed_signals(run);
+        if (waits[KEYS].revents & POLLIN)
+            heed_keys(run);
+        else if (waits[KEYS].revents)
+            run_keys_give_back(&run->keys); /* the terminal is gone */
         if (waits[OUTPUT].revents & POLLERR) {
             __atomic_store_n(&run->stop.closed, 1, __ATOMIC_RELAXED);
             run_stop_move(&run->stop, RUN_ABORTING);
@@ -318,14 +398,18 @@ static int run_jobs(struct run *run)
         .stop = &run->stop,
         .printer = &run->printer,
         .limit = &run->limit,
+        .pace = &run->pace,
         .mark = run->mark,
-        .most = most_slots(&run->options),
+        .room = most_slots(0),
+        .most = most_slots(run->options.jobs),
         .ended = eventfd(0, EFD_CLOEXEC),
         .directory = run->options.directory ? &run->directory : NULL,
         .pack = run->pack};
+    run_events_begin(&run->printer.events, run->slots.most, run->printer.tally.total);
     if (run->slots.ended < 0 || run_slots_begin(&run->slots) != 0)
         return -1;
     wait_for_end(run);
+    run_keys_end(&run->keys);
     run_slots_end(&run->slots);
     if (run->ended_by && run_stop_state(&run->stop) == RUN_ABORTING)
         run_sweep(run->mark);
@@ -361,16 +445,28 @@ static int final_status(struct run *run)
     return run_halt_status(&run->options.halt, &run->printer.tally);
 }
 
+/* Keys are heeded where what they do is seen, and nothing else reads what is typed. */
+static bool wants_keys(const struct run_options *options)
+{
+    return (options->keys || shows_progress(options)) && !options->no_keys && !options->dry_run && isatty(STDERR_FILENO) &&
+           !(options->reads_stdin && isatty(STDIN_FILENO));
+}
+
 int run_main(int argc, char **argv)
 {
-    static struct run run;
+    static struct run run = {.keys = {.terminal = -1}};
     int status;
     complain_as("weft run");
     if (run_options_read(&run.options, argc, argv, &status) != 0)
         return status;
-    if (prepare(&run) != 0 || take_signals(&run) != 0 || run_jobs(&run) != 0)
+    if (prepare(&run) != 0 || take_signals(&run) != 0)
+        return EXIT_USAGE;
+    if (wants_keys(&run.options))
+        run_keys_begin(&run.keys);
+    if (run_jobs(&run) != 0)
         return EXIT_USAGE;
     status = final_status(&run);
+    run_events_finish(&run.printer.events, &run.printer.tally, (double)(weft_clock() - run.started) / 1e9, status);
     run_printer_end(&run.printer);
     run_spool_end(&run.spool);
     run_stop_end(&run.stop);

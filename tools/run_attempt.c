@@ -22,6 +22,8 @@
 #include <unistd.h>
 
 #include "complain.h"
+#include "run_report.h"
+#include "run_why.h"
 
 enum { READ_SIZE = 65536, SHORT_MILLISECONDS = 3, EXIT_CANNOT_EXECUTE = 126, EXIT_NOT_FOUND = 127 };
 static const double limit_unknown = 1e8; /* seconds: prepares for stopping a tree, at a time that is not known yet */
@@ -44,9 +46,10 @@ int run_attempt_begin(struct run_attempt *attempt)
     run_stream_begin(&attempt->streams[0]);
     run_stream_begin(&attempt->streams[1]);
     snprintf(attempt->host, sizeof attempt->host, "PARALLEL_PID=%d", (int)getpid());
-    if (attempt->limit->share > 0)
+    bool kicked = attempt->limit->share > 0 || attempt->options->memfree;
+    if (kicked)
         attempt->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return attempt->limit->share > 0 && attempt->kick < 0 ? -1 : 0;
+    return kicked && attempt->kick < 0 ? -1 : 0;
 }
 
 void run_attempt_end(struct run_attempt *attempt)
@@ -219,15 +222,54 @@ static bool collect(struct run_attempt *attempt, struct run_job *job, struct run
         if (running->waits[WAIT_ABORT].revents)
             return false;
         forget_kick(&running->waits[WAIT_KICK]);
+        if (__atomic_load_n(&attempt->evicted, __ATOMIC_RELAXED))
+            return false;
         if (!first)
             read_streams(attempt, job, running);
     }
 }
 
-static void set_pid(struct run_attempt *attempt, pid_t pid)
+static void set_pid(struct run_attempt *attempt, pid_t pid, const struct run_job *job)
 {
-    weft_with (&attempt->lock)
+    weft_with (&attempt->lock) {
         attempt->pid = pid;
+        attempt->job = job;
+        attempt->started = pid ? weft_clock() : 0;
+    }
+}
+
+weft_time run_attempt_started(struct run_attempt *attempt)
+{
+    weft_time started = 0;
+    weft_with (&attempt->lock)
+        started = attempt->started;
+    return started;
+}
+
+void run_attempt_evict(struct run_attempt *attempt)
+{
+    uint64_t one = 1;
+    __atomic_store_n(&attempt->evicted, 1, __ATOMIC_RELAXED);
+    ssize_t written = write(attempt->kick, &one, sizeof one);
+    (void)written; /* it is kicked already then */
+}
+
+void run_attempt_why(struct run_attempt *attempt, struct text *out)
+{
+    weft_with (&attempt->lock) {
+        if (!attempt->pid)
+            break;
+        text_format(out, "job %llu, running for ", (unsigned long long)attempt->job->sequence);
+        run_report_add_time((double)(weft_clock() - attempt->started) / 1e9, out);
+        text_add_string(out, ": ");
+        size_t from = out->length;
+        text_add(out, text_string(&attempt->job->command), attempt->job->command.length < 200 ? attempt->job->command.length : 200);
+        for (size_t i = from; i < out->length; i++)
+            if (out->at[i] == '\n')
+                out->at[i] = ' ';
+        text_add_char(out, '\n');
+        run_why_tree(attempt->pid, out);
+    }
 }
 
 void run_attempt_signal(struct run_attempt *attempt, int signal)
@@ -237,7 +279,7 @@ void run_attempt_signal(struct run_attempt *attempt, int signal)
             kill(-attempt->pid, signal);
 }
 
-static void running_begin(struct run_attempt *attempt, struct running *running)
+static void running_begin(struct run_attempt *attempt, struct running *running, const struct run_job *job)
 {
     int end = (int)syscall(SYS_pidfd_open, weft_command_pid(running->command), 0);
     running->gone = end < 0 && errno == ESRCH;
@@ -246,7 +288,7 @@ static void running_begin(struct run_attempt *attempt, struct running *running)
         [WAIT_KICK] = attempt->kick,
         [WAIT_OUT] = attempt->streams[0].fd,
         [WAIT_ERR] = attempt->streams[1].fd};
-    set_pid(attempt, weft_command_pid(running->command));
+    set_pid(attempt, weft_command_pid(running->command), job);
     for (int i = 0; i < WAIT_COUNT; i++)
         running->waits[i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
 }
@@ -257,13 +299,21 @@ static void take_status(struct run_job *job, const struct weft_command_status *s
     job->exitval = limited || status->timed_out || status->unknown ? -1 : job->signal ? 0 : status->exitcode;
 }
 
-/* Sees it to its end. Returns whether that came by itself or by the time limit. */
-static bool run_to_end(struct run_attempt *attempt, struct run_job *job, struct running *running)
+/* How what did not end by itself was ended. */
+static enum run_attempt_end cause_of_end(struct run_attempt *attempt)
+{
+    if (run_stop_state(attempt->stop) == RUN_ABORTING)
+        return RUN_ATTEMPT_STOPPED;
+    return __atomic_exchange_n(&attempt->evicted, 0, __ATOMIC_RELAXED) ? RUN_ATTEMPT_EVICTED : RUN_ATTEMPT_ENDED;
+}
+
+/* Sees it to its end, which comes by itself, by the time limit, or because it is stopped. */
+static enum run_attempt_end run_to_end(struct run_attempt *attempt, struct run_job *job, struct running *running)
 {
     struct weft_command_status status = {0};
     bool by_itself = collect(attempt, job, running);
-    set_pid(attempt, 0);
-    bool aborted = !by_itself && run_stop_state(attempt->stop) == RUN_ABORTING;
+    set_pid(attempt, 0, NULL);
+    enum run_attempt_end end = by_itself ? RUN_ATTEMPT_ENDED : cause_of_end(attempt);
     if (!by_itself)
         weft_command_terminate(running->command, WEFT_FOREVER);
     weft_command_wait(running->command, &status, WEFT_FOREVER);
@@ -271,7 +321,7 @@ static bool run_to_end(struct run_attempt *attempt, struct run_job *job, struct 
     drain_stream(attempt, job, STDOUT_FILENO);
     drain_stream(attempt, job, STDERR_FILENO);
     take_status(job, &status, !by_itself);
-    return !aborted;
+    return end;
 }
 
 static double seconds_since_1970(void)
@@ -302,6 +352,7 @@ static void job_begin(struct run_attempt *attempt, struct run_job *job)
             run_output_drop(attempt->spool, &job->outputs[i]);
         job->received[i] = 0;
     }
+    __atomic_store_n(&attempt->evicted, 0, __ATOMIC_RELAXED);
     job->start = seconds_since_1970();
     job->runtime = 0;
     job->exitval = job->signal = 0;
@@ -319,12 +370,12 @@ enum run_attempt_end run_attempt_try(struct run_attempt *attempt, struct run_job
         job_not_started(attempt, job, errno);
         return RUN_ATTEMPT_ENDED;
     }
-    running_begin(attempt, &running);
-    bool ended = run_to_end(attempt, job, &running);
+    running_begin(attempt, &running, job);
+    enum run_attempt_end end = run_to_end(attempt, job, &running);
     if (running.waits[WAIT_END].fd >= 0)
         close(running.waits[WAIT_END].fd);
     weft_command_free(running.command);
-    if (ended && job->exitval == -1)
+    if (end == RUN_ATTEMPT_ENDED && job->exitval == -1)
         complain("job %llu was stopped at its time limit: %.*s", (unsigned long long)job->sequence, 200, text_string(&job->command));
-    return ended ? RUN_ATTEMPT_ENDED : RUN_ATTEMPT_STOPPED;
+    return end;
 }

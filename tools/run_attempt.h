@@ -21,10 +21,13 @@ struct run_attempt {
     struct run_printer *printer;
     struct run_limit *limit;
     const char *mark;             /* for the job's environment: see run_sweep.h */
-    int kick;                     /* an event descriptor: the time limit may have changed; -1: it does not change */
+    int kick;                     /* an event descriptor: the time limit may have changed, or `evicted` has; -1: that does not happen */
     struct run_stream streams[2]; /* of stdout and stderr */
-    weft_lock lock;               /* over pid */
+    uint32_t evicted;             /* atomic: it is to be stopped, to be tried again later */
+    weft_lock lock;               /* over the three that follow */
     pid_t pid;                    /* of the process that runs, which is not reaped while it stands here; 0: none */
+    weft_time started;            /* when it was */
+    const struct run_job *job;    /* that it runs */
     struct run_words words;
     char *buffer;                          /* to read into */
     char sequence[40], slot[40], host[40]; /* the job's environment */
@@ -34,6 +37,7 @@ struct run_attempt {
 enum run_attempt_end {
     RUN_ATTEMPT_ENDED,   /* the command ended by itself or its time limit; or could not be started, which the job says as a shell would */
     RUN_ATTEMPT_STOPPED, /* it was stopped because the whole ends */
+    RUN_ATTEMPT_EVICTED, /* it was stopped to make room for others */
     RUN_ATTEMPT_NO_ROOM  /* the system has no room for one more process now; errno */
 };
 
@@ -41,6 +45,12 @@ int run_attempt_begin(struct run_attempt *attempt);
 void run_attempt_end(struct run_attempt *attempt);
 /* Sends a signal to the process that runs and its group. Any task. */
 void run_attempt_signal(struct run_attempt *attempt, int signal);
+/* When the process that runs was started; 0: none runs. Any task. */
+weft_time run_attempt_started(struct run_attempt *attempt);
+/* Stops what runs, to be tried again. Any task. */
+void run_attempt_evict(struct run_attempt *attempt);
+/* Adds what runs, for how long, and what it waits for; nothing when nothing runs. Any task. */
+void run_attempt_why(struct run_attempt *attempt, struct text *out);
 /* Tries the job. Its outputs are emptied first. */
 enum run_attempt_end run_attempt_try(struct run_attempt *attempt, struct run_job *job);
 

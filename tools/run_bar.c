@@ -11,9 +11,10 @@
 enum { BAR_NARROWEST = 10, BAR_COLUMNS = 80 };
 static const double bar_redraw = 0.1, bar_relate = 2; /* seconds between pictures, and between lines */
 
-void run_bar_begin(struct run_bar *bar, uint64_t total, uint64_t before)
+void run_bar_begin(struct run_bar *bar, enum run_bar_style style, uint64_t total, uint64_t before)
 {
-    *bar = (struct run_bar){.wanted = true, .terminal = isatty(STDERR_FILENO), .total = total, .before = before, .started = weft_clock()};
+    *bar = (struct run_bar){
+        .wanted = true, .style = style, .terminal = isatty(STDERR_FILENO), .total = total, .before = before, .started = weft_clock()};
     bar->next = bar->terminal ? 0 : weft_in(bar_relate);
 }
 
@@ -26,8 +27,23 @@ static void add_time(struct text *out, double seconds)
         text_format(out, "%u:%02u", (unsigned)(whole / 60), (unsigned)(whole % 60));
 }
 
+/* Without a total there is nothing to be left. */
+static void add_progress(const struct run_bar *bar, uint64_t done, uint64_t failed, double seconds, struct text *out)
+{
+    double rate = seconds > 0 ? (double)(done - bar->before) / seconds : 0;
+    text_format(out, "%" PRIu64 " running  %" PRIu64 " done  %.*f/s  ", bar->running, done, rate < 10 ? 1 : 0, rate);
+    add_time(out, seconds);
+    text_format(out, "  %" PRIu64 " failed", failed);
+}
+
 static void add_figures(const struct run_bar *bar, uint64_t done, uint64_t failed, double seconds, struct text *out)
 {
+    if (bar->style == RUN_BAR_PROGRESS) {
+        add_progress(bar, done, failed, seconds, out);
+        return;
+    }
+    if (bar->style == RUN_BAR_ETA)
+        text_format(out, "%" PRIu64 " running  ", bar->running);
     uint64_t here = done - bar->before;
     double rate = seconds > 0 ? (double)here / seconds : 0;
     unsigned percent = bar->total ? (unsigned)(done * 100 / bar->total) : 100;
@@ -46,7 +62,7 @@ void run_bar_text(const struct run_bar *bar, uint64_t done, uint64_t failed, dou
     struct text figures = {0};
     add_figures(bar, done, failed, seconds, &figures);
     size_t room = width > figures.length + 3 ? width - figures.length - 3 : 0;
-    if (room >= BAR_NARROWEST) {
+    if (room >= BAR_NARROWEST && bar->style != RUN_BAR_PROGRESS && bar->style != RUN_BAR_ETA) {
         size_t filled = bar->total ? (size_t)((double)done / (double)bar->total * (double)room) : room;
         text_add_char(out, '[');
         for (size_t i = 0; i < room; i++)

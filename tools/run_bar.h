@@ -11,18 +11,27 @@
 
 #include "text.h"
 
+/* What is shown. */
+enum run_bar_style {
+    RUN_BAR_PROGRESS = 1, /* --progress: how many run and are done */
+    RUN_BAR_ETA = 2,      /* --eta: the same, of how many, and how long the rest takes */
+    RUN_BAR_BAR = 3       /* --bar: the same as a bar, without those that run */
+};
+
 struct run_bar {
     bool wanted;
+    enum run_bar_style style;
     bool terminal;
     bool drawn; /* it stands in the terminal's last line */
     uint64_t total;
     uint64_t before; /* done in an earlier run */
     uint64_t shown;  /* what the last line said was done */
+    uint64_t running;
     weft_time started;
     weft_time next; /* when it is time to draw again */
 };
 
-void run_bar_begin(struct run_bar *bar, uint64_t total, uint64_t before);
+void run_bar_begin(struct run_bar *bar, enum run_bar_style style, uint64_t total, uint64_t before);
 /* The text for so many jobs done and failed after so many seconds, `width` columns wide with a bar in it; 0: no bar. */
 void run_bar_text(const struct run_bar *bar, uint64_t done, uint64_t failed, double seconds, size_t width, struct text *out);
 /* Draws it when it is time to, or `last`ly. */

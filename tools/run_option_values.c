@@ -89,28 +89,76 @@ int run_read_jobs(struct run_options *options, const char *text)
     return 0;
 }
 
-int run_read_timeout(struct run_options *options, const char *text)
+/* Reads seconds, or a number with the unit of a time; -1: it is none. */
+static double read_time(const char *text, const char **rest)
 {
     static const struct {
         const char *unit;
         double seconds;
-    } units[] = {{"", 1}, {"s", 1}, {"S", 1}, {"m", 60}, {"M", 60}, {"h", 3600}, {"H", 3600}, {"d", 86400}, {"D", 86400}};
-    const char *rest;
+    } units[] = {{"", 1}, {"ms", 1e-3}, {"s", 1}, {"S", 1}, {"m", 60}, {"M", 60}, {"h", 3600}, {"H", 3600}, {"d", 86400}, {"D", 86400}};
     double number;
-    if (!read_number(text, &number, &rest))
+    if (!read_number(text, &number, rest))
+        return -1;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strcmp(*rest, units[i].unit) == 0)
+            return number * units[i].seconds;
+    return -1;
+}
+
+int run_read_timeout(struct run_options *options, const char *text)
+{
+    const char *rest = "";
+    double number, seconds = read_time(text, &rest);
+    options->timeout_is_share = seconds < 0 && strcmp(rest, "%") == 0;
+    if (options->timeout_is_share && read_number(text, &number, &rest))
+        seconds = number / 100;
+    if (seconds < 0)
         return option_wrong("--timeout", text, "a time: seconds, 1.5m, 2h, or N%");
-    options->timeout_is_share = strcmp(rest, "%") == 0;
-    if (options->timeout_is_share) {
-        options->timeout = number / 100;
-        return 0;
-    }
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (strcmp(rest, units[i].unit) == 0) {
-            options->timeout = number * units[i].seconds;
-            return 0;
-        }
-    }
-    return option_wrong("--timeout", text, "a time: seconds, 1.5m, 2h, or N%");
+    options->timeout = seconds;
+    return 0;
+}
+
+int run_read_delay(struct run_options *options, const char *text)
+{
+    const char *rest;
+    double seconds = read_time(text, &rest);
+    if (seconds < 0)
+        return option_wrong("--delay", text, "a time: seconds, 500ms, 1.5m, 2h");
+    options->delay = seconds;
+    return 0;
+}
+
+int run_read_load(struct run_options *options, const char *text)
+{
+    double load;
+    const char *rest;
+    if (!read_number(text, &load, &rest) || (*rest && strcmp(rest, "%") != 0))
+        return option_wrong("--load", text, "a number of tasks, or N% of the processors");
+    if (*rest)
+        load = weft_cpu_count() * load / 100;
+    options->load = load > 0 ? load : 0.01;
+    return 0;
+}
+
+int run_read_memfree(struct run_options *options, const char *text)
+{
+    static const char units[] = "KMGTPkmgtp";
+    double size;
+    const char *rest, *unit = "";
+    if (!read_number(text, &size, &rest) || (*rest && (!(unit = strchr(units, *rest)) || rest[1])))
+        return option_wrong("--memfree", text, "a size: octets, or 10K, 500M, 2G");
+    if (*unit)
+        for (long power = (unit - units) % 5; power >= 0; power--)
+            size *= unit - units < 5 ? 1024 : 1000;
+    options->memfree = size < 1e18 ? (unsigned long long)size : 1000000000000000000;
+    return 0;
+}
+
+int run_read_json(struct run_options *options, const char *text)
+{
+    options->json = true;
+    options->json_file = text;
+    return 0;
 }
 
 /* Reads \n, \t, \0, \\, \r, \xHH and \OOO as what they stand for. */

@@ -6,6 +6,7 @@
 #include "run_options.h"
 
 int run_read_arg_file(struct run_options *options, const char *text);
+int run_read_delay(struct run_options *options, const char *text);
 int run_read_delimiter(struct run_options *options, const char *text);
 int run_read_env(struct run_options *options, const char *text);
 int run_read_halt(struct run_options *options, const char *text);
@@ -16,6 +17,9 @@ int run_read_max_args(struct run_options *options, const char *text);
 int run_read_max_chars(struct run_options *options, const char *text);
 int run_read_max_lines(struct run_options *options, const char *text);
 int run_read_max_replace_args(struct run_options *options, const char *text);
+int run_read_json(struct run_options *options, const char *text);
+int run_read_load(struct run_options *options, const char *text);
+int run_read_memfree(struct run_options *options, const char *text);
 int run_read_nice(struct run_options *options, const char *text);
 int run_read_null(struct run_options *options, const char *text);
 int run_read_replace(struct run_options *options, const char *text);

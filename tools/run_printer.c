@@ -21,7 +21,7 @@ struct printed {
 
 void run_printer_begin(struct run_printer *printer, struct run_spool *spool, struct run_stop *stop)
 {
-    *printer = (struct run_printer){.spool = spool, .stop = stop, .joblog = -1};
+    *printer = (struct run_printer){.spool = spool, .stop = stop, .joblog = -1, .events = {.fd = -1}};
 }
 
 /* All of it, whatever kind of descriptor it is. -1 with errno. */
@@ -354,6 +354,7 @@ void run_printer_finish(struct run_printer *printer, struct run_job *job)
 {
     weft_with (&printer->lock) {
         int status = run_job_status(job);
+        const struct run_job ended = *job; /* its figures, when it is gone */
         struct text command = {0};
         if (printer->halt->when != RUN_HALT_NEVER)
             text_add_span(&command, text_span(&job->command));
@@ -369,6 +370,8 @@ void run_printer_finish(struct run_printer *printer, struct run_job *job)
             count_job(printer, status, text_span(&command));
         text_free(&command);
         __atomic_fetch_sub(&printer->running, 1, __ATOMIC_RELAXED);
+        if (!printer->dry)
+            run_events_end(&printer->events, &ended, &printer->tally, printer->running);
         weft_condition_notify_all(&printer->finished);
     }
 }
@@ -400,8 +403,20 @@ void run_printer_tick(struct run_printer *printer, bool last)
 {
     if (!printer->bar.wanted || weft_lock_acquire(&printer->lock, last ? WEFT_FOREVER : WEFT_NOW) < 0)
         return;
+    printer->bar.running = __atomic_load_n(&printer->running, __ATOMIC_RELAXED);
     run_bar_draw(&printer->bar, printer->bar.before + printer->tally.completed, printer->tally.failed, last);
     weft_lock_release(&printer->lock);
+}
+
+void run_printer_say(struct run_printer *printer, const struct text *lines)
+{
+    bool locked = weft_lock_acquire(&printer->lock, weft_in(0.2)) >= 0; /* who prints may be waiting for its reader */
+    run_bar_clear(&printer->bar);
+    const char *line = text_string(lines);
+    for (const char *end; (end = strchr(line, '\n')); line = end + 1)
+        complain("%.*s", (int)(end - line), line);
+    if (locked)
+        weft_lock_release(&printer->lock);
 }
 
 void run_printer_end(struct run_printer *printer)

@@ -11,6 +11,7 @@
 #include <weft.h>
 
 #include "run_bar.h"
+#include "run_events.h"
 #include "run_halt.h"
 #include "run_job.h"
 #include "run_report.h"
@@ -36,6 +37,7 @@ struct run_printer {
     int joblog;                   /* -1: none */
     struct run_results results;
     struct run_report report;
+    struct run_events events;
     struct run_tally tally;
     struct run_bar bar;
     uint64_t next;            /* ordered: the order of the job that is printed next */
@@ -56,6 +58,8 @@ void run_printer_finish(struct run_printer *printer, struct run_job *job);
 void run_printer_abandon(struct run_printer *printer, struct run_job *job);
 /* Waits a moment for another job to finish, when the system had no room for one more. False when none runs. */
 bool run_printer_wait(struct run_printer *printer);
+/* Says lines on standard error, off the bar's line. */
+void run_printer_say(struct run_printer *printer, const struct text *lines);
 /* Draws the bar, unless somebody is printing. */
 void run_printer_tick(struct run_printer *printer, bool last);
 void run_printer_end(struct run_printer *printer);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * See run_slots.h. There is no dispatcher: a free slot reads the next arguments itself, under the lock, so that a job costs no hand-over between tasks.
- * Lock order: this lock, then the list's or the printer's; the spool's last.
+ * Lock order: this lock, then the list's or the printer's; then an attempt's; the spool's last.
  */
 #include "run_slots.h"
 
@@ -70,6 +70,7 @@ static void slot_free(struct run_slot *slot)
 static bool slot_run(struct run_slot *slot, struct run_job *job)
 {
     struct run_slots *slots = slot->slots;
+    run_events_start(&slots->printer->events, job);
     for (unsigned tries = 1;; tries++) {
         enum run_attempt_end end = run_attempt_try(&slot->attempt, job);
         for (; end == RUN_ATTEMPT_NO_ROOM; end = run_attempt_try(&slot->attempt, job)) {
@@ -84,6 +85,12 @@ static bool slot_run(struct run_slot *slot, struct run_job *job)
         }
         if (end == RUN_ATTEMPT_STOPPED)
             return false;
+        if (end == RUN_ATTEMPT_EVICTED) {
+            if (!run_pace_wait_for_memory(slots->pace))
+                return false;
+            tries--;
+            continue;
+        }
         if (run_job_status(job) == 0 || tries == slots->options->retries)
             return true;
         if (run_stop_state(slots->stop) != RUN_GOING) {
@@ -179,34 +186,72 @@ static int start_slot(struct run_slots *slots, struct run_slot *slot)
     return 0;
 }
 
-/* Makes one more slot, with the lock held. -1 when the system has no room for it. */
+/* Makes one more slot, with the list's lock held. -1 when the system has no room for it. */
 static int add_slot(struct run_slots *slots)
 {
     struct run_slot *slot = slot_new(slots);
-    int started = -1;
-    if (!slot)
-        return -1;
-    weft_with (&slots->list)
-        started = start_slot(slots, slot);
-    if (started != 0)
-        slot_free(slot);
-    return started;
+    if (!slot || start_slot(slots, slot) == 0)
+        return slot ? 0 : -1;
+    slot_free(slot);
+    return -1;
 }
 
-/* The next job for this slot; NULL when there is none for it any more. All others are busy or wait for this lock: one more slot may be of use. */
+/* This slot has a job. If all others are busy or wait for the next one, one more slot may be of use. */
+static void slot_call_another(struct run_slot *slot)
+{
+    struct run_slots *slots = slot->slots;
+    weft_with (&slots->list)
+        if (slots->count < slots->most && slots->count < slots->room && slot->number == slots->count && add_slot(slots) != 0)
+            slots->room = slots->count;
+}
+
+/* A slot without a job rests while more slots than wanted do not. */
+static void slot_rest(struct run_slot *slot)
+{
+    struct run_slots *slots = slot->slots;
+    weft_with (&slots->list)
+        while (slots->count - slots->resting > slots->most && !slots->closed) {
+            slots->resting++;
+            weft_condition_wait(&slots->changed, &slots->list, WEFT_FOREVER);
+            slots->resting--;
+        }
+}
+
+static void no_more_jobs(struct run_slots *slots)
+{
+    slots->over = true;
+    weft_with (&slots->list) {
+        slots->closed = true;
+        weft_condition_notify_all(&slots->changed);
+    }
+}
+
+/* Waits until a job may start. False: it is time to stop. */
+static bool may_start(struct run_slots *slots, const struct run_job *job)
+{
+    return (slots->options->dry_run || run_pace_wait(slots->pace)) && run_printer_admit(slots->printer, job->order);
+}
+
+/* The next job for this slot; NULL when there is none for it any more. */
 static struct run_job *slot_take(struct run_slot *slot)
 {
     struct run_slots *slots = slot->slots;
     struct run_job *job = NULL;
+    slot_rest(slot);
     weft_with (&slots->lock) {
-        if (slots->over || !read_arguments(slots) || !run_printer_admit(slots->printer, slots->order)) {
-            slots->over = true;
+        if (slots->over || !read_arguments(slots)) {
+            no_more_jobs(slots);
             return NULL;
         }
         job = make_job(slots, slot->number);
         job->order = slots->order++;
-        if (slots->count < slots->most && slot->number == slots->count && add_slot(slots) != 0)
-            slots->most = slots->count;
+        if (!may_start(slots, job)) {
+            run_job_free(slots->spool, job);
+            slots->refused = true;
+            no_more_jobs(slots);
+            return NULL;
+        }
+        slot_call_another(slot);
     }
     return job;
 }
@@ -214,7 +259,7 @@ static struct run_job *slot_take(struct run_slot *slot)
 int run_slots_begin(struct run_slots *slots)
 {
     int added = -1;
-    weft_with (&slots->lock)
+    weft_with (&slots->list)
         added = add_slot(slots);
     if (added != 0)
         complain("cannot start a job slot: %s", strerror(errno));
@@ -226,6 +271,56 @@ unsigned run_slots_most(const struct run_slots *slots)
     return slots->count;
 }
 
+unsigned run_slots_change(struct run_slots *slots, int by)
+{
+    unsigned most = 0;
+    weft_with (&slots->list) {
+        most = slots->most;
+        if (by < 0 && most > slots->count)
+            most = slots->count; /* one fewer than run now */
+        if (by > 0 && most < slots->room)
+            most++;
+        if (by < 0 && most > 1)
+            most--;
+        slots->most = most;
+        weft_condition_notify_all(&slots->changed);
+        if (!slots->closed && slots->count && slots->count < most && add_slot(slots) != 0)
+            slots->room = slots->count;
+    }
+    return most;
+}
+
+void run_slots_evict(struct run_slots *slots)
+{
+    weft_with (&slots->list) {
+        struct run_slot *youngest = NULL;
+        weft_time latest = 0;
+        unsigned running = 0;
+        for (unsigned i = 0; i < slots->count; i++) {
+            weft_time started = run_attempt_started(&slots->slots[i]->attempt);
+            running += started != 0;
+            if (started > latest) {
+                latest = started;
+                youngest = slots->slots[i];
+            }
+        }
+        if (running > 1)
+            run_attempt_evict(&youngest->attempt);
+    }
+}
+
+void run_slots_why(struct run_slots *slots, struct text *out)
+{
+    weft_with (&slots->list)
+        for (unsigned i = 0; i < slots->count; i++)
+            run_attempt_why(&slots->slots[i]->attempt, out);
+    const char *cause = run_pace_cause_text(slots->pace);
+    if (cause)
+        text_format(out, "the next job waits for %s\n", cause);
+    if (out->length == 0)
+        text_add_string(out, "no job runs\n");
+}
+
 void run_slots_signal(struct run_slots *slots, int signal)
 {
     weft_with (&slots->list)
@@ -235,6 +330,8 @@ void run_slots_signal(struct run_slots *slots, int signal)
 
 bool run_slots_left(struct run_slots *slots)
 {
+    if (slots->refused)
+        return true;
     while (!slots->all_read) {
         enum run_input_got got = run_pack_next(slots->pack, slots->sequence + 1, &slots->arguments, &slots->argument_count);
         slots->all_read = got == RUN_INPUT_END;

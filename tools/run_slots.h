@@ -10,6 +10,7 @@
 #include "run_limit.h"
 #include "run_options.h"
 #include "run_pack.h"
+#include "run_pace.h"
 #include "run_printer.h"
 #include "run_shell.h"
 #include "run_template.h"
@@ -28,8 +29,9 @@ struct run_slots {
     struct run_stop *stop;
     struct run_printer *printer;
     struct run_limit *limit;
+    struct run_pace *pace;
     const char *mark; /* in the environment of jobs */
-    unsigned most;    /* slots there may be */
+    unsigned room;    /* slots that the system has room for */
     int ended;        /* an event descriptor: readable when the last slot has ended */
 
     weft_lock lock; /* over all that follows: who holds it reads the next job */
@@ -38,9 +40,15 @@ struct run_slots {
     size_t argument_count;
     uint64_t sequence; /* of that job */
     uint64_t order;    /* of the next job */
+    bool refused;      /* a job was read and not begun, because it was time to stop */
     bool over;         /* no more jobs are to be had */
     bool all_read;     /* because there are none */
-    weft_lock list;    /* over the three that follow: never held while waiting for input. Written under both locks */
+
+    weft_lock list;         /* over all that follows: never held while waiting for input, or for a job to be allowed to start */
+    unsigned most;          /* jobs that may run at once */
+    unsigned resting;       /* slots that wait for more jobs to be wanted */
+    bool closed;            /* `over`, for slots that rest */
+    weft_condition changed; /* the three before may have */
     struct run_slot **slots;
     weft_task **tasks;
     unsigned count;
@@ -51,6 +59,12 @@ struct run_slots {
 int run_slots_begin(struct run_slots *slots);
 /* How many slots there are. */
 unsigned run_slots_most(const struct run_slots *slots);
+/* Lets one more job run at once (or one fewer) from now on; those that run are left alone. How many now. Any task but a slot's. */
+unsigned run_slots_change(struct run_slots *slots, int by);
+/* Stops the job that began last, to be tried again later, unless it is the only one. */
+void run_slots_evict(struct run_slots *slots);
+/* Adds what runs and what it waits for. */
+void run_slots_why(struct run_slots *slots, struct text *out);
 /* Sends a signal to all jobs that run, with their process groups. */
 void run_slots_signal(struct run_slots *slots, int signal);
 /* Whether, after the end, arguments are left that no job was made of. */

@@ -4,6 +4,7 @@
 
 import csv
 import errno
+import fcntl
 import json
 import os
 import pty
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -194,12 +196,10 @@ class Signals(Case):
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         self.addCleanup(os.close, slave)
-        import termios
         before = termios.tcgetattr(slave)
 
         def own_terminal():
             os.setsid()
-            import fcntl
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
         process = subprocess.Popen([WEFT, "run", "-j2", "--bar", "--joblog", "log", "echo $$ >> pids; until [ -e {}go ]; do sleep 0.02; done", ":::", "1", "2", "3"],
@@ -576,6 +576,197 @@ class Results(Case):
         self.assertEqual(done.returncode, 2)
         for words in ((), ("--report", "--no-report"), ("--report", "--dry-run")):
             self.assertEqual(self.run_weft(*words, "exit {}", ":::", "3").stderr, b"")
+
+
+class Terminal(Case):
+    """Keys, on a terminal of its own."""
+
+    def setUp(self):
+        super().setUp()
+        self.master, self.slave = pty.openpty()
+        self.addCleanup(os.close, self.master)
+        self.addCleanup(os.close, self.slave)
+        self.before = termios.tcgetattr(self.slave)
+        self.said = b""
+
+    def start_here(self, *words, script=None):
+        """Starts weft as the foreground of the terminal; or a script, which runs it as "$@"."""
+        def own_terminal():
+            os.setsid()
+            fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0)
+
+        words = [WEFT, "run", *words]
+        process = subprocess.Popen(["/bin/bash", "-c", script, "bash", *words] if script else words, stdin=self.slave, stdout=self.slave,
+                                   stderr=self.slave, env=self.environment, cwd=self.folder.name, preexec_fn=own_terminal)
+        self.addCleanup(self.finish, process)
+        return process
+
+    def listen(self, seconds=0.05):
+        if select.select([self.master], [], [], seconds)[0]:
+            self.said += os.read(self.master, 65536)
+
+    def until_said(self, octets):
+        until(lambda: self.listen() or octets in self.said, f"{octets} is said, after {self.said}")
+
+    def end(self, process):
+        """Waits for its end, reading what it says."""
+        until(lambda: self.listen() or process.poll() is not None, "it ends")
+        return process.returncode
+
+    def is_taken(self):
+        return not termios.tcgetattr(self.slave)[3] & termios.ICANON
+
+    JOB = "echo {} >> begun; until [ -e go{} ]; do sleep 0.02; done"
+
+    def test_keys_make_more_and_fewer(self):
+        process = self.start_here("-j1", "--keys", "--joblog", "log", self.JOB, ":::", *"123456")
+        until(lambda: self.lines("begun") == ["1"], "the first job runs")
+        os.write(self.master, b"+")
+        until(lambda: self.lines("begun") == ["1", "2"], "a second one runs")
+        os.write(self.master, b"+")
+        until(lambda: self.lines("begun") == ["1", "2", "3"], "a third one runs")
+        os.write(self.master, b"--")
+        self.until_said(b"1 job at once now")
+        for number in ("1", "2"):
+            self.write(f"go{number}", "")
+        until(lambda: sorted(self.logged()) == [1, 2], "two have ended")
+        self.assertEqual(self.lines("begun"), ["1", "2", "3"])
+        os.write(self.master, b"+")
+        until(lambda: self.lines("begun") == ["1", "2", "3", "4"], "a fourth one runs")
+        for number in "3456":
+            self.write(f"go{number}", "")
+        self.assertEqual(self.end(process), 0)
+        self.assertEqual(termios.tcgetattr(self.slave), self.before)
+        self.until_said(b"6 jobs in")  # the report
+
+    def test_a_key_tells_why(self):
+        process = self.start_here("-j2", "--why", "-k", "if [ {} = 1 ]; then cat fifo; else sleep 1000; fi", ":::", "1", "2")
+        os.mkfifo(self.path("fifo"))
+        until(lambda: os.write(self.master, b"w") and (self.listen() or b"sleep: sleeps" in self.said or b"sleep: waits" in self.said), "it is told")
+        self.assertIn(b"job 1, running for", self.said)
+        process.send_signal(signal.SIGTERM)
+        self.end(process)
+        self.assertEqual(termios.tcgetattr(self.slave), self.before)
+
+    def test_the_terminal_is_given_back_when_it_is_killed(self):
+        process = self.start_here("--keys", self.JOB, ":::", "1")
+        until(lambda: self.lines("begun") == ["1"] and self.is_taken(), "it has the terminal")
+        process.kill()
+        process.wait()
+        until(lambda: termios.tcgetattr(self.slave) == self.before, "the modes are as before")
+
+    def test_the_terminal_is_given_back_for_a_pause(self):
+        process = self.start_here("--keys", self.JOB, ":::", "1", script='set -m; "$@"; echo paused; read go; fg; echo ended')
+        until(lambda: self.lines("begun") == ["1"] and self.is_taken(), "it has the terminal")
+        os.write(self.master, b"\x1a")
+        self.until_said(b"paused")
+        self.assertFalse(self.is_taken())
+        os.write(self.master, b"\n")
+        until(lambda: self.listen() or self.is_taken(), "it has the terminal again")
+        self.write("go1", "")
+        self.until_said(b"ended")
+        self.end(process)
+        self.assertFalse(self.is_taken())
+
+    def test_in_the_background_it_leaves_the_terminal_alone(self):
+        process = self.start_here("--keys", self.JOB, ":::", "1", script='set -m; "$@" & until [ -e begun ]; do sleep 0.02; done; echo running; wait; echo ended')
+        self.until_said(b"running")
+        self.assertFalse(self.is_taken())
+        os.write(self.master, b"+\n")
+        self.write("go1", "")
+        self.until_said(b"ended")
+        self.end(process)
+
+    def test_keys_are_not_taken_unasked(self):
+        for words in ((), ("--bar", "--no-keys"), ("--keys", "--dry-run")):
+            process = self.start_here(*words, "[ -e {} ]; stty -a < /dev/tty | grep -o ' -*icanon'", ":::", "1")
+            self.end(process)
+        self.assertNotIn(b"-icanon", self.said)
+
+
+class Paces(Case):
+    """When jobs may start, and what programs are told."""
+
+    def test_delay_is_kept(self):
+        began = time.monotonic()
+        done = self.run_weft("-j4", "-k", "--delay", "300ms", "echo", ":::", "1", "2", "3")
+        self.assertEqual((done.returncode, done.stdout), (0, b"1\n2\n3\n"))
+        self.assertGreater(time.monotonic() - began, 0.6)
+
+    @staticmethod
+    def heeds(process, number):
+        """Whether it reads this signal from its descriptor already."""
+        with open(f"/proc/{process.pid}/status", encoding="utf-8") as file:
+            return int(re.search(r"SigBlk:\s+(\w+)", file.read())[1], 16) >> (number - 1) & 1
+
+    def test_waiting_for_its_pace_ends_by_a_signal(self):
+        for words in (("--delay", "1000"), ("--memfree", "900000T")):
+            with open(self.path("said"), "wb") as said:
+                process = self.start("run", "-j2", *words, "echo", ":::", "1", "2", stderr=said)
+            until(lambda: self.heeds(process, signal.SIGUSR1), "it heeds signals")
+            until(lambda: process.send_signal(signal.SIGUSR1) or words[0] in self.read("said"), "it says what it waits for")
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=LATE)
+            self.assertEqual((process.returncode, output), (-signal.SIGINT, b"1\n" if words[0] == "--delay" else b""))
+
+    def test_nothing_of_it_hinders(self):
+        done = self.run_weft("-k", "--memfree", "1k", "--load", "100000", "--delay", "0", "echo", ":::", "1", "2")
+        self.assertEqual((done.returncode, done.stdout), (0, b"1\n2\n"))
+
+    def test_scarce_memory_stops_the_youngest_which_runs_again(self):
+        """With a /proc/meminfo of one's own."""
+        self.write("meminfo", "MemTotal: 8000000 kB\nMemAvailable: 4000000 kB\n")
+        script = 'mount --bind meminfo /proc/meminfo && exec "$@"'
+        job = "echo {} >> begun; until [ -e go ]; do sleep 0.02; done; echo {}"
+        process = subprocess.Popen(["unshare", "-rm", "sh", "-c", script, "sh", WEFT, "run", "-j2", "-k", "--memfree", "3G", job, ":::", "1", "2"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment, cwd=self.folder.name)
+        self.addCleanup(self.finish, process)
+        until(lambda: process.poll() is not None or sorted(self.lines("begun")) == ["1", "2"], "two jobs run")
+        if process.poll() is not None:
+            self.skipTest("no mounts of one's own here")
+        youngest = self.lines("begun")
+        self.write("meminfo", "MemTotal: 8000000 kB\nMemAvailable: 1000000 kB\n")
+        until(lambda: self.runs(process) == 1, "one job was stopped")
+        self.write("meminfo", "MemTotal: 8000000 kB\nMemAvailable: 4000000 kB\n")
+        until(lambda: len(self.lines("begun")) == 3, "it runs again")
+        self.assertEqual(sorted(youngest), ["1", "2"])
+        self.write("go", "")
+        output, _ = process.communicate(timeout=LATE)
+        self.assertEqual((process.returncode, output), (0, b"1\n2\n"))
+
+    def runs(self, process):
+        """How many jobs run."""
+        with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="utf-8") as file:
+            direct = file.read().split()
+        found = set(direct)
+        for task in os.listdir(f"/proc/{process.pid}/task"):
+            with open(f"/proc/{process.pid}/task/{task}/children", encoding="utf-8") as file:
+                found.update(file.read().split())
+        def is_job(pid):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    return b"begun" in file.read() and os.readlink(f"/proc/{pid}/exe") != os.path.realpath(WEFT)
+            except OSError:
+                return False
+        return sum(is_job(pid) for pid in found if alive(pid))
+
+    def test_events_tell_all(self):
+        done = self.run_weft("-j2", "--json", "--eta", "echo é{}; echo e >&2; exit {}", ":::", "0", "3", given=b"")
+        events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith(b"{")]
+        self.assertEqual([event["event"] for event in events if event["event"] != "start"], ["begin", "end", "end", "finish"])
+        self.assertEqual(events[0]["total"], 2)
+        self.assertEqual({event["command"] for event in events if event["event"] == "start"}, {f"echo é{n}; echo e >&2; exit {n}" for n in (0, 3)})
+        ends = {event["seq"]: event for event in events if event["event"] == "end"}
+        self.assertEqual((ends[1]["exitval"], ends[2]["exitval"], ends[2]["stdout"], ends[2]["stderr"]), (0, 3, 4, 2))
+        self.assertEqual((events[-1]["done"], events[-1]["failed"], events[-1]["status"]), (2, 1, 1))
+        self.assertIn(b"2/2 100%", done.stderr)
+
+    def test_events_that_nobody_reads_hinder_nothing(self):
+        done = self.run_weft("--json=/dev/full", "echo", ":::", "a")
+        self.assertEqual((done.returncode, done.stdout), (0, b"a\n"))
+        self.assertEqual(done.stderr.count(b"\n"), 1)
+        self.assertIn(b"No space left", done.stderr)
+        self.assertEqual(self.run_weft("--json=/no/such/folder/x", "echo", ":::", "a").returncode, 255)
 
 
 class Sizes(Case):
