@@ -5,6 +5,7 @@
 
 #include <weft/base.h>
 #include <weft/wait.h>
+#include <weft/deadline.h>
 #include <weft/select.h>
 #include <weft/value.h>
 #include <weft/shared.h>

@@ -2,13 +2,15 @@
 /*
  * A lock that many may read under at once, or one may write under. All-zero is ready: static weft_rwlock lock;
  *
- * Who waits for it is never starved. A task that wants to read waits for one writer at most: the one that has the lock, or whose turn has come; when that one gives it
- * back, all who came to read meanwhile have it, whoever else wants to write. Writers take turns as the tasks that want a weft_lock do, with the same
- * bound; one whose turn has come waits for those who read at that moment, and for nobody who comes later.
+ * Who waits for it is never starved. A task that wants to read waits for one writer at most: the one that has the lock, or whose turn has
+ * come; when that one gives it back, all who came to read meanwhile have it, whoever else wants to write. Writers take turns as the tasks
+ * that want a weft_lock do, with the same bound; one whose turn has come waits for those who read at that moment, and for nobody who comes
+ * later.
  *
- * The writer is known: he gets EDEADLK when he asks again, for either. Readers are only counted. So a task that reads must not ask to read again
- * (if somebody waits to write in between, they wait for each other) nor to write (it waits for itself): neither is noticed, both end at the deadline.
- * A writer may become a reader (weft_rwlock_downgrade); the other way round there is none, as two who tried would wait for each other.
+ * The writer is known: he gets EDEADLK when he asks again, for either. Readers are only counted. So a task that reads must not ask to read
+ * again (if somebody waits to write in between, they wait for each other) nor to write (it waits for itself): neither is noticed, both end
+ * at the deadline. A writer may become a reader (weft_rwlock_downgrade); the other way round there is none, as two who tried would wait for
+ * each other.
  *
  * The memory may be reused when every call with the lock has returned. In a forked child a lock that other tasks were reading under, or
  * waited for, stays as it was.
@@ -36,15 +38,15 @@ WEFT_API int weft_rwlock_acquire_read(weft_rwlock *lock, weft_time deadline);
 /* Gives back what weft_rwlock_acquire_read took; any task may do it. 0; -1 with EPERM when nobody reads. Any task; never waits. */
 WEFT_API int weft_rwlock_release_read(weft_rwlock *lock);
 /*
- * Takes the lock for writing, waiting until the deadline. From any kind of task. 0: yours. 1: yours, and a previous writer died (shared memory only).
- * -1 with EDEADLK (it is yours already), EAGAIN (WEFT_NOW), ETIMEDOUT, ECANCELED.
+ * Takes the lock for writing, waiting until the deadline. From any kind of task. 0: yours. 1: yours, and a previous writer died (shared
+ * memory only). -1 with EDEADLK (it is yours already), EAGAIN (WEFT_NOW), ETIMEDOUT, ECANCELED.
  */
 WEFT_API int weft_rwlock_acquire_write(weft_rwlock *lock, weft_time deadline);
 /* Gives it back. 0; -1 with EPERM when the caller is not the writer. Any task; never waits. */
 WEFT_API int weft_rwlock_release_write(weft_rwlock *lock);
 /*
- * The writer reads on, and lets in those who wait to read; no writer comes in between. End it with weft_rwlock_release_read. 0; -1 with EPERM when
- * the caller is not the writer. Any task; never waits.
+ * The writer reads on, and lets in those who wait to read; no writer comes in between. End it with weft_rwlock_release_read. 0; -1 with
+ * EPERM when the caller is not the writer. Any task; never waits.
  */
 WEFT_API int weft_rwlock_downgrade(weft_rwlock *lock);
 /* How many read, at this moment. Any task; cannot fail, as the next. */

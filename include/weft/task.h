@@ -139,7 +139,7 @@ WEFT_API size_t weft_tasks(weft_task **tasks, size_t room);
 /* How many are alive, the program's main task included. Any task; cannot fail. */
 WEFT_API size_t weft_active_count(void);
 
-/* Waits until the deadline. 0 when it has come; -1 with ECANCELED. From any kind of task. */
+/* Waits until the deadline. 0 when it has come; -1 with ECANCELED, or ETIMEDOUT when that of a weft_deadline came before. From any kind of task. */
 WEFT_API int weft_sleep_until(weft_time deadline);
 /* Waits so many seconds: weft_sleep_until(weft_in(seconds)). */
 WEFT_API int weft_sleep(double seconds);

@@ -15,7 +15,8 @@ WEFT_BEGIN
  * `word` is read atomically; whoever changes it must do so atomically, and before calling weft_wake. From any kind of task: a thread
  * sleeps, a coroutine lets its thread run others.
  * Returns 0 when woken or when the word differs already; -1 with EAGAIN (WEFT_NOW and the word does not differ), ETIMEDOUT, or
- * ECANCELED (the task was cancelled; see weft_task_cancel).
+ * ECANCELED (the task was cancelled; see weft_task_cancel). The deadline of a weft_deadline around it counts as well, here and in every
+ * call that waits.
  */
 WEFT_API int weft_wait(const uint32_t *word, uint32_t expected, weft_time deadline);
 

@@ -32,6 +32,7 @@ static void mark_command(struct wefti_tree *tree, void *data)
 static int process_await_looking(const struct wefti_process *process, weft_time deadline)
 {
     const weft_time pause = 5000000;
+    deadline = wefti_deadline(deadline);
     while (wefti_process_lives(process)) {
         weft_time next = weft_clock() + pause;
         if (wefti_wait_items(NULL, 0, next < deadline ? next : deadline) < 0 && (errno != ETIMEDOUT || next >= deadline))

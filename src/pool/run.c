@@ -4,9 +4,10 @@
  *
  * A context that runs tasks has a chain of runs (wefti_context.run), innermost first. A worker's outermost run stays while the worker is
  * there; others come when a task is run inside another: because the other waits for it, or has submitted it to a full pool. Each is run
- * as itself: shields and a cancellation of the outer task do not reach the inner one, nor the other way round. While it runs, the outer
+ * as itself: shields, deadlines (weft_deadline) and a cancellation of the outer task do not reach the inner one, nor the other way
+ * round. While it runs, the outer
  * task's `context` is NULL, and a cancel of the outer one is delivered when it comes back. A part of what the caller does (parallel.c) is run
- * in the same way, but that a cancel of the outer task goes on to it.
+ * in the same way, but that a cancel of the outer task, and its deadline, go on to it.
  *
  * A cancel never hits the next task: future.c's CANCEL closes the latch once after the end, and only then is the context's cancellation
  * taken back.
@@ -128,7 +129,10 @@ static void run_inside(struct wefti_context *context, struct weft_future *task, 
         .depth = outer ? outer->depth + 1 : 1,
         .visits = visits,
         .context = context};
-    uint32_t shield = context->shield;
+    uint32_t shield = context->shield, limit_shield = context->limit_shield;
+    weft_time limit = context->limit;
+    context->limit = inside == PART ? wefti_context_deadline(context, WEFT_FOREVER) : WEFT_FOREVER;
+    context->limit_shield = 0; /* as the task begins with none */
     if (outer)
         task_suspend(outer->task, inside == PART ? task : NULL);
     bool cancelled = wefti_context_cancelled(context);
@@ -142,6 +146,8 @@ static void run_inside(struct wefti_context *context, struct weft_future *task, 
         visit_end(&run);
     context->run = outer;
     context->shield = shield;
+    context->limit = limit;
+    context->limit_shield = limit_shield;
     if (wefti_context_cancelled(context))
         wefti_context_uncancel(context);
     if (outer_resume(outer, context) || cancelled)
@@ -235,6 +241,7 @@ static int run_away(const struct wefti_run *run, struct weft_pool *pool)
 int wefti_run_wait(struct wefti_run *run, struct weft_future *future, weft_time deadline)
 {
     struct weft_pool *pool = future->pool;
+    deadline = wefti_deadline(deadline);
     if (!pool || !run_is_of(run, pool))
         return run_sleep(run, future, deadline);
     if (deadline == WEFT_FOREVER && wefti_run_help(future))

@@ -2,8 +2,8 @@
 /*
  * A lock for many readers or one writer; readers and writers take turns.
  *
- * gate: a weft_lock. Its holder is the writer, from before his turn (he waits for the readers to leave) until after it. It gives writers their
- *       order, their bound, their deadlines and their name.
+ * gate: a weft_lock. Its holder is the writer, from before his turn (he waits for the readers to leave) until after it. It gives writers
+ *       their order, their bound, their deadlines and their name.
  * word: 64 bits, so that all who wait become readers in one step.
  *   bits 0 to 29   READING: how many have the lock for reading.
  *   bits 30 to 59  WAITING: how many wait to read and have not been let in.
@@ -12,17 +12,19 @@
  * turn: one more after each clearing of WRITER with somebody waiting; what readers sleep on. Written by the holder of the gate.
  * left: one more after READING or WAITING came to 0 when the holder of the gate may wait for that; what he sleeps on.
  *
- * A reader adds himself to READING if WRITER is not set, else to WAITING. From there he comes in two ways. A writer who has had the lock flips PHASE:
- * then the waiting reader is counted in READING already. One bit is enough, as a second flip needs a writer who has the lock, for which READING has to
- * come to 0, and so needs this reader to have seen the first. A writer who gives up while he waits for readers to leave only clears WRITER: then who waits moves himself
- * from WAITING to READING. The next writer does not set WRITER before they have all done so (or left): they waited for one writer already.
+ * A reader adds himself to READING if WRITER is not set, else to WAITING. From there he comes in two ways. A writer who has had the lock
+ * flips PHASE: then the waiting reader is counted in READING already. One bit is enough, as a second flip needs a writer who has the lock,
+ * for which READING has to come to 0, and so needs this reader to have seen the first. A writer who gives up while he waits for readers to
+ * leave only clears WRITER: then who waits moves himself from WAITING to READING. The next writer does not set WRITER before they have all
+ * done so (or left): they waited for one writer already.
  *
- * No wake is lost. Readers read `turn`, then look at `word`, then sleep if `turn` is what they read; the writer changes `word`, then `turn`, then wakes. Who has
- * read the new `turn` (wefti_word_look, pairs with the wefti_word_add of rwlock_call) sees the new word. The holder of the gate and `left` likewise.
+ * No wake is lost. Readers read `turn`, then look at `word`, then sleep if `turn` is what they read; the writer changes `word`, then
+ * `turn`, then wakes. Who has read the new `turn` (wefti_word_look, pairs with the wefti_word_add of rwlock_call) sees the new word. The
+ * holder of the gate and `left` likewise.
  *
  * Who comes in, by whatever step, has read `word` with acquire; who gives the lock back changes it with release; and whatever changes
- * `word` in between is a read-modify-write, which carries the release on. So a reader sees what the last writer wrote, and a writer who finds READING 0
- * comes after all that the readers read.
+ * `word` in between is a read-modify-write, which carries the release on. So a reader sees what the last writer wrote, and a writer who
+ * finds READING 0 comes after all that the readers read.
  */
 
 #include <weft/rwlock.h>

@@ -460,7 +460,8 @@ int weft_sleep_until(weft_time deadline)
     if (deadline <= WEFT_NOW)
         return 0;
     int error = errno;
-    if (wefti_wait_items(NULL, 0, deadline) < 0 && errno != ETIMEDOUT)
+    weft_time until = wefti_deadline(deadline);
+    if (wefti_wait_items(NULL, 0, until) < 0 && (errno != ETIMEDOUT || (until < deadline && weft_clock() < deadline)))
         return -1;
     errno = error;
     return 0;

@@ -33,6 +33,8 @@ struct wefti_context {
     const struct wefti_carrier *carrier;
     uint32_t ident;              /* constant; see wefti_ident */
     uint32_t shield;             /* how many shields are raised; the context's own */
+    uint32_t limit_shield;       /* as many were when the next was set; the context's own */
+    weft_time limit;             /* the deadline of the block that it is in (deadline.c), or WEFT_FOREVER; the context's own */
     struct wefti_spin spin;      /* the context's own: what came of spins before a wait */
     struct wefti_spin lock_spin; /* and before a wait for a lock or a permit */
     struct wefti_latch guard;    /* of the next two */
@@ -70,6 +72,12 @@ static inline struct wefti_context *wefti_context_current(void)
  * function; set before any thread is started.
  */
 extern void (*wefti_context_leave_hook)(struct wefti_context *context);
+
+/* The earlier of a deadline and that of the block that the context is in. By the context itself. */
+static inline weft_time wefti_context_deadline(const struct wefti_context *context, weft_time deadline)
+{
+    return context->limit < deadline && context->shield <= context->limit_shield ? context->limit : deadline;
+}
 
 /* Prepares a context that a higher floor owns (a coroutine's). */
 void wefti_context_prepare(struct wefti_context *context, const struct wefti_carrier *carrier);

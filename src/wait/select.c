@@ -196,7 +196,7 @@ int weft_select(weft_case *cases, size_t count, weft_time deadline)
         errno = EAGAIN;
         return -1;
     }
-    return cases_wait(cases, count, first, deadline);
+    return cases_wait(cases, count, first, wefti_deadline(deadline));
 }
 
 /* A descriptor's case: object is never NULL for one that can be; number holds it and the events; operation is where they go. */

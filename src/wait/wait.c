@@ -180,6 +180,7 @@ static int wait_outcome(const struct wefti_wait *wait)
 /* Queues, parks, leaves: the whole of a wait that has to sleep. */
 static int wait_sleep(struct wefti_wait *wait)
 {
+    wait->deadline = wefti_context_deadline(wait->context, wait->deadline);
     if (!wait_publish(wait)) {
         errno = ECANCELED;
         return -1;

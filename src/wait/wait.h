@@ -56,7 +56,13 @@ bool wefti_many_processors(void);
 /* The number by which locks know their owner: of the current context, never 0, below 2^29; it stays while the context lives. */
 uint32_t wefti_ident(void);
 
-/* While raised (they nest), waits of the current context are not ended by cancellation. */
+/*
+ * The earlier of a deadline and that of the block of weft_deadline that the caller is in; WEFT_NOW stays what it is. A wait finds that out by itself: this is for
+ * who compares deadlines, or tells from ETIMEDOUT that his own has come.
+ */
+weft_time wefti_deadline(weft_time deadline);
+
+/* While raised (they nest), waits of the current context are not ended by cancellation, nor by weft_deadline around it. */
 void wefti_shield_raise(void);
 void wefti_shield_lower(void);
 
