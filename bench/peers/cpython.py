@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """CPython's own: queue.Queue, threading.Thread, ThreadPoolExecutor, subprocess."""
 import queue
+import random
 import subprocess
 import sys
 import threading
@@ -41,6 +42,22 @@ def queue_pairs(pairs):
         produce_and_consume(pairs, iterations // pairs // 10)
         return produce_and_consume(pairs, iterations // pairs) / iterations * 1e9
     return measure
+
+
+def put_and_get(items, steps):
+    last = 0
+    for step in steps:
+        items.put(last + step)
+        last = items.get()
+
+
+def priority(iterations):
+    items = queue.PriorityQueue(1024)
+    steps = [random.randrange(2**20) for _ in range(iterations)]
+    for step in steps[:1000]:
+        items.put(step)
+    put_and_get(items, steps[:iterations // 10])
+    return seconds(put_and_get, items, steps) / iterations * 1e9
 
 
 def start_and_join(times):
@@ -112,6 +129,7 @@ def cat(iterations):
 ROWS = {
     "queue-1p1c": queue_pairs(1),
     "queue-2p2c": queue_pairs(2),
+    "queue-priority": priority,
     "thread": thread,
     "pool-empty": empty,
     "pool-round-trip": round_trip,

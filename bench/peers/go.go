@@ -77,6 +77,68 @@ func queuePairs(pairs int) func(int) time.Duration {
 	}
 }
 
+var eight [8]chan int
+
+func selectOne() int {
+	select {
+	case i := <-eight[0]:
+		return i
+	case i := <-eight[1]:
+		return i
+	case i := <-eight[2]:
+		return i
+	case i := <-eight[3]:
+		return i
+	case i := <-eight[4]:
+		return i
+	case i := <-eight[5]:
+		return i
+	case i := <-eight[6]:
+		return i
+	case i := <-eight[7]:
+		return i
+	}
+}
+
+func makeEight() {
+	for i := range eight {
+		eight[i] = make(chan int, 1024)
+	}
+}
+
+func select8(iterations int) time.Duration {
+	makeEight()
+	measure := func(share int) time.Duration {
+		return team(2, func(member int) {
+			for i := 1; i <= share; i++ {
+				if member == 0 {
+					eight[i%8] <- i
+				} else {
+					selectOne()
+				}
+			}
+		})
+	}
+	measure(iterations / 10)
+	return measure(iterations)
+}
+
+func select8Alone(iterations int) time.Duration {
+	makeEight()
+	random := uint32(1)
+	work := func(times int) {
+		for i := 1; i <= times; i++ {
+			random = random*1664525 + 1013904223
+			eight[random>>29] <- i
+			selectOne()
+		}
+	}
+	work(iterations / 10)
+	start := time.Now()
+	work(iterations)
+	return time.Since(start)
+}
+
 func emptyTasks(tasks int) time.Duration {
 	var done sync.WaitGroup
 	start := time.Now()
@@ -114,6 +176,8 @@ func main() {
 		"lock-contended":         contended,
 		"queue-1p1c":             queuePairs(1),
 		"queue-2p2c":             queuePairs(2),
+		"select-8":               select8,
+		"select-8-alone":         select8Alone,
 		"pool-empty":             empty,
 		"pool-round-trip":        roundTrip,
 		"pool-round-trip-pinned": roundTrip,

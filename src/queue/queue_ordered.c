@@ -51,6 +51,7 @@ struct ordered {
     size_t count;  /* of entries */
     size_t room;   /* for entries */
     struct entry *entries;
+    bool exact; /* there are ints only: of equal keys the values are equal, and need not be compared */
 };
 
 /* Numbers before strs before bytes; what has no order is no part of a queue. */
@@ -122,6 +123,12 @@ static bool natural_key(weft_value value, int64_t *key)
     }
 }
 
+/* Whether keys and numbers tell the order of all that is in it. */
+static inline bool ordered_is_plain(const struct ordered *ordered)
+{
+    return !ordered->compare || ordered->exact;
+}
+
 /* False when the value has no order. */
 static bool ordered_key(const struct ordered *ordered, weft_value value, int64_t *key)
 {
@@ -131,11 +138,17 @@ static bool ordered_key(const struct ordered *ordered, weft_value value, int64_t
     return ordered->compare != natural_compare || natural_key(value, key);
 }
 
+/* By key and number alone. Without a branch: of two random numbers no processor can tell beforehand which is the lower. */
+static inline bool entry_before_plainly(const struct entry *a, const struct entry *b)
+{
+    return (a->key < b->key) | ((a->key == b->key) & (a->number < b->number));
+}
+
 static bool entry_before(const struct ordered *ordered, const struct entry *a, const struct entry *b)
 {
-    if (a->key != b->key)
-        return a->key < b->key;
-    int order = ordered->compare ? ordered->compare(a->value, b->value, ordered->data) : 0;
+    if (a->key != b->key || ordered_is_plain(ordered))
+        return entry_before_plainly(a, b);
+    int order = ordered->compare(a->value, b->value, ordered->data);
     return order != 0 ? order < 0 : a->number < b->number;
 }
 
@@ -153,12 +166,31 @@ static void heap_rise(struct ordered *ordered, size_t at, const struct entry *en
     entries[at] = *entry;
 }
 
+/* `there` if it comes first, else `here`. */
+static inline size_t branch_choose(const struct entry *entries, size_t here, size_t there)
+{
+    return here ^ ((here ^ there) & -(size_t)entry_before_plainly(&entries[there], &entries[here]));
+}
+
+/* Moves the gap at the root down to where it has less than all branches, by keys and numbers alone: where it is then. */
+static size_t heap_descend_plainly(struct entry *entries, size_t count)
+{
+    size_t at = 0;
+    for (size_t below = 1; below + BRANCHES <= count; below = BRANCHES * at + 1) {
+        size_t first = branch_choose(entries, branch_choose(entries, below, below + 1), branch_choose(entries, below + 2, below + 3));
+        entries[at] = entries[first];
+        at = first;
+    }
+    return at;
+}
+
 /* The first in order of the branches that begin at `at`, of `count` entries. */
 static size_t branch_first(const struct ordered *ordered, size_t at, size_t count)
 {
+    const struct entry *entries = ordered->entries;
     size_t first = at, end = at + BRANCHES < count ? at + BRANCHES : count;
     while (++at < end)
-        if (entry_before(ordered, &ordered->entries[at], &ordered->entries[first]))
+        if (entry_before(ordered, &entries[at], &entries[first]))
             first = at;
     return first;
 }
@@ -167,8 +199,8 @@ static size_t branch_first(const struct ordered *ordered, size_t at, size_t coun
 static void heap_sink(struct ordered *ordered)
 {
     struct entry *entries = ordered->entries, last = entries[ordered->count];
-    size_t at = 0;
-    for (size_t below = 1; below < ordered->count; below = BRANCHES * at + 1) {
+    size_t at = ordered_is_plain(ordered) ? heap_descend_plainly(entries, ordered->count) : 0;
+    for (size_t below = BRANCHES * at + 1; below < ordered->count; below = BRANCHES * at + 1) {
         size_t first = branch_first(ordered, below, ordered->count);
         entries[at] = entries[first];
         at = first;
@@ -201,6 +233,7 @@ static int ordered_add(struct ordered *ordered, weft_value value, int64_t key)
         return EAGAIN;
     if (count == ordered->room && !ordered_resize(ordered, 2 * ordered->room))
         return ENOMEM;
+    ordered->exact = (ordered->exact || count == 0) && ordered->compare == natural_compare && natural_part(value).kind <= WEFT_INT;
     struct entry entry = {.key = key, .number = ordered->puts, .value = wefti_value_take(value)};
     if (ordered->stack)
         ordered->entries[count] = entry;
