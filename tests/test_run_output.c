@@ -7,6 +7,8 @@
 #include "run_json.h"
 #include "run_report.h"
 #include "run_results.h"
+#include "run_tokens.h"
+#include "run_wrap.h"
 
 static void ck_json(const char *octets, size_t length, const char *expected)
 {
@@ -115,8 +117,70 @@ START_TEST(a_report_tells_failures_and_the_slowest)
 }
 END_TEST
 
+static void ck_found(const char *flags, const char *expected)
+{
+    size_t length = 0;
+    const char *found = run_tokens_find(flags, &length);
+    ck_assert_int_eq(found != NULL, expected != NULL);
+    if (found) {
+        ck_assert_uint_eq(length, strlen(expected));
+        ck_assert_int_eq(strncmp(found, expected, length), 0);
+    }
+}
+
+START_TEST(a_jobserver_is_found_in_makeflags)
+{
+    ck_found(NULL, NULL);
+    ck_found("", NULL);
+    ck_found("k -j3", NULL);
+    ck_found(" -j3 --jobserver-auth=3,4", "3,4");
+    ck_found("k -j3 --jobserver-fds=5,6 -- X=--jobserver-auth=7,8", "5,6");
+    ck_found("--jobserver-auth=3,4 --jobserver-auth=fifo:/tmp/a", "fifo:/tmp/a");
+}
+END_TEST
+
+static void ck_flags(const char *flags, const char *expected)
+{
+    struct text out = {0};
+    run_tokens_flags(flags, 3, "3,4", &out);
+    ck_assert_str_eq(text_string(&out), expected);
+    text_free(&out);
+}
+
+START_TEST(makeflags_of_jobs_name_one_jobserver)
+{
+    ck_flags(NULL, "MAKEFLAGS= -j3 --jobserver-auth=3,4");
+    ck_flags("", "MAKEFLAGS= -j3 --jobserver-auth=3,4");
+    ck_flags("ks", "MAKEFLAGS=ks -j3 --jobserver-auth=3,4");
+    ck_flags("k -j9 --jobserver-auth=7,8 -Otarget -- A=b\\ c", "MAKEFLAGS=k -Otarget -j3 --jobserver-auth=3,4 -- A=b\\ c");
+    ck_flags(" -j --no-print-directory", "MAKEFLAGS= --no-print-directory -j3 --jobserver-auth=3,4");
+}
+END_TEST
+
+START_TEST(a_wrap_puts_a_shell_before_the_words)
+{
+    struct run_wrap wrap = {0};
+    const char *const words[] = {"program", "a b", NULL};
+    ck_assert_ptr_eq(run_wrap_words(&wrap, words), words);
+    run_wrap_add(&wrap, "exec 3<\"$1\"", "/in");
+    run_wrap_add(&wrap, "echo 0 >\"$1\" || exit 126", "/out");
+    for (int i = 0; i < 2; i++) {
+        const char *const *argv = run_wrap_words(&wrap, words);
+        const char *const expected[] = {"/bin/sh", "-c", "exec 3<\"$1\"; shift; echo 0 >\"$1\" || exit 126; shift; exec \"$@\"", "weft-run",
+            "/in", "/out", "program", "a b", NULL};
+        for (size_t at = 0; expected[at]; at++)
+            ck_assert_str_eq(argv[at], expected[at]);
+        ck_assert_ptr_null(argv[sizeof expected / sizeof *expected - 1]);
+    }
+    run_wrap_free(&wrap);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, a_jobserver_is_found_in_makeflags);
+    tcase_add_test(tests, makeflags_of_jobs_name_one_jobserver);
+    tcase_add_test(tests, a_wrap_puts_a_shell_before_the_words);
     tcase_add_test(tests, json_strings_lose_nothing);
     tcase_add_test(tests, folders_of_results_stay_inside);
     tcase_add_test(tests, kinds_of_results_are_told_by_the_name);

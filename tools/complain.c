@@ -41,11 +41,20 @@ void complain(const char *format, ...)
     va_end(arguments);
 }
 
+static void (*give_up_last)(void);
+
+void give_up_after(void (*last)(void))
+{
+    give_up_last = last;
+}
+
 void give_up(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     complain_list(format, arguments);
     va_end(arguments);
+    if (give_up_last)
+        give_up_last();
     _exit(EXIT_USAGE);
 }

@@ -15,4 +15,7 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints a line and ends the program with EXIT_USAGE at once: no handlers run; what end_with_us covers ends with it. */
 void give_up(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
+/* What give_up does last; NULL: nothing. It must not allocate. */
+void give_up_after(void (*last)(void));
+
 #endif

@@ -46,6 +46,7 @@ struct run {
     struct run_printer printer;
     struct run_limit limit;
     struct run_pace pace;
+    struct run_tokens tokens;
     struct run_keys keys;
     struct run_slots slots;
     int signals; /* a signal descriptor */
@@ -297,6 +298,8 @@ static void change_slots(struct run *run, int by)
 {
     struct text text = {0};
     unsigned most = run_slots_change(&run->slots, by);
+    if (by > 0)
+        run_tokens_add(&run->tokens);
     text_format(&text, "%u job%s at once now\n", most, most == 1 ? "" : "s");
     run_printer_say(&run->printer, &text);
     run_events_slots(&run->printer.events, most);
@@ -399,6 +402,7 @@ static int run_jobs(struct run *run)
         .printer = &run->printer,
         .limit = &run->limit,
         .pace = &run->pace,
+        .tokens = &run->tokens,
         .mark = run->mark,
         .room = most_slots(0),
         .most = most_slots(run->options.jobs),
@@ -414,6 +418,7 @@ static int run_jobs(struct run *run)
     if (run->ended_by && run_stop_state(&run->stop) == RUN_ABORTING)
         run_sweep(run->mark);
     close(run->slots.ended);
+    run_tokens_end(&run->tokens);
     run_printer_tick(&run->printer, true);
     tell_report(run);
     return 0;
@@ -459,6 +464,8 @@ int run_main(int argc, char **argv)
     complain_as("weft run");
     if (run_options_read(&run.options, argc, argv, &status) != 0)
         return status;
+    if (run_tokens_begin(&run.tokens, run.options.jobserver, run.options.jobs ? run.options.jobs : weft_cpu_count()) != 0)
+        return EXIT_USAGE;
     if (prepare(&run) != 0 || take_signals(&run) != 0)
         return EXIT_USAGE;
     if (wants_keys(&run.options))

@@ -56,6 +56,7 @@ void run_attempt_end(struct run_attempt *attempt)
 {
     free(attempt->buffer);
     run_words_free(&attempt->words);
+    run_wrap_free(&attempt->wrap);
     text_free(&attempt->slot_variable);
     run_stream_end(&attempt->streams[0]);
     run_stream_end(&attempt->streams[1]);
@@ -66,13 +67,18 @@ void run_attempt_end(struct run_attempt *attempt)
 /* Starts the words, with an end of a pipe each for stdout and stderr; -1: they go where this process's own go. */
 static struct weft_command *start_words(struct run_attempt *attempt, const struct run_job *job, const int ends[2])
 {
-    const char *environment[] = {attempt->sequence, attempt->slot, attempt->host, attempt->mark,
-        "PARALLEL_SSHHOST=:", "PARALLEL_SSHLOGIN=:", attempt->slot_variable.length ? attempt->slot_variable.at : NULL, NULL};
+    const char *environment[] = {
+        attempt->sequence, attempt->slot, attempt->host, attempt->mark, "PARALLEL_SSHHOST=:", "PARALLEL_SSHLOGIN=:", NULL, NULL, NULL};
+    const char **more = environment + 6;
+    if (attempt->slot_variable.length)
+        *more++ = attempt->slot_variable.at;
+    *more = attempt->flags;
     enum weft_stream_kind kind = ends[0] < 0 ? WEFT_INHERIT : WEFT_FD;
     double seconds = attempt->limit->share > 0 ? limit_unknown : attempt->limit->seconds;
-    return weft_command_start(attempt->words.argv, .standard_input = {.kind = WEFT_NULL}, .standard_output = {.kind = kind, .fd = ends[0]},
-        .standard_error = {.kind = kind, .fd = ends[1]}, .environment_add = environment, .time_limit = seconds, .new_group = true,
-        .directory = job->directory.length ? job->directory.at : NULL, .end_with_us = true, .nice = attempt->options->nice);
+    return weft_command_start(run_wrap_words(&attempt->wrap, attempt->words.argv), .standard_input = {.kind = WEFT_NULL},
+        .standard_output = {.kind = kind, .fd = ends[0]}, .standard_error = {.kind = kind, .fd = ends[1]}, .environment_add = environment,
+        .time_limit = seconds, .new_group = true, .directory = job->directory.length ? job->directory.at : NULL, .end_with_us = true,
+        .nice = attempt->options->nice);
 }
 
 static bool is_shortage(int error)

@@ -10,6 +10,7 @@
 #include "run_shell.h"
 #include "run_stop.h"
 #include "run_stream.h"
+#include "run_wrap.h"
 
 /* What a slot keeps from one try to the next. */
 struct run_attempt {
@@ -29,6 +30,8 @@ struct run_attempt {
     weft_time started;            /* when it was */
     const struct run_job *job;    /* that it runs */
     struct run_words words;
+    const char *flags; /* MAKEFLAGS=... for the job's environment; NULL: its own */
+    struct run_wrap wrap;
     char *buffer;                          /* to read into */
     char sequence[40], slot[40], host[40]; /* the job's environment */
     struct text slot_variable;             /* more of it; empty: not wanted */

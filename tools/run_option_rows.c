@@ -69,6 +69,9 @@ const struct run_option_row run_option_rows[] = {
     {0, "memfree", "SIZE",
         "start no job while less than SIZE (10M, 2G) of memory is free; below half of it stop the youngest, to be run again later",
         READER(run_read_memfree)},
+    {0, "jobserver", "[=STYLE]",
+        "share -j with jobs that are makes, by GNU make's jobserver: told as a pipe, or (make 4.4) a fifo; one that MAKEFLAGS names is always heeded",
+        READER(run_read_jobserver)},
     {0, "nice", "N", "add N to the niceness of jobs", READER(run_read_nice)},
 
     HEADING("Output"),

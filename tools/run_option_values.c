@@ -154,6 +154,15 @@ int run_read_memfree(struct run_options *options, const char *text)
     return 0;
 }
 
+int run_read_jobserver(struct run_options *options, const char *text)
+{
+    bool fifo = text && strcmp(text, "fifo") == 0;
+    if (text && !fifo && strcmp(text, "pipe") != 0)
+        return option_wrong("--jobserver", text, "pipe or fifo");
+    options->jobserver = fifo ? RUN_TOKENS_FIFO : RUN_TOKENS_PIPE;
+    return 0;
+}
+
 int run_read_json(struct run_options *options, const char *text)
 {
     options->json = true;

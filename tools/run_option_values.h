@@ -17,6 +17,7 @@ int run_read_max_args(struct run_options *options, const char *text);
 int run_read_max_chars(struct run_options *options, const char *text);
 int run_read_max_lines(struct run_options *options, const char *text);
 int run_read_max_replace_args(struct run_options *options, const char *text);
+int run_read_jobserver(struct run_options *options, const char *text);
 int run_read_json(struct run_options *options, const char *text);
 int run_read_load(struct run_options *options, const char *text);
 int run_read_memfree(struct run_options *options, const char *text);

@@ -5,6 +5,7 @@
 
 #include "run_halt.h"
 #include "run_input.h"
+#include "run_tokens.h"
 
 /* What a job is made of. */
 struct run_shape {
@@ -21,6 +22,7 @@ struct run_options {
     struct run_shape shape;
     bool keep_order, tag, dry_run, bar, quote, skip_empty, ungroup, verbose, trace;
     bool line_buffer, report, no_report, progress, eta, keys, no_keys, json;
+    enum run_tokens_style jobserver;
     const char *json_file;      /* NULL: standard error */
     double delay;               /* seconds between starts */
     double load;                /* 0: any */

@@ -20,6 +20,7 @@ struct run_slot {
     unsigned number; /* {%} */
     struct run_attempt attempt;
     struct run_program program;
+    int token; /* of the jobserver, that its job has */
 };
 
 static struct run_job *make_job(struct run_slots *slots, unsigned number)
@@ -138,9 +139,11 @@ static weft_value slot_work(weft_value argument)
     for (struct run_job *job; (job = slot_take(slot));) {
         if (slots->options->trace)
             complain("%s", text_string(&job->command));
+        bool ended = slots->options->dry_run || slot_run(slot, job);
+        run_tokens_give(slots->tokens, slot->token);
         if (slots->options->dry_run)
             print_dry(slots, job);
-        else if (slot_run(slot, job))
+        else if (ended)
             slot_finish(slot, job);
         else
             run_printer_abandon(slots->printer, job);
@@ -165,6 +168,8 @@ static struct run_slot *slot_new(struct run_slots *slots)
         .printer = slots->printer,
         .limit = slots->limit,
         .mark = slots->mark};
+    slot->attempt.flags = slots->tokens->flags.length ? slots->tokens->flags.at : NULL;
+    run_tokens_wrap(slots->tokens, &slot->attempt.wrap);
     if (run_attempt_begin(&slot->attempt) == 0)
         return slot;
     slot_free(slot);
@@ -227,9 +232,16 @@ static void no_more_jobs(struct run_slots *slots)
 }
 
 /* Waits until a job may start. False: it is time to stop. */
-static bool may_start(struct run_slots *slots, const struct run_job *job)
+static bool may_start(struct run_slot *slot, const struct run_job *job)
 {
-    return (slots->options->dry_run || run_pace_wait(slots->pace)) && run_printer_admit(slots->printer, job->order);
+    struct run_slots *slots = slot->slots;
+    slot->token = RUN_TOKEN_NONE;
+    if (!slots->options->dry_run && (!run_pace_wait(slots->pace) || !run_tokens_take(slots->tokens, slots->pace, &slot->token)))
+        return false;
+    if (run_printer_admit(slots->printer, job->order))
+        return true;
+    run_tokens_give(slots->tokens, slot->token);
+    return false;
 }
 
 /* The next job for this slot; NULL when there is none for it any more. */
@@ -245,7 +257,7 @@ static struct run_job *slot_take(struct run_slot *slot)
         }
         job = make_job(slots, slot->number);
         job->order = slots->order++;
-        if (!may_start(slots, job)) {
+        if (!may_start(slot, job)) {
             run_job_free(slots->spool, job);
             slots->refused = true;
             no_more_jobs(slots);

@@ -14,6 +14,7 @@
 #include "run_printer.h"
 #include "run_shell.h"
 #include "run_template.h"
+#include "run_tokens.h"
 
 #define RUN_SLOT_KIND WEFT_THREAD
 
@@ -30,6 +31,7 @@ struct run_slots {
     struct run_printer *printer;
     struct run_limit *limit;
     struct run_pace *pace;
+    struct run_tokens *tokens;
     const char *mark; /* in the environment of jobs */
     unsigned room;    /* slots that the system has room for */
     int ended;        /* an event descriptor: readable when the last slot has ended */

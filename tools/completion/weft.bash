@@ -2,7 +2,7 @@
 # Completion of `weft` for bash.
 
 _weft_run_options='--jobs --max-procs --arg-file --null --delimiter --no-run-if-empty --quote --keep-order --tag --tagstring --ungroup
-    --progress --eta --json --keys --why --no-keys --delay --load --memfree
+    --progress --eta --json --keys --why --no-keys --delay --load --memfree --jobserver
     --line-buffer --linebuffer --lb --results --result --res --report --no-report --quiet
     --verbose --trace --dry-run --bar --joblog --resume --resume-failed --retries --timeout --halt --halt-on-error --nice --help
     --colsep --trim --header --shuf --arg-sep --arg-file-sep --replace --max-args --max-replace-args --max-lines --xargs --max-chars
