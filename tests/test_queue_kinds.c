@@ -2,6 +2,8 @@
 /* What is asked of every kind of queue, batches, closing at once, and the orders other than first in, first out. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "beside.h"
@@ -558,6 +560,27 @@ START_TEST(two_selects_meet_once)
 }
 END_TEST
 
+START_TEST(a_forked_child_has_a_copy)
+{
+    weft_queue *queue = queue_of(_i);
+    for (int i = 0; i < 4 && _i != RENDEZVOUS; i++)
+        put_int(queue, i);
+    pid_t child = fork();
+    if (child == 0) {
+        weft_value values[5];
+        long got = weft_queue_get_many(queue, values, 5, WEFT_NOW);
+        bool right = _i == RENDEZVOUS ? got == -1 && errno == EAGAIN : got == 4;
+        right = right && weft_queue_put(queue, weft_int(9), WEFT_NOW) == (_i == RENDEZVOUS ? -1 : 0);
+        _exit(right ? 0 : 1);
+    }
+    int status = -1;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    ck_assert_uint_eq(weft_queue_size(queue), _i == RENDEZVOUS ? 0 : 4);
+    weft_queue_free(queue);
+}
+END_TEST
+
 #ifdef WEFTI_SMALL
 START_TEST(every_allocation_may_fail)
 {
@@ -609,6 +632,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, values_have_an_order);
     tcase_add_test(tests, what_has_no_order_is_refused);
     tcase_add_test(tests, free_drops_what_is_left);
+    tcase_add_loop_test(tests, a_forked_child_has_a_copy, 0, KINDS);
     tcase_add_test(tests, a_rendezvous_is_always_empty_and_full);
     tcase_add_test(tests, all_who_wait_are_met);
     tcase_add_test(tests, a_select_does_not_meet_itself);

@@ -183,6 +183,18 @@ START_TEST(a_moment_is_a_case)
 }
 END_TEST
 
+START_TEST(a_block_with_a_deadline_ends_a_select)
+{
+    struct counter none = {.permits = 0};
+    weft_case cases[] = {counter_case(&none), weft_case_time(weft_in(1000))};
+    weft_deadline (weft_in(0.005)) {
+        ck_fails(weft_select(cases, 2, WEFT_FOREVER), ETIMEDOUT);
+        cases[1] = weft_case_time(weft_in(-1));
+        ck_assert_int_eq(weft_select(cases, 2, WEFT_FOREVER), 1);
+    }
+}
+END_TEST
+
 START_TEST(queues_are_cases)
 {
     weft_queue *one = weft_queue_new(.capacity = 1), *two = weft_queue_new(.capacity = 1);
@@ -463,6 +475,53 @@ START_TEST(each_of_all_kinds_ends_the_wait)
 }
 END_TEST
 
+struct far {
+    weft_event *events; /* shared */
+    weft_queue *queue;
+    uint32_t count;
+};
+
+static weft_value select_far(weft_value pointer)
+{
+    struct far *far = weft_as_ptr(pointer);
+    weft_value value;
+    weft_case cases[33];
+    cases[0] = weft_case_get(far->queue, &value);
+    for (uint32_t i = 1; i < far->count; i++)
+        cases[i] = weft_case_event(&far->events[i]);
+    return outcome(weft_select(cases, far->count, WEFT_FOREVER));
+}
+
+START_TEST(what_lies_in_shared_memory_is_a_case_too)
+{
+    weft_event *events = weft_shared_alloc(40 * sizeof(weft_event));
+    ck_assert_ptr_nonnull(events);
+    memset(events, 0, 40 * sizeof(*events));
+    struct far far = {.events = events, .queue = weft_queue_new(), .count = 33};
+    for (int i = 0; i < 2; i++) {
+        weft_task *task = beside(select_far, &far);
+        fixture_until(__atomic_load_n(&events[32].word, __ATOMIC_ACQUIRE) & EVENT_WAITERS);
+        fixture_until(beside_sleeps(task));
+        if (i == 0)
+            weft_event_set(&events[31]);
+        else
+            ck_assert_int_eq(weft_queue_put(far.queue, weft_int(1), WEFT_NOW), 0);
+        ck_assert_int_eq(beside_end(task), i == 0 ? 31 : 0);
+        memset(events, 0, 40 * sizeof(*events));
+    }
+    weft_case cases[34];
+    for (int i = 0; i < 34; i++)
+        cases[i] = weft_case_event(&events[i]);
+    ck_fails(weft_select(cases, 32, weft_in(0.002)), ETIMEDOUT);
+    ck_fails(weft_select(cases, 33, WEFT_FOREVER), EINVAL);
+    cases[1] = weft_case_descriptor(STDIN_FILENO, 0, NULL);
+    if (weft_select(&cases[1], 1, WEFT_NOW) < 0) /* unless it is closed, or hung up */
+        ck_fails(weft_select(cases, 2, WEFT_FOREVER), EINVAL);
+    weft_queue_free(far.queue);
+    ck_assert_int_eq(weft_shared_free(events), 0);
+}
+END_TEST
+
 START_TEST(a_cancelled_task_selects_no_more)
 {
     struct counter none = {.permits = 0};
@@ -576,6 +635,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, many_descriptors_are_cases);
     tcase_add_test(tests, many_cases_wait_without_memory);
     tcase_add_test(tests, each_of_all_kinds_ends_the_wait);
+    tcase_add_test(tests, what_lies_in_shared_memory_is_a_case_too);
+    tcase_add_test(tests, a_block_with_a_deadline_ends_a_select);
     tcase_add_test(tests, a_cancelled_task_selects_no_more);
     tcase_add_test(tests, select_hands_on_what_it_does_not_do);
     tcase_add_test(tests, no_wake_is_lost);
