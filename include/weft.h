@@ -10,6 +10,9 @@
 #include <weft/value.h>
 #include <weft/shared.h>
 #include <weft/task.h>
+#include <weft/group.h>
+#include <weft/timer.h>
+#include <weft/signals.h>
 #include <weft/sync.h>
 #include <weft/queue.h>
 #include <weft/pool.h>

@@ -147,7 +147,7 @@ static weft_value hold(weft_value taken)
 {
     weft_with (&held) {
         weft_event_set(weft_as_ptr(taken));
-        fixture_until(held.word & 7); /* somebody waits for it */
+        fixture_until(__atomic_load_n(&held.word, __ATOMIC_ACQUIRE) & 7); /* somebody waits for it */
     }
     return weft_int(0);
 }

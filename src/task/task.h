@@ -54,6 +54,7 @@ struct weft_task {
     struct wefti_context *context; /* while it runs */
     char *name;                    /* own_name, or allocated */
     char own_name[24];
+    void *group;                       /* the group that it is a member of; constant once it was started */
     pthread_t thread;                  /* known from STARTED on; written by the starter and by the thread, atomically, alike */
     struct weft_task *next, *previous; /* in the register of those alive; guarded by its latch */
 };
@@ -72,6 +73,9 @@ void wefti_locals_destroy(struct wefti_context *context);
 
 /* Counts a failure that nobody collects, and tells the hook. `error` is borrowed. */
 void wefti_uncollected(const char *what, weft_value error);
+
+/* Blocks in the calling thread, which Weft has started, the signals that objects wait for (signals.c). */
+void wefti_signals_hold(void);
 
 /* From now on the program waits for its non-daemonic tasks when it exits. */
 void wefti_exit_joins(void);

@@ -28,6 +28,7 @@ static void *thread_main(void *data)
 {
     weft_task *task = data;
     pthread_t self = pthread_self();
+    wefti_signals_hold();
     int id = thread_end_offset ? (int)*thread_end_word(self) : gettid();
     __atomic_store_n(&task->thread, self, __ATOMIC_RELAXED);
     __atomic_store_n(&task->native_id, id, __ATOMIC_RELAXED);
