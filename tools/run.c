@@ -40,6 +40,7 @@ struct run {
     struct run_shell shell;
     struct run_input *input;
     struct run_pack *pack;
+    struct run_blocks *blocks; /* --pipe: instead of both */
     struct run_joblog_past past;
     struct run_spool spool;
     struct run_stop stop;
@@ -62,9 +63,11 @@ static const char *temporary_folder(void)
     return folder && *folder ? folder : "/tmp";
 }
 
-/* Whether the input must be gone through before anything runs. */
+/* Whether the input must be gone through before anything runs. What is piped cannot. */
 static bool looks_ahead(const struct run_options *options)
 {
+    if (options->pipe.wanted && !options->pipe.parts)
+        return false;
     return options->resume || options->resume_failed || options->bar || options->eta ||
            (options->halt.when != RUN_HALT_NEVER && options->halt.percent);
 }
@@ -103,7 +106,7 @@ static void read_templates(struct run *run)
     struct run_template_options how = run_shape_template(&options->shape, &run->names);
     const char *arguments = how.replace ? how.replace : "{}";
     how.quoting = options->quote ? RUN_QUOTE_WORDS : RUN_QUOTE_ARGUMENTS;
-    how.append = true;
+    how.append = !options->pipe.wanted;
     if (options->command_count)
         run_template_read(&run->command, options->command, options->command_count, &how);
     else
@@ -167,6 +170,13 @@ static unsigned most_slots(unsigned jobs)
 static int open_shape(struct run *run)
 {
     const struct run_shape *shape = &run->options.shape;
+    if (run->options.pipe.wanted) {
+        struct run_blocks_options blocks = run_shape_blocks(&run->options, most_slots(run->options.jobs));
+        blocks.stop = run->stop.draining;
+        read_templates(run);
+        run->blocks = run_blocks_open(&blocks);
+        return run->blocks ? 0 : -1;
+    }
     if (run_shape_columns(shape, &run->columns) != 0 || open_input(run) != 0)
         return -1;
     run_shape_names(&run->options, run->input, &run->columns, &run->names);
@@ -176,6 +186,35 @@ static int open_shape(struct run *run)
     return 0;
 }
 
+/* What the next job is made of. */
+static enum run_input_got next_job(struct run *run, struct run_template_values *values)
+{
+    if (!run->blocks)
+        return run_pack_next(run->pack, values->sequence + 1, &values->arguments, &values->count);
+    static const struct span none = {"", 0};
+    struct run_feed feed = {0};
+    values->arguments = &none;
+    values->count = 1;
+    enum run_input_got got = run_blocks_next(run->blocks, &feed);
+    run_feed_free(&feed);
+    return got;
+}
+
+/* The joblog of a run with --pipe, which is to be resumed, against the command alone: what was piped is not there twice. */
+static int look_at_joblog(struct run *run)
+{
+    static const struct span none = {"", 0};
+    struct run_template_values values = {.arguments = &none, .count = 1, .slot = 1};
+    struct text line = {0};
+    bool fits = true;
+    while (fits && values.sequence < run->past.last) {
+        values.sequence++;
+        fits = fits_joblog(run, &values, &line);
+    }
+    text_free(&line);
+    return fits ? 0 : -1;
+}
+
 /* Goes through the input once: counts it, and compares it with the joblog of the run that is to be resumed. */
 static int look_ahead(struct run *run)
 {
@@ -183,7 +222,7 @@ static int look_ahead(struct run *run)
     struct run_template_values values = {.slot = 1};
     enum run_input_got got = RUN_INPUT_RECORD;
     bool fits = true;
-    while (fits && (got = run_pack_next(run->pack, values.sequence + 1, &values.arguments, &values.count)) == RUN_INPUT_RECORD) {
+    while (fits && (got = next_job(run, &values)) == RUN_INPUT_RECORD) {
         values.sequence++;
         fits = fits_joblog(run, &values, &line);
     }
@@ -194,7 +233,12 @@ static int look_ahead(struct run *run)
     }
     run->printer.tally.total = values.sequence;
     text_free(&line);
-    return fits && got == RUN_INPUT_END ? run_pack_rewind(run->pack) : -1;
+    if (!fits || got != RUN_INPUT_END)
+        return -1;
+    if (!run->blocks)
+        return run_pack_rewind(run->pack);
+    run_blocks_rewind(run->blocks);
+    return 0;
 }
 
 static bool shows_progress(const struct run_options *options)
@@ -230,7 +274,7 @@ static int prepare(struct run *run)
     if (run_stop_begin(&run->stop) != 0 || open_shape(run) != 0)
         return -1;
     run_shell_find(&run->shell);
-    if (open_joblog(run) != 0 || open_results(run) != 0 || (looks_ahead(&run->options) && look_ahead(run) != 0))
+    if (open_joblog(run) != 0 || open_results(run) != 0 || (looks_ahead(&run->options) ? look_ahead(run) : look_at_joblog(run)) != 0)
         return -1;
     if (run->options.json && run_events_open(&run->printer.events, run->options.json_file) != 0)
         return -1;
@@ -408,7 +452,8 @@ static int run_jobs(struct run *run)
         .most = most_slots(run->options.jobs),
         .ended = eventfd(0, EFD_CLOEXEC),
         .directory = run->options.directory ? &run->directory : NULL,
-        .pack = run->pack};
+        .pack = run->pack,
+        .blocks = run->blocks};
     run_events_begin(&run->printer.events, run->slots.most, run->printer.tally.total);
     if (run->slots.ended < 0 || run_slots_begin(&run->slots) != 0)
         return -1;
@@ -478,7 +523,9 @@ int run_main(int argc, char **argv)
     run_spool_end(&run.spool);
     run_stop_end(&run.stop);
     run_pack_free(run.pack);
-    run_input_close(run.input);
+    run_blocks_close(run.blocks);
+    if (run.input)
+        run_input_close(run.input);
     run_names_free(&run.names);
     run_pattern_free(&run.columns.separator);
     run_joblog_forget(&run.past);

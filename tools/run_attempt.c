@@ -29,7 +29,7 @@ enum { READ_SIZE = 65536, SHORT_MILLISECONDS = 3, EXIT_CANNOT_EXECUTE = 126, EXI
 static const double limit_unknown = 1e8; /* seconds: prepares for stopping a tree, at a time that is not known yet */
 
 /* What poll waits for, by place. */
-enum { WAIT_END, WAIT_ABORT, WAIT_KICK, WAIT_OUT, WAIT_ERR, WAIT_COUNT };
+enum { WAIT_END, WAIT_ABORT, WAIT_KICK, WAIT_OUT, WAIT_ERR, WAIT_IN, WAIT_COUNT };
 
 /* A command that runs. */
 struct running {
@@ -42,7 +42,7 @@ struct running {
 int run_attempt_begin(struct run_attempt *attempt)
 {
     attempt->buffer = memory_get(READ_SIZE);
-    attempt->kick = -1;
+    attempt->kick = attempt->input = -1;
     run_stream_begin(&attempt->streams[0]);
     run_stream_begin(&attempt->streams[1]);
     snprintf(attempt->host, sizeof attempt->host, "PARALLEL_PID=%d", (int)getpid());
@@ -64,8 +64,8 @@ void run_attempt_end(struct run_attempt *attempt)
         close(attempt->kick);
 }
 
-/* Starts the words, with an end of a pipe each for stdout and stderr; -1: they go where this process's own go. */
-static struct weft_command *start_words(struct run_attempt *attempt, const struct run_job *job, const int ends[2])
+/* Starts the words, with an end of a pipe each for stdout, stderr and stdin; -1: where this process's own go, and nothing to read. */
+static struct weft_command *start_words(struct run_attempt *attempt, const struct run_job *job, const int ends[3])
 {
     const char *environment[] = {
         attempt->sequence, attempt->slot, attempt->host, attempt->mark, "PARALLEL_SSHHOST=:", "PARALLEL_SSHLOGIN=:", NULL, NULL, NULL};
@@ -75,10 +75,10 @@ static struct weft_command *start_words(struct run_attempt *attempt, const struc
     *more = attempt->flags;
     enum weft_stream_kind kind = ends[0] < 0 ? WEFT_INHERIT : WEFT_FD;
     double seconds = attempt->limit->share > 0 ? limit_unknown : attempt->limit->seconds;
-    return weft_command_start(run_wrap_words(&attempt->wrap, attempt->words.argv), .standard_input = {.kind = WEFT_NULL},
-        .standard_output = {.kind = kind, .fd = ends[0]}, .standard_error = {.kind = kind, .fd = ends[1]}, .environment_add = environment,
-        .time_limit = seconds, .new_group = true, .directory = job->directory.length ? job->directory.at : NULL, .end_with_us = true,
-        .nice = attempt->options->nice);
+    return weft_command_start(run_wrap_words(&attempt->wrap, attempt->words.argv),
+        .standard_input = {.kind = ends[2] < 0 ? WEFT_NULL : WEFT_FD, .fd = ends[2]}, .standard_output = {.kind = kind, .fd = ends[0]},
+        .standard_error = {.kind = kind, .fd = ends[1]}, .environment_add = environment, .time_limit = seconds, .new_group = true,
+        .directory = job->directory.length ? job->directory.at : NULL, .end_with_us = true, .nice = attempt->options->nice);
 }
 
 static bool is_shortage(int error)
@@ -94,7 +94,7 @@ static bool is_plain_program(struct run_attempt *attempt, const struct run_job *
 }
 
 /* Starts it directly where that is the same, else by the shell, which also says what is wrong with a program that cannot be executed. */
-static struct weft_command *start_line(struct run_attempt *attempt, const struct run_job *job, const int ends[2])
+static struct weft_command *start_line(struct run_attempt *attempt, const struct run_job *job, const int ends[3])
 {
     const char *line = text_string(&job->command);
     if (run_shell_split(attempt->shell, line, &attempt->words) && is_plain_program(attempt, job)) {
@@ -106,9 +106,16 @@ static struct weft_command *start_line(struct run_attempt *attempt, const struct
     return start_words(attempt, job, ends);
 }
 
+static void close_input(struct run_attempt *attempt)
+{
+    if (attempt->input >= 0)
+        close(attempt->input);
+    attempt->input = -1;
+}
+
 static struct weft_command *start_command(struct run_attempt *attempt, struct run_job *job)
 {
-    int ends[2] = {-1, -1};
+    int ends[3] = {-1, -1, -1};
     struct weft_command *command = NULL;
     snprintf(attempt->sequence, sizeof attempt->sequence, "PARALLEL_SEQ=%llu", (unsigned long long)job->sequence);
     snprintf(attempt->slot, sizeof attempt->slot, "PARALLEL_JOBSLOT=%u", job->slot);
@@ -119,12 +126,16 @@ static struct weft_command *start_command(struct run_attempt *attempt, struct ru
     bool collects = !attempt->options->ungroup || attempt->options->results;
     for (int i = 0; i < 2 && collects; i++)
         ends[i] = run_stream_open(&attempt->streams[i]);
-    if (!collects || (ends[0] >= 0 && ends[1] >= 0))
+    if (job->feed.given)
+        ends[2] = run_feed_open(&job->feed, &attempt->input);
+    if ((!collects || (ends[0] >= 0 && ends[1] >= 0)) && (!job->feed.given || ends[2] >= 0))
         command = start_line(attempt, job, ends);
     int error = errno;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         if (ends[i] >= 0)
             close(ends[i]);
+    if (!command)
+        close_input(attempt);
     errno = error;
     return command;
 }
@@ -205,6 +216,15 @@ static void read_streams(struct run_attempt *attempt, struct run_job *job, struc
     }
 }
 
+/* Writes what the job takes now of what it is to read. */
+static void feed_input(struct run_attempt *attempt, struct run_job *job, struct running *running)
+{
+    if (attempt->input < 0 || run_feed_write(&job->feed, attempt->input, attempt->buffer, READ_SIZE))
+        return;
+    close_input(attempt);
+    running->waits[WAIT_IN].fd = -1;
+}
+
 /* Without a descriptor of the process (there was no room for one) it is as good as over when it has closed its pipes. */
 static bool is_over(const struct running *running)
 {
@@ -214,7 +234,8 @@ static bool is_over(const struct running *running)
 /* Collects until the process ends (true) or has to be stopped (false). */
 static bool collect(struct run_attempt *attempt, struct run_job *job, struct running *running)
 {
-    for (bool first = true;; first = false) {
+    feed_input(attempt, job, running);
+    for (bool first = attempt->input < 0;; first = false) {
         int milliseconds = wait_milliseconds(attempt, running, first);
         if (milliseconds == 0)
             return false;
@@ -230,6 +251,8 @@ static bool collect(struct run_attempt *attempt, struct run_job *job, struct run
         forget_kick(&running->waits[WAIT_KICK]);
         if (__atomic_load_n(&attempt->evicted, __ATOMIC_RELAXED))
             return false;
+        if (running->waits[WAIT_IN].revents)
+            feed_input(attempt, job, running);
         if (!first)
             read_streams(attempt, job, running);
     }
@@ -292,11 +315,12 @@ static void running_begin(struct run_attempt *attempt, struct running *running, 
     const int descriptors[WAIT_COUNT] = {[WAIT_END] = end,
         [WAIT_ABORT] = attempt->stop->aborting,
         [WAIT_KICK] = attempt->kick,
+        [WAIT_IN] = attempt->input,
         [WAIT_OUT] = attempt->streams[0].fd,
         [WAIT_ERR] = attempt->streams[1].fd};
     set_pid(attempt, weft_command_pid(running->command), job);
     for (int i = 0; i < WAIT_COUNT; i++)
-        running->waits[i] = (struct pollfd){.fd = descriptors[i], .events = POLLIN};
+        running->waits[i] = (struct pollfd){.fd = descriptors[i], .events = i == WAIT_IN ? POLLOUT : POLLIN};
 }
 
 static void take_status(struct run_job *job, const struct weft_command_status *status, bool limited)
@@ -318,6 +342,7 @@ static enum run_attempt_end run_to_end(struct run_attempt *attempt, struct run_j
 {
     struct weft_command_status status = {0};
     bool by_itself = collect(attempt, job, running);
+    close_input(attempt);
     set_pid(attempt, 0, NULL);
     enum run_attempt_end end = by_itself ? RUN_ATTEMPT_ENDED : cause_of_end(attempt);
     if (!by_itself)

@@ -24,6 +24,7 @@ struct run_attempt {
     const char *mark;             /* for the job's environment: see run_sweep.h */
     int kick;                     /* an event descriptor: the time limit may have changed, or `evicted` has; -1: that does not happen */
     struct run_stream streams[2]; /* of stdout and stderr */
+    int input;                    /* the pipe that the job reads from; -1: none, or nothing more to write */
     uint32_t evicted;             /* atomic: it is to be stopped, to be tried again later */
     weft_lock lock;               /* over the three that follow */
     pid_t pid;                    /* of the process that runs, which is not reaped while it stands here; 0: none */

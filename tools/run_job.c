@@ -19,6 +19,7 @@ void run_job_free(struct run_spool *spool, struct run_job *job)
     free(job->values.arguments);
     text_free(&job->file);
     text_free(&job->directory);
+    run_feed_free(&job->feed);
     for (int i = 0; i < 2; i++) {
         run_output_drop(spool, &job->outputs[i]);
         run_output_drop(spool, &job->halves[i]);

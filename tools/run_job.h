@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "run_feed.h"
 #include "run_spool.h"
 #include "text.h"
 
@@ -22,6 +23,7 @@ struct run_job {
     struct text command;
     struct text tag;          /* empty: none */
     struct text directory;    /* where it runs; empty: where weft run does */
+    struct run_feed feed;     /* what it reads */
     struct run_values values; /* its arguments, where somebody needs them after it was made */
     struct text file;         /* what --results calls it; empty: nothing */
     double start;             /* seconds since 1970; of the last try */

@@ -184,8 +184,8 @@ int run_joblog_look(const char *path, bool failed_again, struct run_joblog_past 
 int run_joblog_write(int fd, const struct run_joblog_line *line)
 {
     struct text text = {0};
-    text_format(&text, "%" PRIu64 "\t:\t%.3f\t%10.3f\t0\t%" PRIu64 "\t%d\t%d\t", line->sequence, line->start, line->runtime, line->received,
-        line->exitval, line->signal);
+    text_format(&text, "%" PRIu64 "\t:\t%.3f\t%10.3f\t%" PRIu64 "\t%" PRIu64 "\t%d\t%d\t", line->sequence, line->start, line->runtime,
+        line->sent, line->received, line->exitval, line->signal);
     size_t from = text.length;
     text_add_span(&text, line->command);
     for (size_t i = from; i < text.length; i++)

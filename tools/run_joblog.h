@@ -16,6 +16,7 @@ struct run_joblog_line {
     uint64_t sequence;
     double start;      /* seconds since 1970 */
     double runtime;    /* seconds */
+    uint64_t sent;     /* octets of stdin */
     uint64_t received; /* octets of stdout */
     int exitval;
     int signal;

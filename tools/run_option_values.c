@@ -171,32 +171,58 @@ int run_read_json(struct run_options *options, const char *text)
 }
 
 /* Reads \n, \t, \0, \\, \r, \xHH and \OOO as what they stand for. */
-int run_read_delimiter(struct run_options *options, const char *text)
+static int read_escapes(const char *option, const char *text, struct text *out)
 {
     static const char letters[] = "nt0r\\", meanings[] = "\n\t\0\r\\";
-    text_clear(&options->delimiter);
+    text_clear(out);
     for (const char *given = text; *text; text++) {
         const char *letter = *text == '\\' && text[1] ? strchr(letters, text[1]) : NULL;
         char *end = NULL;
         char hex[4] = {0};
         if (*text == '\\' && text[1] == 'x' && text[2] && text[3]) {
             memcpy(hex, text + 2, 2);
-            text_add_char(&options->delimiter, (char)strtoul(hex, &end, 16));
+            text_add_char(out, (char)strtoul(hex, &end, 16));
             if (*end)
-                return option_wrong("-d", given, "a delimiter");
+                return option_wrong(option, given, "a text with proper escapes");
             text += 3;
         } else if (*text == '\\' && strspn(text + 1, "01234567") >= 3) {
             memcpy(hex, text + 1, 3);
-            text_add_char(&options->delimiter, (char)strtoul(hex, NULL, 8));
+            text_add_char(out, (char)strtoul(hex, NULL, 8));
             text += 3;
         } else if (letter) {
-            text_add_char(&options->delimiter, meanings[letter - letters]);
+            text_add_char(out, meanings[letter - letters]);
             text++;
         } else {
-            text_add_char(&options->delimiter, *text);
+            text_add_char(out, *text);
         }
     }
+    return 0;
+}
+
+int run_read_delimiter(struct run_options *options, const char *text)
+{
+    if (read_escapes("-d", text, &options->delimiter) != 0)
+        return -1;
     return options->delimiter.length ? 0 : option_wrong("-d", "''", "a delimiter");
+}
+
+int run_read_record_start(struct run_options *options, const char *text)
+{
+    options->pipe.has_start = true;
+    return read_escapes("--recstart", text, &options->pipe.start);
+}
+
+int run_read_record_end(struct run_options *options, const char *text)
+{
+    options->pipe.has_end = true;
+    return read_escapes("--recend", text, &options->pipe.end);
+}
+
+int run_read_pipe_part(struct run_options *options, const char *text)
+{
+    (void)text; /* it has none */
+    options->pipe.wanted = options->pipe.parts = true;
+    return 0;
 }
 
 int run_read_nice(struct run_options *options, const char *text)
@@ -305,4 +331,14 @@ int run_read_slot_variable(struct run_options *options, const char *text)
 {
     options->slot_variable = text;
     return is_name(text) ? 0 : option_wrong("--process-slot-var", text, "the name of a variable");
+}
+
+/* A size; or, with a minus, how many blocks each slot gets. */
+int run_read_block(struct run_options *options, const char *text)
+{
+    size_t *where = *text == '-' ? &options->pipe.each : &options->pipe.size;
+    options->pipe.each = options->pipe.size = 0;
+    if (!read_size(text + (*text == '-'), where) || *where == 0)
+        return option_wrong("--block", text, "a size such as 100k, or with a minus a number of blocks");
+    return 0;
 }

@@ -7,6 +7,7 @@
 
 int run_read_arg_file(struct run_options *options, const char *text);
 int run_read_delay(struct run_options *options, const char *text);
+int run_read_block(struct run_options *options, const char *text);
 int run_read_delimiter(struct run_options *options, const char *text);
 int run_read_env(struct run_options *options, const char *text);
 int run_read_halt(struct run_options *options, const char *text);
@@ -23,6 +24,9 @@ int run_read_load(struct run_options *options, const char *text);
 int run_read_memfree(struct run_options *options, const char *text);
 int run_read_nice(struct run_options *options, const char *text);
 int run_read_null(struct run_options *options, const char *text);
+int run_read_pipe_part(struct run_options *options, const char *text);
+int run_read_record_end(struct run_options *options, const char *text);
+int run_read_record_start(struct run_options *options, const char *text);
 int run_read_replace(struct run_options *options, const char *text);
 int run_read_retries(struct run_options *options, const char *text);
 int run_read_slot_variable(struct run_options *options, const char *text);

@@ -282,5 +282,7 @@ int run_options_read(struct run_options *options, int argc, char **argv, int *st
 void run_options_free(struct run_options *options)
 {
     text_free(&options->delimiter);
+    text_free(&options->pipe.start);
+    text_free(&options->pipe.end);
     free(options->sources);
 }

@@ -17,9 +17,18 @@ struct run_shape {
     bool shuffles;
 };
 
+/* What jobs read (--pipe). */
+struct run_pipe {
+    bool wanted, parts, removes; /* --pipe or --pipe-part, --pipe-part, --remove-rec-sep */
+    size_t size, each;           /* --block: of a block, or, negative, how many for each slot; both 0: not given */
+    bool has_start, has_end;
+    struct text start, end; /* --recstart, --recend */
+};
+
 struct run_options {
     unsigned jobs; /* at once; 0: as many as the system lets run */
     struct run_shape shape;
+    struct run_pipe pipe;
     bool keep_order, tag, dry_run, bar, quote, skip_empty, ungroup, verbose, trace;
     bool line_buffer, report, no_report, progress, eta, keys, no_keys, json;
     enum run_tokens_style jobserver;

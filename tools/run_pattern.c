@@ -181,6 +181,10 @@ static void rewrite_one(struct rewriting *rewriting)
         rewrite_set(rewriting);
     } else if (c == '(') {
         rewrite_group(rewriting);
+    } else if (c == '.') {
+        text_add_string(&rewriting->out, "[^\n]");
+        rewriting->repeatable = true;
+        rewriting->at++;
     } else if (strchr("*+?", c) || count_length(rewriting->at)) {
         rewrite_repetition(rewriting);
     } else {

@@ -135,6 +135,7 @@ static void log_job(struct run_printer *printer, const struct run_job *job)
     struct run_joblog_line line = {.sequence = job->sequence,
         .start = job->start,
         .runtime = job->runtime,
+        .sent = run_feed_length(&job->feed),
         .received = job->received[0],
         .exitval = job->exitval,
         .signal = job->signal,

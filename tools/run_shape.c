@@ -20,6 +20,30 @@ static int shape_wrong(const char *why)
     return -1;
 }
 
+/* What cannot be together with --pipe. */
+static int check_pipe(const struct run_options *options)
+{
+    const struct run_shape *shape = &options->shape;
+    bool counts = shape->has_max_args || shape->has_max_replace_args || shape->has_lines || shape->max_lines;
+    for (size_t i = 0; i < options->source_count; i++)
+        if (!options->sources[i].file)
+            return shape_wrong("with --pipe jobs have no arguments: ::: cannot be");
+    if (!options->command_count)
+        return shape_wrong("--pipe needs a command that reads what is piped, such as cat");
+    if (shape->shuffles)
+        return shape_wrong("--shuf cannot go with --pipe");
+    if (options->pipe.parts && counts)
+        return shape_wrong("--pipe-part does not count records: -n, -N, -L and -l cannot be (--pipe counts)");
+    if (options->pipe.parts && options->pipe.removes)
+        return shape_wrong("--remove-rec-sep goes with --pipe, not with --pipe-part");
+    if (options->pipe.each && !options->pipe.parts)
+        return shape_wrong("--block with a number of blocks goes with --pipe-part");
+    if (!options->pipe.parts && (options->bar || options->eta || (options->halt.when != RUN_HALT_NEVER && options->halt.percent)))
+        return shape_wrong(
+            "--bar, --eta and shares of all jobs cannot go with --pipe: nobody knows how many jobs there will be (with --pipe-part they can)");
+    return 0;
+}
+
 int run_shape_check(const struct run_options *options)
 {
     static const char *const trims[] = {"n", "l", "r", "lr", "rl"};
@@ -29,6 +53,8 @@ int run_shape_check(const struct run_options *options)
         known |= strcmp(shape->trim, trims[i]) == 0;
     if (!known)
         return shape_wrong("--trim is one of n, l, r, lr, rl");
+    if (options->pipe.wanted)
+        return check_pipe(options);
     if (shape->header && !is_text(shape->header, ":") && !is_text(shape->header, "0"))
         return shape_wrong("--header is : (the first argument of each list) or 0 (the files' names), unless with --pipe");
     if (is_text(options->directory, "..."))
@@ -109,4 +135,25 @@ struct run_pack_options run_shape_pack(const struct run_shape *shape, unsigned s
         .nothing = counts && records == 0,
         .spreads = (shape->context || shape->many) && !shape->xargs ? slots : 0,
         .shuffles = shape->shuffles};
+}
+
+struct run_blocks_options run_shape_blocks(const struct run_options *options, unsigned slots)
+{
+    enum { SIZE = 1 << 20, PARTS_EACH = 10 };
+    const struct run_shape *shape = &options->shape;
+    const struct run_pipe *pipe = &options->pipe;
+    bool has_marks = pipe->has_start || pipe->has_end;
+    return (struct run_blocks_options){.sources = options->sources,
+        .count = options->source_count,
+        .parts = pipe->parts,
+        .size = pipe->size ? pipe->size : SIZE,
+        .each = pipe->parts && !pipe->size && !pipe->each ? PARTS_EACH : pipe->each,
+        .slots = slots,
+        .records = shape->has_max_replace_args ? shape->max_replace_args : shape->max_args,
+        .lines = shape->has_lines ? shape->lines : shape->max_lines,
+        .end = has_marks ? text_span(&pipe->end) : span_of("\n"),
+        .start = text_span(&pipe->start),
+        .removes = pipe->removes,
+        .header = shape->header,
+        .skips_blank = options->skip_empty};
 }

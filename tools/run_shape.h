@@ -3,6 +3,7 @@
 #ifndef WEFT_TOOLS_RUN_SHAPE_H
 #define WEFT_TOOLS_RUN_SHAPE_H
 
+#include "run_blocks.h"
 #include "run_columns.h"
 #include "run_options.h"
 #include "run_pack.h"
@@ -26,5 +27,7 @@ void run_names_free(struct run_names *names);
 struct run_template_options run_shape_template(const struct run_shape *shape, const struct run_names *names);
 /* How arguments are packed for so many slots. */
 struct run_pack_options run_shape_pack(const struct run_shape *shape, unsigned slots);
+/* How the input is cut into blocks for so many slots; it borrows from the options. */
+struct run_blocks_options run_shape_blocks(const struct run_options *options, unsigned slots);
 
 #endif

@@ -36,11 +36,25 @@ static struct run_job *make_job(struct run_slots *slots, unsigned number)
         run_template_expand(slots->tag, &values, &job->tag);
         text_add_char(&job->tag, '\t');
     }
+    job->feed = slots->feed;
+    slots->feed = (struct run_feed){0};
     if (run_results_wants_arguments(&slots->printer->results))
         run_job_keep_values(job, values.arguments, values.count);
     if (slots->printer->results.kind == RUN_RESULTS_PATTERN)
         run_template_expand(&slots->printer->results.pattern, &values, &job->file);
     return job;
+}
+
+/* What the next job is made of. */
+static enum run_input_got next_work(struct run_slots *slots)
+{
+    static const struct span none = {"", 0};
+    if (slots->blocks) {
+        slots->arguments = &none;
+        slots->argument_count = 1;
+        return run_blocks_next(slots->blocks, &slots->feed);
+    }
+    return run_pack_next(slots->pack, slots->sequence + 1, &slots->arguments, &slots->argument_count);
 }
 
 /* Reads on to arguments that an earlier run has not done. False when there are none, or it is time to stop. */
@@ -49,7 +63,7 @@ static bool read_arguments(struct run_slots *slots)
     do {
         if (run_stop_state(slots->stop) != RUN_GOING)
             return false;
-        enum run_input_got got = run_pack_next(slots->pack, slots->sequence + 1, &slots->arguments, &slots->argument_count);
+        enum run_input_got got = next_work(slots);
         if (got == RUN_INPUT_FAILED)
             run_stop_break(slots->stop);
         slots->all_read |= got == RUN_INPUT_END;
@@ -345,7 +359,7 @@ bool run_slots_left(struct run_slots *slots)
     if (slots->refused)
         return true;
     while (!slots->all_read) {
-        enum run_input_got got = run_pack_next(slots->pack, slots->sequence + 1, &slots->arguments, &slots->argument_count);
+        enum run_input_got got = next_work(slots);
         slots->all_read = got == RUN_INPUT_END;
         if (!slots->all_read && !(got == RUN_INPUT_RECORD && run_joblog_is_done(slots->past, ++slots->sequence)))
             return true;
@@ -362,6 +376,7 @@ void run_slots_end(struct run_slots *slots)
         weft_task_free(slots->tasks[i]);
         slot_free(slots->slots[i]);
     }
+    run_feed_free(&slots->feed);
     free(slots->slots);
     free(slots->tasks);
 }

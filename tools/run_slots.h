@@ -6,6 +6,7 @@
 #ifndef WEFT_TOOLS_RUN_SLOTS_H
 #define WEFT_TOOLS_RUN_SLOTS_H
 
+#include "run_blocks.h"
 #include "run_joblog.h"
 #include "run_limit.h"
 #include "run_options.h"
@@ -38,6 +39,8 @@ struct run_slots {
 
     weft_lock lock; /* over all that follows: who holds it reads the next job */
     struct run_pack *pack;
+    struct run_blocks *blocks;    /* NULL: jobs read nothing */
+    struct run_feed feed;         /* of the last job that was read, until it is made */
     const struct span *arguments; /* of the last job that was read */
     size_t argument_count;
     uint64_t sequence; /* of that job */

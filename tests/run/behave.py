@@ -844,6 +844,137 @@ class Jobserver(Case):
         self.assertEqual((done.stdout, done.stderr), (b"++", b""))
 
 
+class Piped(Case):
+    """Jobs that read blocks of the input."""
+
+    def test_a_job_that_does_not_read_stops_no_other(self):
+        """The first job waits for what the last one does; blocks are larger than pipes."""
+        given = b"".join(b"%09d\n" % i for i in range(200000))
+        job = "if [ {#} = 1 ]; then until [ -e go ]; do sleep 0.02; done; else cat; fi; [ {#} -lt 9 ] || : > go"
+        done = self.run_weft("--pipe", "-j2", "--block", "200k", job, given=given)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertEqual(sorted(done.stdout.splitlines()), given[200000:].splitlines())
+
+    def test_jobs_that_read_a_part_or_nothing_are_no_failure(self):
+        given = b"x" * 999 + b"\n"
+        for job, output in (("head -c 1", b"xx"), ("true", b""), ("exec <&-; echo; :", b"\n\n"), ("sleep 0.1 & :", b"")):
+            done = self.run_weft("--pipe", "--block", "500k", job, given=given * 1000)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, output, b""))
+
+    def test_blocks_come_as_they_are_read(self):
+        process = self.start("run", "-j2", "--pipe", "-N2", "cat", stdin=subprocess.PIPE)
+        for words in (b"a\nb\n", b"c\nd\n"):
+            process.stdin.write(words)
+            process.stdin.flush()
+            self.assertEqual(process.stdout.readline() + process.stdout.readline(), words)
+        process.stdin.close()
+        self.assertEqual(process.wait(timeout=LATE), 0)
+        process.stdin = None
+
+    def test_an_interrupt_ends_the_wait_for_input(self):
+        process = self.start("run", "--pipe", "-N1", "cat", stdin=subprocess.PIPE)
+        until(lambda: self.blocks(process, signal.SIGINT), "it takes signals")
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=LATE)
+        self.assertEqual(process.returncode, -signal.SIGINT)
+
+    @staticmethod
+    def blocks(process, number):
+        with open(f"/proc/{process.pid}/status", encoding="utf-8") as file:
+            return int(re.search(r"SigBlk:\s+(\w+)", file.read())[1], 16) >> (number - 1) & 1
+
+    def test_a_large_input_is_streamed(self):
+        script = 'head -c 200000000 /dev/zero | tr "\\0" "\\n" | "$@"'
+        words = ["bash", "-c", script, "bash", WEFT, "run", "-j2", "--pipe", "--block", "1M", "wc -c"]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, env=self.environment, cwd=self.folder.name)
+        self.addCleanup(self.finish, process)
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual((sum(map(int, output.split())), process.returncode), (200000000, 0))
+        if not SANITIZED:
+            self.assertLess(usage.ru_maxrss, 64 * 1024)
+
+    def test_parts_of_a_file_are_not_held(self):
+        with open(self.path("big"), "wb") as file:
+            for _ in range(100):
+                file.write(b"y" * 999999 + b"\n")
+        done = self.run_weft("--pipe-part", "-a", "big", "--block", "-1", "-j2", "-k", "cat", stdout=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 0)
+        done = self.run_weft("--pipe-part", "-a", "big", "--block", "30M", "--bar", "wc -c")
+        self.assertEqual(sum(map(int, done.stdout.split())), 100000000)
+        self.assertIn(b"4/4 100%", done.stderr)
+
+    def test_what_was_piped_can_be_taken_up_again(self):
+        given = b"".join(b"%d\n" % i for i in range(10))
+        self.run_weft("-j1", "--pipe", "-N2", "--joblog", "log", "--halt", "soon,fail=1", "cat; test {#} -lt 3", given=given)
+        self.assertEqual(self.logged(), [1, 2, 3])
+        words = ("-j1", "--pipe", "-N2", "--joblog", "log")
+        done = self.run_weft(*words, "--resume", "cat; test {#} -lt 3", given=given)
+        self.assertEqual(done.stdout, b"6\n7\n8\n9\n")
+        done = self.run_weft(*words, "--resume-failed", "cat; test {#} -lt 3", given=given)
+        self.assertEqual(done.stdout, given[8:])
+        done = self.run_weft(*words, "--resume", "wc", given=given)
+        self.assertEqual((done.returncode, done.stdout), (255, b""))
+        self.assertIn(b"other arguments", done.stderr)
+
+    def test_what_cannot_be_piped_is_said(self):
+        for said, words in ((b"command", ("--pipe",)), (b":::", ("--pipe", "cat", ":::", "a")), (b"--bar", ("--pipe", "--bar", "cat")),
+                            (b"--shuf", ("--pipe", "--shuf", "cat")), (b"-N", ("--pipe-part", "-N1", "-a", "f", "cat")),
+                            (b"--block", ("--pipe", "--block", "x", "cat")), (b"--block", ("--pipe", "--block", "-1", "cat")),
+                            (b"anywhere", ("--pipe-part", "-a", "/dev/null", "cat")), (b"--header", ("--pipe", "--header", "(", "cat")),
+                            (b"cannot open", ("--pipe", "-a", "missing", "cat"))):
+            done = self.run_weft(*words)
+            self.assertEqual((done.returncode, done.stdout), (255, b""), done.stderr)
+            self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+            self.assertIn(said, done.stderr)
+
+
+class Packed(Case):
+    """Several arguments a job."""
+
+    def test_a_million_arguments_are_packed(self):
+        script = 'seq 1000000 | "$@"'
+        words = ["bash", "-c", script, "bash", WEFT, "run", "-X", "-k", "--dry-run", "echo"]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, env=self.environment, cwd=self.folder.name)
+        self.addCleanup(self.finish, process)
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(process.returncode, 0)
+        self.assertEqual(output.replace(b"\necho ", b" ").split()[1:], [b"%d" % i for i in range(1, 1000001)])
+        self.assertLess(max(map(len, output.splitlines())), 131072)
+        if not SANITIZED:
+            self.assertLess(usage.ru_maxrss, 64 * 1024)
+
+    def test_a_packed_run_can_be_taken_up_again(self):
+        words = ("-j2", "-X", "-s", "20", "--joblog", "log", "--resume", "echo", ":::")
+        arguments = [str(i) for i in range(100, 130)]
+        first = self.run_weft(*words, *arguments)
+        self.assertEqual(sorted(first.stdout.split()), [word.encode() for word in arguments])
+        self.assertEqual(self.run_weft(*words, *arguments).stdout, b"")
+        done = self.run_weft(*words, *arguments, "130")
+        self.assertEqual((done.returncode, done.stdout), (255, b""))
+
+    def test_what_cannot_be_packed_is_said(self):
+        for said, words in ((b"-s 8", ("-j1", "-s", "8", "echo", ":::", "abcdefgh")), (b"-N x", ("-N", "x", "echo", ":::", "a")),
+                            (b"-n -1", ("-n", "-1", "echo", ":::", "a")), (b"-I", ("-I", "", "echo", ":::", "a")),
+                            (b"--colsep [", ("-C", "[", "echo", ":::", "a")), (b"--trim", ("--trim", "q", "echo", ":::", "a")),
+                            (b"--header", ("--header", "2", "echo", ":::", "a")), (b"--shuf", ("--shuf", "--joblog", "l", "--resume", "echo", ":::", "a")),
+                            (b"--env", ("--env", "a b", "echo", ":::", "a")), (b"--arg-sep", ("--arg-sep", "", "echo", ":::", "a"))):
+            done = self.run_weft(*words)
+            self.assertEqual((done.returncode, done.stdout), (255, b""), done.stderr)
+            self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+            self.assertIn(said, done.stderr)
+
+    def test_a_directory_that_cannot_be_made_fails_its_job_alone(self):
+        self.write("file", "")
+        done = self.run_weft("-k", "--wd", "{}", "echo", ":::", "file/x", "made")
+        self.assertEqual((done.returncode, done.stdout), (1, b"made\n"))
+        self.assertIn(b"file/x", done.stderr)
+        self.assertTrue(os.path.isdir(self.path("made")))
+
+
 class Sizes(Case):
     """Large inputs and outputs."""
 

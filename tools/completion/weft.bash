@@ -6,6 +6,7 @@ _weft_run_options='--jobs --max-procs --arg-file --null --delimiter --no-run-if-
     --line-buffer --linebuffer --lb --results --result --res --report --no-report --quiet
     --verbose --trace --dry-run --bar --joblog --resume --resume-failed --retries --timeout --halt --halt-on-error --nice --help
     --colsep --trim --header --shuf --arg-sep --arg-file-sep --replace --max-args --max-replace-args --max-lines --xargs --max-chars
+    --pipe --spreadstdin --pipe-part --pipepart --block --block-size --recstart --recend --remove-rec-sep --removerecsep --rrs
     --wd --workdir --env --process-slot-var
     -j -P -a -0 -d -r -q -k -u -v -t -E -C -I -i -n -N -L -l -X -m -s'
 
@@ -32,10 +33,11 @@ _weft_run() {
         --nice) _weft_fit '5 10 19' "$word" ;;
         --wd | --workdir) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         --env) mapfile -t COMPREPLY < <(compgen -e -- "$word") ;;
+        --block | --block-size) _weft_fit '100k 1M 10M -1 -10' "$word" ;;
         --trim) _weft_fit 'l r lr n' "$word" ;;
         --header) _weft_fit ': 0' "$word" ;;
         -n | -N | -L | --max-args | --max-replace-args) _weft_fit '1 2 10 100' "$word" ;;
-        -d | --delimiter | --tagstring | -E | -C | --colsep | -I | -s | --max-chars | --arg-sep | --arg-file-sep | --process-slot-var) ;;
+        -d | --delimiter | --tagstring | -E | -C | --colsep | -I | -s | --max-chars | --arg-sep | --arg-file-sep | --process-slot-var | --recstart | --recend) ;;
         *)
             if [[ $word == -* ]]; then
                 _weft_fit "$_weft_run_options" "$word"
