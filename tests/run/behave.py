@@ -849,7 +849,7 @@ class Piped(Case):
 
     def test_a_job_that_does_not_read_stops_no_other(self):
         """The first job waits for what the last one does; blocks are larger than pipes."""
-        given = b"".join(b"%09d\n" % i for i in range(200000))
+        given = b"".join(b"%09999d\n" % i for i in range(200))
         job = "if [ {#} = 1 ]; then until [ -e go ]; do sleep 0.02; done; else cat; fi; [ {#} -lt 9 ] || : > go"
         done = self.run_weft("--pipe", "-j2", "--block", "200k", job, given=given)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
@@ -934,16 +934,16 @@ class Packed(Case):
     """Several arguments a job."""
 
     def test_a_million_arguments_are_packed(self):
-        script = 'seq 1000000 | "$@"'
+        """Compared by other programs: what Python holds itself would count as weft's."""
+        script = 'seq 1000000 | "$@" > out; sed "s/^echo //" out | tr " " "\\n" | cmp - <(seq 1000000) && awk "length >= 131072" out'
         words = ["bash", "-c", script, "bash", WEFT, "run", "-X", "-k", "--dry-run", "echo"]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, env=self.environment, cwd=self.folder.name)
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.environment, cwd=self.folder.name)
         self.addCleanup(self.finish, process)
         output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        self.assertEqual(process.returncode, 0)
-        self.assertEqual(output.replace(b"\necho ", b" ").split()[1:], [b"%d" % i for i in range(1, 1000001)])
-        self.assertLess(max(map(len, output.splitlines())), 131072)
+        self.assertEqual((process.returncode, output), (0, b""))
+        self.assertLess(len(self.lines("out")), 100)
         if not SANITIZED:
             self.assertLess(usage.ru_maxrss, 64 * 1024)
 
