@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weft's queue by priority, of ints, used as a list of moments is: with a thousand in it, one is put that lies at random behind the one taken last, and
- * the least is taken; by one thread. peers/heap.c says why a second one sleeps.
+ * Weft's queue by priority, of ints, used as a list of moments is: with a thousand in it, one is put that lies at random behind the one
+ * taken last, and the least is taken; by one thread. peers/heap.c says why a second one sleeps.
  */
 #include <unistd.h>
 #include <weft.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weft's select over eight queues. Between threads: one puts into the eight in turn, the other selects. Alone: one thread puts into one of the eight,
- * any of them, and selects. VARIANT "plain": the same with one queue and a plain get.
+ * Weft's select over eight queues. Between threads: one puts into the eight in turn, the other selects. Alone: one thread puts into one
+ * of the eight, any of them, and selects. VARIANT "plain": the same with one queue and a plain get.
  */
 #include <weft.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks that put into and take from several queues in one select, come with deadlines, try once and are cancelled: what was put is taken, once, and
- * whoever can go on does. Queues of all kinds, each case at random a put or a get.
+ * Tasks that put into and take from several queues in one select, come with deadlines, try once and are cancelled: what was put is taken,
+ * once, and whoever can go on does. Queues of all kinds, each case at random a put or a get.
  */
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pthread mutex around a binary heap of (number, pointer), as one writes it by hand: no order among equals, no waiting, no closing. A second thread
- * sleeps, as the mutex leaves its atomic operations out while a process has but one.
+ * A pthread mutex around a binary heap of (number, pointer), as one writes it by hand: no order among equals, no waiting, no closing. A
+ * second thread sleeps, as the mutex leaves its atomic operations out while a process has but one.
  */
 #include <stdint.h>
 #include <unistd.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A queue: where tasks meet. First in, first out unless another order is asked for, bounded unless told otherwise, safe between any kinds of task.
+ * A queue: where tasks meet. First in, first out unless another order is asked for, bounded unless told otherwise, safe between any kinds
+ * of task.
  */
 #ifndef WEFT_QUEUE_H
 #define WEFT_QUEUE_H
@@ -21,9 +22,9 @@ enum weft_queue_order {
 };
 
 /*
- * The order of a WEFT_PRIORITY. A key is the number by which a value is ordered, the least first, and asked for by put; compare gives less than,
- * equal to or greater than 0, as its first value comes before, with or after the second. The values are borrowed. All who use the queue may have to wait for
- * the answer: it has to be quick, may not wait, and may not use the queue.
+ * The order of a WEFT_PRIORITY. A key is the number by which a value is ordered, the least first, and asked for by put; compare gives
+ * less than, equal to or greater than 0, as its first value comes before, with or after the second. The values are borrowed. All who use
+ * the queue may have to wait for the answer: it has to be quick, may not wait, and may not use the queue.
  */
 typedef int64_t weft_queue_key(weft_value value, void *data);
 typedef int weft_queue_compare(weft_value a, weft_value b, void *data);
@@ -42,8 +43,8 @@ WEFT_BEGIN
 
 /*
  * weft_queue_new(), weft_queue_new(.capacity = 10), weft_queue_new(.order = WEFT_PRIORITY, .key = deadline_of). From any task. Yours:
- * weft_queue_free. NULL with ENOMEM, EINVAL (a capacity beyond memory, an unknown order, key or compare where the order is not WEFT_PRIORITY, both of
- * them, a rendezvous that is not WEFT_FIFO).
+ * weft_queue_free. NULL with ENOMEM, EINVAL (a capacity beyond memory, an unknown order, key or compare where the order is not
+ * WEFT_PRIORITY, both of them, a rendezvous that is not WEFT_FIFO).
  */
 WEFT_API weft_queue *weft_queue_new_with(const struct weft_queue_options *options) WEFT_WARN_UNUSED;
 #define weft_queue_new(...) weft_queue_new_with(&(struct weft_queue_options){.size = sizeof(struct weft_queue_options), __VA_ARGS__})
@@ -55,25 +56,29 @@ WEFT_API weft_queue *weft_queue_new_with(const struct weft_queue_options *option
 WEFT_API void weft_queue_free(weft_queue *queue);
 
 /*
- * Puts a value, waiting while the queue is full; a rendezvous waits until it is taken. The value is given away on success. From any kind of task.
- * 0; -1 with EPIPE (closed), EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM (unbounded only), EINVAL (WEFT_PRIORITY without key and compare: the value has
- * no order).
+ * Puts a value, waiting while the queue is full; a rendezvous waits until it is taken. The value is given away on success. From any kind
+ * of task. 0; -1 with EPIPE (closed), EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM (unbounded only), EINVAL (WEFT_PRIORITY without key and
+ * compare: the value has no order).
  */
 WEFT_API int weft_queue_put(weft_queue *queue, weft_value value, weft_time deadline);
 /* Takes the next value, waiting while there is none; it is yours. 0; -1 with EPIPE (closed and empty), EAGAIN, ETIMEDOUT, ECANCELED. */
 WEFT_API int weft_queue_get(weft_queue *queue, weft_value *value, weft_time deadline);
 /*
- * Puts `count` values in their order, waiting while there is no room, until all are put or the deadline comes. Those that find room together are put
- * together: no other task's value comes between them. Returns how many were put: the first ones, which are given away; the rest is still yours,
- * and errno says what came between: EPIPE, EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM, EINVAL. -1 with one of these when none was put. 0 when count is 0.
+ * Puts `count` values in their order, waiting while there is no room, until all are put or the deadline comes. Those that find room
+ * together are put together: no other task's value comes between them. Returns how many were put: the first ones, which are given away;
+ * the rest is still yours, and errno says what came between: EPIPE, EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM, EINVAL. -1 with one of these
+ * when none was put. 0 when count is 0.
  */
 WEFT_API long weft_queue_put_many(weft_queue *queue, const weft_value *values, size_t count, weft_time deadline);
 /*
- * Takes up to `count` values: waits while there is none, then takes what is there and waits no more. Returns how many, which are yours; -1, and none
- * taken, with the errors of weft_queue_get. 0 when count is 0.
+ * Takes up to `count` values: waits while there is none, then takes what is there and waits no more. Returns how many, which are yours;
+ * -1, and none taken, with the errors of weft_queue_get. 0 when count is 0.
  */
 WEFT_API long weft_queue_get_many(weft_queue *queue, weft_value *values, size_t count, weft_time deadline);
-/* How many values are in it, whether none, whether full: true at some moment during the call. A rendezvous is always both empty and full. Any task; cannot fail. */
+/*
+ * How many values are in it, whether none, whether full: true at some moment during the call. A rendezvous is always both empty and full.
+ * Any task; cannot fail.
+ */
 WEFT_API size_t weft_queue_size(const weft_queue *queue);
 WEFT_API bool weft_queue_empty(const weft_queue *queue);
 WEFT_API bool weft_queue_full(const weft_queue *queue);
@@ -83,18 +88,22 @@ WEFT_API size_t weft_queue_capacity(const weft_queue *queue);
 WEFT_API int weft_queue_task_done(weft_queue *queue);
 /* Waits until every value that was put has been dealt with. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED. */
 WEFT_API int weft_queue_join(weft_queue *queue, weft_time deadline);
-/* No more puts: EPIPE from now on, for those who wait too. What is in it can still be taken; then getters get EPIPE. Can be repeated; cannot fail. */
+/*
+ * No more puts: EPIPE from now on, for those who wait too. What is in it can still be taken; then getters get EPIPE. Can be repeated;
+ * cannot fail.
+ */
 WEFT_API void weft_queue_close(weft_queue *queue);
 /*
- * Closes it, and drops what is in it, each value counting as dealt with, so that join waits only for what was taken before. Returns how many it
- * dropped. From now on every put and get fails with EPIPE. Can be repeated, also after weft_queue_close; cannot fail.
+ * Closes it, and drops what is in it, each value counting as dealt with, so that join waits only for what was taken before. Returns how
+ * many it dropped. From now on every put and get fails with EPIPE. Can be repeated, also after weft_queue_close; cannot fail.
  */
 WEFT_API size_t weft_queue_close_now(weft_queue *queue);
 WEFT_API bool weft_queue_closed(const weft_queue *queue);
 
 /*
- * For weft_select. A get is ready when there is a value, which is then written to *value and yours; a put when there is room, and *value is then given away:
- * put the next one there before the case is used again. Errors: EPIPE as weft_queue_get and weft_queue_put; ENOMEM of a put.
+ * For weft_select. A get is ready when there is a value, which is then written to *value and yours; a put when there is room, and *value
+ * is then given away:
+ * put the next one there before the case is used again. Errors: EPIPE as weft_queue_get and weft_queue_put; ENOMEM and EINVAL of a put.
  */
 WEFT_API weft_case weft_case_get(weft_queue *queue, weft_value *value);
 WEFT_API weft_case weft_case_put(weft_queue *queue, weft_value *value);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Select: waits for the first of several things, of whatever kinds: a value put into or taken from a queue, an event, the end of a task or a
- * future, a descriptor, a moment.
+ * Select: waits for the first of several things, of whatever kinds: a value put into or taken from a queue, an event, the end of a task
+ * or a future, a descriptor, a moment.
  *
  *     weft_value job;
  *     weft_case cases[] = {weft_case_get(jobs, &job), weft_case_event(&stop), weft_case_time(weft_in(5))};
@@ -11,7 +11,8 @@
  *     case 2: ... five seconds have passed
  *     }
  *
- * Exactly one case is done. What the headers of queues, events, tasks and futures offer as weft_case_... stands there; descriptors and time here.
+ * Exactly one case is done. What the headers of queues, events, tasks and futures offer as weft_case_... stands there; descriptors and
+ * time here.
  */
 #ifndef WEFT_SELECT_H
 #define WEFT_SELECT_H
@@ -21,8 +22,9 @@
 struct weft_waitable;
 
 /*
- * One thing that select may do; made by weft_case_... All-zero is one that is never ready: cases[2] = (weft_case){0} takes a case out, and the
- * others keep their numbers. It can be used again and again, by one weft_select at a time; what it points to has to be there as long.
+ * One thing that select may do; made by weft_case_... All-zero is one that is never ready: cases[2] = (weft_case){0} takes a case out,
+ * and the others keep their numbers. It can be used again and again, by one weft_select at a time; what it points to has to be there as
+ * long.
  */
 typedef struct weft_case {
     const struct weft_waitable *waitable; /* the library's, as all but `error` */
@@ -37,13 +39,12 @@ typedef struct weft_case {
 WEFT_BEGIN
 
 /*
- * Waits until one of the cases can be done, does that one and no other, and returns its index; its `error` is 0. A case that never can be done
- * (a closed queue: EPIPE; see where each is made) ends the select too: then `error` says why, and nothing was done. The errors of other
- * cases are left as they were. Fair: of several that are ready, each call begins to look at another; over many calls all have the same chance.
- * From any kind of task. Allocates nothing, but with more than 16 descriptors.
- * -1 with EAGAIN (WEFT_NOW), ETIMEDOUT, ECANCELED, EINVAL (no cases, or one of NULL or of a negative descriptor; more than 32 in shared memory, or
- * such beside descriptors, which cannot be waited for at once yet), with
- * descriptors ENOMEM and EMFILE.
+ * Waits until one of the cases can be done, does that one and no other, and returns its index; its `error` is 0. A case that never can be
+ * done (a closed queue: EPIPE; see where each is made) ends the select too: then `error` says why, and nothing was done. The errors of
+ * other cases are left as they were. Fair: of several that are ready, each call begins to look at another; over many calls all have the
+ * same chance. From any kind of task. Allocates nothing, but with more than 16 descriptors. -1 with EAGAIN (WEFT_NOW), ETIMEDOUT,
+ * ECANCELED, EINVAL (no cases, or one of NULL or of a negative descriptor; more than 32 in shared memory, or such beside descriptors,
+ * which cannot be waited for at once yet), with descriptors ENOMEM and EMFILE.
  */
 WEFT_API int weft_select(weft_case *cases, size_t count, weft_time deadline);
 

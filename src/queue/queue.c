@@ -2,8 +2,9 @@
 /*
  * The public face of queues, and what all kinds have in common: whether all values have been dealt with, batches, closing at once.
  *
- * Dealt with: `done.count` counts the calls of task_done, under a latch of its own, against the kind's count of puts. Opening that latch is the last
- * that task_done touches (a wake uses the bell's address only), and free passes it: so who has come back from join may free the queue.
+ * Dealt with: `done.count` counts the calls of task_done, under a latch of its own, against the kind's count of puts. Opening that latch
+ * is the last that task_done touches (a wake uses the bell's address only), and free passes it: so who has come back from join may free
+ * the queue.
  */
 
 #include "queue/queue.h"

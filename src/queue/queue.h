@@ -2,9 +2,9 @@
 /*
  * What queues are made of.
  *
- * A weft_queue is the first member of each kind's own struct. A new kind (shared between processes, far away) is a file with a table and a
- * line in weft_queue_new_with; callers and select see no difference. queue.c has what is the same in all: what waits for values being dealt with,
- * batches, closing at once. How one waits for the other side is the door below.
+ * A weft_queue is the first member of each kind's own struct. A new kind (shared between processes, far away) is a file with a table and
+ * a line in weft_queue_new_with; callers and select see no difference. queue.c has what is the same in all: what waits for values being
+ * dealt with, batches, closing at once. How one waits for the other side is the door below.
  */
 #ifndef WEFTI_QUEUE_H
 #define WEFTI_QUEUE_H
@@ -17,14 +17,19 @@ struct wefti_queue_kind {
     /* As the public calls of the same names. */
     int (*put)(struct weft_queue *queue, weft_value value, weft_time deadline);
     int (*get)(struct weft_queue *queue, weft_value *value, weft_time deadline);
-    /* As many of `count` values as can be at once, never waiting: how many; *error says what came between: EPIPE, EAGAIN, ENOMEM, EINVAL. */
+    /*
+     * As many of `count` values as can be at once, never waiting: how many; *error says what came between: EPIPE, EAGAIN, ENOMEM, EINVAL.
+     */
     size_t (*put_some)(struct weft_queue *queue, const weft_value *values, size_t count, int *error);
     size_t (*get_some)(struct weft_queue *queue, weft_value *values, size_t count, int *error);
     size_t (*size)(const struct weft_queue *queue);
     void (*close)(struct weft_queue *queue);
     /* Nobody uses it any more; the last who did may be on his way out, so it passes the latches before it frees. */
     void (*free)(struct weft_queue *queue);
-    /* Cases of a select: the object is the queue, the operation points to the value, which is filled in, or given away once the put is done. */
+    /*
+     * Cases of a select: the object is the queue, the operation points to the value, which is filled in, or given away once the put is
+     * done.
+     */
     const struct weft_waitable *get_case;
     const struct weft_waitable *put_case;
 };
@@ -68,10 +73,11 @@ static inline int wefti_queue_outcome(int error)
 /*
  * A door at which tasks wait for something to be had. All-zero is ready. All is written under the latch of what is behind it.
  *
- * A waiter adds himself to `waiting`, arms the door, and notes its bell, for whose change he waits. Who brings something to an armed door disarms
- * it, changes the bell and wakes one waiter; so a burst costs one wake, and the 32 bits of the bell move only when there is somebody to wake. Who stops
- * waiting, for whatever reason, hands on: while others wait, he wakes one of them if there is something to be had, and arms the door if there
- * is not. This always holds: while somebody waits, the door is armed, or nothing is to be had, or a waiter is awake that will hand on.
+ * A waiter adds himself to `waiting`, arms the door, and notes its bell, for whose change he waits. Who brings something to an armed door
+ * disarms it, changes the bell and wakes one waiter; so a burst costs one wake, and the 32 bits of the bell move only when there is
+ * somebody to wake. Who stops waiting, for whatever reason, hands on: while others wait, he wakes one of them if there is something to be
+ * had, and arms the door if there is not. This always holds: while somebody waits, the door is armed, or nothing is to be had, or a
+ * waiter is awake that will hand on.
  */
 struct wefti_door {
     uint32_t bell;    /* changes when one who waits is to look again; read without the latch */

@@ -17,9 +17,9 @@
  * latch of `out`. Puts are ordered by the latch of `in`, gets by that of `out`: values come out in the order of the puts.
  *
  * Waiting. Who finds nothing (or no room) lingers for some microseconds, watching the other end's count, and so takes a burst in one go.
- * Then he becomes a waiter at the other end's door (queue.h). No wake is lost with one who leaves by his deadline or cancellation, nor between looking and
- * sleeping: arming the door and moving the count happen under one latch, so either the waiter sees the new count, or who moves it sees the door
- * armed and changes the bell, and weft_wait does not sleep on a bell that has changed.
+ * Then he becomes a waiter at the other end's door (queue.h). No wake is lost with one who leaves by his deadline or cancellation, nor
+ * between looking and sleeping: arming the door and moving the count happen under one latch, so either the waiter sees the new count, or
+ * who moves it sees the door armed and changes the bell, and weft_wait does not sleep on a bell that has changed.
  *
  * Close sets `closed` under the latch of `in`: every put comes before it, and its value can be taken, or after it, and fails. A getter
  * that reads `closed` (acquire) and finds in.count reached after that knows that nothing will come. Close then changes both bells, each
@@ -100,7 +100,10 @@ static bool end_may_pass(struct fifo_end *end)
     return end->count != end->limit;
 }
 
-/* Whether none could pass at some moment of the call; without the latch, and as long as there is a known margin without a look at the other end. */
+/*
+ * Whether none could pass at some moment of the call; without the latch, and as long as there is a known margin without a look at the
+ * other end.
+ */
 static bool end_looks_shut(const struct fifo_end *end)
 {
     uint64_t count = count_read(end);

@@ -2,19 +2,20 @@
 /*
  * Queues in another order than that of the puts, in the memory of one process: last in, first out, and by priority.
  *
- * The values stand in an array of entries: a stack, or a heap of four branches a node, of which the first is the next to come out. A bounded queue has all its
- * room from the beginning; an unbounded one doubles it, and halves it when three quarters are unused. All of it is under one latch, as both ends
- * meet at the same place.
+ * The values stand in an array of entries: a stack, or a heap of four branches a node, of which the first is the next to come out. A
+ * bounded queue has all its room from the beginning; an unbounded one doubles it, and halves it when three quarters are unused. All of it
+ * is under one latch, as both ends meet at the same place.
  *
- * Order. An entry has its key and the number of its put. The least key comes first, then what `compare` puts first, then the lower number. So the place of an entry in
- * the array follows from what stands in the entries alone: the array could be put in order anew from them, whatever a process that died had left. A key of 0, or
- * no function, leaves the decision to the next. Without a key function of the user's, the key of a value is the part of its natural order that a number can hold:
+ * Order. An entry has its key and the number of its put. The least key comes first, then what `compare` puts first, then the lower
+ * number. So the place of an entry in the array follows from what stands in the entries alone: the array could be put in order anew from
+ * them, whatever a process that died had left. A key of 0, or no function, leaves the decision to the next. Without a key function of the
+ * user's, the key of a value is the part of its natural order that a number can hold:
  * the number itself, rounded down; the largest there is for texts, which `natural_compare` then tells apart.
  *
  * Waiting is at two doors (queue.h): at `filled` for a value, at `emptied` for room. Close sets `closed` under the latch and rings both.
  *
- * Opening the latch is the last that a call touches, and free passes it: who has got the value may free the queue though the put has not quite returned.
- * After a fork the child has a copy, usable if no other thread was inside a call on it at that moment.
+ * Opening the latch is the last that a call touches, and free passes it: who has got the value may free the queue though the put has not
+ * quite returned. After a fork the child has a copy, usable if no other thread was inside a call on it at that moment.
  */
 
 #include <errno.h>

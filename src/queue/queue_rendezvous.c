@@ -2,22 +2,24 @@
 /*
  * A queue without room: who puts and who gets meet, and the value goes from one to the other.
  *
- * Everybody who waits is a select (a plain put or get is one of a single case), and has an offer in one of two lines, of those who give and of those
- * who take, each first in, first out. Who comes looks for an offer in the other line whose meeting (wait/waitable.h) is still open, does what both
- * want, and takes the partner's offers out. One who finds none, and may wait, puts his own offer into the line under the same
- * latch; so of two that fit the later sees the earlier, and nobody waits while a partner does.
+ * Everybody who waits is a select (a plain put or get is one of a single case), and has an offer in one of two lines, of those who give
+ * and of those who take, each first in, first out. Who comes looks for an offer in the other line whose meeting (wait/waitable.h) is
+ * still open, does what both want, and takes the partner's offers out. One who finds none, and may wait, puts his own offer into the line
+ * under the same latch; so of two that fit the later sees the earlier, and nobody waits while a partner does.
  *
  * One who comes without an offer anywhere has only the partner to win over: the partner's latch and `done`. One whose offers lie in other
- * queues already may himself be won over there at this moment: he holds both latches, that at the lower address first. A select does not meet itself.
+ * queues already may himself be won over there at this moment: he holds both latches, that at the lower address first. A select does not
+ * meet itself.
  *
  * Order of latches: the queue's, then meetings' by address. Nobody closes a queue's latch while he holds a meeting's.
  *
- * The end of it. The value has moved, the partner's offers are gone from this queue and `done` is written when his latch opens, and he then
- * touches the queue no more; the other's last touch is opening the queue's latch, which free passes. So who has got the value may free the queue,
- * whichever of the two came first.
+ * The end of it. The value has moved, the partner's offers are gone from this queue and `done` is written when his latch opens, and he
+ * then touches the queue no more; the other's last touch is opening the queue's latch, which free passes. So who has got the value may
+ * free the queue, whichever of the two came first.
  *
- * `puts` counts the meetings. Close marks the queue under its latch, after which no offer is put into a line, and ends those that are there with EPIPE.
- * After a fork the child has a copy, usable if no other thread was inside a call on it, or waiting in one, at that moment.
+ * `puts` counts the meetings. Close marks the queue under its latch, after which no offer is put into a line, and ends those that are
+ * there with EPIPE. After a fork the child has a copy, usable if no other thread was inside a call on it, or waiting in one, at that
+ * moment.
  */
 
 #include <errno.h>
@@ -104,8 +106,8 @@ static void value_move(const weft_case *from, const weft_case *to)
 }
 
 /*
- * Does the case with the first partner there is; the queue's latch is held. `own`: the meeting of a caller whose offers lie about. The word to wake, or
- * NULL: there is no partner, or somebody has come to `own` meanwhile.
+ * Does the case with the first partner there is; the queue's latch is held. `own`: the meeting of a caller whose offers lie about. The
+ * word to wake, or NULL: there is no partner, or somebody has come to `own` meanwhile.
  */
 static const uint32_t *case_meet(struct rendezvous *rendezvous, weft_case *one, struct wefti_meeting *own)
 {

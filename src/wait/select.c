@@ -2,16 +2,16 @@
 /*
  * Select: waiting for the first of several operations that can be done.
  *
- * It goes in rounds: look at all cases, become a waiter of all, sleep, be a waiter no more. An operation is done while it looks, when it is nobody's
- * waiter; so two cases are never done, and what is done may let somebody free the object at once. No wake is lost: who becomes a waiter is told whether the
- * operation is possible by then, and whoever makes it possible later changes the word first and wakes then. A wake that reaches a select which does
- * something else is handed on by dequeue.
+ * It goes in rounds: look at all cases, become a waiter of all, sleep, be a waiter no more. An operation is done while it looks, when it
+ * is nobody's waiter; so two cases are never done, and what is done may let somebody free the object at once. No wake is lost: who
+ * becomes a waiter is told whether the operation is possible by then, and whoever makes it possible later changes the word first and
+ * wakes then. A wake that reaches a select which does something else is handed on by dequeue.
  *
  * Only a partner of a rendezvous does an operation of a select that sleeps; waitable.h tells how they meet. Before it looks again, select
  * shuts its meeting: then nobody does.
  *
- * Where a look begins moves on by the golden ratio of the number of cases from call to call. That is even over any stretch of calls, and, unlike a
- * step of one, for every second, third ... call of a thread that has several selects in a loop.
+ * Where a look begins moves on by the golden ratio of the number of cases from call to call. That is even over any stretch of calls, and,
+ * unlike a step of one, for every second, third ... call of a thread that has several selects in a loop.
  */
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waitables: what can be waited for beside others. A noun (queue, event, future, task ...) offers one table and a function weft_case_NOUN that makes
- * a case with it; select stands on the tables and on `wait`, and knows no noun.
+ * Waitables: what can be waited for beside others. A noun (queue, event, future, task ...) offers one table and a function weft_case_NOUN
+ * that makes a case with it; select stands on the tables and on `wait`, and knows no noun.
  */
 #ifndef WEFTI_WAITABLE_H
 #define WEFTI_WAITABLE_H
@@ -13,17 +13,19 @@
 /* Of a case: object, operation and number are the noun's own, filled in by its weft_case_NOUN. A case whose object is NULL is refused. */
 struct weft_waitable {
     /*
-     * Does the operation if it can be done now: 1 done, 0 not yet, -1 with errno: it never can. Never waits; called only while the caller is no waiter, so
-     * that an operation's last touch of the object may be the one that lets somebody free it.
+     * Does the operation if it can be done now: 1 done, 0 not yet, -1 with errno: it never can. Never waits; called only while the caller
+     * is no waiter, so that an operation's last touch of the object may be the one that lets somebody free it.
      */
     int (*ready)(weft_case *one);
     /*
-     * Makes the caller a waiter, and fills in the word and the value at which it does not change, or the descriptor, that end the wait. From here on whoever
-     * makes the operation possible changes the word and wakes it. True: it may be possible by now, so look again instead of waiting.
+     * Makes the caller a waiter, and fills in the word and the value at which it does not change, or the descriptor, that end the wait.
+     * From here on whoever makes the operation possible changes the word and wakes it. True: it may be possible by now, so look again
+     * instead of waiting.
      */
     bool (*enqueue)(weft_case *one, struct wefti_item *item);
     /*
-     * The caller waits no more. It may be the one that was woken, and may do something else: where others wait for what is there, it wakes one.
+     * The caller waits no more. It may be the one that was woken, and may do something else: where others wait for what is there, it
+     * wakes one.
      */
     void (*dequeue)(weft_case *one);
     /* Two tasks do it together, each being a waiter until another comes: enqueue may, and partners will, do it through the case's offer. */
@@ -31,11 +33,13 @@ struct weft_waitable {
 };
 
 /*
- * One waiter to whom partners come: a select with cases that meet, while it waits. `done` moves from OPEN once, under the latch. Who would do
- * something with two meetings closes both latches, that at the lower address first; an object's latch comes before those of meetings.
+ * One waiter to whom partners come: a select with cases that meet, while it waits. `done` moves from OPEN once, under the latch. Who
+ * would do something with two meetings closes both latches, that at the lower address first; an object's latch comes before those of
+ * meetings.
  *
- * A partner that does a case fills in its operation and error, takes all offers of this meeting from the object's list, writes `done`, opens the
- * latch, which is his last touch, and wakes the address of `done`. The waiter, seeing it, closes and opens the latch once, and does not touch that object again.
+ * A partner that does a case fills in its operation and error, takes all offers of this meeting from the object's list, writes `done`,
+ * opens the latch, which is his last touch, and wakes the address of `done`. The waiter, seeing it, closes and opens the latch once, and
+ * does not touch that object again.
  */
 struct wefti_meeting {
     struct wefti_latch latch;
