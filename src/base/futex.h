@@ -12,18 +12,29 @@
 
 #include <weft/base.h>
 
+static inline int wefti_futex_wait_as(const uint32_t *word, uint32_t expected, weft_time deadline, int flag)
+{
+    struct timespec until = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
+    int saved = errno;
+    long result = syscall(
+        SYS_futex, word, FUTEX_WAIT_BITSET | flag, expected, deadline == WEFT_FOREVER ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
+    int error = result < 0 ? errno : 0;
+    errno = saved;
+    return error;
+}
+
 /*
  * Sleeps while *word == expected, until woken or the deadline. 0, or an errno number: EAGAIN (it differs), EINTR, ETIMEDOUT. Keeps errno.
  */
 static inline int wefti_futex_wait(const uint32_t *word, uint32_t expected, weft_time deadline)
 {
-    struct timespec until = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};
-    int saved = errno;
-    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected, deadline == WEFT_FOREVER ? NULL : &until, NULL,
-        FUTEX_BITSET_MATCH_ANY);
-    int error = result < 0 ? errno : 0;
-    errno = saved;
-    return error;
+    return wefti_futex_wait_as(word, expected, deadline, FUTEX_PRIVATE_FLAG);
+}
+
+/* The same for a word that other processes wake. */
+static inline int wefti_futex_wait_shared(const uint32_t *word, uint32_t expected, weft_time deadline)
+{
+    return wefti_futex_wait_as(word, expected, deadline, 0);
 }
 
 /* Wakes up to `count` threads that sleep on the word. The memory may be gone: only its address is used. Keeps errno. */

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -24,12 +25,13 @@
 #include "address.h"
 #include "base/latch.h"
 #include "base/memory.h"
+#include "shared/seat.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-static const size_t LEAST = 1 << 20, MOST = (size_t)WEFTI_ARENA_STEP;
+static const size_t LEAST = 1 << 20, SMALL = 1 << 26, MOST = (size_t)WEFTI_ARENA_STEP;
 
 uintptr_t wefti_arena_base;
 size_t wefti_arena_size;
@@ -149,9 +151,15 @@ static int arena_make(size_t size)
     return 0;
 }
 
-/* What is tried first when no size was said: where the address space is limited, the program needs most of it itself. */
+/*
+ * What is tried first when no size was said. Where the address space is limited, the program needs most of it itself. Valgrind's search for leaks reads
+ * all that is mapped, and so would fill the holes.
+ */
 static size_t size_default(void)
 {
+    const char *preloaded = getenv("LD_PRELOAD");
+    if (preloaded && strstr(preloaded, "vgpreload"))
+        return SMALL;
     struct rlimit space;
     if (getrlimit(RLIMIT_AS, &space) != 0 || space.rlim_cur == RLIM_INFINITY || space.rlim_cur / 4 >= MOST)
         return MOST;
@@ -186,6 +194,18 @@ struct wefti_arena *wefti_arena_get(void)
         return arena;
     arena_open();
     return wefti_arena_now();
+}
+
+int wefti_arena_descriptor(void)
+{
+    return arena_fd;
+}
+
+struct wefti_family *wefti_family_now(void)
+{
+    const struct wefti_arena *arena = wefti_arena_now();
+    return arena ? (struct wefti_family *)(uintptr_t)__atomic_load_n(&arena->family, __ATOMIC_ACQUIRE)
+                 : NULL; /* NOLINT: an address in the arena */
 }
 
 int wefti_arena_back(uint64_t chunk, uint64_t count)

@@ -28,7 +28,8 @@ struct wefti_arena {
     uint64_t hint;    /* where a search for free chunks begins; any value will do */
     uint64_t kept;    /* about how many chunks are KEPT; any value will do */
     uint64_t orphans; /* about how many slabs have no owner; any value will do */
-    uint64_t reserved[7];
+    uint64_t family;  /* the address of the struct wefti_family (seat.h), or 0 */
+    uint64_t reserved[6];
     struct wefti_chunk table[];
 };
 
@@ -47,6 +48,9 @@ static inline bool wefti_is_shared(const void *address)
 struct wefti_arena *wefti_arena_get(void);
 /* The arena that is there, or NULL. */
 struct wefti_arena *wefti_arena_now(void);
+
+/* The arena's file: for a process that is to keep nothing else. */
+int wefti_arena_descriptor(void);
 
 /* The memory of so many chunks: had before they are used (-1 with ENOMEM), and given back. */
 int wefti_arena_back(uint64_t chunk, uint64_t count);

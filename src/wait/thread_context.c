@@ -44,7 +44,7 @@ static __thread struct thread_context thread_own;
 static pthread_key_t thread_key;
 static uint32_t thread_idents;
 
-enum { IDENT_LIMIT = 1 << 29, FEW = 16, FEW_WORDS = 32 };
+enum { IDENT_LIMIT = 1 << 29, FEW = 16, FEW_WORDS = 32, LOOK_AGAIN = 5000000 /* ns */ };
 
 static struct thread_context *thread_of(struct wefti_context *context)
 {
@@ -192,6 +192,23 @@ static struct wefti_item *words_ended(struct wefti_item **items, unsigned count,
     return NULL;
 }
 
+/*
+ * Sleeps on the words, the first of which is the token: which was woken, or minus an errno number. Where the kernel (or a container's filter, or Valgrind)
+ * does not know how, it sleeps on the second, which is what whoever changes it wakes and counts, and the others are looked at now and then.
+ */
+static long words_sleep(const struct futex_waitv *words, unsigned count, weft_time deadline)
+{
+    long woken = wefti_futex_wait_any(words, count, deadline);
+    if (woken != -ENOSYS && woken != -EPERM)
+        return woken;
+    weft_time soon = weft_clock() + LOOK_AGAIN;
+    const uint32_t *word = (const uint32_t *)(uintptr_t)words[1].uaddr; /* NOLINT: it was a pointer before */
+    int error = wefti_futex_wait_shared(word, (uint32_t)words[1].val, soon < deadline ? soon : deadline);
+    if (error == 0)
+        return 1;
+    return error == ETIMEDOUT && deadline <= soon ? -ETIMEDOUT : -EAGAIN;
+}
+
 /* Sleeps on the token and the kernel words at once. */
 static int thread_sleep_words(struct thread_context *thread, const struct wefti_wait *wait, unsigned count, unsigned descriptors)
 {
@@ -205,7 +222,7 @@ static int thread_sleep_words(struct thread_context *thread, const struct wefti_
     if (!token_move(thread, EMPTY, SLEEPING))
         return token_take(thread);
     for (;;) {
-        long woken = wefti_futex_wait_any(words, count + 1, wait->deadline);
+        long woken = words_sleep(words, count + 1, wait->deadline);
         struct wefti_item *ended = words_ended(items, count, woken);
         bool timed = woken == -ETIMEDOUT;
         if (!ended && !timed && token_read(thread) == SLEEPING)

@@ -5,7 +5,7 @@ set -euo pipefail
 root=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-printf '# a comment\nlock:needs_cores  only on two cores\nscript  where there is no such thing\n' >"$work/skips"
+printf '# a comment\nlock:needs_cores  only on two cores\nscript  where there is no such thing\nfamily:*  nowhere\n' >"$work/skips"
 
 # expect NUMBERS WORDS < LOG: the three numbers, and what is said on standard error.
 expect() {
@@ -23,9 +23,10 @@ result 'weft / a' OK 0 'Running\n3 passed, 0 failed, 0 skipped\n' | expect '3 0 
 { result a OK 0 '3 passed, 0 failed, 0 skipped\n'; result b FAIL 1 'x.c:1:F:no\n2 passed, 1 failed, 0 skipped\n'; } | expect '5 1 0' 'x.c:1:F:no'
 result 'weft / lock' OK 0 'skipped lock:needs_cores: one core\n1 passed, 0 failed, 1 skipped\n' | expect '1 0 1' 'skipped lock:needs_cores: one core'
 result 'weft / lock' OK 0 'skipped lock:other: why not\n1 passed, 0 failed, 1 skipped\n' | expect '1 1 1' 'FAILED: not in'
+result 'weft / family' OK 0 'skipped family:any: no\n1 passed, 0 failed, 1 skipped\n' | expect '1 0 1' 'skipped family:any: no'
 result 'weft / a' FAIL 99 '3 passed, 0 failed, 0 skipped\n' | expect '3 1 0' 'exit status 99'
 result 'weft / a' TIMEOUT -15 'Running' | expect '0 1 0' 'TIMEOUT'
 result 'weft:house / script' SKIP 77 'no such thing here\n' | expect '0 0 1' 'skipped script: no such thing here'
 result 'weft:house / other' SKIP 77 '' | expect '0 1 1' 'no reason given'
 result 'weft:house / script' OK 0 '' | expect '1 0 0' ''
-echo "nine runs were judged rightly"
+echo "ten runs were judged rightly"

@@ -107,6 +107,9 @@ class Case(unittest.TestCase):
         return None if b"unshare" in done.stderr or b"mount" in done.stderr else done
 
 
+# Whoever started this may ignore it (nohup), and weft leaves it so.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 LIMIT_OF_ONE = 120
 
 

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* The family: processes that share an arena, and the supervisor that makes them, sees them die, and ends them with the first. */
+#ifndef WEFTI_FAMILY_H
+#define WEFTI_FAMILY_H
+
+#include "shared/seat.h"
+
+enum wefti_process_state {
+    WEFTI_PROCESS_NEW,
+    WEFTI_PROCESS_RUNS,
+    WEFTI_PROCESS_ENDED,  /* status says how */
+    WEFTI_PROCESS_REFUSED /* error says why: it never ran */
+};
+
+/* A process of the family, in the arena. Its maker's until it is asked for; then the supervisor writes it, but for `holds`. */
+struct wefti_process {
+    uint32_t state; /* waited for */
+    uint32_t holds; /* of its maker and of the supervisor; the last to let go frees it */
+    int32_t pid;
+    int32_t error;
+    int32_t status; /* as waitpid gives it */
+    uint32_t seat;
+    int (*main)(struct wefti_process *self); /* runs in it; what it returns is the exit status */
+    void *data;                              /* its maker's, for `main` */
+    uint32_t creation_mask;                  /* umask */
+    uint32_t reserved;
+    uint64_t signals; /* the signal mask it begins with */
+};
+
+/*
+ * Makes this process the first of a family, with a supervisor: once, before there are other threads. 0, also when it was done before; -1 with EBUSY
+ * (other threads live: a copy of this process would be without them), EAGAIN, ENOMEM, EMFILE, and what the arena's first use says.
+ */
+int wefti_family_begin(void);
+
+/* A process that can be asked for: one hold, the caller's. NULL with ENOMEM. */
+struct wefti_process *wefti_process_new(int (*main)(struct wefti_process *self), void *data);
+void wefti_process_let_go(struct wefti_process *process);
+
+/*
+ * Asks for it: a copy of what this process was when the family began, with the present working directory, umask, signal mask and the first three
+ * descriptors. Not ended by cancellation. 0 when it runs; -1 with EAGAIN (no seat, or the system has no room), EPIPE (the supervisor is dead), ESTALE (this process is no
+ * member), EMFILE.
+ */
+int wefti_process_start(struct wefti_process *process);
+
+/* Waits for its end, then gives its status. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, EPIPE (the supervisor died: nobody can say). */
+int wefti_process_wait(struct wefti_process *process, int *status, weft_time deadline);
+
+/* Private to the floor. */
+struct wefti_supervisor_start {
+    int requests; /* its end of the socket */
+    int asking;   /* the other, for the processes it makes */
+    int root;     /* a pidfd */
+};
+/* The supervisor: does not return. */
+_Noreturn void wefti_supervisor_run(struct wefti_family *family, const struct wefti_supervisor_start *start);
+
+#endif

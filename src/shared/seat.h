@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seats of a family: who its members are. A member's number is that of his seat, and stands in every word of the arena that says what he has in
+ * hand; a seat is given to another process only when all that its last member left has been put right.
+ */
+#ifndef WEFTI_SEAT_H
+#define WEFTI_SEAT_H
+
+#include <pthread.h>
+
+#include "shared/arena.h"
+
+#ifdef WEFTI_SMALL
+enum { WEFTI_SEATS = 16 };
+#else
+enum { WEFTI_SEATS = 4096 };
+#endif
+enum { WEFTI_SEAT_ROOT = 1, WEFTI_SEAT_SUPERVISOR = 2, WEFTI_SEAT_FIRST = 3 };
+
+enum wefti_seat_state {
+    WEFTI_SEAT_EMPTY,
+    WEFTI_SEAT_COMING, /* kept for a process that is being made */
+    WEFTI_SEAT_TAKEN,  /* by the process `pid` */
+    WEFTI_SEAT_GONE    /* it is dead, and what it left is being put right */
+};
+
+/* Written by the supervisor (seat 1 by the root, once); read by anybody. */
+struct wefti_seat {
+    uint32_t state;      /* the last to be stored when it becomes TAKEN: release */
+    uint32_t generation; /* how many have had it; changes before it is EMPTY again */
+    int32_t pid;
+    uint32_t reserved;
+    uint64_t started; /* CLOCK_BOOTTIME, nanoseconds */
+};
+
+struct wefti_family {
+    int32_t root;       /* pid; constant */
+    int32_t supervisor; /* pid; 0 until it is there */
+    uint32_t ready;     /* 0, then 1: it takes requests; or 2: it could not begin. Waited for */
+    uint32_t reserved;
+    /*
+     * Held by the supervisor from before `ready` to its end. Its word is what the kernel marks when the supervisor dies, so that who waits for an answer
+     * waits for that too.
+     */
+    pthread_mutex_t life;
+    struct wefti_seat seats[WEFTI_SEATS];
+};
+
+/* The family of this process's arena, or NULL. */
+struct wefti_family *wefti_family_now(void);
+
+#endif
