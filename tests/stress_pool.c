@@ -65,7 +65,8 @@ static void hand_round(uint32_t *seed)
     enum { SOME = 20 };
     weft_future *futures[SOME];
     for (int i = 0; i < SOME; i++) {
-        ck_assert_ptr_nonnull(futures[i] = weft_pool_submit(pool, run, weft_int(i), .on_done = called));
+        enum weft_priority priority = (enum weft_priority)((int)(draw(seed) % 3) - 1);
+        ck_assert_ptr_nonnull(futures[i] = weft_pool_submit(pool, run, weft_int(i), .on_done = called, .priority = priority));
         add_to(&sums.submitted, 1);
     }
     for (int i = 0; i < SOME; i++) {
@@ -120,6 +121,79 @@ END_TEST
 START_TEST(so_when_submitters_run_tasks)
 {
     submit_from_many(2, WEFT_FULL_RUN, 1);
+}
+END_TEST
+
+static weft_value resizes(weft_value number)
+{
+    uint32_t seed = (uint32_t)weft_as_int(number);
+    if (seed > 1)
+        return rounds(number);
+    while (weft_clock() < end) {
+        ck_assert_int_eq(weft_pool_resize(pool, 1 + draw(&seed) % 4), 0);
+        weft_yield();
+    }
+    return weft_none;
+}
+
+static weft_value once_a_worker(weft_value unused)
+{
+    (void)unused;
+    add_to(&sums.done, 1);
+    return weft_none;
+}
+
+START_TEST(so_while_its_size_changes)
+{
+    pool = weft_pool_new(WEFT_THREAD, .workers = 2, .backlog = 10, .initializer = once_a_worker, .finalizer = once_a_worker);
+    many_hands(resizes);
+    ck_assert_int_eq(weft_pool_shutdown(pool, false, WEFT_FOREVER), 0);
+    struct weft_pool_counts counts = counts_of(pool);
+    ck_assert_uint_eq(sums.called, sums.submitted);
+    ck_assert_uint_eq(counts.done, sums.run);
+    ck_assert_uint_eq(counts.done + counts.cancelled, counts.submitted);
+    ck_assert_uint_eq(sums.done % 2, 0);
+    weft_pool_free(pool);
+}
+END_TEST
+
+/* Pools inside a pool's tasks, with more to do than the budget has room for. */
+static weft_value inner_pool(weft_value number)
+{
+    uint32_t seed = (uint32_t)weft_as_int(number);
+    weft_pool *inner = weft_pool_new(WEFT_THREAD, .workers = draw(&seed) % 4 == 0 ? 2 : 0, .backlog = 10);
+    weft_value items = integers(30), sums_of = weft_none;
+    if (draw(&seed) % 2 == 0)
+        ck_assert_int_eq(weft_pool_map(inner, twice, items, &sums_of, WEFT_FOREVER), 0);
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(weft_pool_start(inner, nothing, weft_none), 0);
+    weft_drop(sums_of);
+    weft_drop(items);
+    weft_pool_free(inner);
+    return weft_int(1);
+}
+
+static weft_value inner_pools(weft_value number)
+{
+    uint32_t seed = (uint32_t)weft_as_int(number);
+    while (weft_clock() < end) {
+        weft_future *futures[3];
+        for (int i = 0; i < 3; i++)
+            futures[i] = weft_pool_submit(pool, inner_pool, weft_int(draw(&seed)));
+        for (int i = 0; i < 3; i++)
+            ck_assert_int_eq((int)integer_of(futures[i]), 1);
+    }
+    return weft_none;
+}
+
+START_TEST(pools_inside_pools_share_a_budget)
+{
+    pool = weft_pool_new(WEFT_THREAD, .workers = 2);
+    many_hands(inner_pools);
+    ck_assert_int_eq(weft_pool_shutdown(pool, false, WEFT_FOREVER), 0);
+    ck_assert_uint_eq(pool->used, 0);
+    ck_assert_uint_eq(pool->family, 0);
+    weft_pool_free(pool);
 }
 END_TEST
 
@@ -255,6 +329,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, every_task_ends_once_and_calls_back_once);
     tcase_add_test(tests, so_in_a_narrow_pool);
     tcase_add_test(tests, so_when_submitters_run_tasks);
+    tcase_add_test(tests, so_while_its_size_changes);
+    tcase_add_test(tests, pools_inside_pools_share_a_budget);
     tcase_add_test(tests, a_cancel_hits_its_own_task_only);
     tcase_add_test(tests, tasks_wait_for_tasks);
     tcase_add_test(tests, any_end_is_seen);

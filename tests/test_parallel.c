@@ -290,6 +290,27 @@ START_TEST(who_is_cancelled_begins_no_loop)
 }
 END_TEST
 
+static int meet_and_wait(size_t index, void *arrived)
+{
+    (void)index;
+    meet(arrived);
+    return weft_event_wait(&gate.open, WEFT_FOREVER);
+}
+
+START_TEST(a_deadline_around_holds_in_all_iterations)
+{
+    uint32_t arrived = 0;
+    int result = 0, error = 0;
+    weft_deadline (weft_in(0.05)) {
+        result = weft_parallel_for(2, meet_and_wait, &arrived, .pool = pool, .chunk = 1);
+        error = errno;
+    }
+    ck_assert_int_eq(result, -1);
+    ck_assert_int_eq(error, ETIMEDOUT);
+    ck_assert_int_eq(weft_pool_apply(pool, twice, weft_int(1), NULL, WEFT_FOREVER), 0);
+}
+END_TEST
+
 static int level(size_t index, void *depth)
 {
     (void)index;
@@ -470,6 +491,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_cancel_while_the_caller_waits_for_the_last_ends_that);
     tcase_add_test(tests, a_shield_covers_the_loop);
     tcase_add_test(tests, who_is_cancelled_begins_no_loop);
+    tcase_add_test(tests, a_deadline_around_holds_in_all_iterations);
     tcase_add_test(tests, loops_stand_inside_loops);
     tcase_add_test(tests, inside_a_task_its_pool_is_used);
     tcase_add_test(tests, outside_of_pools_there_is_a_default_one);

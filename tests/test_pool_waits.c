@@ -9,6 +9,21 @@ enum { DEEP = WEFTI_POOL_DEPTH < 10 ? WEFTI_POOL_DEPTH : 10 };
 
 static weft_pool *pool;
 
+/* What the function gives, run in a new pool, which is left in `pool` with what is counted in it. */
+static int64_t run_in_pool(unsigned workers, size_t backlog, weft_function *function, int64_t argument)
+{
+    pool = weft_pool_new(WEFT_THREAD, .workers = workers, .backlog = backlog);
+    return integer_of(weft_pool_submit(pool, function, weft_int(argument)));
+}
+
+/* The same with a pool that ends with it. */
+static int64_t run_alone(unsigned workers, size_t backlog, weft_function *function, int64_t argument)
+{
+    int64_t result = run_in_pool(workers, backlog, function, argument);
+    weft_pool_free(pool);
+    return result;
+}
+
 static weft_value fibonacci(weft_value number)
 {
     int64_t n = weft_as_int(number);
@@ -21,12 +36,8 @@ static weft_value fibonacci(weft_value number)
 START_TEST(a_recursion_of_tasks_ends_however_few_workers)
 {
     for (unsigned workers = 1; workers <= 3; workers++) {
-        pool = weft_pool_new(WEFT_THREAD, .workers = workers, .backlog = WEFT_UNBOUNDED);
-        ck_assert_int_eq((int)integer_of(weft_pool_submit(pool, fibonacci, weft_int(DEEP))), DEEP == 10 ? 55 : 2);
-        weft_pool_free(pool);
-        pool = weft_pool_new(WEFT_THREAD, .workers = workers, .backlog = 3);
-        ck_assert_int_eq((int)integer_of(weft_pool_submit(pool, fibonacci, weft_int(DEEP))), DEEP == 10 ? 55 : 2);
-        weft_pool_free(pool);
+        ck_assert_int_eq(run_alone(workers, WEFT_UNBOUNDED, fibonacci, DEEP), DEEP == 10 ? 55 : 2);
+        ck_assert_int_eq(run_alone(workers, 3, fibonacci, DEEP), DEEP == 10 ? 55 : 2);
     }
 }
 END_TEST
@@ -40,12 +51,9 @@ static weft_value descend(weft_value level)
 
 START_TEST(beyond_the_depth_another_worker_stands_in)
 {
-    pool = weft_pool_new(WEFT_THREAD, .workers = 1);
-    ck_assert_int_eq((int)integer_of(weft_pool_submit(pool, descend, weft_int(2 * WEFTI_POOL_DEPTH))), 2 * WEFTI_POOL_DEPTH);
-    struct weft_pool_counts counts;
-    weft_pool_count(pool, &counts);
-    ck_assert_uint_ge(counts.workers, 2);
-    ck_assert_uint_le(counts.workers, 3);
+    ck_assert_int_eq(run_in_pool(1, 0, descend, 2 * WEFTI_POOL_DEPTH), 2 * WEFTI_POOL_DEPTH);
+    ck_assert_uint_ge(counts_of(pool).workers, 2);
+    ck_assert_uint_le(counts_of(pool).workers, 3);
     weft_pool_free(pool);
 }
 END_TEST
@@ -68,11 +76,8 @@ static weft_value descend_in_time(weft_value level)
 
 START_TEST(a_wait_with_a_deadline_has_a_stand_in)
 {
-    pool = weft_pool_new(WEFT_THREAD, .workers = 1);
-    ck_assert_int_eq((int)integer_of(weft_pool_submit(pool, descend_in_time, weft_int(3))), 3);
-    struct weft_pool_counts counts;
-    weft_pool_count(pool, &counts);
-    ck_assert_uint_eq(counts.workers, 4);
+    ck_assert_int_eq(run_in_pool(1, 0, descend_in_time, 3), 3);
+    ck_assert_uint_eq(counts_of(pool).workers, 4);
     weft_pool_free(pool);
 }
 END_TEST
@@ -108,16 +113,14 @@ static weft_value run_a_while(weft_value unused)
 
 START_TEST(stand_ins_rest_when_those_they_stood_in_for_are_back)
 {
-    pool = weft_pool_new(WEFT_THREAD, .workers = 2, .backlog = 100);
-    ck_assert_int_eq((int)integer_of(weft_pool_submit(pool, descend_in_time, weft_int(3))), 3);
+    ck_assert_int_eq(run_in_pool(2, 100, descend_in_time, 3), 3);
     running.now = running.most = 0;
     for (int i = 0; i < 20; i++)
         ck_assert_int_eq(weft_pool_start(pool, run_a_while, weft_none), 0);
     ck_assert_int_eq(weft_pool_shutdown(pool, false, WEFT_FOREVER), 0);
     ck_assert_uint_le(running.most, 5); /* once the shutdown has begun all may help; before, two run */
     weft_pool_free(pool);
-    pool = weft_pool_new(WEFT_THREAD, .workers = 2, .backlog = 100);
-    ck_assert_int_eq((int)integer_of(weft_pool_submit(pool, descend_in_time, weft_int(3))), 3);
+    ck_assert_int_eq(run_in_pool(2, 100, descend_in_time, 3), 3);
     running.now = running.most = 0;
     weft_future *futures[20];
     for (int i = 0; i < 20; i++)
@@ -198,9 +201,7 @@ static weft_value wait_for_any(weft_value unused)
 
 START_TEST(a_wait_for_any_has_a_stand_in)
 {
-    pool = weft_pool_new(WEFT_THREAD, .workers = 1);
-    ck_assert_int_eq((int)integer_of(weft_pool_submit(pool, wait_for_any, weft_none)), 6);
-    weft_pool_free(pool);
+    ck_assert_int_eq(run_alone(1, 0, wait_for_any, 0), 6);
 }
 END_TEST
 
@@ -218,25 +219,33 @@ static weft_value wait_for_inner(weft_value unused)
     return weft_sleep(20) == 0 ? weft_int(2) : weft_error(errno, NULL);
 }
 
-START_TEST(a_cancel_of_the_inner_task_leaves_the_outer_alone)
+/* Begins the outer task, and waits until the inner one runs inside of it. */
+static void begin_inner(weft_function *waits)
 {
     inner_gate = (struct gate){0};
     pool = weft_pool_new(WEFT_THREAD, .workers = 1);
-    outer = weft_pool_submit(pool, wait_for_inner, weft_none);
+    outer = weft_pool_submit(pool, waits, weft_none);
     fixture_until(gate_reached(&inner_gate) == 1);
-    ck_assert(weft_future_cancel(inner));
-    ck_assert_int_eq((int)integer_of(outer), 1);
+}
+
+static void free_inner(void)
+{
     weft_future_free(inner);
     weft_pool_free(pool);
+}
+
+START_TEST(a_cancel_of_the_inner_task_leaves_the_outer_alone)
+{
+    begin_inner(wait_for_inner);
+    ck_assert(weft_future_cancel(inner));
+    ck_assert_int_eq((int)integer_of(outer), 1);
+    free_inner();
 }
 END_TEST
 
 START_TEST(a_cancel_of_the_outer_task_waits_for_the_inner)
 {
-    inner_gate = (struct gate){0};
-    pool = weft_pool_new(WEFT_THREAD, .workers = 1);
-    outer = weft_pool_submit(pool, wait_for_inner, weft_none);
-    fixture_until(gate_reached(&inner_gate) == 1);
+    begin_inner(wait_for_inner);
     ck_assert(weft_future_cancel(outer));
     ck_fails(weft_future_result(outer, NULL, weft_in(0.01)), ETIMEDOUT); /* the inner one goes on */
     weft_event_set(&inner_gate.open);
@@ -244,23 +253,18 @@ START_TEST(a_cancel_of_the_outer_task_waits_for_the_inner)
     ck_assert_int_eq(weft_future_outcome(outer), WEFT_CANCELLED);
     ck_assert_int_eq(weft_future_outcome(inner), WEFT_DONE);
     weft_future_free(outer);
-    weft_future_free(inner);
-    weft_pool_free(pool);
+    free_inner();
 }
 END_TEST
 
 START_TEST(terminate_reaches_tasks_inside_one_another)
 {
-    inner_gate = (struct gate){0};
-    pool = weft_pool_new(WEFT_THREAD, .workers = 1);
-    outer = weft_pool_submit(pool, wait_for_inner, weft_none);
-    fixture_until(gate_reached(&inner_gate) == 1);
+    begin_inner(wait_for_inner);
     ck_assert_int_eq(weft_pool_terminate(pool, WEFT_FOREVER), 0);
     ck_assert_int_eq(weft_future_outcome(inner), WEFT_CANCELLED);
     ck_assert_int_eq(weft_future_outcome(outer), WEFT_CANCELLED);
     weft_future_free(outer);
-    weft_future_free(inner);
-    weft_pool_free(pool);
+    free_inner();
 }
 END_TEST
 
@@ -277,14 +281,10 @@ static weft_value shielded_wait(weft_value unused)
 
 START_TEST(a_shield_of_the_outer_task_does_not_cover_the_inner)
 {
-    inner_gate = (struct gate){0};
-    pool = weft_pool_new(WEFT_THREAD, .workers = 1);
-    outer = weft_pool_submit(pool, shielded_wait, weft_none);
-    fixture_until(gate_reached(&inner_gate) == 1);
+    begin_inner(shielded_wait);
     ck_assert(weft_future_cancel(inner));
     ck_assert_int_eq((int)integer_of(outer), 1);
-    weft_future_free(inner);
-    weft_pool_free(pool);
+    free_inner();
 }
 END_TEST
 

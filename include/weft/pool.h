@@ -27,15 +27,38 @@ enum weft_full_policy {
     WEFT_FULL_RUN = 2   /* run the task in the caller */
 };
 
+/*
+ * Lanes: of tasks that wait, those of the higher lane begin first. But none waits for ever: a lane in which tasks wait has its turn after
+ * WEFT_PRIORITY_TURNS tasks of other lanes (the lower one first, when two have).
+ */
+enum weft_priority { WEFT_PRIORITY_LOW = -1, WEFT_PRIORITY_NORMAL = 0, WEFT_PRIORITY_HIGH = 1 };
+enum { WEFT_PRIORITY_TURNS = 16 };
+
+/*
+ * How many workers. A pool has up to `workers`. With .workers = 0 it has up to weft_cpu_count(); but when it is made inside a task of another
+ * pool, it shares a budget of weft_cpu_count() with that pool, with the pools around that one, and with all that were made inside them: one of
+ * its workers may always run, each further one only while fewer than that run in all of them together. Workers that rest, or that wait for
+ * tasks of these pools, do not run. So pools inside pools do not multiply threads; a pool whose tasks wait for one another by other means
+ * than Weft's futures must say how many workers it needs.
+ */
 struct weft_pool_options {
     size_t size; /* set by the macro */
     enum weft_task_kind kind;
     struct weft_guard *guard;
-    unsigned workers; /* 0: weft_cpu_count() */
+    unsigned workers; /* 0: see above */
     size_t backlog;   /* how many submitted tasks may wait to begin; 0: 1024; WEFT_UNBOUNDED */
     enum weft_full_policy when_full;
     const char *name;  /* of the pool; its workers are "name-1" ...; default "Pool-1" */
     size_t stack_size; /* of a worker; 0: the default of the kind */
+    /*
+     * Called in each worker before its first task. What it returns is the worker's (weft_worker_value), and dropped at its end. An error breaks the
+     * pool: what waits is WEFT_LOST, with an error of EOWNERDEAD that says why, submit fails with EOWNERDEAD from then on, what
+     * runs goes on to its end, and weft_on_uncollected is told.
+     */
+    weft_function *initializer;
+    weft_value initializer_argument; /* borrowed by each call; given away to the pool when it has been made */
+    /* Called in each worker at its end with what the initializer returned (none without one), not where that failed; not cancelled. */
+    weft_function *finalizer;
 };
 
 struct weft_submit_options {
@@ -48,6 +71,7 @@ struct weft_submit_options {
     void *data;                  /* for on_done */
     weft_time deadline;          /* how long submit may wait for room; 0: WEFT_FOREVER */
     const char *name;            /* of the task, for messages; must outlive it; default: none */
+    enum weft_priority priority;
 };
 
 /* A function of several arguments, which are borrowed. */
@@ -103,7 +127,7 @@ WEFT_API weft_pool *weft_default_pool(void);
 /*
  * Hands function(argument) to the pool and returns its future, yours to free. The argument is given away on success.
  * weft_pool_submit(pool, function, argument, .on_done = ..., .data = ...)
- * From any kind of task. NULL with ESHUTDOWN, EINVAL, EAGAIN (full, WEFT_FULL_FAIL, or no thread could be started and none is there),
+ * From any kind of task. NULL with ESHUTDOWN, EOWNERDEAD (an initializer failed), EINVAL, EAGAIN (full, WEFT_FULL_FAIL, or no thread could be started and none is there),
  * ETIMEDOUT, ECANCELED, ENOMEM, ESTALE (in a child that was forked since the pool was made), EDEADLK (full, in a worker of the pool that
  * neither may run the task on its stack, 64 deep already, nor can have a stand-in).
  */
@@ -193,12 +217,25 @@ WEFT_API int weft_pool_terminate(weft_pool *pool, weft_time deadline);
  */
 WEFT_API void weft_pool_free(weft_pool *pool);
 
+/*
+ * From now on it has up to so many workers (0: weft_cpu_count()). More: they start as work comes, at once for what waits. Fewer: those that rest
+ * end, others when they have ended their task; it is not waited for. A pool of threads that stood in for workers that wait keeps these
+ * as long as they do. From any task. 0; -1 with EINVAL (no pool), ESHUTDOWN, EOWNERDEAD (broken), ESTALE (in a forked child).
+ */
+WEFT_API int weft_pool_resize(weft_pool *pool, unsigned workers);
+/* What the initializer of the worker that runs the caller returned: borrowed, for as long as the task runs; none in any other task. */
+WEFT_API weft_value weft_worker_value(void);
+
 /* What weft_pool_count tells. */
 struct weft_pool_counts {
-    uint64_t submitted, done, failed, cancelled; /* since it was made */
-    size_t queued, running;                      /* at this moment */
-    unsigned workers;                            /* alive at this moment */
-    uint64_t reserved[2];                        /* 0 */
+    uint64_t submitted, done, failed, cancelled, timed_out, lost; /* tasks, since it was made */
+    uint64_t helped;                                              /* tasks that were begun by who waited for them */
+    uint64_t waits;                                               /* waits of its workers for tasks, of this pool or another */
+    uint64_t blocked;                                             /* waits of submitters for room */
+    size_t queued, running;                                       /* tasks, at this moment */
+    unsigned workers, resting, waiting; /* workers, at this moment: all; with nothing to do; in a wait for a task */
+    unsigned limit;                     /* what .workers or weft_pool_resize have said */
+    uint64_t reserved[8];               /* 0 */
 };
 /* Its numbers, each true at some moment during the call; untouched in a forked child. Any task; cannot fail. */
 WEFT_API void weft_pool_count(weft_pool *pool, struct weft_pool_counts *counts);

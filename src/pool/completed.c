@@ -153,6 +153,7 @@ long weft_completed_next(weft_completed *completed, weft_time deadline)
         errno = obstacle;
         return -1;
     }
+    deadline = wefti_deadline(deadline);
     for (;;) {
         uint32_t seen;
         struct wefti_arrival *arrival = wefti_arrivals_take(&completed->arrivals, &seen);

@@ -213,7 +213,7 @@ int weft_future_result(weft_future *future, weft_value *value, weft_time deadlin
         return -1;
     __atomic_store_n(&future->collected, true, __ATOMIC_RELAXED);
     if (value)
-        *value = weft_future_outcome(future) == WEFT_LOST ? weft_error(EOWNERDEAD, NULL) : weft_keep(future->value);
+        *value = weft_future_outcome(future) == WEFT_LOST && future_lost(future) ? weft_error(EOWNERDEAD, NULL) : weft_keep(future->value);
     return 0;
 }
 

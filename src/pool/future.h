@@ -9,6 +9,7 @@
 #include "base/latch.h"
 #include "wait/context.h"
 #include <weft/future.h>
+#include <weft/pool.h>
 
 struct weft_pool;
 
@@ -52,6 +53,7 @@ struct wefti_submission {
     void *data;
     const char *name;
     uint32_t references;
+    enum weft_priority priority;
 };
 /* Makes a record that is nobody's a task; the argument is taken. */
 void wefti_future_prepare(struct weft_future *record, struct weft_pool *pool, const struct wefti_submission *what);

@@ -24,6 +24,18 @@
  * `workers` run (the pool is crowded) and whoever is first to want another task rests instead. While tasks wait, at least `workers` run,
  * or all there are, or no thread could be started.
  *
+ * Lanes: tasks of the other priorities stand in lists of their own, which are all under `out`; so only who submits such a task closes both
+ * latches, and the lines above say what is done for all others. A lane whose first task has been passed over by WEFT_PRIORITY_TURNS others has its
+ * turn (`passed`); the lowest first when several have, so the normal one begins one later at most.
+ *
+ * A smaller pool: `surplus` workers are to end. Those that rest are called to do so, others see it when they want a task. Who is called
+ * and ends has not taken the call for a task from anybody: as many are called as end, and one that departs calls or starts another for what waits.
+ *
+ * The budget: `counted` of the pool's workers count in its root's `used`, namely all that run but those that wait for tasks of other pools
+ * (`lent`). A worker of a limited pool is called or started only if `used` can be raised within the budget, by compare-and-swap, or if it is
+ * the only one; so each pool goes on, and the sum is exact. Others raise it as they come, also above the budget: then limited pools' workers but
+ * one rest when they want a task. A limited pool that was refused asks again whenever it begins a task.
+ *
  * Room: a submitter that waits for room counts itself under `out`, where workers look each time they take a task. They call it when a
  * quarter of the line has become free, so that it puts many at a time instead of one a wake; when that takes longer than PATIENCE, at
  * the first place. They call once (room_told), until one of those who wait has come: it goes on to put a task, whose beginning calls the
@@ -42,10 +54,40 @@ static unsigned line_running(const struct weft_pool *pool)
     return pool->alive - pool->away - pool->resting;
 }
 
-/* To be called under `in` after alive, away or resting have changed. Written only when it changes: workers look at it all the time. */
+/* Under `in`: what has changed counts in the budget. */
+static void budget_count(struct weft_pool *pool)
+{
+    unsigned counts = line_running(pool) - pool->lent;
+    if (counts != pool->counted)
+        __atomic_add_fetch(&pool->root->used, counts - pool->counted, __ATOMIC_RELAXED);
+    pool->counted = counts;
+}
+
+/* Under `in`: counts one more, if it may run. */
+static bool budget_take(struct weft_pool *pool)
+{
+    if (!pool->limited || pool->counted == 0)
+        return true;
+    uint32_t used = __atomic_load_n(&pool->root->used, __ATOMIC_RELAXED);
+    do {
+        if (used >= pool->root->budget)
+            return false;
+    } while (!__atomic_compare_exchange_n(&pool->root->used, &used, used + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    pool->counted++;
+    return true;
+}
+
+/* Whether more workers of the whole family run than should. */
+static bool budget_exceeded(const struct weft_pool *pool)
+{
+    return pool->limited && __atomic_load_n(&pool->root->used, __ATOMIC_RELAXED) > pool->root->budget;
+}
+
+/* To be called under `in` after alive, away, resting, lent or surplus have changed. Written only when it changes: workers look at it all the time. */
 static void line_balance(struct weft_pool *pool)
 {
-    bool crowded = line_running(pool) > pool->workers;
+    budget_count(pool);
+    bool crowded = line_running(pool) > pool->workers || pool->surplus > 0;
     if (__atomic_load_n(&pool->crowded, __ATOMIC_RELAXED) != crowded)
         __atomic_store_n(&pool->crowded, crowded, __ATOMIC_RELAXED);
 }
@@ -87,11 +129,32 @@ static struct summons line_summon(struct weft_pool *pool, bool start)
     if (line_running(pool) >= pool->workers)
         return summons; /* before the next line, which costs a submitter a miss in its cache */
     uint64_t waiting = pool->submitted - __atomic_load_n(&pool->begun, __ATOMIC_RELAXED);
-    if (waiting <= pool->coming)
+    if (waiting <= pool->coming || !budget_take(pool))
         return summons;
     summons.call = line_unrest(pool);
     summons.start = !summons.call && start && wefti_line_reserve(pool);
+    if (!summons.call && !summons.start)
+        budget_count(pool);
     return summons;
+}
+
+/* Does what line_summon says. 0, or -1 when a worker could not be started: those who are there do the work. */
+static int summons_follow(struct weft_pool *pool, const struct summons *summons)
+{
+    if (summons->call)
+        weft_wake(summons->call, 1);
+    return summons->start ? wefti_worker_start(pool) : 0;
+}
+
+/* Calls or starts workers for all that waits. */
+static void line_summon_all(struct weft_pool *pool)
+{
+    struct summons summons;
+    do {
+        wefti_latch_close(&pool->in);
+        summons = pool->closed ? (struct summons){0} : line_summon(pool, true);
+        wefti_latch_open(&pool->in);
+    } while (summons_follow(pool, &summons) == 0 && (summons.call || summons.start));
 }
 
 /* Takes what no longer waits out of the list, and puts it on another. Gives what was the last. */
@@ -112,11 +175,22 @@ static struct weft_future *list_sweep(struct weft_future **list, struct weft_fut
     return last;
 }
 
+static size_t list_length(const struct weft_future *list)
+{
+    size_t length = 0;
+    for (; list; list = list->next)
+        length++;
+    return length;
+}
+
 /* Under both latches: takes all that no longer wait out of the line. */
 static struct weft_future *line_sweep(struct weft_pool *pool)
 {
     struct weft_future *dead = NULL, *arrived = pool->arrived;
     list_sweep(&pool->first, &dead);
+    pool->high.last = list_sweep(&pool->high.first, &dead);
+    pool->low.last = list_sweep(&pool->low.first, &dead);
+    __atomic_store_n(&pool->laned, list_length(pool->high.first) + list_length(pool->low.first), __ATOMIC_RELAXED);
     pool->last = list_sweep(&arrived, &dead);
     __atomic_store_n(&pool->arrived, arrived, __ATOMIC_RELAXED);
     pool->dead = 0;
@@ -154,11 +228,17 @@ static uint32_t line_room_made(struct weft_pool *pool)
     return free < UINT32_MAX ? (uint32_t)free : UINT32_MAX;
 }
 
+/* Under `in`: why nothing is taken any more. */
+static int line_closed(const struct weft_pool *pool)
+{
+    return pool->broken ? EOWNERDEAD : ESHUTDOWN;
+}
+
 /* Under `in`: the errno number of what is in the way of a put, or 0. */
 static int line_obstacle(struct weft_pool *pool, const struct weft_future *fresh)
 {
     if (pool->closed)
-        return ESHUTDOWN;
+        return line_closed(pool);
     if (pool->settled == 0)
         return ECHILD;
     if (pool->submitted - pool->begun_seen >= pool->backlog) {
@@ -184,23 +264,38 @@ static struct weft_future *line_record(struct weft_pool *pool, struct weft_futur
     return record;
 }
 
-/* Under `in`. */
+/* Under both latches. */
+static void lane_add(struct weft_pool *pool, struct wefti_lane *lane, struct weft_future *task)
+{
+    *(lane->first ? &lane->last->next : &lane->first) = task;
+    lane->last = task;
+    __atomic_store_n(&pool->laned, pool->laned + 1, __ATOMIC_RELAXED); /* a worker that searches looks at it without the latch */
+}
+
+/* Under `in`, and `out` too when the priority is not the normal one. */
 static struct weft_future *line_add(struct weft_pool *pool, const struct wefti_submission *what, struct weft_future **fresh)
 {
     struct weft_future *task = line_record(pool, fresh);
     wefti_future_prepare(task, pool, what);
+    __atomic_store_n(&pool->submitted, pool->submitted + 1, __ATOMIC_RELAXED);
+    if (__builtin_expect(what->priority != WEFT_PRIORITY_NORMAL, 0)) {
+        lane_add(pool, what->priority > WEFT_PRIORITY_NORMAL ? &pool->high : &pool->low, task);
+        return task;
+    }
     if (pool->arrived)
         pool->last->next = task;
     else
         __atomic_store_n(&pool->arrived, task, __ATOMIC_RELAXED); /* a worker that searches looks at it without the latch */
     pool->last = task;
-    __atomic_store_n(&pool->submitted, pool->submitted + 1, __ATOMIC_RELAXED);
     return task;
 }
 
 int wefti_line_put(struct weft_pool *pool, const struct wefti_submission *what, struct weft_future **fresh, struct weft_future **future)
 {
     struct summons summons = {0};
+    bool laned = what->priority != WEFT_PRIORITY_NORMAL;
+    if (laned)
+        wefti_latch_close(&pool->out);
     wefti_latch_close(&pool->in);
     int obstacle = line_obstacle(pool, *fresh);
     if (!obstacle) {
@@ -208,10 +303,9 @@ int wefti_line_put(struct weft_pool *pool, const struct wefti_submission *what, 
         summons = line_summon(pool, true);
     }
     wefti_latch_open(&pool->in);
-    if (summons.call)
-        weft_wake(summons.call, 1);
-    if (summons.start)
-        wefti_worker_start(pool); /* it failing, those who are there do the work */
+    if (laned)
+        wefti_latch_open(&pool->out);
+    summons_follow(pool, &summons);
     return obstacle;
 }
 
@@ -264,13 +358,24 @@ static enum next line_idle(struct weft_pool *pool, struct wefti_worker *worker)
     return next;
 }
 
+/* Under `in`: whether the worker that asks is to end, since the pool has been made smaller. */
+static bool line_is_left(struct weft_pool *pool)
+{
+    if (pool->surplus == 0 || pool->settled <= 1)
+        return false;
+    pool->settled--;
+    pool->surplus--;
+    line_balance(pool);
+    return true;
+}
+
 /*
  * Under `out`: what a worker is to do. When it says REST, the worker rests already. A worker has come before the task that it takes
  * counts as begun: so a submitter may call one too many, never too few.
  */
 static enum next line_next(struct weft_pool *pool, struct wefti_worker *worker)
 {
-    if (pool->first && !worker->coming && !__atomic_load_n(&pool->crowded, __ATOMIC_RELAXED))
+    if (pool->first && !worker->coming && !__atomic_load_n(&pool->crowded, __ATOMIC_RELAXED) && !budget_exceeded(pool))
         return TAKE;
     wefti_latch_close(&pool->in);
     line_come(pool, worker);
@@ -281,9 +386,11 @@ static enum next line_next(struct weft_pool *pool, struct wefti_worker *worker)
     }
     bool ended_search = worker->searches;
     enum next next = TAKE;
-    if (!pool->first)
+    if (line_is_left(pool))
+        next = END;
+    else if (!pool->first && pool->laned == 0)
         next = line_idle(pool, worker);
-    else if (!pool->closed && line_running(pool) > pool->workers)
+    else if (!pool->closed && (line_running(pool) > pool->workers || (pool->counted > 1 && budget_exceeded(pool))))
         next = REST;
     if (next == REST)
         line_rest(pool, worker);
@@ -299,7 +406,8 @@ static void line_search(struct weft_pool *pool, struct wefti_worker *worker)
     weft_time end = weft_clock() + SEARCH_TIME;
     do {
         for (int i = 0; i < SEARCH_LOOKS; i++) {
-            if (__atomic_load_n(&pool->arrived, __ATOMIC_RELAXED) || __atomic_load_n(&pool->closed, __ATOMIC_RELAXED)) {
+            if (__atomic_load_n(&pool->arrived, __ATOMIC_RELAXED) || __atomic_load_n(&pool->laned, __ATOMIC_RELAXED) ||
+                __atomic_load_n(&pool->closed, __ATOMIC_RELAXED)) {
                 worker->search_failures = 0;
                 return;
             }
@@ -311,11 +419,54 @@ static void line_search(struct weft_pool *pool, struct wefti_worker *worker)
     worker->search_rest = (1U << worker->search_failures) - 1;
 }
 
+static struct weft_future *lane_first(const struct weft_pool *pool, enum wefti_lanes lane)
+{
+    return lane == WEFTI_LANE_NORMAL ? pool->first : lane == WEFTI_LANE_HIGH ? pool->high.first : pool->low.first;
+}
+
+/* Under `out`: the lane whose first task is next; there is one. */
+static enum wefti_lanes line_lane(const struct weft_pool *pool)
+{
+    for (enum wefti_lanes lane = WEFTI_LANES; lane-- > 0;)
+        if (pool->passed[lane] >= WEFT_PRIORITY_TURNS && lane_first(pool, lane))
+            return lane;
+    enum wefti_lanes lane = WEFTI_LANE_HIGH;
+    while (!lane_first(pool, lane))
+        lane++;
+    return lane;
+}
+
+/* Under `out`: the first of this lane begins. */
+static void line_pass(struct weft_pool *pool, enum wefti_lanes begins)
+{
+    for (enum wefti_lanes lane = 0; lane < WEFTI_LANES; lane++)
+        pool->passed[lane] = lane != begins && lane_first(pool, lane) ? pool->passed[lane] + 1 : 0;
+}
+
+/* Under `out`: takes the next out of the line, where there are lanes. */
+static struct weft_future *lane_take(struct weft_pool *pool)
+{
+    enum wefti_lanes from = line_lane(pool);
+    struct weft_future *task = lane_first(pool, from);
+    if (!task->begun)
+        line_pass(pool, from);
+    if (from == WEFTI_LANE_NORMAL) {
+        pool->first = task->next;
+        return task;
+    }
+    (from == WEFTI_LANE_HIGH ? &pool->high : &pool->low)->first = task->next;
+    __atomic_store_n(&pool->laned, pool->laned - 1, __ATOMIC_RELAXED);
+    return task;
+}
+
 /* Under `out`: the next in the line, which may wait no more: then it is only to be freed. */
 static struct weft_future *line_take(struct weft_pool *pool, struct wefti_worker *worker, bool *dead)
 {
     struct weft_future *task = pool->first;
-    pool->first = task->next;
+    if (__builtin_expect(pool->laned > 0, 0))
+        task = lane_take(pool);
+    else
+        pool->first = task->next;
     __builtin_prefetch(task->next, 1);
     *dead = task->begun;
     if (*dead) {
@@ -350,6 +501,8 @@ struct weft_future *wefti_line_next(struct wefti_worker *worker)
         wefti_latch_open(&pool->out);
         if (room)
             weft_wake(&pool->room, room);
+        if (task && pool->limited)
+            line_summon_all(pool);
         if (dead)
             weft_future_free(task);
         else if (task || next == END)
@@ -365,6 +518,7 @@ static struct weft_future *line_kill(struct weft_pool *pool, struct weft_future 
     line_begin(pool, task, context);
     weft_future_keep(task);
     pool->dead++;
+    pool->helped += context != NULL;
     uint64_t waiting = __atomic_load_n(&pool->submitted, __ATOMIC_RELAXED) - pool->begun;
     if (pool->dead <= WEFTI_POOL_DEAD || pool->dead <= waiting)
         return NULL;
@@ -399,11 +553,14 @@ struct weft_future *wefti_line_clear(struct weft_pool *pool)
     wefti_latch_close(&pool->out);
     wefti_latch_close(&pool->in);
     struct weft_future *dead = line_sweep(pool);
-    struct weft_future *list = pool->first, **end = &list;
-    while (*end)
-        end = &(*end)->next;
-    *end = pool->arrived;
-    pool->first = pool->last = NULL;
+    struct weft_future *list = NULL, *lists[] = {pool->high.first, pool->first, pool->arrived, pool->low.first};
+    for (struct weft_future **end = &list, **next = lists; next < lists + 4; next++) {
+        *end = *next;
+        while (*end)
+            end = &(*end)->next;
+    }
+    pool->first = pool->last = pool->high.first = pool->low.first = NULL;
+    __atomic_store_n(&pool->laned, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&pool->arrived, NULL, __ATOMIC_RELAXED);
     for (struct weft_future *task = list; task; task = task->next)
         line_begin(pool, task, NULL);
@@ -422,6 +579,7 @@ static bool line_await_room(struct weft_pool *pool, bool eager, uint32_t *seen)
     bool full = !pool->closed && pool->submitted - pool->begun >= pool->backlog;
     wefti_latch_open(&pool->in);
     if (full) {
+        pool->blocked++;
         pool->room_waiting++;
         pool->room_told = false;
         pool->eager |= eager;
@@ -480,6 +638,7 @@ bool wefti_line_stand_in(struct weft_pool *pool)
     bool allowed = pool->away < WEFTI_POOL_STAND_INS;
     if (allowed) {
         pool->away++;
+        pool->waits++;
         line_balance(pool);
         summons = line_summon(pool, true);
     }
@@ -498,12 +657,83 @@ bool wefti_line_stand_in(struct weft_pool *pool)
     return others;
 }
 
+/* Under `in`: one worker less is alive. */
+static void line_lose(struct weft_pool *pool)
+{
+    pool->alive--;
+    unsigned most = pool->workers + pool->away, surplus = pool->alive > most ? pool->alive - most : 0;
+    if (pool->surplus > surplus)
+        pool->surplus = surplus;
+    line_balance(pool);
+}
+
+void wefti_line_settle(struct weft_pool *pool, bool started)
+{
+    wefti_latch_close(&pool->in);
+    pool->settled += started;
+    __atomic_add_fetch(&pool->settling, 1, __ATOMIC_RELEASE);
+    /* It may have come before it was settled, and have rested instead of ending. */
+    const uint32_t *call = started && pool->surplus > 0 ? line_unrest(pool) : NULL;
+    wefti_latch_open(&pool->in);
+    if (call)
+        weft_wake(call, 1);
+}
+
+void wefti_line_depart(struct weft_pool *pool)
+{
+    wefti_latch_close(&pool->in);
+    line_lose(pool);
+    wefti_latch_open(&pool->in);
+    line_summon_all(pool);
+}
+
+int wefti_line_resize(struct weft_pool *pool, unsigned workers)
+{
+    wefti_latch_close(&pool->in);
+    int closed = pool->closed ? line_closed(pool) : 0;
+    if (!closed) {
+        __atomic_store_n(&pool->workers, workers, __ATOMIC_RELAXED);
+        unsigned most = workers + pool->away;
+        pool->surplus = pool->alive > most ? pool->alive - most : 0;
+        line_balance(pool);
+    }
+    unsigned calls = closed ? 0 : pool->surplus;
+    wefti_latch_open(&pool->in);
+    for (; calls > 0; calls--) {
+        wefti_latch_close(&pool->in);
+        const uint32_t *call = line_unrest(pool);
+        wefti_latch_open(&pool->in);
+        if (!call)
+            break;
+        weft_wake(call, 1);
+    }
+    if (!closed)
+        line_summon_all(pool);
+    return closed;
+}
+
+void wefti_line_lend(struct weft_pool *pool)
+{
+    wefti_latch_close(&pool->in);
+    pool->lent++;
+    pool->waits++;
+    line_balance(pool);
+    wefti_latch_open(&pool->in);
+}
+
+void wefti_line_take_back(struct weft_pool *pool)
+{
+    wefti_latch_close(&pool->in);
+    pool->lent--;
+    line_balance(pool);
+    wefti_latch_open(&pool->in);
+}
+
 void wefti_line_unreserve(struct weft_pool *pool)
 {
     wefti_latch_close(&pool->in);
-    pool->alive--;
     pool->coming--;
-    line_balance(pool);
+    line_lose(pool);
     struct summons summons = line_summon(pool, false);
     wefti_latch_open(&pool->in);
     if (summons.call)

@@ -37,7 +37,8 @@ struct loop {
     void *data;
     size_t count, chunk, chunks;
     struct weft_pool *pool;
-    bool shielded; /* the caller's waits cannot be cancelled */
+    bool shielded;   /* the caller's waits cannot be cancelled */
+    weft_time limit; /* the deadline of the block of weft_deadline around it */
     /* Rarely written. */
     uint32_t calls;   /* helpers that may still be called */
     uint32_t stopped; /* no chunk is taken any more; written under the latch */
@@ -155,25 +156,29 @@ static void loop_take_part(struct loop *loop, const struct wefti_run *run)
         helper_take_back(called[--count]);
 }
 
-static weft_value helper_main(weft_value loop)
+static weft_value helper_main(weft_value pointer)
 {
-    loop_take_part(weft_as_ptr(loop), wefti_context_current()->run);
+    struct loop *loop = weft_as_ptr(pointer);
+    struct wefti_context *context = wefti_context_current();
+    context->limit = loop->limit;
+    loop_take_part(loop, context->run);
+    context->limit = WEFT_FOREVER;
     return weft_none;
 }
 
-/* Waits until no helper is there. A cancel that comes meanwhile ends the loop, but not the wait. */
+/* Waits until no helper is there. A cancel that comes meanwhile, or the deadline of a block around, ends the loop, but not the wait. */
 static void loop_join(struct loop *loop, const struct wefti_run *run)
 {
-    bool cancelled = false;
+    bool ended = false;
     uint32_t present;
     while ((present = __atomic_load_n(&loop->present, __ATOMIC_ACQUIRE)) > 0) {
-        if (weft_wait(&loop->present, present, WEFT_FOREVER) == 0 || cancelled)
+        if (weft_wait(&loop->present, present, WEFT_FOREVER) == 0 || ended)
             continue;
-        cancelled = true;
-        loop_fail(loop, run->context, ECANCELED);
+        ended = true;
+        loop_fail(loop, run->context, errno);
         wefti_shield_raise();
     }
-    if (cancelled)
+    if (ended)
         wefti_shield_lower();
 }
 
@@ -228,6 +233,7 @@ static int loop_run(struct loop *loop, unsigned workers)
             loop->chunk = 1;
         loop->chunks = loop->count / loop->chunk + (loop->count % loop->chunk != 0);
         loop->shielded = context->shield > 0;
+        loop->limit = wefti_deadline(WEFT_FOREVER);
         wefti_run_part(loop->pool, caller_main, weft_ptr(loop));
         obstacle = loop->error;
     }

@@ -8,6 +8,9 @@
  * stack's head is RETIRED, which the push itself sees, as its record still holds the pool. So a steady state allocates nothing, futures
  * outlive their pool, and a freed pool leaves with its last future.
  *
+ * Pools that are made inside tasks of pools share a budget with them: the outermost, `root`, has it, and is kept by the others. `used` is the sum of
+ * what all count (line.c), and only bounds those whose number of workers nobody has said.
+ *
  * In a forked child an inherited pool is lost: ESTALE, and freeing it waits for nobody.
  *
  * Other kinds (coroutines, processes, a fleet) will have a line, workers and records of their own, the latter where their workers can
@@ -22,6 +25,8 @@
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "task/task.h"
+#include "value/value.h"
 
 enum { NAME_LIMIT = 240 };
 
@@ -43,6 +48,11 @@ void wefti_pool_drop(struct weft_pool *pool)
     wefti_registry_remove(pool);
     if (!pool->lost)
         wefti_worker_reap(pool);
+    if (pool->root != pool) {
+        __atomic_sub_fetch(&pool->root->family, 1, __ATOMIC_RELAXED);
+        wefti_pool_drop(pool->root);
+    }
+    weft_drop(pool->initial);
     wefti_release(pool->name);
     wefti_release(pool);
 }
@@ -116,6 +126,19 @@ static bool options_valid(const struct weft_pool_options *options)
     return options->kind == WEFT_THREAD;
 }
 
+/* Finds the pools around it, if the caller is a task of one. */
+static void pool_join_family(struct weft_pool *pool, bool limited)
+{
+    const struct wefti_run *run = wefti_context_current()->run;
+    pool->root = run ? run->pool->root : pool;
+    pool->budget = weft_cpu_count();
+    pool->limited = run && limited;
+    if (!run)
+        return;
+    wefti_pool_keep(pool->root);
+    __atomic_add_fetch(&pool->root->family, 1, __ATOMIC_RELAXED);
+}
+
 weft_pool *weft_pool_new_with(const struct weft_pool_options *given)
 {
     struct weft_pool_options options;
@@ -128,12 +151,16 @@ weft_pool *weft_pool_new_with(const struct weft_pool_options *given)
         .when_full = options.when_full,
         .backlog = options.backlog ? options.backlog : WEFTI_POOL_BACKLOG,
         .stack_size = options.stack_size,
+        .initializer = options.initializer,
+        .finalizer = options.finalizer,
         .references = 1,
         .tally = {.shared = true}};
     if (!pool_christen(pool, options.name)) {
         wefti_release(pool);
         return NULL;
     }
+    pool->initial = wefti_value_take(options.initializer_argument);
+    pool_join_family(pool, options.workers == 0);
     wefti_registry_add(pool);
     return pool;
 }
@@ -213,7 +240,8 @@ struct weft_future *wefti_pool_submit(const struct weft_submit_options *options,
         .on_done = options->on_done,
         .data = options->data,
         .name = options->name,
-        .references = references};
+        .references = references,
+        .priority = options->priority};
     struct weft_pool *pool = options->pool;
     struct weft_future *fresh = NULL, *future = NULL;
     unsigned patience = 0;
@@ -244,7 +272,8 @@ static struct weft_future *options_submit(const struct weft_submit_options *give
             return NULL;
         options = &copy;
     }
-    if (!options->pool || !options->function) {
+    bool known = options->priority >= WEFT_PRIORITY_LOW && options->priority <= WEFT_PRIORITY_HIGH;
+    if (!options->pool || !options->function || !known) {
         errno = EINVAL;
         return NULL;
     }
@@ -265,14 +294,39 @@ int weft_pool_start_with(const struct weft_submit_options *options)
     return options_submit(options, 1) ? 0 : -1;
 }
 
-static void pool_cancel_pending(struct weft_pool *pool)
+/* Ends all that waits; the error is given away. */
+static void pool_end_pending(struct weft_pool *pool, weft_value error, enum weft_outcome outcome)
 {
     struct weft_future *task = wefti_line_clear(pool);
     while (task) {
         struct weft_future *next = task->next;
-        wefti_future_drop_pending(task, weft_error(ECANCELED, NULL), WEFT_CANCELLED, &pool->tally);
+        wefti_future_drop_pending(task, weft_keep(error), outcome, &pool->tally);
         task = next;
     }
+    weft_drop(error);
+}
+
+static void pool_cancel_pending(struct weft_pool *pool)
+{
+    pool_end_pending(pool, weft_error(ECANCELED, NULL), WEFT_CANCELLED);
+}
+
+void wefti_pool_break(struct wefti_worker *worker, weft_value error)
+{
+    struct weft_pool *pool = worker->pool;
+    const char *name = weft_task_name(worker->task);
+    char what[300];
+    snprintf(what, sizeof(what), "initializer of %s", name);
+    wefti_latch_close(&pool->in);
+    bool terminated = __atomic_load_n(&pool->terminated, __ATOMIC_RELAXED);
+    pool->broken |= !terminated;
+    wefti_latch_open(&pool->in);
+    if (!terminated) { /* else it is no failure but what was asked for, and nothing waits any more */
+        wefti_uncollected(what, error);
+        wefti_line_close(pool);
+        pool_end_pending(pool, weft_error(EOWNERDEAD, "the %s failed: %s", what, weft_error_text(error)), WEFT_LOST);
+    }
+    weft_drop(error);
 }
 
 int wefti_pool_wait(struct weft_pool *pool, uint32_t mine, weft_time deadline)
@@ -293,11 +347,13 @@ static int pool_join(struct weft_pool *pool, weft_time deadline)
         errno = EDEADLK;
         return -1;
     }
-    if (wefti_pool_wait(pool, 0, deadline) != 0)
+    struct weft_pool *lent = wefti_run_lend();
+    int waited = wefti_pool_wait(pool, 0, deadline);
+    if (lent)
+        wefti_line_take_back(lent);
+    if (waited != 0)
         return -1;
-    wefti_shield_raise();
     wefti_worker_reap(pool);
-    wefti_shield_lower();
     for (;;) { /* another may be joining them */
         uint32_t unreaped = __atomic_load_n(&pool->unreaped, __ATOMIC_ACQUIRE);
         if (unreaped == 0)
@@ -336,6 +392,18 @@ static void pool_cancel_running(struct weft_pool *pool)
     for (struct wefti_run *run = pool->visits; run; run = run->right)
         wefti_context_cancel(run->context);
     wefti_latch_open(&pool->in);
+}
+
+int weft_pool_resize(weft_pool *pool, unsigned workers)
+{
+    if (!pool_usable(pool))
+        return -1;
+    int closed = wefti_line_resize(pool, workers ? workers : weft_cpu_count());
+    wefti_worker_reap(pool);
+    if (!closed)
+        return 0;
+    errno = closed;
+    return -1;
 }
 
 int weft_pool_terminate(weft_pool *pool, weft_time deadline)
@@ -401,9 +469,17 @@ void weft_pool_count(weft_pool *pool, struct weft_pool_counts *counts)
         .done = sum.ended[WEFT_DONE],
         .failed = sum.ended[WEFT_FAILED],
         .cancelled = sum.ended[WEFT_CANCELLED],
+        .timed_out = sum.ended[WEFT_TIMED_OUT],
+        .lost = sum.ended[WEFT_LOST],
+        .helped = pool->helped,
+        .waits = pool->waits,
+        .blocked = pool->blocked,
         .queued = (size_t)(pool->submitted - pool->begun),
         .running = (size_t)(begun - ended),
-        .workers = pool->alive};
+        .workers = pool->alive,
+        .resting = pool->resting,
+        .waiting = pool->away + pool->lent,
+        .limit = pool->workers};
     wefti_latch_open(&pool->in);
     wefti_latch_open(&pool->out);
 }

@@ -32,6 +32,7 @@ struct wefti_worker {
     uint32_t search_rest;              /* its own: times that are still to go without one */
     uint32_t taken;                    /* its own: tasks since it last gave way or rested */
     bool coming;                       /* counted in pool->coming; guarded by `in`, read by itself */
+    weft_value value;                  /* what the initializer returned */
     struct wefti_tally tally;          /* its own */
 } __attribute__((aligned(64)));
 
@@ -47,9 +48,23 @@ struct wefti_run {
     struct wefti_run *left, *right; /* among the visits; guarded by `in` */
 };
 
+/* Tasks of one priority other than the normal one; guarded by `out`. */
+struct wefti_lane {
+    struct weft_future *first, *last;
+};
+
+enum wefti_lanes { WEFTI_LANE_HIGH, WEFTI_LANE_NORMAL, WEFTI_LANE_LOW, WEFTI_LANES };
+
 struct weft_pool {
     /* Constant, or written rarely. */
-    unsigned workers;
+    unsigned workers; /* written under `in` */
+    weft_function *initializer, *finalizer;
+    weft_value initial;     /* the initializer's argument */
+    struct weft_pool *root; /* the outermost of the pools that share a budget; itself, else a reference */
+    unsigned budget;        /* the root's: so many workers may run */
+    uint32_t family;        /* the root's: pools made inside others that there are */
+    bool limited;           /* its workers, but for one, run within the budget only */
+    bool broken;            /* an initializer failed; written under `in` */
     enum weft_full_policy when_full;
     size_t backlog;
     size_t stack_size;
@@ -57,7 +72,7 @@ struct weft_pool {
     uint32_t references; /* of the handle, each worker, each visit, each record */
     bool lost;           /* this is a forked child, and the workers are the parent's */
     bool terminated;
-    bool crowded;  /* more workers run than should: stand-ins are to rest */
+    bool crowded;  /* more workers run than should: some are to rest or to end */
     bool finished; /* registry.c's */
     struct weft_pool *next, *previous;
 
@@ -69,17 +84,21 @@ struct weft_pool {
     bool closed;
     bool searched;                      /* a worker looks at `arrived` all the time */
     unsigned alive;                     /* workers, those being started included */
-    unsigned settled;                   /* workers that have been started; never falls while tasks are taken */
+    unsigned settled;                   /* workers that have been started; stays above 0 once it is */
     unsigned away;                      /* workers that wait for tasks of this pool */
     unsigned coming;                    /* workers that were called or are being started, and have not looked at the line since */
     unsigned resting;                   /* workers in `rest` */
-    unsigned numbers;                   /* for names */
     struct weft_future *arrived, *last; /* the younger part of the line */
     struct weft_future *spare;          /* unused records */
     struct wefti_worker *rest;          /* the youngest sleeper first: its cache is warm, and it may still be spinning */
     uint64_t submitted;                 /* tasks that ever were in the line */
     uint64_t begun_seen;                /* what `begun` was when it was last looked at */
     uint64_t direct;                    /* tasks that were run by who submitted them */
+    unsigned numbers;                   /* for names */
+    unsigned surplus;                   /* workers that are to end, as the pool was made smaller */
+    unsigned lent;                      /* workers that wait for tasks of other pools, and do not count in the budget */
+    unsigned counted;                   /* workers that do count there */
+    uint64_t waits;
     struct wefti_worker *all;
     struct wefti_worker *ended; /* to be joined */
     struct wefti_run *visits;
@@ -94,10 +113,15 @@ struct weft_pool {
     unsigned room_waiting;     /* how many wait for room */
     uint32_t room;             /* changes when there is room; a word that is waited for */
     struct weft_future *first; /* the older part of the line */
+    size_t laned;              /* tasks in high and low; a worker that searches looks at it too */
     unsigned dead;             /* tasks in the line that have begun otherwise; each has a reference for it */
     uint64_t begun;            /* tasks that ever left the line; read by submitters too */
+    struct wefti_lane high, low;
+    unsigned passed[WEFTI_LANES]; /* tasks that began while the lane's first waited, one after another */
+    uint64_t helped, blocked;
 
     struct wefti_tally tally __attribute__((aligned(64))); /* of visits, of the ended, of what never began; counted atomically */
+    uint32_t used;                                         /* the root's: workers that run, in all its family; counted atomically */
 };
 
 /* line.c: the line of tasks that wait to begin, and the workers that wait for them. */
@@ -120,6 +144,15 @@ int wefti_line_room(struct weft_pool *pool, unsigned *patience, weft_time deadli
 void wefti_line_close(struct weft_pool *pool);
 /* Under `in`: counts one more worker as alive and coming, if there may be one more, for wefti_worker_start. */
 bool wefti_line_reserve(struct weft_pool *pool);
+/* How a start has ended. */
+void wefti_line_settle(struct weft_pool *pool, bool started);
+/* A worker ends: it counts no more, and another is called or started if there is work for it. */
+void wefti_line_depart(struct weft_pool *pool);
+/* 0, or an errno number as wefti_line_put. */
+int wefti_line_resize(struct weft_pool *pool, unsigned workers);
+/* A worker begins to wait for tasks of another pool, and does not count in the budget meanwhile. */
+void wefti_line_lend(struct weft_pool *pool);
+void wefti_line_take_back(struct weft_pool *pool);
 /* It could not be started. */
 void wefti_line_unreserve(struct weft_pool *pool);
 /* A worker begins to wait for a task of its own pool, and another stands in for it. False beyond the limit. */
@@ -154,6 +187,8 @@ bool wefti_run_may_help(const struct weft_pool *pool);
 bool wefti_run_help(struct weft_future *future);
 /* weft_wait for a word that tasks of the pool (NULL: of none) will change: another worker stands in. -1 with EDEADLK too. */
 int wefti_run_wait_word(const uint32_t *word, uint32_t expected, struct weft_pool *pool, weft_time deadline);
+/* For a wait of another kind: lends the caller's worker to its family. The pool, for wefti_line_take_back, or NULL. */
+struct weft_pool *wefti_run_lend(void);
 /* How many times the calling context is counted in pool->present. */
 uint32_t wefti_run_present(const struct weft_pool *pool);
 /* Whether the calling context runs tasks of this pool, or is one of its workers. */
@@ -173,6 +208,8 @@ void wefti_pool_drop(struct weft_pool *pool);
  */
 #define WEFTI_IF_ROOM ((weft_time)-1)
 struct weft_future *wefti_pool_submit(const struct weft_submit_options *options, uint32_t references, weft_time deadline);
+/* The worker's initializer has failed with this error, which is given away. */
+void wefti_pool_break(struct wefti_worker *worker, weft_value error);
 /* Waits until nobody but the caller (counted `mine` times) is there. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED. */
 int wefti_pool_wait(struct weft_pool *pool, uint32_t mine, weft_time deadline);
 

@@ -238,6 +238,7 @@ int weft_results_next(weft_results *results, weft_value *value, weft_time deadli
             errno = EPIPE;
             return -1;
         }
+        deadline = wefti_deadline(deadline);
         results->current = (results->unordered ? results_first : results_oldest)(results, deadline);
         results->given = 0;
     }

@@ -227,31 +227,57 @@ bool wefti_run_help(struct weft_future *future)
     return true;
 }
 
-/* Whether the pool has one more worker now, in the place of the caller that is about to wait; -1 with EDEADLK when it may not. */
-static int run_away(const struct wefti_run *run, struct weft_pool *pool)
+struct weft_pool *wefti_run_lend(void)
 {
-    if (!run || !run->worker || run->worker->pool != pool)
+    const struct wefti_run *run = wefti_context_current()->run;
+    if (!run || !run->worker || __atomic_load_n(&run->worker->pool->root->family, __ATOMIC_RELAXED) == 0)
+        return NULL;
+    wefti_line_lend(run->worker->pool);
+    return run->worker->pool;
+}
+
+/* What the caller has done before a wait for tasks of a pool. */
+struct away {
+    struct weft_pool *stood_in; /* its pool has one more worker in its place */
+    struct weft_pool *lent;     /* others may run instead of it */
+};
+
+/* -1 with EDEADLK when it may not wait. */
+static int away_begin(struct away *away, const struct wefti_run *run, struct weft_pool *pool)
+{
+    *away = (struct away){0};
+    if (!run || !run->worker)
         return 0;
-    if (wefti_line_stand_in(pool))
-        return 1;
+    if (run->worker->pool != pool) {
+        away->lent = wefti_run_lend();
+        return 0;
+    }
+    if (wefti_line_stand_in(pool)) {
+        away->stood_in = pool;
+        return 0;
+    }
     errno = EDEADLK;
     return -1;
 }
 
+static void away_end(const struct away *away)
+{
+    if (away->stood_in)
+        wefti_line_return(away->stood_in);
+    if (away->lent)
+        wefti_line_take_back(away->lent);
+}
+
 int wefti_run_wait(struct wefti_run *run, struct weft_future *future, weft_time deadline)
 {
-    struct weft_pool *pool = future->pool;
     deadline = wefti_deadline(deadline);
-    if (!pool || !run_is_of(run, pool))
-        return run_sleep(run, future, deadline);
     if (deadline == WEFT_FOREVER && wefti_run_help(future))
         return 0;
-    int away = run_away(run, pool);
-    if (away < 0)
+    struct away away;
+    if (away_begin(&away, run, future->pool) != 0)
         return -1;
     int result = run_sleep(run, future, deadline);
-    if (away)
-        wefti_line_return(pool);
+    away_end(&away);
     return result;
 }
 
@@ -261,12 +287,11 @@ int wefti_run_wait_word(const uint32_t *word, uint32_t expected, struct weft_poo
         errno = EAGAIN;
         return -1;
     }
-    int away = run_away(wefti_context_current()->run, pool);
-    if (away < 0)
+    struct away away;
+    if (away_begin(&away, wefti_context_current()->run, pool) != 0)
         return -1;
     int result = weft_wait(word, expected, deadline);
-    if (away)
-        wefti_line_return(pool);
+    away_end(&away);
     return result;
 }
 

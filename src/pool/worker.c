@@ -12,6 +12,8 @@
 
 #include "base/memory.h"
 #include "pool/pool.h"
+#include "task/task.h"
+#include "value/value.h"
 
 /* The worker's context is there: from now on terminate finds it. */
 static void worker_enter(struct wefti_worker *worker, struct wefti_context *context)
@@ -36,32 +38,75 @@ static void worker_unlink(struct weft_pool *pool, struct wefti_worker *worker)
 static void worker_leave(struct wefti_worker *worker)
 {
     struct weft_pool *pool = worker->pool;
+    wefti_line_depart(pool);
     wefti_latch_close(&pool->in);
     worker->context = NULL;
     worker_unlink(pool, worker);
     for (int i = 0; i <= WEFT_LOST; i++)
         __atomic_add_fetch(&pool->tally.ended[i], worker->tally.ended[i], __ATOMIC_RELAXED);
     worker->next = pool->ended;
-    pool->ended = worker;
-    pool->alive--;
+    __atomic_store_n(&pool->ended, worker, __ATOMIC_RELAXED);
     __atomic_sub_fetch(&pool->present, 1, __ATOMIC_RELEASE);
     wefti_latch_open(&pool->in);
     weft_wake(&pool->present, UINT32_MAX);
     wefti_pool_drop(pool);
 }
 
+/* Whether it is the pool's, and not in a child that was forked by a task. */
+static bool worker_is_there(const struct wefti_worker *worker)
+{
+    return !__atomic_load_n(&worker->pool->lost, __ATOMIC_RELAXED);
+}
+
+/* Whether it may take tasks. */
+static bool worker_initialize(struct wefti_worker *worker)
+{
+    struct weft_pool *pool = worker->pool;
+    if (!pool->initializer)
+        return true;
+    worker->context->shield = 0;
+    worker->value = wefti_value_take(pool->initializer(pool->initial));
+    worker->context->shield = 1;
+    if (!weft_is_error(worker->value))
+        return true;
+    if (worker_is_there(worker))
+        wefti_pool_break(worker, worker->value);
+    return false;
+}
+
+static void worker_finalize(struct wefti_worker *worker)
+{
+    struct weft_pool *pool = worker->pool;
+    if (pool->finalizer) {
+        weft_value result = wefti_value_take(pool->finalizer(worker->value));
+        char what[300];
+        snprintf(what, sizeof(what), "finalizer of %s", weft_task_name(worker->task));
+        if (weft_is_error(result))
+            wefti_uncollected(what, result);
+        weft_drop(result);
+    }
+    weft_drop(worker->value);
+}
+
 static weft_value worker_main(weft_value argument)
 {
     struct wefti_worker *worker = weft_as_ptr(argument);
     struct wefti_context *context = wefti_context_current();
-    struct wefti_run run = {.pool = worker->pool, .worker = worker, .depth = 1, .context = context};
+    /* What the initializer and the finalizer are run as: they may wait for tasks too. On the stack, and never the last reference's. */
+    struct weft_future itself = {.references = 2, .pool = worker->pool, .context = context, .begun = true};
+    struct wefti_run run = {.task = &itself, .pool = worker->pool, .worker = worker, .depth = 1, .context = context};
     context->shield = 1;
     context->run = &run;
     worker_enter(worker, context);
-    while (!__atomic_load_n(&run.pool->lost, __ATOMIC_RELAXED) && (run.task = wefti_line_next(worker)))
-        wefti_run_task(&run);
+    if (worker_initialize(worker)) {
+        while (worker_is_there(worker) && (run.task = wefti_line_next(worker)))
+            wefti_run_task(&run);
+        run.task = &itself;
+        if (worker_is_there(worker))
+            worker_finalize(worker);
+    }
     context->run = NULL;
-    if (!__atomic_load_n(&run.pool->lost, __ATOMIC_RELAXED)) /* else this is a child forked by a task */
+    if (worker_is_there(worker))
         worker_leave(worker);
     return weft_none;
 }
@@ -107,10 +152,7 @@ static void worker_settle(struct weft_pool *pool, bool started)
 {
     if (!started)
         wefti_line_unreserve(pool);
-    wefti_latch_close(&pool->in);
-    pool->settled += started;
-    __atomic_add_fetch(&pool->settling, 1, __ATOMIC_RELEASE);
-    wefti_latch_open(&pool->in);
+    wefti_line_settle(pool, started);
     weft_wake(&pool->settling, UINT32_MAX);
 }
 
@@ -128,14 +170,17 @@ static void worker_unregister(struct weft_pool *pool, struct wefti_worker *worke
 
 int wefti_worker_start(struct weft_pool *pool)
 {
+    wefti_worker_reap(pool); /* those that a smaller pool did not want */
     unsigned number = __atomic_add_fetch(&pool->numbers, 1, __ATOMIC_RELAXED);
     struct wefti_worker *worker = worker_new(pool, number);
     bool started = false;
     int error = ENOMEM;
     if (worker) {
         worker_register(pool, worker);
-        started = weft_task_start(worker->task) == 0;
+        weft_task *task = weft_task_keep(worker->task); /* it may have ended, and been joined, before the start comes back */
+        started = weft_task_start(task) == 0;
         error = errno;
+        weft_task_free(task);
         if (!started) {
             worker_unregister(pool, worker);
             worker_free(worker);
@@ -166,16 +211,26 @@ int wefti_worker_need(struct weft_pool *pool, weft_time deadline)
 void wefti_worker_reap(struct weft_pool *pool)
 {
     for (;;) {
+        if (!__atomic_load_n(&pool->ended, __ATOMIC_RELAXED))
+            return;
         wefti_latch_close(&pool->in);
         struct wefti_worker *worker = pool->ended;
         if (worker)
-            pool->ended = worker->next;
+            __atomic_store_n(&pool->ended, worker->next, __ATOMIC_RELAXED);
         wefti_latch_open(&pool->in);
         if (!worker)
             return;
+        wefti_shield_raise();
         weft_task_join(worker->task, WEFT_FOREVER); /* it fails in the worker itself, whose thread nobody can wait for */
+        wefti_shield_lower();
         worker_free(worker);
         __atomic_sub_fetch(&pool->unreaped, 1, __ATOMIC_RELEASE);
         weft_wake(&pool->unreaped, UINT32_MAX);
     }
+}
+
+weft_value weft_worker_value(void)
+{
+    const struct wefti_run *run = wefti_context_current()->run;
+    return run && run->worker && run->worker->pool == run->pool ? run->worker->value : weft_none;
 }
