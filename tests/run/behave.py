@@ -331,7 +331,7 @@ class Killed(Case):
         process.wait()
         died = time.monotonic()
         until(lambda: not [pid for pid in pids if alive(pid)], "jobs are gone")
-        self.assertLess(time.monotonic() - died, 5)  # a second, on a machine that is not busy
+        self.assertLess(time.monotonic() - died, LATE / 2)  # a second, on a machine that is not busy; the jobs sleep for much longer
 
     def test_resume_runs_exactly_what_is_missing(self):
         numbers = [*map(str, range(1, 10)), *map(str, range(1, 10))]
