@@ -329,7 +329,7 @@ static void child_uses(weft_lock *lock)
 {
     pid_t child = fork();
     if (child == 0) {
-        alarm(10);
+        alarm(60);
         bool fine = weft_lock_release(lock) == 0 && weft_lock_acquire(lock, WEFT_NOW) == 0;
         fine = fine && weft_lock_acquire(lock, WEFT_NOW) < 0 && errno == EDEADLK;
         _exit(fine && weft_lock_release(lock) == 0 && (lock->word | lock->heir) == 0 ? 0 : 1);
