@@ -127,7 +127,11 @@ WEFT_API void weft_task_free(weft_task *task);
  */
 WEFT_API int weft_task_repr(const weft_task *task, char *buffer, size_t size);
 
-/* The task that calls; borrowed. A thread that Weft did not start gets a handle at its first call ("Dummy-1", a daemon). NULL with ENOMEM only. */
+/*
+ * The task that calls; borrowed. A thread that Weft did not start gets a handle at its first call ("Dummy-1", a daemon). It may do all that a task may,
+ * and be waited for and cancelled; when it ends, in whatever way, the handle is stopped and done, without a result, and its task-local pointers
+ * are destroyed. Only pthread_cancel must not hit it inside a call of Weft. NULL with ENOMEM only.
+ */
 WEFT_API weft_task *weft_current(void);
 /* The task of the program's first thread, "MainThread"; borrowed. */
 WEFT_API weft_task *weft_main(void);

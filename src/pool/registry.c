@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/opening.h"
 #include "pool/pool.h"
 
 static struct wefti_latch registry_latch; /* of the next, and of every pool's `next` and `previous` */
@@ -112,7 +113,7 @@ weft_pool *weft_default_pool(void)
     return pool;
 }
 
-__attribute__((constructor)) static void registry_open(void)
+WEFTI_OPENING_POOL static void registry_open(void)
 {
     atexit(exit_finish);
     pthread_atfork(fork_prepare, fork_parent, fork_child);

@@ -40,6 +40,7 @@
 
 #include "base/latch.h"
 #include "base/memory.h"
+#include "base/opening.h"
 
 enum kind { FREE, KEPT, TAKEN, LARGE, FREEING, SLAB };
 enum state { BLOCK_FREE, BLOCK_SHELF, BLOCK_HAND, BLOCK_USED };
@@ -648,7 +649,7 @@ static void blocks_forked(void)
     }
 }
 
-__attribute__((constructor)) static void blocks_open(void)
+WEFTI_OPENING_SHARED static void blocks_open(void)
 {
     for (unsigned grains = 0, class = 0; grains <= LARGEST / GRAIN; grains++) {
         class += grains * GRAIN > sizes[class];

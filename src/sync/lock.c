@@ -58,6 +58,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "base/opening.h"
 #include "sync/inside.h"
 #include "sync/word.h"
 #include "wait/context.h"
@@ -355,7 +356,7 @@ static void lock_forked(void)
     wefti_word_note(&fork_count, fork_count + 1);
 }
 
-__attribute__((constructor)) static void lock_open(void)
+WEFTI_OPENING_SYNC static void lock_open(void)
 {
     pthread_atfork(NULL, NULL, lock_forked);
 }

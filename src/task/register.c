@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/opening.h"
 #include "task/task.h"
 
 static struct wefti_latch register_latch; /* of the next three, and of every task's `next` and `previous` */
@@ -215,10 +216,12 @@ static void fork_child(void)
     wefti_register_add(self);
 }
 
-__attribute__((constructor)) static void register_open(void)
+WEFTI_OPENING_TASK static void register_open(void)
 {
     wefti_context_leave_hook = context_leave;
     register_first.native_id = getpid();
     task_adopt(&register_first);
+    if (gettid() == getpid())
+        weft_current(); /* so that its end is noticed, though it may never call anything that waits */
     pthread_atfork(fork_prepare, fork_parent, fork_child);
 }

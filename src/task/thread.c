@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/opening.h"
 #include "task/task.h"
 
 /*
@@ -156,7 +157,7 @@ struct wefti_task_carrier wefti_task_thread = {
  * A kernel or emulator that lacks one of the two calls leaves joining in two steps; so does ThreadSanitizer, which takes that word for memory of the
  * thread that nobody else may read.
  */
-__attribute__((constructor)) static void thread_open(void)
+WEFTI_OPENING_TASK static void thread_open(void)
 {
 #ifdef WEFTI_TSAN
     return;

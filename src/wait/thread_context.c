@@ -25,6 +25,7 @@
 #include <sys/eventfd.h>
 
 #include "base/memory.h"
+#include "base/opening.h"
 #include "wait/context.h"
 #include "wait/parked.h"
 
@@ -384,7 +385,7 @@ static void thread_forked(void)
     thread->doorbell = -1;
 }
 
-__attribute__((constructor)) static void thread_open(void)
+WEFTI_OPENING_WAIT static void thread_open(void)
 {
     pthread_key_create(&thread_key, thread_leave);
     pthread_atfork(NULL, NULL, thread_forked);

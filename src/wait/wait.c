@@ -33,6 +33,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "base/opening.h"
 #include "hint.h"
 #include "shared/arena.h"
 #include "wait/context.h"
@@ -367,7 +368,7 @@ static void lot_empty(void)
     memset(buckets, 0, sizeof(buckets));
 }
 
-__attribute__((constructor)) static void lot_open(void)
+WEFTI_OPENING_WAIT static void lot_open(void)
 {
     cpu_set_t set;
     many_processors = sched_getaffinity(0, sizeof(set), &set) != 0 || CPU_COUNT(&set) > 1;
