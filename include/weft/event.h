@@ -21,7 +21,8 @@ WEFT_BEGIN
  * kind of task.
  */
 WEFT_API int weft_event_wait(weft_event *event, weft_time deadline);
-/* Sets it and wakes all who wait; the memory may be freed by a waiter as soon as it returns. Any task; never waits; cannot fail. */
+/* Sets it and wakes all who wait; the memory may be freed by a waiter as soon as it returns. Any task, and signal
+ * handlers (it is async-signal-safe, and keeps errno); never waits; cannot fail. */
 WEFT_API void weft_event_set(weft_event *event);
 /* Who waits from now on waits for the next weft_event_set. Any task, as the next; cannot fail. */
 WEFT_API void weft_event_clear(weft_event *event);

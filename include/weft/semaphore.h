@@ -24,7 +24,7 @@ WEFT_BEGIN
 /* Takes a permit. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED. From any kind of task. */
 WEFT_API int weft_semaphore_acquire(weft_semaphore *semaphore, weft_time deadline);
 /*
- * Gives `permits` back (at least 1). 0; -1 with EINVAL (0), EOVERFLOW (beyond the bound, or beyond 2147483647): nothing was given then. Any
+ * Gives `permits` back (at least 1). Signal handlers may do so, too. 0; -1 with EINVAL (0), EOVERFLOW (beyond the bound, or beyond 2147483647): nothing was given then. Any
  * task; never waits.
  */
 WEFT_API int weft_semaphore_release(weft_semaphore *semaphore, uint32_t permits);

@@ -22,7 +22,8 @@ WEFT_API int weft_wait(const uint32_t *word, uint32_t expected, weft_time deadli
 
 /*
  * Wakes up to `count` tasks that wait for `word`, longest waiting first; UINT32_MAX wakes all. Returns how many it woke. The word may
- * be freed memory by now: only its address is used. Any task; cannot fail.
+ * be freed memory by now: only its address is used. Any task, and signal handlers (where it may say 0, the wake coming as soon as what the
+ * handler has interrupted goes on); cannot fail. In a handler change the word atomically, as everywhere.
  */
 WEFT_API uint32_t weft_wake(const uint32_t *word, uint32_t count);
 

@@ -2,28 +2,36 @@
 /*
  * The parking lot: waiting for the change of a word, by its address.
  *
- * A wait (struct wefti_wait) is one sleep of one context, for any number of items. Each word that it waits for has its item queued, first in first
- * out, in the bucket that the word's address hashes to. Everything lives on the waiter's stack; nothing is allocated.
+ * A wait (struct wefti_wait) is one sleep of one context, for any number of items. Each word that it waits for has its item queued, first
+ * in first out, in the bucket that the word's address hashes to. Everything lives on the waiter's stack; nothing is allocated.
  *
- * No wake is lost. A waker changes the word, then closes the bucket's latch and looks for waiters. A waiter closes the latch, looks at the word,
- * and queues itself only if it has not changed. Whichever has the latch first: either the waker finds the waiter, or the waiter, whose close
- * (acquire) pairs with the waker's open (release) or with the waker's own change before its close, sees the new word.
+ * No wake is lost. A waker changes the word, then closes the bucket's latch and looks for waiters. A waiter closes the latch, looks at the
+ * word, and queues itself only if it has not changed. Whichever has the latch first: either the waker finds the waiter, or the waiter,
+ * whose close (acquire) pairs with the waker's open (release) or with the waker's own change before its close, sees the new word.
  *
- * Who ends a wait claims it. claim: 0 open; CLAIM_TIME, CLAIM_CANCEL; FIRST_ITEM + i: by item i. It leaves 0 once, by compare-and-swap, and whoever moves it owes
- * the context exactly one unpark; the waiter that moves it itself (its deadline, a descriptor, a word that differs) owes none. A waiter
- * that finds its wait claimed by another parks until that unpark has come, so a wait, its items and its context are there as long as anybody can hold a
- * pointer to them. A wake that finds a wait claimed already goes on to the next waiter: one wake, one waiter.
+ * Who ends a wait claims it. claim: 0 open; CLAIM_TIME, CLAIM_CANCEL; FIRST_ITEM + i: by item i. It leaves 0 once, by compare-and-swap, and
+ * whoever moves it owes the context exactly one unpark; the waiter that moves it itself (its deadline, a descriptor, a word that differs)
+ * owes none. A waiter that finds its wait claimed by another parks until that unpark has come, so a wait, its items and its context are
+ * there as long as anybody can hold a pointer to them. A wake that finds a wait claimed already goes on to the next waiter: one wake, one
+ * waiter.
  *
  * A canceller finds the wait through the context, under context->guard: the wait is published there before it parks and withdrawn after.
  *
  * Latches: a bucket's and a guard are never held together, and nothing is called under them.
  *
+ * Signal handlers. weft_wake may be called by one that has interrupted this file, in a thread that has a bucket's latch: it would wait for
+ * that for ever. So a thread says in a variable of its own that it is inside before it closes a latch, and takes that back after it has
+ * opened it; a wake that finds it so is put off until then. Handler and thread are one thread: what orders them is the order of the code,
+ * kept by signal fences. No wake is lost: the thread looks at what is owed after it has said that it is outside, and a handler that comes
+ * later finds it outside and wakes by itself. Nothing else that a wake does waits or allocates: a claim is one compare-and-swap, an unpark
+ * is a few of them and a system call (context.h asks that of all carriers).
+ *
  * A short spin comes before a sleep, where that has paid before (wait/spin.h).
  *
  * After a fork the child has none of the other waiters: the lot is emptied there.
  *
- * A word that the kernel or another process wakes is not queued here: to this file it is what a descriptor is, a thing that only the carrier can watch. The
- * words of the arena, which other processes wait for and wake, take that path: their addresses tell.
+ * A word that the kernel or another process wakes is not queued here: to this file it is what a descriptor is, a thing that only the
+ * carrier can watch. The words of the arena, which other processes wait for and wake, take that path: their addresses tell.
  */
 
 #include "wait/wait.h"
@@ -59,6 +67,49 @@ static struct bucket *bucket_of(const uint32_t *word)
     return &buckets[hash >> (64 - BUCKET_BITS)];
 }
 
+/*
+ * What a thread's signal handlers owe to others: wakes that had to wait, as the thread was in the lot. The thread's own; handlers interrupt
+ * each other, but each ends before the one that it interrupted goes on.
+ */
+enum { OWED_LIMIT = 16 };
+struct lot_thread {
+    uint32_t inside; /* 1: it has, or is about to have, a bucket's latch */
+    uint32_t owed;   /* how many wakes; more than OWED_LIMIT: all waiters there are */
+    uint32_t counts[OWED_LIMIT];
+    const uint32_t *words[OWED_LIMIT];
+    bool settling;
+};
+static __thread struct lot_thread lot_own;
+
+static void lot_settle(void);
+
+static void lot_enter(struct bucket *bucket)
+{
+    lot_own.inside = 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    wefti_latch_close(&bucket->latch);
+}
+
+static void lot_leave(struct bucket *bucket)
+{
+    wefti_latch_open(&bucket->latch);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    lot_own.inside = 0;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (__builtin_expect(__atomic_load_n(&lot_own.owed, __ATOMIC_RELAXED) != 0, 0) && !lot_own.settling)
+        lot_settle();
+}
+
+/* Puts a wake off until the interrupted code has left the lot. The place is taken in one step, as another handler may come in between. */
+static void lot_owe(const uint32_t *word, uint32_t count)
+{
+    uint32_t place = __atomic_fetch_add(&lot_own.owed, 1, __ATOMIC_RELAXED);
+    if (place >= OWED_LIMIT)
+        return;
+    lot_own.words[place] = word;
+    lot_own.counts[place] = count;
+}
+
 static void bucket_add(struct bucket *bucket, struct wefti_item *item)
 {
     item->next = NULL;
@@ -86,23 +137,23 @@ static bool wait_claim(struct wefti_wait *wait, uint32_t claim)
 static bool item_queue(struct wefti_item *item, struct wefti_wait *wait)
 {
     struct bucket *bucket = bucket_of(item->word);
-    wefti_latch_close(&bucket->latch);
+    lot_enter(bucket);
     bool same = __atomic_load_n(item->word, __ATOMIC_ACQUIRE) == item->expected;
     if (same) {
         item->wait = wait;
         bucket_add(bucket, item);
     }
-    wefti_latch_open(&bucket->latch);
+    lot_leave(bucket);
     return same;
 }
 
 static void item_unqueue(struct wefti_item *item)
 {
     struct bucket *bucket = bucket_of(item->word);
-    wefti_latch_close(&bucket->latch);
+    lot_enter(bucket);
     if (item->queued)
         bucket_remove(bucket, item);
-    wefti_latch_open(&bucket->latch);
+    lot_leave(bucket);
 }
 
 /* Makes the wait known to cancellers. False when it is cancelled already. */
@@ -311,13 +362,13 @@ int wefti_wait_items(struct wefti_item *items, unsigned count, weft_time deadlin
     return items_wait(items, count, sizeof(*items), deadline, false);
 }
 
-/* Takes up to `count` claimed items of the word out of the bucket, as a list. */
+/* Takes up to `count` claimed items of the word (NULL: of any) out of the bucket, as a list. */
 static struct wefti_item *bucket_take(struct bucket *bucket, const uint32_t *word, uint32_t count, uint32_t *taken)
 {
     struct wefti_item *list = NULL, **end = &list;
     for (struct wefti_item *item = bucket->head, *next; item && *taken < count; item = next) {
         next = item->next;
-        if (item->word != word || !wait_claim(item->wait, CLAIM_ITEM + item->number))
+        if ((word && item->word != word) || !wait_claim(item->wait, CLAIM_ITEM + item->number))
             continue;
         bucket_remove(bucket, item);
         item->next = NULL;
@@ -328,21 +379,59 @@ static struct wefti_item *bucket_take(struct bucket *bucket, const uint32_t *wor
     return list;
 }
 
-uint32_t weft_wake(const uint32_t *word, uint32_t count)
+static uint32_t bucket_wake(struct bucket *bucket, const uint32_t *word, uint32_t count)
 {
-    if (wefti_is_shared(word))
-        return wefti_futex_wake_shared(word, count);
-    struct bucket *bucket = bucket_of(word);
     uint32_t taken = 0;
-    wefti_latch_close(&bucket->latch);
+    lot_enter(bucket);
     struct wefti_item *item = bucket_take(bucket, word, count, &taken);
-    wefti_latch_open(&bucket->latch);
+    lot_leave(bucket);
     while (item) { /* an item is gone once its context is unparked */
         struct wefti_context *context = item->wait->context;
         item = item->next;
         context->carrier->unpark(context);
     }
     return taken;
+}
+
+/* Does one of the wakes that were put off, or all at once. Only who is settling takes something away. */
+static void lot_settle_one(uint32_t owed)
+{
+    const uint32_t *word = owed > OWED_LIMIT ? NULL : lot_own.words[owed - 1];
+    uint32_t count = owed > OWED_LIMIT ? UINT32_MAX : lot_own.counts[owed - 1];
+    __atomic_store_n(&lot_own.owed, owed > OWED_LIMIT ? 0 : owed - 1, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (word)
+        bucket_wake(bucket_of(word), word, count);
+    for (unsigned i = 0; !word && i < 1U << BUCKET_BITS; i++) /* too many to tell: everybody looks again */
+        bucket_wake(&buckets[i], NULL, UINT32_MAX);
+}
+
+/*
+ * Does the wakes that were put off. The thread is outside here, but for the moments in bucket_wake, so handlers add to what is owed only in
+ * there, or in their own. Those leave it to this loop while `settling`: hence the look after that.
+ */
+static void lot_settle(void)
+{
+    uint32_t owed;
+    do {
+        lot_own.settling = true;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        while ((owed = __atomic_load_n(&lot_own.owed, __ATOMIC_RELAXED)) > 0)
+            lot_settle_one(owed);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        lot_own.settling = false;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    } while (__atomic_load_n(&lot_own.owed, __ATOMIC_RELAXED) > 0);
+}
+
+uint32_t weft_wake(const uint32_t *word, uint32_t count)
+{
+    if (wefti_is_shared(word))
+        return wefti_futex_wake_shared(word, count);
+    if (!lot_own.inside)
+        return bucket_wake(bucket_of(word), word, count);
+    lot_owe(word, count);
+    return 0;
 }
 
 void wefti_context_cancel(struct wefti_context *context)
