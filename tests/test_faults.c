@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "fixture.h"
@@ -115,6 +116,61 @@ static void use_foreign(void)
 START_TEST(faults_of_foreign_threads)
 {
     each_fault(use_foreign, (const int[]){ENOMEM, 0}, 2);
+}
+END_TEST
+
+/* Groups, timers, signals. */
+
+static void use_group(void)
+{
+    weft_group *group;
+    weft_value text = weft_int(7);
+    MAKE(group, weft_group_new());
+    for (int i = 0; i < 2; i++)
+        TRY(weft_group_spawn(group, WEFT_THREAD, same, text, .name = "a name that does not fit into the handle"));
+    TRY(weft_group_join(group, NULL, WEFT_FOREVER));
+    weft_group_free(group);
+}
+
+START_TEST(faults_of_groups)
+{
+    each_fault(use_group, (const int[]){ENOMEM, EAGAIN, 0}, 9);
+}
+END_TEST
+
+static void use_timer(void)
+{
+    weft_timer *timers[2];
+    MAKE(timers[0], weft_after(0.001, same, weft_int(7)));
+    MAKE(timers[1], weft_every(1000, same, weft_int(7)));
+    TRY(weft_timer_join(timers[0], WEFT_FOREVER));
+    TRY(weft_timer_cancel(timers[1]));
+    TRY(weft_timer_join(timers[1], WEFT_FOREVER));
+    weft_timer_free(timers[0]);
+    weft_timer_free(timers[1]);
+    fixture_until(weft_active_count() == 1); /* so that each use starts the thread */
+}
+
+START_TEST(faults_of_timers)
+{
+    each_fault(use_timer, (const int[]){ENOMEM, EAGAIN, 0}, 5);
+}
+END_TEST
+
+static void use_signals(void)
+{
+    weft_signals *signals;
+    MAKE(signals, weft_signals_new(SIGUSR1, SIGUSR2));
+    ck_assert_int_eq(kill(getpid(), SIGUSR1), 0);
+    TRY(weft_signals_wait(signals, NULL, WEFT_FOREVER));
+    ck_assert_int_eq(kill(getpid(), SIGUSR2), 0);
+    TRY(weft_signals_wait(signals, NULL, WEFT_FOREVER));
+    weft_signals_free(signals);
+}
+
+START_TEST(faults_of_signals)
+{
+    each_fault(use_signals, (const int[]){ENOMEM, EMFILE, 0}, 2);
 }
 END_TEST
 
@@ -429,6 +485,9 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, faults_of_tasks);
     tcase_add_test(tests, faults_of_foreign_threads);
+    tcase_add_test(tests, faults_of_groups);
+    tcase_add_test(tests, faults_of_timers);
+    tcase_add_test(tests, faults_of_signals);
     tcase_add_test(tests, faults_of_queues);
     tcase_add_test(tests, faults_of_shared_memory);
     tcase_add_test(tests, faults_of_futures);
