@@ -132,8 +132,8 @@ static void *disturb(void *data)
 
 static void stress_run(const struct weft_queue_options *kind, bool orderly, bool closes)
 {
-    int64_t values =
-        kind->capacity < 8 || kind->capacity == WEFT_RENDEZVOUS ? VALUES / 6 : VALUES; /* with little room each value is a sleep */
+    bool little = kind->capacity < 8 || kind->capacity == WEFT_RENDEZVOUS; /* then each value is a sleep */
+    int64_t values = little ? VALUES / 10 : VALUES / 2;
     struct stress stress = {
         .queue = weft_queue_new_with(kind), .stack = kind->order == WEFT_LIFO, .values = values, .orderly = orderly, .closes = closes};
     pthread_t threads[PRODUCERS + CONSUMERS], other;

@@ -262,7 +262,7 @@ START_TEST(selects_meet_selects)
     pthread_t threads[TASKS];
     for (int i = 0; i < TASKS; i++)
         pthread_create(&threads[i], NULL, visit, &fair);
-    fixture_until(__atomic_load_n(&fair.met, __ATOMIC_ACQUIRE) > ROUNDS);
+    fixture_until(__atomic_load_n(&fair.met, __ATOMIC_ACQUIRE) > ROUNDS / 4);
     for (int i = 0; i < 2; i++)
         weft_queue_close(fair.stalls[i]);
     for (int i = 0; i < TASKS; i++)
