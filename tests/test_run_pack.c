@@ -24,7 +24,11 @@ static char *match_of(const char *pattern, const char *text)
         text_add_span(&out, match.at[i].at ? match.at[i] : (struct span){"", 0});
     }
     run_pattern_free(&read);
-    return found ? out.at : NULL;
+    text_add_string(&out, "");
+    if (found)
+        return out.at;
+    text_free(&out);
+    return NULL;
 }
 
 static void matches(const char *pattern, const char *text, const char *expected)
@@ -208,6 +212,7 @@ START_TEST(lines_that_end_in_a_blank_go_on)
 {
     packs((struct run_pack_options){.records = 1, .joins = true}, "a b|c|", 3, "a ", "b", "c");
     packs((struct run_pack_options){.records = 2, .joins = true}, "a b c| |", 4, "a ", "b", "c", " ");
+    packs((struct run_pack_options){.records = 1, .joins = true}, "a |", 1, "a ");
 }
 END_TEST
 

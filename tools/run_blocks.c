@@ -145,6 +145,7 @@ static enum run_input_got read_some(struct run_blocks *blocks, size_t most)
         return RUN_INPUT_FAILED;
     }
     blocks->buffer.length += (size_t)length;
+    blocks->buffer.at[blocks->buffer.length] = '\0';
     if (length == 0)
         blocks->at_end = ++blocks->file == blocks->options.count;
     return RUN_INPUT_RECORD;
@@ -384,6 +385,7 @@ static int begin_file(struct run_blocks *blocks)
         ssize_t length = read_at(blocks, blocks->buffer.at, HEADER_ROOM, 0);
         if (length < 0)
             return -1;
+        blocks->buffer.at[length] = '\0';
         text_add(&blocks->header, blocks->buffer.at, header_length(blocks, (struct span){blocks->buffer.at, (size_t)length}));
         text_free(&blocks->buffer);
     }

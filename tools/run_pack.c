@@ -28,6 +28,7 @@ struct run_pack {
     const struct run_columns *columns;
     const struct run_template *command;
     struct span *raw;         /* a record of the input */
+    bool over;                /* the input has no more */
     struct run_record record; /* its columns; or what a job gets */
     struct pack_store held;
     size_t used;              /* records of `held` that jobs have got */
@@ -99,6 +100,14 @@ void run_pack_free(struct run_pack *pack)
     free(pack);
 }
 
+/* The next record of the input, which is not asked again after its end. */
+static enum run_input_got read_raw(struct run_pack *pack)
+{
+    enum run_input_got got = pack->over ? RUN_INPUT_END : run_input_next(pack->input, pack->raw);
+    pack->over = got == RUN_INPUT_END;
+    return got;
+}
+
 /* Whether a record goes on in the next one. */
 static bool goes_on(const struct run_pack *pack)
 {
@@ -116,7 +125,7 @@ static enum run_input_got join_records(struct run_pack *pack)
     text_clear(&pack->line);
     text_add_span(&pack->line, pack->raw[width - 1]);
     enum run_input_got got = RUN_INPUT_RECORD;
-    while (goes_on(pack) && (got = run_input_next(pack->input, pack->raw)) == RUN_INPUT_RECORD)
+    while (goes_on(pack) && (got = read_raw(pack)) == RUN_INPUT_RECORD)
         text_add_span(&pack->line, pack->raw[width - 1]);
     text_clear(&pack->joined);
     text_add_span(&pack->joined, text_span(&kept.octets));
@@ -131,7 +140,7 @@ static enum run_input_got join_records(struct run_pack *pack)
 static enum run_input_got read_columns(struct run_pack *pack)
 {
     pack->record.count = 0;
-    enum run_input_got got = run_input_next(pack->input, pack->raw);
+    enum run_input_got got = read_raw(pack);
     if (got == RUN_INPUT_RECORD && goes_on(pack))
         got = join_records(pack);
     for (size_t i = 0; got == RUN_INPUT_RECORD && i < run_input_width(pack->input); i++)
@@ -315,6 +324,7 @@ int run_pack_rewind(struct run_pack *pack)
 {
     store_clear(&pack->held);
     pack->used = pack->spread = pack->dealt = 0;
+    pack->over = false;
     pack->ended = RUN_INPUT_RECORD;
     return pack->order ? 0 : run_input_rewind(pack->input);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""pages.py WEFT TOOLS: every option that `weft run --help` names stands in the man page and in both completions, and no other does."""
+"""pages.py WEFT TOOLS: every option that `weft run --help` names stands in the man page and in both completions, and no other does; and docs/weft-run.md tells the truth."""
 
 import re
 import shutil
@@ -26,6 +26,20 @@ def bash_completes(tools, words):
     return done.stdout.split()
 
 
+def compares_wrongly(page, helped):
+    """Whether the page that compares with GNU parallel forgets an option, or says of one that it is there or not against the truth."""
+    named = r"`(--?[A-Za-z0-9][a-z-]*)`"
+    ours = options_in(helped, r"(?m)^  (?:-\w, |    )(--[a-z-]+)") | options_in(helped, r"(?m)^  (-\w)[ ,]")
+    wrong = {f"{name} is not" for name in ours - options_in(page, named)}
+    for row in page.splitlines():
+        cells = [cell.strip() for cell in row.split("|")]
+        names = options_in(cells[1], named) if len(cells) > 3 else set()
+        wrong |= {f"{name}: {cells[2]}" for name in names if (name in ours) != (cells[2] in ("supported", "different")) and "with" not in cells[1]}
+    for text in sorted(wrong):
+        print(f"{text}, in docs/weft-run.md")
+    return bool(wrong)
+
+
 def main():
     weft, tools = sys.argv[1:3]
     helped = subprocess.run([weft, "run", "--help"], stdout=subprocess.PIPE, check=True, text=True).stdout
@@ -40,6 +54,7 @@ def main():
         for name in sorted(wanted ^ names):
             print(f"--{name} {'is not' if name in wanted else 'is no option, but stands'} in {where}")
             bad = True
+    bad |= compares_wrongly(read(f"{tools}/../docs/weft-run.md"), helped)
     for words, answer in ((["weft", "ru"], ["run"]), (["weft", "run", "--resume-f"], ["--resume-failed"]), (["weft", "run", "--halt", "never"], ["never"])):
         if bash_completes(tools, words) != answer:
             print(f"bash completes {words} to {bash_completes(tools, words)}")
