@@ -25,6 +25,7 @@
 #include "complain.h"
 #include "run_shape.h"
 #include "run_keys.h"
+#include "run_memory.h"
 #include "run_pace.h"
 #include "run_slots.h"
 #include "run_sweep.h"
@@ -48,6 +49,7 @@ struct run {
     struct run_limit limit;
     struct run_pace pace;
     struct run_tokens tokens;
+    struct run_memory memory;
     struct run_keys keys;
     struct run_slots slots;
     int signals; /* a signal descriptor */
@@ -279,6 +281,8 @@ static int prepare(struct run *run)
     if (run->options.json && run_events_open(&run->printer.events, run->options.json_file) != 0)
         return -1;
     prepare_printer(run);
+    if (!run->options.dry_run && run_memory_begin(&run->memory, run->options.memory) != 0)
+        return -1;
     return 0;
 }
 
@@ -447,6 +451,7 @@ static int run_jobs(struct run *run)
         .limit = &run->limit,
         .pace = &run->pace,
         .tokens = &run->tokens,
+        .memory = &run->memory,
         .mark = run->mark,
         .room = most_slots(0),
         .most = most_slots(run->options.jobs),
@@ -464,6 +469,7 @@ static int run_jobs(struct run *run)
         run_sweep(run->mark);
     close(run->slots.ended);
     run_tokens_end(&run->tokens);
+    run_memory_end(&run->memory);
     run_printer_tick(&run->printer, true);
     tell_report(run);
     return 0;

@@ -57,6 +57,7 @@ void run_attempt_end(struct run_attempt *attempt)
     free(attempt->buffer);
     run_words_free(&attempt->words);
     run_wrap_free(&attempt->wrap);
+    text_free(&attempt->procs);
     text_free(&attempt->slot_variable);
     run_stream_end(&attempt->streams[0]);
     run_stream_end(&attempt->streams[1]);
@@ -389,9 +390,29 @@ static void job_begin(struct run_attempt *attempt, struct run_job *job)
     job->exitval = job->signal = 0;
 }
 
-enum run_attempt_end run_attempt_try(struct run_attempt *attempt, struct run_job *job)
+/* Makes the cgroup of a job and leads its shell there. -1: that failed, and the job with it. */
+static int enter_cgroup(struct run_attempt *attempt, struct run_job *job)
 {
-    job_begin(attempt, job);
+    if (!attempt->memory->limit)
+        return 0;
+    if (run_memory_enter(attempt->memory, job->sequence, &attempt->procs) != 0) {
+        complain("job %llu: cannot limit its memory: %s", (unsigned long long)job->sequence, strerror(errno));
+        job->exitval = EXIT_CANNOT_EXECUTE;
+        return -1;
+    }
+    run_wrap_set(&attempt->wrap, 0, attempt->procs.at);
+    return 0;
+}
+
+static void leave_cgroup(struct run_attempt *attempt, const struct run_job *job)
+{
+    if (attempt->memory->limit && run_memory_leave(attempt->memory, &attempt->procs))
+        complain("job %llu had not enough memory, and was killed or lost a process: %.*s", (unsigned long long)job->sequence, 200,
+            text_string(&job->command));
+}
+
+static enum run_attempt_end try_job(struct run_attempt *attempt, struct run_job *job)
+{
     struct running running = {.started = weft_clock()};
     make_directory(&job->directory);
     running.command = start_command(attempt, job);
@@ -408,5 +429,17 @@ enum run_attempt_end run_attempt_try(struct run_attempt *attempt, struct run_job
     weft_command_free(running.command);
     if (end == RUN_ATTEMPT_ENDED && job->exitval == -1)
         complain("job %llu was stopped at its time limit: %.*s", (unsigned long long)job->sequence, 200, text_string(&job->command));
+    return end;
+}
+
+enum run_attempt_end run_attempt_try(struct run_attempt *attempt, struct run_job *job)
+{
+    job_begin(attempt, job);
+    if (enter_cgroup(attempt, job) != 0)
+        return RUN_ATTEMPT_ENDED;
+    enum run_attempt_end end = try_job(attempt, job);
+    int error = errno;
+    leave_cgroup(attempt, job);
+    errno = error;
     return end;
 }

@@ -5,6 +5,7 @@
 
 #include "run_job.h"
 #include "run_limit.h"
+#include "run_memory.h"
 #include "run_options.h"
 #include "run_printer.h"
 #include "run_shell.h"
@@ -33,6 +34,8 @@ struct run_attempt {
     struct run_words words;
     const char *flags; /* MAKEFLAGS=... for the job's environment; NULL: its own */
     struct run_wrap wrap;
+    struct run_memory *memory;             /* whose limit is 0 where jobs have none */
+    struct text procs;                     /* of the cgroup of what runs */
     char *buffer;                          /* to read into */
     char sequence[40], slot[40], host[40]; /* the job's environment */
     struct text slot_variable;             /* more of it; empty: not wanted */

@@ -79,6 +79,7 @@ const struct run_option_row run_option_rows[] = {
     {0, "process-slot-var", "NAME", "set this variable to the number of the job slot less one", READER(run_read_slot_variable)},
     {0, "delay", "TIME", "let so long (seconds, or 500ms, 1.5m, 2h) pass between starts of jobs", READER(run_read_delay)},
     {0, "load", "N", "start no job while N tasks or more are runnable: a number, or N% of the processors", READER(run_read_load)},
+    {0, "memory", "SIZE", "let each job have SIZE (10M, 2G) of memory at most, by a cgroup of its own", READER(run_read_memory)},
     {0, "memfree", "SIZE",
         "start no job while less than SIZE (10M, 2G) of memory is free; below half of it stop the youngest, to be run again later",
         READER(run_read_memfree)},

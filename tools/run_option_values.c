@@ -140,18 +140,19 @@ int run_read_load(struct run_options *options, const char *text)
     return 0;
 }
 
+static int read_memory(const char *option, const char *text, size_t *size)
+{
+    return read_size(text, size) ? 0 : option_wrong(option, text, "a size: octets, or 10K, 500M, 2G");
+}
+
 int run_read_memfree(struct run_options *options, const char *text)
 {
-    static const char units[] = "KMGTPkmgtp";
-    double size;
-    const char *rest, *unit = "";
-    if (!read_number(text, &size, &rest) || (*rest && (!(unit = strchr(units, *rest)) || rest[1])))
-        return option_wrong("--memfree", text, "a size: octets, or 10K, 500M, 2G");
-    if (*unit)
-        for (long power = (unit - units) % 5; power >= 0; power--)
-            size *= unit - units < 5 ? 1024 : 1000;
-    options->memfree = size < 1e18 ? (unsigned long long)size : 1000000000000000000;
-    return 0;
+    return read_memory("--memfree", text, &options->memfree);
+}
+
+int run_read_memory(struct run_options *options, const char *text)
+{
+    return read_memory("--memory", text, &options->memory);
 }
 
 int run_read_jobserver(struct run_options *options, const char *text)

@@ -22,6 +22,7 @@ int run_read_jobserver(struct run_options *options, const char *text);
 int run_read_json(struct run_options *options, const char *text);
 int run_read_load(struct run_options *options, const char *text);
 int run_read_memfree(struct run_options *options, const char *text);
+int run_read_memory(struct run_options *options, const char *text);
 int run_read_nice(struct run_options *options, const char *text);
 int run_read_null(struct run_options *options, const char *text);
 int run_read_pipe_part(struct run_options *options, const char *text);

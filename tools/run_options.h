@@ -32,12 +32,13 @@ struct run_options {
     bool keep_order, tag, dry_run, bar, quote, skip_empty, ungroup, verbose, trace;
     bool line_buffer, report, no_report, progress, eta, keys, no_keys, json;
     enum run_tokens_style jobserver;
-    const char *json_file;      /* NULL: standard error */
-    double delay;               /* seconds between starts */
-    double load;                /* 0: any */
-    unsigned long long memfree; /* octets; 0: any */
-    const char *results;        /* --results; NULL: none */
-    const char *tag_text;       /* --tagstring; NULL: none */
+    const char *json_file; /* NULL: standard error */
+    double delay;          /* seconds between starts */
+    double load;           /* 0: any */
+    size_t memory;         /* octets a job may have; 0: any */
+    size_t memfree;        /* octets; 0: any */
+    const char *results;   /* --results; NULL: none */
+    const char *tag_text;  /* --tagstring; NULL: none */
     struct text delimiter;
     const char *end_text, *list_mark, *file_mark; /* -E, --arg-sep, --arg-file-sep */
     const char *directory, *slot_variable;        /* --wd, --process-slot-var; NULL: none */

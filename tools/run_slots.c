@@ -12,6 +12,7 @@
 
 #include "complain.h"
 #include "run_attempt.h"
+#include "run_memory.h"
 
 enum { SLOT_STACK = 256 * 1024 };
 
@@ -181,8 +182,11 @@ static struct run_slot *slot_new(struct run_slots *slots)
         .stop = slots->stop,
         .printer = slots->printer,
         .limit = slots->limit,
+        .memory = slots->memory,
         .mark = slots->mark};
     slot->attempt.flags = slots->tokens->flags.length ? slots->tokens->flags.at : NULL;
+    if (slots->memory->limit)
+        run_wrap_add(&slot->attempt.wrap, "echo 0 >\"$1\" || exit 126", NULL); /* the first: the attempt sets its parameter */
     run_tokens_wrap(slots->tokens, &slot->attempt.wrap);
     if (run_attempt_begin(&slot->attempt) == 0)
         return slot;

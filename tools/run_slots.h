@@ -19,6 +19,7 @@
 
 #define RUN_SLOT_KIND WEFT_THREAD
 
+struct run_memory;
 struct run_slot;
 
 /* All that slots share. */
@@ -33,6 +34,7 @@ struct run_slots {
     struct run_limit *limit;
     struct run_pace *pace;
     struct run_tokens *tokens;
+    struct run_memory *memory;
     const char *mark; /* in the environment of jobs */
     unsigned room;    /* slots that the system has room for */
     int ended;        /* an event descriptor: readable when the last slot has ended */

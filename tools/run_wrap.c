@@ -13,6 +13,11 @@ void run_wrap_add(struct run_wrap *wrap, const char *script, const char *paramet
     wrap->parameters[wrap->count++] = parameter;
 }
 
+void run_wrap_set(struct run_wrap *wrap, size_t place, const char *parameter)
+{
+    wrap->parameters[place] = parameter;
+}
+
 const char *const *run_wrap_words(struct run_wrap *wrap, const char *const *argv)
 {
     static const char *const shell[] = {"/bin/sh", "-c"};

@@ -19,6 +19,8 @@ struct run_wrap {
 
 /* Adds a piece of script, which begins with "$1" as its parameter and shifts that away. */
 void run_wrap_add(struct run_wrap *wrap, const char *script, const char *parameter);
+/* Sets the parameter of the piece that was added at this place, from 0. */
+void run_wrap_set(struct run_wrap *wrap, size_t place, const char *parameter);
 /* The words to start instead of these, which end with NULL. Good until the next call. */
 const char *const *run_wrap_words(struct run_wrap *wrap, const char *const *argv);
 void run_wrap_free(struct run_wrap *wrap);

@@ -707,7 +707,7 @@ class Paces(Case):
             return int(re.search(r"SigBlk:\s+(\w+)", file.read())[1], 16) >> (number - 1) & 1
 
     def test_waiting_for_its_pace_ends_by_a_signal(self):
-        for words in (("--delay", "1000"), ("--memfree", "900000T")):
+        for words in (("--delay", "1000"), ("--memfree", "900T")):
             with open(self.path("said"), "wb") as said:
                 process = self.start("run", "-j2", *words, "echo", ":::", "1", "2", stderr=said)
             until(lambda: self.heeds(process, signal.SIGUSR1), "it heeds signals")
@@ -976,6 +976,41 @@ class Packed(Case):
         self.assertEqual((done.returncode, done.stdout), (1, b"made\n"))
         self.assertIn(b"file/x", done.stderr)
         self.assertTrue(os.path.isdir(self.path("made")))
+
+
+class Memory(Case):
+    """--memory: a cgroup for each job, where that can be had."""
+
+    GREEDY = "python3 -c 'b = bytearray({}000000); b[::4096] = bytes(len(b[::4096])); print(len(b))'"
+
+    def test_a_job_has_no_more_than_its_limit(self):
+        done = self.run_weft("-j1", "--memory", "60M", "--joblog", "log", self.GREEDY, ":::", "10", "400", "11")
+        if b"there is no cgroup" in done.stderr:
+            self.skipTest("no cgroups of one's own here")
+        self.assertEqual((done.returncode, done.stdout), (1, b"10000000\n11000000\n"), done.stderr)
+        self.assertIn(b"job 2 had not enough memory", done.stderr)
+        self.assertEqual([line.split("\t")[6:8] for line in self.lines("log")[1:]], [["0", "0"], ["0", "9"], ["0", "0"]])
+
+    def test_cgroups_are_removed(self):
+        done = self.run_weft("-j2", "--memory", "200M", "cat /proc/self/cgroup; exit {}", ":::", "0", "3")
+        if b"there is no cgroup" in done.stderr:
+            self.skipTest("no cgroups of one's own here")
+        self.assertEqual(done.returncode, 1)
+        paths = re.findall(rb":(/\S*weft-run-\d+-\d+)", done.stdout)
+        self.assertEqual(len(set(paths)), 2)
+        with open("/proc/self/mountinfo", "rb") as file:
+            mounts = [line.split()[4] for line in file if b" - cgroup" in line]
+        self.assertFalse([mount + path for mount in mounts for path in paths if os.path.exists(mount + path)])
+
+    def test_where_there_are_none_that_is_said(self):
+        script = 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"'
+        done = subprocess.run(["unshare", "-rm", "sh", "-c", script, "sh", WEFT, "run", "--memory", "60M", "touch", ":::", "made"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment, cwd=self.folder.name, timeout=LATE, check=False)
+        if b"unshare" in done.stderr or b"mount:" in done.stderr:
+            self.skipTest("no mounts of one's own here")
+        self.assertEqual((done.returncode, done.stderr.count(b"\n")), (255, 1))
+        self.assertIn(b"--memory: there is no cgroup", done.stderr)
+        self.assertFalse(os.path.exists(self.path("made")))
 
 
 class Sizes(Case):

@@ -2,7 +2,7 @@
 # Completion of `weft` for bash.
 
 _weft_run_options='--jobs --max-procs --arg-file --null --delimiter --no-run-if-empty --quote --keep-order --tag --tagstring --ungroup
-    --progress --eta --json --keys --why --no-keys --delay --load --memfree --jobserver
+    --progress --eta --json --keys --why --no-keys --delay --load --memory --memfree --jobserver
     --line-buffer --linebuffer --lb --results --result --res --report --no-report --quiet
     --verbose --trace --dry-run --bar --joblog --resume --resume-failed --retries --timeout --halt --halt-on-error --nice --help
     --colsep --trim --header --shuf --arg-sep --arg-file-sep --replace --max-args --max-replace-args --max-lines --xargs --max-chars
@@ -27,7 +27,7 @@ _weft_run() {
         --halt | --halt-on-error) _weft_fit 'never now,fail=1 soon,fail=1 now,success=1 soon,success=1 now,done=1 soon,fail=10%' "$word" ;;
         --delay) _weft_fit '1 500ms 1m' "$word" ;;
         --load) _weft_fit '100% 80%' "$word" ;;
-        --memfree) _weft_fit '500M 1G 2G' "$word" ;;
+        --memory | --memfree) _weft_fit '500M 1G 2G' "$word" ;;
         --timeout) _weft_fit '10 1m 1h 200%' "$word" ;;
         --retries) _weft_fit '2 3 5 0' "$word" ;;
         --nice) _weft_fit '5 10 19' "$word" ;;
