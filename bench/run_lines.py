@@ -3,10 +3,11 @@
 """Measures a command that works through lines: run_lines.py ROW ITERATIONS COMMAND...
 
 Gives COMMAND a file of so many lines as its stdin, sends its output to /dev/null, waits for its end, and prints
-  run-true     seconds by the clock, and (on a second line) seconds of processor time, its children's included
+  run-true...  seconds by the clock, and (on a second line) seconds of processor time, its children's included
   run-memory, run-memory-running
                the largest resident size of COMMAND itself in KiB (not of what it runs), read from /proc while it runs;
                with SECONDS@ before COMMAND it is killed after that time
+FOLDER in COMMAND is an empty folder, made for it and removed.
 """
 import os
 import subprocess
@@ -53,11 +54,12 @@ def times(command, lines):
     return [time.perf_counter() - start, used.ru_utime + used.ru_stime], status
 
 
-ROWS = {"run-true": times, "run-memory": memory, "run-memory-running": memory}
+ROWS = {"run-true": times, "run-true-joblog": times, "run-true-results": times, "run-memory": memory, "run-memory-running": memory}
 
 
 def main(row, iterations, *command):
-    with tempfile.TemporaryFile() as lines:
+    with tempfile.TemporaryFile() as lines, tempfile.TemporaryDirectory(prefix="weft-lines-") as folder:
+        command = [word.replace("FOLDER", folder) for word in command]
         lines.write(b"".join(b"%d\n" % i for i in range(1, int(iterations) + 1)))
         lines.seek(0)
         try:

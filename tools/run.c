@@ -140,7 +140,9 @@ static int open_results(struct run *run)
         return 0;
     struct run_template_options how = run_shape_template(&options->shape, &run->names);
     how.quoting = RUN_QUOTE_NOTHING;
-    return run_results_open(&run->printer.results, options->results, &how, options->resume || options->resume_failed, &run->spool);
+    int opened = run_results_open(&run->printer.results, options->results, &how, options->resume || options->resume_failed, &run->spool);
+    run->printer.results.numbered = options->pipe.wanted;
+    return opened;
 }
 
 /* Compares a job with what the joblog has under its number. A line with {%} in it differs from run to run. */

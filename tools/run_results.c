@@ -229,7 +229,10 @@ static int prepare_names(const struct run_results *results, const struct run_job
 {
     if (results->kind == RUN_RESULTS_TREE) {
         text_format(base, "%s/", results->path);
-        run_results_folder(job->values.arguments, job->values.count, base);
+        if (results->numbered)
+            text_format(base, "%" PRIu64, job->sequence);
+        else
+            run_results_folder(job->values.arguments, job->values.count, base);
         text_add_char(base, '/');
     } else {
         text_add_span(base, text_span(&job->file));

@@ -25,6 +25,7 @@ struct run_results {
     struct run_spool *spool;
     struct run_template pattern;
     int fd;          /* of the rows */
+    bool numbered;   /* jobs have no arguments to be told apart by: a tree has a folder for each number */
     bool to_stdout;  /* they go to standard output: -.csv */
     bool has_header; /* the rows have their first line */
 };

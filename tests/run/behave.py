@@ -497,6 +497,10 @@ class Results(Case):
         found = sorted(os.path.relpath(folder, self.path("out/in")) for folder, _, files in os.walk(self.path("out/in")) if files)
         self.assertEqual(found, sorted(f"1/{name}/2/\\.." for name in ("\\..", "\\.", "\\_etc", "a")))
 
+    def test_piped_jobs_have_folders_of_their_own(self):
+        self.run_weft("--pipe", "-N1", "--results", "out", "cat", given=b"a\nb\n")
+        self.assertEqual((self.read("out/1/stdout"), self.read("out/2/stdout")), ("a\n", "b\n"))
+
     def test_octets_survive_json(self):
         octets = bytes(range(256)) * 1000
         with open(self.path("octets"), "wb") as file:
