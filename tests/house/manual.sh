@@ -56,9 +56,9 @@ for page in man3/*.3; do
 done
 
 # What a reader of one of them sees.
-shown=$(mandoc -T utf8 man3/weft_queue.3 | plain)
+shown=$(mandoc -T utf8 -O width=500 man3/weft_queue.3 | plain)
 for words in ' where tasks meet' 'weft_queue_put(weft_queue *queue, weft_value value, weft_time deadline);' \
-    'Puts a value at the end' 'size_t capacity' '[EPIPE]'; do
+    'given away on success' 'size_t capacity' '[EPIPE]'; do
     grep -qF -- "$words" <<<"$shown" || complain "weft_queue(3) does not say: $words"
 done
 [ $bad = 0 ] && echo "$pages pages, which tell of $(wc -w <<<"$functions") functions"
