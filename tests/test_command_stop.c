@@ -246,15 +246,27 @@ START_TEST(the_limit_holds_when_nobody_waits)
 }
 END_TEST
 
+/* A command that a SIGTERM does not stop. */
+static weft_command *stubborn(bool limited, double grace)
+{
+    weft_command *command = weft_command_start(
+        weft_argv(marked("trap '' TERM; @; @ & @; @; @")), .shell = true, .time_limit = limited ? 3600 : 0, .stop_grace = grace);
+    ck_assert_ptr_nonnull(command);
+    fixture_until(marked_count() >= 2); /* the shell has come to its sleep, and so past its trap */
+    return command;
+}
+
 START_TEST(stopping_can_run_out_of_time_and_go_on)
 {
     for (int limited = 0; limited < 2; limited++) {
-        weft_command *command = weft_command_start(
-            weft_argv(marked("trap '' TERM; @; @ & @; @; @")), .shell = true, .time_limit = limited ? 3600 : 0, .stop_grace = 0.2);
-        ck_assert_ptr_nonnull(command);
-        fixture_until(marked_count() >= 2); /* the shell has come to its sleep, and so past its trap */
+        weft_command *command = stubborn(limited, 3600);
         ck_fails(weft_command_terminate(command, WEFT_NOW), EAGAIN);
         ck_fails(weft_command_terminate(command, weft_in(0.01)), ETIMEDOUT);
+        ck_assert_int_eq(weft_command_kill(command, WEFT_FOREVER), 0);
+        ck_assert_int_eq(marked_count(), 0);
+        weft_command_free(command);
+        command = stubborn(limited, 0.05);
+        weft_command_terminate(command, WEFT_NOW); /* begins */
         ck_assert_int_eq(weft_command_terminate(command, WEFT_FOREVER), 0);
         ck_assert_int_eq(marked_count(), 0);
         weft_command_free(command);
