@@ -13,15 +13,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/leave.h"
 #include "base/memory.h"
 #include "family/family.h"
 #include "fixture.h"
 #include "shared/block.h"
 
-#define MUST(condition)                \
-    do {                               \
-        if (!(condition))              \
-            _exit(__LINE__ % 250 + 1); \
+#define MUST(condition)                      \
+    do {                                     \
+        if (!(condition))                    \
+            wefti_leave(__LINE__ % 250 + 1); \
     } while (0)
 
 #define NEEDS_PIDFDS      \
@@ -33,7 +34,7 @@ static pid_t root_start(int (*root)(void))
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0)
-        _exit(root());
+        wefti_leave(root());
     return child;
 }
 
@@ -255,7 +256,7 @@ static int root_that_forked_and_dies(void)
         MUST(wefti_process_start(&process) == -1 && errno == ESTALE);
         close(ends[1]);
         MUST(read(ends[0], &octet, 1) == 0); /* until the root is gone */
-        _exit(0);
+        wefti_leave(0);
     }
     raise(SIGKILL);
     return 1;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/leave.h"
 #include "fixture.h"
 #include "shared/block.h"
 
@@ -142,7 +143,7 @@ static void in_a_child(int (*check)(void))
 {
     pid_t child = fork();
     if (child == 0)
-        _exit(check());
+        wefti_leave(check());
     int status = -1;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
@@ -247,7 +248,7 @@ START_TEST(a_forked_child_shares_but_is_no_member)
     if (child == 0) {
         *number = 42;
         bool refused = weft_shared_alloc(8) == NULL && errno == ESTALE && weft_shared_free(number) == -1 && errno == ESTALE;
-        _exit(refused ? 0 : 1);
+        wefti_leave(refused ? 0 : 1);
     }
     int status = -1;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
@@ -265,7 +266,7 @@ START_TEST(what_another_member_made_can_be_freed)
         wefti_member = 2;
         *block = weft_shared_alloc(100);
         memset(*block, 7, 100);
-        _exit(0);
+        wefti_leave(0);
     }
     waitpid(child, NULL, 0);
     ck_assert_uint_eq(((unsigned char *)*block)[99], 7);
@@ -347,7 +348,7 @@ static pid_t stepped_start(uint16_t member, void (*work)(void))
         raise(SIGSTOP);
         work();
         ledger->done = 1;
-        _exit(0);
+        wefti_leave(0);
     }
     ck_assert_int_eq(waitpid(child, &(int){0}, 0), child);
     return child;
@@ -405,7 +406,7 @@ static void ledger_open(void)
     if (child == 0) {
         wefti_member = 9;
         ledger->strangers = weft_shared_alloc(200000);
-        _exit(0);
+        wefti_leave(0);
     }
     waitpid(child, &(int){0}, 0);
     wefti_blocks_repair(9);

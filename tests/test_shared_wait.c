@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/leave.h"
 #include "fixture.h"
 #include "wait/wait.h"
 
@@ -36,7 +37,7 @@ static pid_t child_start(int (*work)(void))
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0)
-        _exit(work());
+        wefti_leave(work());
     return child;
 }
 

@@ -31,6 +31,7 @@
 
 #include <weft/wait.h>
 
+#include "base/leave.h"
 #include "base/memory.h"
 #include "family/family.h"
 #include "family/joined.h"
@@ -106,7 +107,7 @@ _Noreturn static void end_all(void)
 {
     for (nfds_t i = FIRST; i < supervisor.count; i++)
         syscall(SYS_pidfd_send_signal, supervisor.polls[i].fd, SIGKILL, NULL, 0);
-    _exit(0);
+    wefti_leave(0);
 }
 
 /* Making. */
@@ -148,10 +149,10 @@ _Noreturn static void child_run(struct wefti_process *process, uint32_t seat, co
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
-        _exit(1);
+        wefti_leave(1);
     child_close();
     if (child_place(handed) != 0)
-        _exit(1);
+        wefti_leave(1);
     umask(process->creation_mask);
     wefti_member = (uint16_t)seat;
     wefti_family_joined(supervisor.start.asking);
@@ -159,7 +160,7 @@ _Noreturn static void child_run(struct wefti_process *process, uint32_t seat, co
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &process->signals, NULL, sizeof(process->signals));
     int status = process->main(process);
     fflush(NULL);
-    _exit(status);
+    wefti_leave(status);
 }
 
 /* Its pidfd; -1 with errno. */
@@ -273,7 +274,7 @@ _Noreturn void wefti_supervisor_run(struct wefti_family *family, const struct we
     supervisor.start = *start;
     descriptors_keep();
     if (chdir("/") != 0)
-        _exit(1);
+        wefti_leave(1);
     streams_null();
     wefti_member = WEFTI_SEAT_SUPERVISOR;
     pthread_mutex_lock(&family->life);
