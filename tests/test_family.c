@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -345,6 +346,29 @@ START_TEST(a_family_begins_before_there_are_threads)
 }
 END_TEST
 
+/* Each process costs the supervisor a descriptor, and each request four. */
+static int root_with_few_descriptors(void)
+{
+    struct wefti_process *processes[20];
+    int count = 0, error = 0;
+    MUST(setrlimit(RLIMIT_NOFILE, &(struct rlimit){14, 14}) == 0 && wefti_family_begin() == 0);
+    for (; !error; count++) {
+        MUST(count < 20 && (processes[count] = wefti_process_new(sleeps, NULL)));
+        error = wefti_process_start(processes[count]) == 0 ? 0 : errno;
+    }
+    MUST(error == EMFILE && count > 2);
+    for (int i = 0; i < count - 1; i++)
+        MUST(kill(processes[i]->pid, SIGKILL) == 0 && WIFSIGNALED(ended(processes[i])));
+    return ended(start(counts, NULL)) == 7 << 8 ? 0 : 1;
+}
+
+START_TEST(want_of_descriptors_is_told)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_with_few_descriptors);
+}
+END_TEST
+
 #ifdef WEFTI_SMALL
 static int root_of_too_many(void)
 {
@@ -411,6 +435,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_dead_supervisor_is_told_and_takes_its_processes_along);
     tcase_add_test(tests, all_who_wait_are_told);
     tcase_add_test(tests, a_family_begins_before_there_are_threads);
+    tcase_add_test(tests, want_of_descriptors_is_told);
 #ifdef WEFTI_SMALL
     tcase_add_test(tests, a_full_table_says_so);
     tcase_add_test(tests, whatever_it_asks_for_may_fail);

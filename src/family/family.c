@@ -29,6 +29,7 @@
 
 #include "base/futex.h"
 #include "base/latch.h"
+#include "base/leave.h"
 #include "base/memory.h"
 #include "family/joined.h"
 #include "shared/block.h"
@@ -131,7 +132,7 @@ _Noreturn static void between_run(struct wefti_family *family, struct wefti_supe
         __atomic_store_n(&family->ready, 2, __ATOMIC_RELEASE);
         weft_wake(&family->ready, UINT32_MAX);
     }
-    _exit(0);
+    wefti_leave(0);
 }
 
 /* The host's SIGCHLD and its waitpid(-1) do not see this child, which sends no signal. 0 or an error number. */
