@@ -5,6 +5,7 @@
  * is then made again with nothing failing, and must work; the use goes on to its end, and the fixture sees that nothing is left. (Only in
  * builds that can make calls fail: -Dsmall=true.)
  */
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -192,6 +193,61 @@ static void use_queue_of(size_t capacity, int count)
     weft_queue_free(queue);
 }
 
+static void use_ordered(enum weft_queue_order order)
+{
+    weft_queue *queue;
+    MAKE(queue, weft_queue_new(.capacity = WEFT_UNBOUNDED, .order = order));
+    for (int i = 0; i < 100; i++)
+        TRY(weft_queue_put(queue, weft_int(i), WEFT_NOW));
+    for (int i = 0; i < 100; i++) {
+        weft_value value;
+        TRY(weft_queue_get(queue, &value, WEFT_NOW));
+        ck_assert_int_eq(weft_as_int(value), order == WEFT_LIFO ? 99 - i : i);
+    }
+    weft_queue_free(queue);
+}
+
+static void use_lifo(void)
+{
+    use_ordered(WEFT_LIFO);
+}
+
+static void use_priority(void)
+{
+    use_ordered(WEFT_PRIORITY);
+}
+
+/* With more descriptors than it has room for without memory, and a thread that has no doorbell yet. */
+static void *selects(void *unused)
+{
+    enum { MANY = 20 };
+    int ends[2], chosen;
+    weft_queue *queue;
+    weft_value value;
+    weft_case cases[MANY + 1];
+    ck_assert_int_eq(pipe(ends), 0);
+    MAKE(queue, weft_queue_new());
+    for (int i = 0; i < MANY; i++)
+        cases[i] = weft_case_descriptor(ends[0], POLLIN, NULL);
+    cases[MANY] = weft_case_get(queue, &value);
+    while ((chosen = weft_select(cases, MANY + 1, weft_in(0.001))) < 0 && errno != ETIMEDOUT)
+        strike(errno);
+    ck_assert_int_eq(chosen, -1);
+    TRY(weft_queue_put(queue, weft_int(1), WEFT_NOW));
+    ck_assert_int_eq(weft_select(cases, MANY + 1, WEFT_FOREVER), MANY);
+    weft_queue_free(queue);
+    close(ends[0]);
+    close(ends[1]);
+    return unused;
+}
+
+static void use_select(void)
+{
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, selects, NULL), 0);
+    pthread_join(thread, NULL);
+}
+
 static void use_bounded(void)
 {
     use_queue_of(100, 100);
@@ -206,6 +262,14 @@ START_TEST(faults_of_queues)
 {
     each_fault(use_bounded, (const int[]){ENOMEM, 0}, 2);
     each_fault(use_unbounded, (const int[]){ENOMEM, 0}, 10);
+    each_fault(use_lifo, (const int[]){ENOMEM, 0}, 3);
+    each_fault(use_priority, (const int[]){ENOMEM, 0}, 3);
+}
+END_TEST
+
+START_TEST(faults_of_select)
+{
+    each_fault(use_select, (const int[]){ENOMEM, EMFILE, 0}, 3);
 }
 END_TEST
 
@@ -489,6 +553,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, faults_of_timers);
     tcase_add_test(tests, faults_of_signals);
     tcase_add_test(tests, faults_of_queues);
+    tcase_add_test(tests, faults_of_select);
     tcase_add_test(tests, faults_of_shared_memory);
     tcase_add_test(tests, faults_of_futures);
     tcase_add_test(tests, faults_of_pools);
