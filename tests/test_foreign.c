@@ -51,7 +51,7 @@ static bool use_sync(void)
 
 static bool use_tasks(void)
 {
-    weft_value value;
+    weft_value value = weft_none;
     weft_task *task = weft_spawn(WEFT_THREAD, same, weft_str("given"));
     bool fine = task && weft_task_result(task, &value, WEFT_FOREVER) == 0 && strcmp(weft_as_str(value), "given") == 0;
     weft_drop(value);
