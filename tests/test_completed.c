@@ -274,7 +274,7 @@ START_TEST(a_forked_child_is_told)
         bool stale = weft_completed_next(completed, WEFT_FOREVER) == -1 && errno == ESTALE;
         weft_completed_free(completed);
         weft_completed *anew = weft_as_completed(&future, 1);
-        _exit(stale && weft_completed_next(anew, WEFT_NOW) == 0 ? 0 : 1); /* it is lost, which is an end */
+        fixture_leave(stale && weft_completed_next(anew, WEFT_NOW) == 0 ? 0 : 1); /* it is lost, which is an end */
     }
     int status = -1;
     ck_assert_int_eq(waitpid(child, &status, 0), child);

@@ -353,7 +353,7 @@ START_TEST(members_that_stayed_in_the_parent_are_let_go)
         ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, wait_for_go, weft_none), 0);
     pid_t child = fork();
     if (child == 0)
-        _exit(weft_group_join(group, NULL, WEFT_FOREVER) == 0 && weft_group_alive(group) == 0 ? 0 : 1);
+        fixture_leave(weft_group_join(group, NULL, WEFT_FOREVER) == 0 && weft_group_alive(group) == 0 ? 0 : 1);
     int status = 1;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);

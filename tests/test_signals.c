@@ -47,7 +47,7 @@ START_TEST(a_child_that_ends_is_told_of)
     weft_signals *signals = weft_signals_new(SIGCHLD);
     pid_t child = fork();
     if (child == 0)
-        _exit(3);
+        fixture_leave(3);
     ck_assert_int_eq(weft_signals_wait(signals, &caught, WEFT_FOREVER), 0);
     ck_assert_int_eq(caught.number, SIGCHLD);
     ck_assert_int_eq(caught.pid, child);

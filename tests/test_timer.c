@@ -309,16 +309,16 @@ START_TEST(a_forked_child_has_none_of_them)
     if (child == 0) {
         uint32_t before = calls_now();
         if (weft_timer_join(timer, WEFT_NOW) != 0 || weft_timer_join(every, WEFT_NOW) != 0)
-            _exit(1);
+            fixture_leave(1);
         if (weft_timer_cancel(timer) != -1 || errno != EALREADY)
-            _exit(2);
+            fixture_leave(2);
         weft_timer_free(timer);
         weft_timer_free(every);
         timer = weft_after(0.001, count_call, weft_none); /* its own it may have */
         if (!timer || weft_timer_join(timer, WEFT_FOREVER) != 0 || calls_now() != before + 1)
-            _exit(3);
+            fixture_leave(3);
         weft_timer_free(timer);
-        _exit(0);
+        fixture_leave(0);
     }
     int status = 1;
     ck_assert_int_eq(waitpid(child, &status, 0), child);

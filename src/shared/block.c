@@ -112,7 +112,7 @@ static bool chunk_move(struct wefti_arena *arena, uint64_t chunk, uint64_t from,
 
 static char *chunk_start(const struct wefti_arena *arena, uint64_t chunk)
 {
-    return (char *)arena->base + (chunk << WEFTI_CHUNK_BITS); /* NOLINT: an address that was chosen */
+    return (char *)(uintptr_t)(arena->base + (chunk << WEFTI_CHUNK_BITS)); /* NOLINT: an address that was chosen */
 }
 
 static uint64_t chunk_of(const struct wefti_arena *arena, const void *address)

@@ -378,7 +378,8 @@ static weft_value changeable_make(uint8_t kind, const weft_value *items, size_t 
 static int container_close(struct reader *reader)
 {
     struct open closing = ((struct open *)reader->opened.items)[--reader->opened.count];
-    weft_value *items = (weft_value *)reader->done.items + closing.base;
+    weft_value *items = reader->done.items; /* NULL while nothing has been finished */
+    items = items ? items + closing.base : NULL;
     size_t count = reader->done.count - closing.base, taken = 0;
     weft_value made;
     if (closing.kind == WEFT_TUPLE) {

@@ -544,7 +544,7 @@ class Results(Case):
                 logged = [line.split("\t")[0] for line in file.readlines()[1:]]
             self.assertEqual(logged, ["1", "2"][:len(logged)])
             if not SANITIZED:  # which has a file of its own on this disk
-                self.assertEqual(len(logged), 2)  # some 100 kB each, of 256
+                self.assertIn(len(logged), (1, 2))  # some 100 kB each, of 256; with shrunk limits what waits lies there too
 
     def test_rows_on_a_closed_stdout_end_it_quietly(self):
         process = self.start("run", "-j2", "--results", "-.csv", "echo {}; sleep 0.01", ":::", *map(str, range(5000)))
