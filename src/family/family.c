@@ -28,15 +28,13 @@
 #include <unistd.h>
 
 #include "base/futex.h"
-#include "base/latch.h"
 #include "base/leave.h"
 #include "base/memory.h"
 #include "family/joined.h"
 #include "shared/block.h"
 #include "wait/wait.h"
 
-static struct wefti_latch latch; /* of the beginning */
-static int asking = -1;          /* the members' end of the socket */
+static int asking = -1; /* the members' end of the socket */
 
 static uint32_t *life_word(struct wefti_family *family)
 {
@@ -128,14 +126,24 @@ _Noreturn static void between_run(struct wefti_family *family, struct wefti_supe
     pid_t supervisor = start->root < 0 ? -1 : fork();
     if (supervisor == 0)
         wefti_supervisor_run(family, start);
-    if (supervisor < 0) {
-        __atomic_store_n(&family->ready, 2, __ATOMIC_RELEASE);
-        weft_wake(&family->ready, UINT32_MAX);
-    }
     wefti_leave(0);
 }
 
-/* The host's SIGCHLD and its waitpid(-1) do not see this child, which sends no signal. 0 or an error number. */
+/*
+ * Waits for the supervisor's word that it takes requests. It alone has the other end now, so its death is the end of the socket: then EAGAIN. In recv
+ * and not in `wait`, for this is the only thread, and giving up would leave a supervisor behind.
+ */
+static int supervisor_await(int socket)
+{
+    char word;
+    ssize_t got;
+    do
+        got = recv(socket, &word, sizeof(word), 0);
+    while (got < 0 && errno == EINTR);
+    return got == sizeof(word) ? 0 : EAGAIN;
+}
+
+/* The host's SIGCHLD and its waitpid(-1) do not see this child, which sends no signal. Closes the supervisor's end. 0 or an error number. */
 static int supervisor_start(struct wefti_family *family, struct wefti_supervisor_start *start)
 {
     start->root = (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -146,16 +154,13 @@ static int supervisor_start(struct wefti_family *family, struct wefti_supervisor
     int error = between < 0 ? errno : 0;
     if (start->root >= 0)
         close(start->root);
+    close(start->requests);
     if (error)
         return error;
     siginfo_t info;
     while (syscall(SYS_waitid, P_PID, between, &info, WEXITED | __WALL, NULL) != 0 && errno == EINTR)
         ;
-    wefti_shield_raise();
-    while (__atomic_load_n(&family->ready, __ATOMIC_ACQUIRE) == 0)
-        weft_wait(&family->ready, 0, WEFT_FOREVER);
-    wefti_shield_lower();
-    return __atomic_load_n(&family->ready, __ATOMIC_ACQUIRE) == 1 ? 0 : EAGAIN;
+    return supervisor_await(start->asking);
 }
 
 static int family_start(struct wefti_arena *arena)
@@ -166,7 +171,8 @@ static int family_start(struct wefti_arena *arena)
     struct wefti_family *family = family_make();
     struct wefti_supervisor_start start = {.requests = ends[0], .asking = ends[1]};
     int error = family ? supervisor_start(family, &start) : errno;
-    close(ends[0]);
+    if (!family)
+        close(ends[0]);
     if (!error) {
         asking = ends[1];
         __atomic_store_n(&arena->family, (uintptr_t)family, __ATOMIC_RELEASE);
@@ -184,10 +190,8 @@ int wefti_family_begin(void)
     if (!arena)
         return -1;
     int error = 0;
-    wefti_latch_close(&latch);
-    if (!wefti_family_now())
+    if (!wefti_family_now()) /* with one thread nobody else can be here */
         error = threads_live() ? EBUSY : family_start(arena);
-    wefti_latch_open(&latch);
     if (!error)
         return 0;
     errno = error;
@@ -314,15 +318,4 @@ int wefti_process_wait(struct wefti_process *process, int *status, weft_time dea
 void wefti_family_joined(int socket)
 {
     asking = socket;
-}
-
-/* In a forked child of the host's own: it is no member. */
-static void family_forked(void)
-{
-    latch = (struct wefti_latch){0};
-}
-
-__attribute__((constructor)) static void family_open(void)
-{
-    pthread_atfork(NULL, NULL, family_forked);
 }

@@ -44,7 +44,10 @@ void wefti_process_let_go(struct wefti_process *process);
  */
 int wefti_process_start(struct wefti_process *process);
 
-/* Waits for its end, then gives its status. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, EPIPE (the supervisor died: nobody can say). */
+/*
+ * Waits for its end, then gives its status. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, EPIPE (the supervisor died: nobody can say), EINVAL (it
+ * was not started).
+ */
 int wefti_process_wait(struct wefti_process *process, int *status, weft_time deadline);
 
 /* Private to the floor. */

@@ -282,8 +282,8 @@ _Noreturn void wefti_supervisor_run(struct wefti_family *family, const struct we
     supervisor.polls[ROOT] = (struct pollfd){.fd = start->root, .events = POLLIN};
     supervisor.count = FIRST;
     family->supervisor = getpid();
-    __atomic_store_n(&family->ready, 1, __ATOMIC_RELEASE);
-    weft_wake(&family->ready, UINT32_MAX);
+    if (send(start->requests, "", 1, MSG_NOSIGNAL) < 0) /* it takes requests: see supervisor_await */
+        wefti_leave(1);
     for (;;) {
         if (poll(supervisor.polls, supervisor.count, -1) < 0)
             continue;

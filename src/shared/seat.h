@@ -35,11 +35,9 @@ struct wefti_seat {
 
 struct wefti_family {
     int32_t root;       /* pid; constant */
-    int32_t supervisor; /* pid; 0 until it is there */
-    uint32_t ready;     /* 0, then 1: it takes requests; or 2: it could not begin. Waited for */
-    uint32_t reserved;
+    int32_t supervisor; /* pid; written before it takes requests */
     /*
-     * Held by the supervisor from before `ready` to its end. Its word is what the kernel marks when the supervisor dies, so that who waits for an answer
+     * Held by the supervisor from before it takes requests to its end. Its word is what the kernel marks when the supervisor dies, so that who waits for an answer
      * waits for that too.
      */
     pthread_mutex_t life;
