@@ -3,13 +3,12 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "many_hands.h"
 #include "pool_tasks.h"
 
-enum { HANDS = 3, COUNT = 200 };
-static const double lasts = 0.6;
+enum { COUNT = 200 };
 
 static weft_pool *pool;
-static weft_time end;
 
 /* One loop: who is in it, and what was called. */
 struct loop {
@@ -17,25 +16,6 @@ struct loop {
     uint32_t calls[COUNT];
     size_t fails_at;
 };
-
-/* A cheap random number. */
-static uint32_t draw(uint32_t *seed)
-{
-    *seed = *seed * 1664525 + 1013904223;
-    return *seed >> 16;
-}
-
-static void many_hands(weft_function *function)
-{
-    weft_task *hands[HANDS];
-    end = weft_in(lasts);
-    for (int i = 0; i < HANDS; i++)
-        ck_assert_ptr_nonnull(hands[i] = weft_spawn(WEFT_THREAD, function, weft_int(i + 1)));
-    for (int i = 0; i < HANDS; i++) {
-        weft_task_join(hands[i], WEFT_FOREVER);
-        weft_task_free(hands[i]);
-    }
-}
 
 static int one(size_t index, void *data)
 {

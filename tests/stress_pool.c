@@ -6,14 +6,11 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "many_hands.h"
 #include "pool/pool.h"
 #include "pool_tasks.h"
 
-enum { HANDS = 3 };
-static const double lasts = 0.6;
-
 static weft_pool *pool;
-static weft_time end;
 
 /* What all tasks and callbacks of a test have done. */
 static struct {
@@ -23,13 +20,6 @@ static struct {
 static void add_to(uint64_t *sum, uint64_t count)
 {
     __atomic_add_fetch(sum, count, __ATOMIC_RELAXED);
-}
-
-/* A cheap random number. */
-static uint32_t draw(uint32_t *seed)
-{
-    *seed = *seed * 1664525 + 1013904223;
-    return *seed >> 16;
 }
 
 static weft_value run(weft_value number)
@@ -46,17 +36,10 @@ static int called(weft_future *future, void *data)
 }
 
 /* Runs `function` on several threads until the test's time is over. */
-static void many_hands(weft_function *function)
+static void stress(weft_function *function)
 {
-    weft_task *hands[HANDS];
     memset(&sums, 0, sizeof(sums));
-    end = weft_in(lasts);
-    for (int i = 0; i < HANDS; i++)
-        ck_assert_ptr_nonnull(hands[i] = weft_spawn(WEFT_THREAD, function, weft_int(i + 1)));
-    for (int i = 0; i < HANDS; i++) {
-        weft_task_join(hands[i], WEFT_FOREVER);
-        weft_task_free(hands[i]);
-    }
+    many_hands(function);
 }
 
 /* Submits, cancels some, adds callbacks, waits for some, leaves some. */
@@ -95,7 +78,7 @@ static weft_value rounds(weft_value number)
 static void submit_from_many(size_t backlog, enum weft_full_policy when_full, unsigned workers)
 {
     pool = weft_pool_new(WEFT_THREAD, .workers = workers, .backlog = backlog, .when_full = when_full);
-    many_hands(rounds);
+    stress(rounds);
     ck_assert_int_eq(weft_pool_shutdown(pool, false, WEFT_FOREVER), 0);
     struct weft_pool_counts counts;
     weft_pool_count(pool, &counts);
@@ -146,7 +129,7 @@ static weft_value once_a_worker(weft_value unused)
 START_TEST(so_while_its_size_changes)
 {
     pool = weft_pool_new(WEFT_THREAD, .workers = 2, .backlog = 10, .initializer = once_a_worker, .finalizer = once_a_worker);
-    many_hands(resizes);
+    stress(resizes);
     ck_assert_int_eq(weft_pool_shutdown(pool, false, WEFT_FOREVER), 0);
     struct weft_pool_counts counts = counts_of(pool);
     ck_assert_uint_eq(sums.called, sums.submitted);
@@ -189,7 +172,7 @@ static weft_value inner_pools(weft_value number)
 START_TEST(pools_inside_pools_share_a_budget)
 {
     pool = weft_pool_new(WEFT_THREAD, .workers = 2);
-    many_hands(inner_pools);
+    stress(inner_pools);
     ck_assert_int_eq(weft_pool_shutdown(pool, false, WEFT_FOREVER), 0);
     ck_assert_uint_eq(pool->used, 0);
     ck_assert_uint_eq(pool->family, 0);
@@ -238,7 +221,7 @@ static weft_value cancel_rounds(weft_value number)
 START_TEST(a_cancel_hits_its_own_task_only)
 {
     pool = weft_pool_new(WEFT_THREAD, .workers = 2);
-    many_hands(cancel_rounds);
+    stress(cancel_rounds);
     weft_pool_free(pool);
     ck_assert_uint_eq(sums.done, 0);
 }
@@ -265,7 +248,7 @@ START_TEST(tasks_wait_for_tasks)
 {
     for (unsigned workers = 1; workers <= 3; workers++) {
         pool = weft_pool_new(WEFT_THREAD, .workers = workers, .backlog = 8);
-        many_hands(recursions);
+        stress(recursions);
         weft_pool_free(pool);
     }
 }
@@ -291,7 +274,7 @@ static weft_value any_rounds(weft_value unused)
 START_TEST(any_end_is_seen)
 {
     pool = weft_pool_new(WEFT_THREAD, .workers = 2);
-    many_hands(any_rounds);
+    stress(any_rounds);
     weft_pool_free(pool);
 }
 END_TEST
@@ -320,7 +303,7 @@ static weft_value lives(weft_value number)
 
 START_TEST(pools_come_and_go)
 {
-    many_hands(lives);
+    stress(lives);
 }
 END_TEST
 

@@ -3,32 +3,12 @@
 #include <stdlib.h>
 
 #include "fixture.h"
+#include "many_hands.h"
 #include "pool_tasks.h"
 
-enum { HANDS = 3, COUNT = 40 };
-static const double lasts = 0.6;
+enum { COUNT = 40 };
 
 static weft_pool *pool;
-static weft_time end;
-
-/* A cheap random number. */
-static uint32_t draw(uint32_t *seed)
-{
-    *seed = *seed * 1664525 + 1013904223;
-    return *seed >> 16;
-}
-
-static void many_hands(weft_function *function)
-{
-    weft_task *hands[HANDS];
-    end = weft_in(lasts);
-    for (int i = 0; i < HANDS; i++)
-        ck_assert_ptr_nonnull(hands[i] = weft_spawn(WEFT_THREAD, function, weft_int(i + 1)));
-    for (int i = 0; i < HANDS; i++) {
-        weft_task_join(hands[i], WEFT_FOREVER);
-        weft_task_free(hands[i]);
-    }
-}
 
 static weft_value text_of(weft_value number)
 {
