@@ -92,34 +92,6 @@ static bool threads_live(void)
     return count > OWN_THREADS;
 }
 
-static int life_make(pthread_mutex_t *life)
-{
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    int error = pthread_mutex_init(life, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-    return error;
-}
-
-static struct wefti_family *family_make(void)
-{
-    struct wefti_family *family = wefti_block_take(sizeof(*family));
-    if (!family)
-        return NULL;
-    memset(family, 0, sizeof(*family));
-    life_make(&family->life);
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    family->root = getpid();
-    family->seats[WEFTI_SEAT_ROOT].pid = getpid();
-    family->seats[WEFTI_SEAT_ROOT].started = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    family->seats[WEFTI_SEAT_ROOT].state = WEFTI_SEAT_TAKEN;
-    wefti_block_commit(family, sizeof(*family));
-    return family;
-}
-
 /* The process in between: it is gone when the supervisor runs, which is then no child of the host's. */
 _Noreturn static void between_run(struct wefti_family *family, struct wefti_supervisor_start *start)
 {
@@ -163,35 +135,31 @@ static int supervisor_start(struct wefti_family *family, struct wefti_supervisor
     return supervisor_await(start->asking);
 }
 
-static int family_start(struct wefti_arena *arena)
+static int family_start(void)
 {
     int ends[2];
     if (wefti_fails_with(EMFILE) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return errno;
-    struct wefti_family *family = family_make();
+    struct wefti_family *family = wefti_family_get();
     struct wefti_supervisor_start start = {.requests = ends[0], .asking = ends[1]};
     int error = family ? supervisor_start(family, &start) : errno;
     if (!family)
         close(ends[0]);
     if (!error) {
         asking = ends[1];
-        __atomic_store_n(&arena->family, (uintptr_t)family, __ATOMIC_RELEASE);
         return 0;
     }
     close(ends[1]);
-    if (family)
-        wefti_block_free(family);
     return error;
 }
 
 int wefti_family_begin(void)
 {
-    struct wefti_arena *arena = wefti_arena_get();
-    if (!arena)
+    if (!wefti_arena_get())
         return -1;
     int error = 0;
-    if (!wefti_family_now()) /* with one thread nobody else can be here */
-        error = threads_live() ? EBUSY : family_start(arena);
+    if (asking < 0) /* with one thread nobody else can be here */
+        error = threads_live() ? EBUSY : family_start();
     if (!error)
         return 0;
     errno = error;
@@ -285,7 +253,7 @@ static int process_ask(struct wefti_family *family, struct wefti_process *proces
 int wefti_process_start(struct wefti_process *process)
 {
     struct wefti_family *family = wefti_family_now();
-    if (!family || !wefti_member) {
+    if (!family || !wefti_member || asking < 0) {
         errno = ESTALE;
         return -1;
     }

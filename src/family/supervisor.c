@@ -36,6 +36,7 @@
 #include "family/family.h"
 #include "family/joined.h"
 #include "shared/block.h"
+#include "shared/life.h"
 
 /* A process it has made: at the index of its pidfd in `polls`. */
 struct made {
@@ -75,7 +76,7 @@ static void seat_clear(struct wefti_family *family, uint32_t number)
 {
     struct wefti_seat *seat = &family->seats[number];
     __atomic_store_n(&seat->state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
-    wefti_blocks_repair((uint16_t)number);
+    wefti_seat_mend(family, number);
     __atomic_add_fetch(&seat->generation, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&seat->state, WEFTI_SEAT_EMPTY, __ATOMIC_RELEASE);
 }

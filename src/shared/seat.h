@@ -24,13 +24,16 @@ enum wefti_seat_state {
     WEFTI_SEAT_GONE    /* it is dead, and what it left is being put right */
 };
 
-/* Written by the supervisor (seat 1 by the root, once); read by anybody. */
+/* Written by the supervisor (seat 1 by the root, once) but for `lives`; read by anybody. */
 struct wefti_seat {
     uint32_t state;      /* the last to be stored when it becomes TAKEN: release */
     uint32_t generation; /* how many have had it; changes before it is EMPTY again */
     int32_t pid;
     uint32_t reserved;
-    uint64_t started; /* CLOCK_BOOTTIME, nanoseconds */
+    uint64_t started;         /* CLOCK_BOOTTIME, nanoseconds */
+    struct wefti_life *lives; /* life.h: the newest. The member's threads add to the list; nothing is ever taken out, the seat's next member has it */
+    void *process;            /* the supervisor's: what it was made for */
+    uint64_t reserved_too[3];
 };
 
 struct wefti_family {
@@ -46,5 +49,7 @@ struct wefti_family {
 
 /* The family of this process's arena, or NULL. */
 struct wefti_family *wefti_family_now(void);
+/* The same, made if there is none, with this process as its root. NULL with ESTALE (this process is no member), and the errno of weft_shared_alloc. */
+struct wefti_family *wefti_family_get(void);
 
 #endif

@@ -8,6 +8,12 @@
 /* Whether the caller holds the lock. */
 bool wefti_lock_mine(const weft_lock *lock);
 
+/* lock_shared.c: the same calls for a lock that lies in the arena. */
+int wefti_lock_shared_acquire(weft_lock *lock, weft_time deadline);
+int wefti_lock_shared_release(weft_lock *lock);
+bool wefti_lock_shared_mine(const weft_lock *lock);
+void wefti_lock_shared_repaired(weft_lock *lock);
+
 /* Takes the lock whatever comes, cancellation too. 0; 1 (its owner died); -1 with EDEADLK. Keeps errno unless it fails. */
 int wefti_lock_insist(weft_lock *lock);
 

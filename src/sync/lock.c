@@ -50,8 +50,7 @@
  * it undisturbed for a microsecond or two. If one does sleep, the wake's latency is some thousand acquisitions, and passing is what makes
  * use of it.
  *
- * Processes. Nothing here is a pointer, so the lock may lie in shared memory; there lock_forks is to be 0, as the heir does not vanish
- * with a fork, and an owner or heir who died is found by his ident.
+ * Processes. A lock that lies in the arena is another: lock_shared.c.
  * Fork. The child's copy of a lock that the forking task held is the child's. An heir that is not there any more is noticed by `forks`.
  */
 
@@ -59,6 +58,7 @@
 #include <pthread.h>
 
 #include "base/opening.h"
+#include "shared/arena.h"
 #include "sync/inside.h"
 #include "sync/word.h"
 #include "wait/context.h"
@@ -315,6 +315,8 @@ static __attribute__((noinline)) int lock_release_slow(weft_lock *lock)
 
 int weft_lock_acquire(weft_lock *lock, weft_time deadline)
 {
+    if (__builtin_expect(wefti_is_shared(lock), 0))
+        return wefti_lock_shared_acquire(lock, deadline);
     uint32_t me = wefti_ident_now, word = 0;
     if (__builtin_expect(me && wefti_word_take(&lock->word, &word, me << OWNER_SHIFT), 1))
         return 0;
@@ -327,6 +329,8 @@ int weft_lock_acquire(weft_lock *lock, weft_time deadline)
 
 int weft_lock_release(weft_lock *lock)
 {
+    if (__builtin_expect(wefti_is_shared(lock), 0))
+        return wefti_lock_shared_release(lock);
     uint32_t me = wefti_ident_now, word = me << OWNER_SHIFT;
     if (__builtin_expect(me && wefti_word_give(&lock->word, &word, 0), 1))
         return 0;
@@ -338,8 +342,21 @@ bool weft_lock_locked(const weft_lock *lock)
     return (wefti_word_look(&lock->word) & ~(uint32_t)FLAGS) != 0;
 }
 
+int weft_lock_repaired(weft_lock *lock)
+{
+    if (!wefti_lock_mine(lock)) {
+        errno = EPERM;
+        return -1;
+    }
+    if (wefti_is_shared(lock))
+        wefti_lock_shared_repaired(lock);
+    return 0;
+}
+
 bool wefti_lock_mine(const weft_lock *lock)
 {
+    if (wefti_is_shared(lock))
+        return wefti_lock_shared_mine(lock);
     return (wefti_word_look(&lock->word) & ~(uint32_t)FLAGS) == lock_me();
 }
 

@@ -7,6 +7,7 @@
 #define WEFTI_CONTEXT_H
 
 #include "base/latch.h"
+#include "shared/life.h"
 #include "wait/spin.h"
 #include "wait/wait.h"
 
@@ -40,6 +41,7 @@ struct wefti_context {
     struct wefti_latch guard;    /* of the next two */
     uint32_t cancelled;          /* sticky; read without the guard by its own context */
     struct wefti_wait *wait;     /* the wait it sleeps in, while a canceller may end it */
+    struct wefti_life *life;     /* what is known of it in the arena, once it has used something there; the context's own */
     void *task;                  /* the task floor's */
     void *locals;                /* the task floor's */
     uint32_t locals_count;       /* the task floor's */
@@ -77,6 +79,14 @@ extern void (*wefti_context_leave_hook)(struct wefti_context *context);
 static inline weft_time wefti_context_deadline(const struct wefti_context *context, weft_time deadline)
 {
     return context->limit < deadline && context->shield <= context->limit_shield ? context->limit : deadline;
+}
+
+/* Its life, begun with the first call: NULL with the errno of wefti_life_begin. By the context itself. */
+static inline struct wefti_life *wefti_context_life(struct wefti_context *context)
+{
+    if (__builtin_expect(!context->life, 0))
+        context->life = wefti_life_begin();
+    return context->life;
 }
 
 /* Prepares a context that a higher floor owns (a coroutine's). */

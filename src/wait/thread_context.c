@@ -210,6 +210,20 @@ static long words_sleep(const struct futex_waitv *words, unsigned count, weft_ti
     return error == ETIMEDOUT && deadline <= soon ? -ETIMEDOUT : -EAGAIN;
 }
 
+/* Lets the words that lie in the arena be known to who sweeps after a death. A thread that cannot have a life sleeps without that. */
+static void words_publish(struct wefti_context *context, struct wefti_item *const *items, unsigned count)
+{
+    const uint32_t *words[FEW_WORDS];
+    unsigned shared = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (wefti_is_shared(items[i]->word))
+            words[shared++] = items[i]->word;
+    int error = errno;
+    if (shared > 0 && wefti_context_life(context))
+        wefti_life_sleeps(context->life, words, shared);
+    errno = error;
+}
+
 /* Sleeps on the token and the kernel words at once. */
 static int thread_sleep_words(struct thread_context *thread, const struct wefti_wait *wait, unsigned count, unsigned descriptors)
 {
@@ -220,6 +234,7 @@ static int thread_sleep_words(struct thread_context *thread, const struct wefti_
         return -1;
     }
     words_gather(thread, wait, words, items);
+    words_publish(&thread->context, items, count);
     if (!token_move(thread, EMPTY, SLEEPING))
         return token_take(thread);
     for (;;) {
@@ -254,8 +269,12 @@ static int thread_park(struct wefti_context *self, const struct wefti_wait *wait
     struct thread_context *thread = thread_of(self);
     unsigned count = kind_count(wait, WEFTI_DESCRIPTOR);
     unsigned words = kind_count(wait, WEFTI_KERNEL_WORD);
-    if (words > 0)
-        return thread_sleep_words(thread, wait, words, count);
+    if (words > 0) {
+        int parked = thread_sleep_words(thread, wait, words, count);
+        if (self->life)
+            wefti_life_wakes(self->life);
+        return parked;
+    }
     if (count == 0)
         return thread_sleep(thread, wait->deadline);
     if (!thread_doorbell(thread))
@@ -338,6 +357,7 @@ static void thread_leave(void *own)
         wefti_context_leave_hook(&thread->context);
     if (thread->doorbell >= 0)
         close(thread->doorbell);
+    wefti_life_end(thread->context.life);
     wefti_context_switch(NULL);
 }
 
@@ -380,6 +400,7 @@ static void thread_forked(void)
     if (!wefti_context_now)
         return;
     thread->context.guard = (struct wefti_latch){0};
+    thread->context.life = NULL; /* the parent's */
     if (thread->doorbell >= 0)
         close(thread->doorbell);
     thread->doorbell = -1;
