@@ -417,6 +417,51 @@ START_TEST(random_numbers_come_out_in_order)
 }
 END_TEST
 
+static int64_t tens(weft_value value, void *data)
+{
+    (void)data;
+    return weft_as_int(value) / 1000000;
+}
+
+static int by_tens(weft_value a, weft_value b, void *data)
+{
+    return (int)(tens(a, data) - tens(b, data));
+}
+
+/* Takes the first from a plain list of numbers: by what is before the last six digits, then by place. */
+static int64_t list_take(int64_t *list, int *count)
+{
+    int first = 0;
+    for (int i = 1; i < *count; i++)
+        if (list[i] / 1000000 < list[first] / 1000000)
+            first = i;
+    int64_t number = list[first];
+    memmove(list + first, list + first + 1, (size_t)(--*count - first) * sizeof(*list));
+    return number;
+}
+
+/* The last six digits number the puts, so that equals are told apart. */
+START_TEST(puts_and_gets_in_any_turn_keep_the_order)
+{
+    enum { MOST = 200, STEPS = 6000 };
+    weft_queue *queue = _i == 0 ? weft_queue_new(.order = WEFT_PRIORITY, .key = tens)
+                                : weft_queue_new(.order = WEFT_PRIORITY, .compare = by_tens, .capacity = MOST);
+    int64_t list[MOST];
+    unsigned seed = 11;
+    for (int step = 0, count = 0; step < STEPS; step++) {
+        bool more = rand_r(&seed) % 16 < (step / 500 % 2 ? 6 : 10); /* for a while it grows, then it shrinks */
+        if (more && count < MOST) {
+            list[count++] = rand_r(&seed) % 20 * 1000000 + step;
+            put_int(queue, list[count - 1]);
+        } else if (count > 0) {
+            ck_assert_int_eq(get_int(queue), list_take(list, &count));
+        }
+        ck_assert_uint_eq(weft_queue_size(queue), (size_t)count);
+    }
+    weft_queue_free(queue);
+}
+END_TEST
+
 START_TEST(values_have_an_order)
 {
     weft_queue *queue = weft_queue_new(.order = WEFT_PRIORITY);
@@ -475,6 +520,9 @@ START_TEST(free_drops_what_is_left)
         for (int j = 0; j < 4; j++)
             ck_assert_int_eq(weft_queue_put(queue, weft_keep(list), WEFT_NOW), 0);
         ck_fails(weft_list_append(list, weft_int(1)), EBUSY);
+        weft_value taken;
+        ck_assert_int_eq(weft_queue_get(queue, &taken, WEFT_NOW), 0);
+        weft_drop(taken);
         weft_queue_free(queue);
         ck_assert_int_eq(weft_list_append(list, weft_int(1)), 0);
         weft_drop(list);
@@ -629,6 +677,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_key_gives_the_order);
     tcase_add_test(tests, a_comparison_gives_the_order);
     tcase_add_loop_test(tests, random_numbers_come_out_in_order, 0, 2);
+    tcase_add_loop_test(tests, puts_and_gets_in_any_turn_keep_the_order, 0, 2);
     tcase_add_test(tests, values_have_an_order);
     tcase_add_test(tests, what_has_no_order_is_refused);
     tcase_add_test(tests, free_drops_what_is_left);

@@ -6,6 +6,9 @@
  * bounded queue has all its room from the beginning; an unbounded one doubles it, and halves it when three quarters are unused. All of it
  * is under one latch, as both ends meet at the same place.
  *
+ * The gap. A get takes the first out of the heap and leaves its place empty (`gap`), the others standing where they stood. The put that
+ * comes next fills it, so that a get and a put go through the heap once; a get that comes next fills it with the last entry.
+ *
  * Order. An entry has its key and the number of its put. The least key comes first, then what `compare` puts first, then the lower
  * number. So the place of an entry in the array follows from what stands in the entries alone: the array could be put in order anew from
  * them, whatever a process that died had left. A key of 0, or no function, leaves the decision to the next. Without a key function of the
@@ -34,6 +37,9 @@ enum { ROOM_LEAST = 64 };
 #endif
 enum { BRANCHES = 4 };
 
+__extension__ typedef __int128 entry_order; /* key and number as one, the key above */
+__extension__ typedef unsigned __int128 entry_bits;
+
 struct entry {
     int64_t key;
     uint64_t number;
@@ -49,9 +55,10 @@ struct ordered {
     struct wefti_latch latch __attribute__((aligned(128))); /* of all that follows */
     struct wefti_door filled, emptied;
     uint64_t puts; /* read without the latch, as the next */
-    size_t count;  /* of entries */
+    size_t count;  /* of values */
     size_t room;   /* for entries */
     struct entry *entries;
+    bool gap;   /* the root is a gap, and the values stand behind it */
     bool exact; /* there are ints only: of equal keys the values are equal, and need not be compared */
 };
 
@@ -139,22 +146,22 @@ static bool ordered_key(const struct ordered *ordered, weft_value value, int64_t
     return ordered->compare != natural_compare || natural_key(value, key);
 }
 
-/* By key and number alone. Without a branch: of two random numbers no processor can tell beforehand which is the lower. */
-static inline bool entry_before_plainly(const struct entry *a, const struct entry *b)
+/* Key and number as one, so that a comparison is two instructions and no branch. */
+static inline entry_order entry_rank(const struct entry *entry)
 {
-    return (a->key < b->key) | ((a->key == b->key) & (a->number < b->number));
+    return (entry_order)((entry_bits)(uint64_t)entry->key << 64 | entry->number);
 }
 
 static bool entry_before(const struct ordered *ordered, const struct entry *a, const struct entry *b)
 {
     if (a->key != b->key || ordered_is_plain(ordered))
-        return entry_before_plainly(a, b);
+        return entry_rank(a) < entry_rank(b);
     int order = ordered->compare(a->value, b->value, ordered->data);
     return order != 0 ? order < 0 : a->number < b->number;
 }
 
 /* Moves the entry that belongs at `at` or nearer to the root there. */
-static void heap_rise(struct ordered *ordered, size_t at, const struct entry *entry)
+static void heap_rise(const struct ordered *ordered, size_t at, const struct entry *entry)
 {
     struct entry *entries = ordered->entries;
     while (at > 0) {
@@ -167,10 +174,22 @@ static void heap_rise(struct ordered *ordered, size_t at, const struct entry *en
     entries[at] = *entry;
 }
 
-/* `there` if it comes first, else `here`. */
-static inline size_t branch_choose(const struct entry *entries, size_t here, size_t there)
+/* Without a branch: of two random numbers no processor can tell beforehand which is the lower. */
+static inline size_t choose(bool second, size_t here, size_t there)
 {
-    return here ^ ((here ^ there) & -(size_t)entry_before_plainly(&entries[there], &entries[here]));
+    return here ^ ((here ^ there) & -(size_t)second);
+}
+
+/*
+ * The first of the four branches that begin at `at`, by keys and numbers alone. Each is read but once, all at the same time, as every step
+ * down waits for this.
+ */
+static inline size_t branches_first_plainly(const struct entry *entries, size_t at)
+{
+    entry_order a = entry_rank(&entries[at]), b = entry_rank(&entries[at + 1]);
+    entry_order c = entry_rank(&entries[at + 2]), d = entry_rank(&entries[at + 3]);
+    entry_order left = b < a ? b : a, right = d < c ? d : c;
+    return choose(right < left, at + (b < a), at + 2 + (d < c));
 }
 
 /* Moves the gap at the root down to where it has less than all branches, by keys and numbers alone: where it is then. */
@@ -178,7 +197,7 @@ static size_t heap_descend_plainly(struct entry *entries, size_t count)
 {
     size_t at = 0;
     for (size_t below = 1; below + BRANCHES <= count; below = BRANCHES * at + 1) {
-        size_t first = branch_choose(entries, branch_choose(entries, below, below + 1), branch_choose(entries, below + 2, below + 3));
+        size_t first = branches_first_plainly(entries, below);
         entries[at] = entries[first];
         at = first;
     }
@@ -196,17 +215,40 @@ static size_t branch_first(const struct ordered *ordered, size_t at, size_t coun
     return first;
 }
 
-/* Closes the gap at the root: down to a leaf, where the last entry then rises from. It came from there, and seldom rises far. */
-static void heap_sink(struct ordered *ordered)
+/*
+ * Closes the gap at the root of `count` entries with another entry: down to a leaf, where it then rises from. It seldom rises far, be it the
+ * last, which came from there, or one that was just put.
+ */
+static void heap_close_gap(struct ordered *ordered, size_t count, const struct entry *entry)
 {
-    struct entry *entries = ordered->entries, last = entries[ordered->count];
-    size_t at = ordered_is_plain(ordered) ? heap_descend_plainly(entries, ordered->count) : 0;
-    for (size_t below = BRANCHES * at + 1; below < ordered->count; below = BRANCHES * at + 1) {
-        size_t first = branch_first(ordered, below, ordered->count);
+    struct entry *entries = ordered->entries;
+    size_t at = ordered_is_plain(ordered) ? heap_descend_plainly(entries, count) : 0;
+    for (size_t below = BRANCHES * at + 1; below < count; below = BRANCHES * at + 1) {
+        size_t first = branch_first(ordered, below, count);
         entries[at] = entries[first];
         at = first;
     }
-    heap_rise(ordered, at, &last);
+    heap_rise(ordered, at, entry);
+    ordered->gap = false;
+}
+
+/* Takes the first out of a heap that is not empty, and leaves a gap. */
+static weft_value heap_take(struct ordered *ordered)
+{
+    if (ordered->gap) {
+        struct entry last = ordered->entries[ordered->count];
+        heap_close_gap(ordered, ordered->count, &last);
+    }
+    ordered->gap = ordered->count > 1;
+    return ordered->entries[0].value;
+}
+
+static void heap_add(struct ordered *ordered, const struct entry *entry)
+{
+    if (ordered->gap)
+        heap_close_gap(ordered, ordered->count + 1, entry);
+    else
+        heap_rise(ordered, ordered->count, entry);
 }
 
 static bool ordered_resize(struct ordered *ordered, size_t room)
@@ -239,7 +281,7 @@ static int ordered_add(struct ordered *ordered, weft_value value, int64_t key)
     if (ordered->stack)
         ordered->entries[count] = entry;
     else
-        heap_rise(ordered, count, &entry);
+        heap_add(ordered, &entry);
     ordered_count(ordered, count + 1);
     __atomic_store_n(&ordered->puts, ordered->puts + 1, __ATOMIC_RELEASE);
     return 0;
@@ -250,10 +292,8 @@ static int ordered_remove(struct ordered *ordered, weft_value *value)
 {
     if (ordered->count == 0)
         return wefti_queue_is_closed(&ordered->queue) ? EPIPE : EAGAIN;
+    *value = ordered->stack ? ordered->entries[ordered->count - 1].value : heap_take(ordered);
     ordered_count(ordered, ordered->count - 1);
-    *value = ordered->entries[ordered->stack ? ordered->count : 0].value;
-    if (!ordered->stack && ordered->count > 0)
-        heap_sink(ordered);
     if (ordered->queue.capacity == WEFT_UNBOUNDED && ordered->room > ROOM_LEAST && ordered->count == ordered->room / 4)
         ordered_resize(ordered, ordered->room / 2); /* or keeps what it has */
     return 0;
@@ -412,7 +452,7 @@ static void ordered_free(weft_queue *queue)
     struct ordered *ordered = (struct ordered *)queue;
     wefti_queue_latch_pass(&ordered->latch);
     for (size_t i = 0; i < ordered->count; i++)
-        weft_drop(ordered->entries[i].value);
+        weft_drop(ordered->entries[i + ordered->gap].value);
     wefti_release(ordered->entries);
     wefti_release(ordered);
 }
