@@ -5,13 +5,16 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/leave.h"
@@ -253,7 +256,7 @@ static int root_that_forked_and_dies(void)
     MUST(pipe(ends) == 0);
     if (fork() == 0) {
         char octet;
-        struct wefti_process process = {.holds = 1, .main = sleeps};
+        struct wefti_process process = {.holds = WEFTI_PROCESS_MAKERS, .main = sleeps};
         MUST(wefti_process_start(&process) == -1 && errno == ESTALE);
         close(ends[1]);
         MUST(read(ends[0], &octet, 1) == 0); /* until the root is gone */
@@ -273,20 +276,91 @@ START_TEST(a_fork_of_the_hosts_holds_nothing_up)
 }
 END_TEST
 
+static struct wefti_family *family(void)
+{
+    return wefti_family_now();
+}
+
+/* The keeper of this number as it is now, once there is one that lives and is not `before`. */
+static pid_t keeper_other_than(pid_t before, unsigned number)
+{
+    for (weft_time late = weft_in(20);; nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL)) {
+        struct wefti_keeper *keeper = &family()->keepers[number];
+        uint32_t life = __atomic_load_n((uint32_t *)&keeper->life.__data.__lock, __ATOMIC_ACQUIRE);
+        pid_t now = __atomic_load_n(&keeper->pid, __ATOMIC_ACQUIRE);
+        if (now > 0 && now != before && (life & FUTEX_TID_MASK) == (uint32_t)now && !(life & FUTEX_OWNER_DIED))
+            return now;
+        MUST(weft_clock() < late);
+    }
+}
+
 static int root_that_loses_its_supervisor(void)
+{
+    struct wefti_process *process = start(sleeps, NULL), *other = wefti_process_new(counts, NULL);
+    pid_t first = family()->supervisor;
+    keeper_other_than(0, 1);
+    MUST(kill(first, SIGKILL) == 0);
+    int status = ended(process); /* it went with its parent */
+    MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    MUST(wefti_process_start(other) == 0);
+    status = ended(other);
+    MUST(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    MUST(family()->supervisor != first && family()->epoch == 2);
+    return 0;
+}
+
+START_TEST(a_dead_supervisor_is_replaced)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_loses_its_supervisor);
+}
+END_TEST
+
+static int root_that_loses_spares(void)
+{
+    struct wefti_process *process = start(sleeps, NULL);
+    pid_t spare = 0;
+    for (int i = 0; i < 5; i++) {
+        spare = keeper_other_than(spare, 1);
+        MUST(kill(spare, SIGKILL) == 0);
+    }
+    keeper_other_than(spare, 1);
+    MUST(family()->epoch == 1 && process->state == WEFTI_PROCESS_RUNS && kill(process->pid, 0) == 0);
+    MUST(kill(process->pid, SIGUSR1) == 0);
+    int status = ended(process);
+    MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
+    return 0;
+}
+
+START_TEST(a_dead_spare_is_replaced_and_nobody_notices)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_loses_spares);
+}
+END_TEST
+
+/* Neither can take the other's place. */
+static void keepers_kill(void)
+{
+    pid_t spare = keeper_other_than(0, 1), supervisor = family()->supervisor;
+    MUST(kill(spare, SIGSTOP) == 0 && kill(supervisor, SIGSTOP) == 0);
+    MUST(kill(spare, SIGKILL) == 0 && kill(supervisor, SIGKILL) == 0);
+}
+
+static int root_that_loses_both(void)
 {
     struct wefti_process *process = start(sleeps, NULL), *other = wefti_process_new(sleeps, NULL);
     int status;
-    MUST(kill(wefti_family_now()->supervisor, SIGKILL) == 0);
+    keepers_kill();
     MUST(wefti_process_wait(process, &status, WEFT_FOREVER) == -1 && errno == EPIPE);
     MUST(wefti_process_start(other) == -1 && errno == EPIPE);
     return 0;
 }
 
-START_TEST(a_dead_supervisor_is_told_and_takes_its_processes_along)
+START_TEST(the_death_of_both_is_told_and_takes_the_processes_along)
 {
     NEEDS_PIDFDS;
-    root_runs(root_that_loses_its_supervisor);
+    root_runs(root_that_loses_both);
 }
 END_TEST
 
@@ -308,7 +382,7 @@ static int root_with_many_waiters(void)
         MUST(pthread_create(&threads[i], NULL, waits_for_it, process) == 0);
     while (__atomic_load_n(&waiting, __ATOMIC_RELAXED) < 4)
         weft_yield();
-    MUST(kill(wefti_family_now()->supervisor, SIGKILL) == 0);
+    keepers_kill();
     for (int i = 0; i < 4; i++) {
         void *wrong;
         MUST(pthread_join(threads[i], &wrong) == 0 && !wrong);
@@ -320,6 +394,125 @@ START_TEST(all_who_wait_are_told)
 {
     NEEDS_PIDFDS;
     root_runs(root_with_many_waiters);
+}
+END_TEST
+
+/* Kills supervisors at moments of all kinds, as many as it is told, while its root asks for processes. */
+static int kills_supervisors(struct wefti_process *self)
+{
+    uint64_t seed = 88172645463325252U;
+    uint32_t *left = self->data;
+    while (__atomic_load_n(left, __ATOMIC_ACQUIRE) > 0) {
+        seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+        pid_t before = family()->supervisor;
+        unsigned number = family()->keepers[0].pid == before ? 1 : 0;
+        keeper_other_than(0, number); /* with a spare: the loss of both is another test */
+        nanosleep(&(struct timespec){.tv_nsec = (long)(seed % 3000000)}, NULL);
+        kill(before, SIGKILL);
+        while (__atomic_load_n(&family()->supervisor, __ATOMIC_ACQUIRE) == before)
+            weft_yield();
+        __atomic_sub_fetch(left, 1, __ATOMIC_RELEASE);
+    }
+    return 0;
+}
+
+/* A fork of the root's own that is adopted, so that it outlives supervisors. */
+static struct wefti_process *adopted(int (*main)(struct wefti_process *self), void *data, pid_t *child)
+{
+    struct wefti_process *process = wefti_process_new(main, data);
+    MUST(process);
+    *child = fork();
+    if (*child == 0)
+        wefti_leave(wefti_process_join(process) == 0 ? main(process) : 99);
+    int pidfd = (int)syscall(SYS_pidfd_open, *child, 0);
+    MUST(pidfd >= 0 && wefti_process_adopt(process, pidfd) == 0);
+    close(pidfd);
+    return process;
+}
+
+static int root_among_dying_supervisors(void)
+{
+    MUST(weft_shared_limit(1 << 22) == 0 && wefti_family_begin() == 0);
+    uint32_t *left = weft_shared_new(uint32_t);
+    int status, lost = 0, done = 0;
+    pid_t child;
+    *left = 30;
+    struct wefti_process *killer = adopted(kills_supervisors, left, &child);
+    while (__atomic_load_n(left, __ATOMIC_ACQUIRE) > 0) {
+        status = ended(start(counts, NULL));
+        lost += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+        done += WIFEXITED(status) && WEXITSTATUS(status) == 7;
+        MUST(WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) == 7));
+    }
+    MUST(waitpid(child, &status, 0) == child && status == 0);
+    ended(killer);
+    status = ended(start(counts, NULL));
+    MUST(WIFEXITED(status) && done > 0 && lost + done > 0);
+    return 0;
+}
+
+START_TEST(processes_can_be_had_while_supervisors_die)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_among_dying_supervisors);
+}
+END_TEST
+
+static int exits_with_5(struct wefti_process *self)
+{
+    uint32_t *locked = self->data;
+    MUST(wefti_member == self->seat && weft_lock_acquire((weft_lock *)(void *)locked, WEFT_FOREVER) == 0);
+    return 5;
+}
+
+static int root_that_forks(void)
+{
+    pid_t child;
+    int status, told;
+    MUST(weft_shared_limit(1 << 22) == 0 && wefti_family_begin() == 0);
+    weft_lock *lock = weft_shared_new(weft_lock);
+    struct wefti_process *process = adopted(exits_with_5, lock, &child);
+    MUST(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 5);
+    MUST(wefti_process_wait(process, &told, WEFT_FOREVER) == 0);
+    MUST(told == status || told == SIGKILL); /* as the kernel knows it still, or not */
+    MUST(weft_lock_acquire(lock, WEFT_FOREVER) == 1 && weft_lock_release(lock) == 0);
+    wefti_process_let_go(process);
+    return 0;
+}
+
+START_TEST(a_fork_of_the_hosts_can_be_adopted)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_forks);
+}
+END_TEST
+
+static int makes_and_dies(struct wefti_process *self)
+{
+    start(sleeps, NULL);
+    MUST(wefti_process_new(counts, NULL));
+    ended(start(counts, NULL));
+    raise(SIGKILL);
+    return self->pid;
+}
+
+static int root_of_dying_makers(void)
+{
+    struct wefti_blocks_census before, after;
+    ended(start(makes_and_dies, NULL)); /* what a seat's first member leaves to the next is there */
+    wefti_blocks_count(&before);
+    for (int i = 0; i < 3; i++)
+        ended(start(makes_and_dies, NULL));
+    wefti_blocks_count(&after);
+    MUST(after.wrong == 0 && after.in_hand == 0);
+    MUST(after.committed <= before.committed + 2 * 3 * 2); /* the sleepers' records and lives, and none of the others' */
+    return 0;
+}
+
+START_TEST(the_records_of_a_dead_maker_are_freed)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_dying_makers);
 }
 END_TEST
 
@@ -432,7 +625,12 @@ static void add(TCase *tests)
     tcase_add_test(tests, processes_start_processes);
     tcase_add_test(tests, nothing_outlives_the_root);
     tcase_add_test(tests, a_fork_of_the_hosts_holds_nothing_up);
-    tcase_add_test(tests, a_dead_supervisor_is_told_and_takes_its_processes_along);
+    tcase_add_test(tests, a_dead_supervisor_is_replaced);
+    tcase_add_test(tests, a_dead_spare_is_replaced_and_nobody_notices);
+    tcase_add_test(tests, the_death_of_both_is_told_and_takes_the_processes_along);
+    tcase_add_test(tests, processes_can_be_had_while_supervisors_die);
+    tcase_add_test(tests, a_fork_of_the_hosts_can_be_adopted);
+    tcase_add_test(tests, the_records_of_a_dead_maker_are_freed);
     tcase_add_test(tests, all_who_wait_are_told);
     tcase_add_test(tests, a_family_begins_before_there_are_threads);
     tcase_add_test(tests, want_of_descriptors_is_told);

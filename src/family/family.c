@@ -2,12 +2,18 @@
 /*
  * The members' side of a family: its beginning, and asking the supervisor for processes.
  *
- * A request is a message on a socket that all members have: the address of a struct wefti_process in the arena, and four descriptors (working directory,
+ * A request is a message on a socket that all members have: the address of a struct wefti_process in the arena with its ticket, and four descriptors (working directory,
  * standard input, output and error; one that is closed is stood for by the socket itself). The answer is the process's state. Who waits for an answer waits for
- * two words: the state, and the life of the supervisor, which the kernel marks when it dies.
+ * three words: the state, the family's epoch, and the life of a keeper that lives, which the kernel marks when it dies.
  *
- * The life is the word of a robust mutex that the supervisor holds. A waiter sets FUTEX_WAITERS in it before he sleeps, as the kernel asks for who wants
- * to be woken by a death. The kernel wakes one; so each who finds the supervisor dead wakes all others.
+ * A life is the word of a robust mutex that the keeper holds. A waiter sets FUTEX_WAITERS in it before he sleeps, as the kernel asks for who wants
+ * to be woken by a death. The kernel wakes one; so each who finds a keeper dead wakes all others.
+ *
+ * When the supervisor dies, the spare takes its place (supervisor.c) and changes the epoch. What had been received and not begun is then refused with ERESTART, and asked for again; what
+ * had not been answered in any way is asked for again too. A request that so comes twice is met once: the second finds the record no longer NEW, or another ticket.
+ *
+ * The maker's hold of a record stands among what its process holds (life.h), so that the supervisor lets go for a maker that dies. Letting go clears a bit, and frees the record
+ * if that was the last: a death in between leaves at worst the record, never frees it twice, as it is freed only under its own ticket.
  */
 
 #include "family/family.h"
@@ -30,47 +36,65 @@
 #include "base/futex.h"
 #include "base/leave.h"
 #include "base/memory.h"
+#include "base/opening.h"
 #include "family/joined.h"
 #include "shared/block.h"
+#include "shared/life.h"
 #include "wait/wait.h"
 
 static int asking = -1; /* the members' end of the socket */
 
-static uint32_t *life_word(struct wefti_family *family)
+static uint32_t *life_word(struct wefti_keeper *keeper)
 {
-    return (uint32_t *)&family->life.__data.__lock;
+    return (uint32_t *)&keeper->life.__data.__lock;
 }
 
-/* Whether the supervisor is dead; if not, *life is the word while it lives, marked as waited for. */
-static bool supervisor_dead(struct wefti_family *family, uint32_t *life)
+/* Whether the keeper is dead, or has not begun; if not, *life is its word while it lives, marked as waited for. */
+static bool keeper_dead(struct wefti_keeper *keeper, uint32_t *life)
 {
-    uint32_t word = __atomic_load_n(life_word(family), __ATOMIC_ACQUIRE);
+    uint32_t word = __atomic_load_n(life_word(keeper), __ATOMIC_ACQUIRE);
     while ((word & FUTEX_TID_MASK) && !(word & (FUTEX_WAITERS | FUTEX_OWNER_DIED)))
-        if (__atomic_compare_exchange_n(life_word(family), &word, word | FUTEX_WAITERS, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        if (__atomic_compare_exchange_n(life_word(keeper), &word, word | FUTEX_WAITERS, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             word |= FUTEX_WAITERS;
     *life = word;
     if ((word & FUTEX_TID_MASK) && !(word & FUTEX_OWNER_DIED))
         return false;
-    weft_wake(life_word(family), UINT32_MAX);
+    weft_wake(life_word(keeper), UINT32_MAX);
     return true;
 }
 
-/* Waits while the word has this value. 0; -1 with EPIPE when the supervisor is dead, and the errors of wefti_wait_items. */
-static int wait_while(struct wefti_family *family, const uint32_t *word, uint32_t value, weft_time deadline)
+/* The lives of the keepers that there are, as items to wait for: how many. 0: the family has nobody to look after it. */
+static unsigned lives_watch(struct wefti_family *family, struct wefti_item *items)
 {
-    uint32_t life;
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value) {
-        bool dead = supervisor_dead(family, &life);
-        if (dead && __atomic_load_n(word, __ATOMIC_ACQUIRE) == value) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < WEFTI_KEEPERS; i++) {
+        uint32_t life;
+        if (!keeper_dead(&family->keepers[i], &life))
+            items[count++] = (struct wefti_item){.kind = WEFTI_WORD, .word = life_word(&family->keepers[i]), .expected = life};
+    }
+    return count;
+}
+
+/*
+ * Waits while the word has this value and the epoch that. 0: one of them has changed; -1 with EPIPE when both keepers are dead, and the errors of
+ * wefti_wait_items.
+ */
+static int wait_while(struct wefti_family *family, const uint32_t *word, uint32_t value, uint32_t epoch, weft_time deadline)
+{
+    for (;;) {
+        struct wefti_item items[2 + WEFTI_KEEPERS];
+        unsigned lives = lives_watch(family, items + 2);
+        if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value || __atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE) != epoch)
+            return 0;
+        if (lives == 0) {
             errno = EPIPE;
             return -1;
         }
-        struct wefti_item items[2] = {
-            {.kind = WEFTI_WORD, .word = word, .expected = value}, {.kind = WEFTI_WORD, .word = life_word(family), .expected = life}};
-        if (!dead && wefti_wait_items(items, 2, deadline) < 0)
+        items[0] = (struct wefti_item){.kind = WEFTI_WORD, .word = word, .expected = value};
+        items[1] = (struct wefti_item){.kind = WEFTI_WORD, .word = &family->epoch, .expected = epoch};
+        if (wefti_wait_items(items, 2 + lives, deadline) < 0)
             return -1;
     }
-    return 0;
 }
 
 /* The beginning. */
@@ -168,20 +192,52 @@ int wefti_family_begin(void)
 
 /* Processes. */
 
+static void record_free(struct wefti_process *process)
+{
+    __atomic_store_n(&process->ticket, 0, __ATOMIC_RELEASE);
+    wefti_block_free(process);
+}
+
+void wefti_process_release(struct wefti_process *process, uint32_t hold)
+{
+    uint32_t holds = __atomic_fetch_and(&process->holds, ~hold, __ATOMIC_ACQ_REL);
+    if ((holds & hold) && (holds & ~hold) == 0)
+        record_free(process);
+}
+
 struct wefti_process *wefti_process_new(int (*main)(struct wefti_process *self), void *data)
 {
-    struct wefti_process *process = wefti_block_take(sizeof(*process));
+    struct wefti_family *family = wefti_family_get();
+    struct wefti_process *process = family ? wefti_block_take(sizeof(*process)) : NULL;
     if (!process)
         return NULL;
-    *process = (struct wefti_process){.holds = 1, .main = main, .data = data};
+    uint64_t ticket = __atomic_add_fetch(&family->tickets, 1, __ATOMIC_RELAXED);
+    *process = (struct wefti_process){.holds = WEFTI_PROCESS_MAKERS, .main = main, .data = data, .ticket = ticket};
+    if (wefti_hold_process(WEFTI_HOLD_PROCESS, process, ticket) != 0) {
+        wefti_block_cancel(process, sizeof(*process));
+        return NULL;
+    }
     wefti_block_commit(process, sizeof(*process));
     return process;
 }
 
 void wefti_process_let_go(struct wefti_process *process)
 {
-    if (process && __atomic_sub_fetch(&process->holds, 1, __ATOMIC_ACQ_REL) == 0)
-        wefti_block_free(process);
+    if (!process)
+        return;
+    wefti_process_release(process, WEFTI_PROCESS_MAKERS);
+    wefti_unhold_process(WEFTI_HOLD_PROCESS, process);
+}
+
+/* The maker is dead. Also when he died while he let go: then the record has another ticket, or its last hold is gone and it is still there. */
+static void process_mend(uint32_t dead, void *object, uint64_t ticket)
+{
+    (void)dead;
+    struct wefti_process *process = object;
+    if (wefti_block_size(process) < sizeof(*process) || __atomic_load_n(&process->ticket, __ATOMIC_ACQUIRE) != ticket)
+        return;
+    if ((__atomic_fetch_and(&process->holds, ~(uint32_t)WEFTI_PROCESS_MAKERS, __ATOMIC_ACQ_REL) & ~(uint32_t)WEFTI_PROCESS_MAKERS) == 0)
+        record_free(process);
 }
 
 static uint64_t mask_now(void)
@@ -204,17 +260,17 @@ static uint32_t creation_mask_now(void)
     return mask;
 }
 
-/* Sends the address and the descriptors; waits while the socket is full. */
-static int request_send(struct wefti_process *process, const int descriptors[WEFTI_HANDED])
+/* Sends the request with its descriptors; waits while the socket is full. */
+static int request_send(const struct wefti_request *request, const int *descriptors, size_t count)
 {
     union {
         char octets[CMSG_SPACE(WEFTI_HANDED * sizeof(int))];
         struct cmsghdr header;
     } control;
-    struct iovec body = {.iov_base = &process, .iov_len = sizeof(process)};
-    struct msghdr message = {.msg_iov = &body, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
-    control.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(WEFTI_HANDED * sizeof(int))};
-    memcpy(CMSG_DATA(&control.header), descriptors, WEFTI_HANDED * sizeof(int));
+    struct iovec body = {.iov_base = (void *)request, .iov_len = sizeof(*request)};
+    struct msghdr message = {.msg_iov = &body, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+    control.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(count * sizeof(int))};
+    memcpy(CMSG_DATA(&control.header), descriptors, count * sizeof(int));
     for (;;) {
         if (sendmsg(asking, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
             return 0;
@@ -228,37 +284,46 @@ static int request_send(struct wefti_process *process, const int descriptors[WEF
     }
 }
 
-static int process_ask(struct wefti_family *family, struct wefti_process *process)
+/* Asks until there is an answer: 0, the state being RUNS or more; -1. */
+static int request_ask(struct wefti_family *family, const struct wefti_request *request, const int *descriptors, size_t count)
 {
-    int handed[WEFTI_HANDED];
+    struct wefti_process *process = request->process;
+    do {
+        uint32_t epoch = __atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE);
+        if (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_REFUSED) /* for the second time: it was none the first */
+            __atomic_store_n(&process->state, WEFTI_PROCESS_NEW, __ATOMIC_RELEASE);
+        if (request_send(request, descriptors, count) != 0 ||
+            wait_while(family, &process->state, WEFTI_PROCESS_NEW, epoch, WEFT_FOREVER) != 0)
+            return -1;
+    } while (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_NEW ||
+             (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_REFUSED && process->error == ERESTART));
+    return 0;
+}
+
+/* The working directory and the first three; [0] is to be closed. -1 with EMFILE. */
+static int descriptors_gather(int handed[WEFTI_HANDED])
+{
     for (int i = 1; i < WEFTI_HANDED; i++) /* before another can come to lie where one is closed */
         handed[i] = fcntl(i - 1, F_GETFD) < 0 ? asking : i - 1;
     handed[0] = wefti_fails_with(EMFILE) ? -1 : open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (handed[0] < 0)
-        return -1;
-    process->signals = mask_now();
-    process->creation_mask = creation_mask_now();
-    __atomic_add_fetch(&process->holds, 1, __ATOMIC_RELAXED); /* the supervisor's */
-    int failed = request_send(process, handed);
-    int error = errno;
-    close(handed[0]);
-    errno = error;
-    if (failed) {
-        __atomic_sub_fetch(&process->holds, 1, __ATOMIC_RELAXED);
-        return -1;
-    }
-    return wait_while(family, &process->state, WEFTI_PROCESS_NEW, WEFT_FOREVER);
+    return handed[0] < 0 ? -1 : 0;
 }
 
-int wefti_process_start(struct wefti_process *process)
+/* The family, if processes can be asked for; NULL with ESTALE. */
+static struct wefti_family *family_asked(void)
 {
-    struct wefti_family *family = wefti_family_now();
-    if (!family || !wefti_member || asking < 0) {
+    struct wefti_family *family = wefti_member && asking >= 0 ? wefti_family_now() : NULL;
+    if (!family)
         errno = ESTALE;
-        return -1;
-    }
+    return family;
+}
+
+/* Sends, waits, and says how it went. */
+static int process_ask(struct wefti_process *process, bool adopt, const int *descriptors, size_t count)
+{
+    struct wefti_request request = {.process = process, .ticket = process->ticket, .adopt = adopt};
     wefti_shield_raise();
-    int failed = process_ask(family, process);
+    int failed = request_ask(wefti_family_now(), &request, descriptors, count);
     wefti_shield_lower();
     if (failed)
         return -1;
@@ -268,15 +333,49 @@ int wefti_process_start(struct wefti_process *process)
     return -1;
 }
 
+int wefti_process_start(struct wefti_process *process)
+{
+    int handed[WEFTI_HANDED];
+    if (!family_asked() || descriptors_gather(handed) != 0)
+        return -1;
+    process->signals = mask_now();
+    process->creation_mask = creation_mask_now();
+    int failed = process_ask(process, false, handed, WEFTI_HANDED), error = errno;
+    close(handed[0]);
+    errno = error;
+    return failed;
+}
+
+int wefti_process_adopt(struct wefti_process *process, int pidfd)
+{
+    return family_asked() ? process_ask(process, true, &pidfd, 1) : -1;
+}
+
+int wefti_process_join(struct wefti_process *process)
+{
+    uint32_t state;
+    struct wefti_family *family = wefti_family_now();
+    while ((state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE)) == WEFTI_PROCESS_NEW)
+        if (wait_while(family, &process->state, state, __atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE), WEFT_FOREVER) < 0)
+            return -1;
+    if (state == WEFTI_PROCESS_RUNS) {
+        wefti_member = (uint16_t)process->seat;
+        return 0;
+    }
+    errno = ECANCELED;
+    return -1;
+}
+
 int wefti_process_wait(struct wefti_process *process, int *status, weft_time deadline)
 {
     uint32_t state;
+    struct wefti_family *family = wefti_family_now();
     while ((state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE)) != WEFTI_PROCESS_ENDED) {
         if (state != WEFTI_PROCESS_RUNS) {
             errno = EINVAL;
             return -1;
         }
-        if (wait_while(wefti_family_now(), &process->state, WEFTI_PROCESS_RUNS, deadline) < 0)
+        if (wait_while(family, &process->state, WEFTI_PROCESS_RUNS, __atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE), deadline) < 0)
             return -1;
     }
     *status = process->status;
@@ -286,4 +385,9 @@ int wefti_process_wait(struct wefti_process *process, int *status, weft_time dea
 void wefti_family_joined(int socket)
 {
     asking = socket;
+}
+
+WEFTI_OPENING_WAIT static void family_open(void)
+{
+    wefti_menders[WEFTI_HOLD_PROCESS] = process_mend;
 }

@@ -12,16 +12,20 @@ enum wefti_process_state {
     WEFTI_PROCESS_REFUSED /* error says why: it never ran */
 };
 
+/* Whose a record is: when nobody's, it is freed by the last. */
+enum { WEFTI_PROCESS_MAKERS = 1, WEFTI_PROCESS_SUPERVISORS = 2 };
+
 /* A process of the family, in the arena. Its maker's until it is asked for; then the supervisor writes it, but for `holds`. */
 struct wefti_process {
     uint32_t state; /* waited for */
-    uint32_t holds; /* of its maker and of the supervisor; the last to let go frees it */
+    uint32_t holds; /* of its maker and of the supervisor: bits, each cleared once */
     int32_t pid;
     int32_t error;
-    int32_t status; /* as waitpid gives it */
+    int32_t status; /* as waitpid gives it; of one whose status nobody could be told, that of SIGKILL */
     uint32_t seat;
     int (*main)(struct wefti_process *self); /* runs in it; what it returns is the exit status */
     void *data;                              /* its maker's, for `main` */
+    uint64_t ticket;                         /* no other record of the family ever had it; 0 once the record is freed */
     uint32_t creation_mask;                  /* umask */
     uint32_t reserved;
     uint64_t signals; /* the signal mask it begins with */
@@ -33,19 +37,27 @@ struct wefti_process {
  */
 int wefti_family_begin(void);
 
-/* A process that can be asked for: one hold, the caller's. NULL with ENOMEM. */
+/* A process that can be asked for, held by the caller. A maker that dies lets go. NULL with ESTALE (this process is no member), ENOMEM. */
 struct wefti_process *wefti_process_new(int (*main)(struct wefti_process *self), void *data);
 void wefti_process_let_go(struct wefti_process *process);
 
 /*
  * Asks for it: a copy of what this process was when the family began, with the present working directory, umask, signal mask and the first three
- * descriptors. Not ended by cancellation. 0 when it runs; -1 with EAGAIN (no seat, or the system has no room), EPIPE (the supervisor is dead), ESTALE (this process is no
+ * descriptors. Not ended by cancellation. 0 when it runs; -1 with EAGAIN (no seat, or the system has no room), EPIPE (supervisor and spare are both dead), ESTALE (this process is no
  * member), EMFILE.
  */
 int wefti_process_start(struct wefti_process *process);
 
 /*
- * Waits for its end, then gives its status. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, EPIPE (the supervisor died: nobody can say), EINVAL (it
+ * The same for a process that the caller has forked itself and that waits: it gets a seat, and is watched. It then calls wefti_process_join. Its exit status can be
+ * told only if whoever its parent is has reaped it. 0; -1 as wefti_process_start.
+ */
+int wefti_process_adopt(struct wefti_process *process, int pidfd);
+/* In that process: waits until it has a seat, and takes it. 0; -1 with EPIPE, ECANCELED (it was refused). */
+int wefti_process_join(struct wefti_process *process);
+
+/*
+ * Waits for its end, then gives its status. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, EPIPE (supervisor and spare died: nobody can say), EINVAL (it
  * was not started).
  */
 int wefti_process_wait(struct wefti_process *process, int *status, weft_time deadline);
@@ -58,5 +70,12 @@ struct wefti_supervisor_start {
 };
 /* The supervisor: does not return. */
 _Noreturn void wefti_supervisor_run(struct wefti_family *family, const struct wefti_supervisor_start *start);
+
+/* A request: goes with its descriptors. */
+struct wefti_request {
+    struct wefti_process *process;
+    uint64_t ticket;
+    uint64_t adopt; /* 1: it runs already, and its pidfd is what goes with this */
+};
 
 #endif

@@ -6,12 +6,21 @@
  * grown and however many threads it has.
  *
  * The undertaker. It watches each process by a pidfd. When one has died, its seat is GONE while what it left is put right, then EMPTY; its status is stored, and
- * whoever waits for it is woken.
+ * whoever waits for it is woken. Only then is it reaped, so that its number is nobody else's while a record says that it runs.
  *
  * The life-line. It watches the root by a pidfd, and when that is gone it kills the family and ends. The processes it makes have SIGKILL as the signal of their
  * parent's death (it has one thread, so that is its own death), in case it dies first.
  *
- * It blocks all signals; it ends with the root, or by SIGKILL. Nothing of the host's but the arena is kept open, and the working directory is left.
+ * The spare. The supervisor's first act is to fork another like itself, which does nothing but wait for its death, and then is the supervisor: with the same socket, the same
+ * image, and a spare of its own. A spare that dies is forked again. So each of the two can be killed at any time; if both are within the moment that takes, the family has
+ * nobody to look after it, and who waits for a process is told (EPIPE). Those that a dead supervisor had forked die with it, by the signal of their
+ * parent's death; the next one finds them, and processes that it only watched, by their seats:
+ *   COMING  perhaps there is a process; if its number is in the seat, its end is awaited. The request is refused with ERESTART, and comes again
+ *   TAKEN   its end is awaited as ever. The status is asked of its pidfd where the kernel keeps it, else it is that of SIGKILL
+ *   GONE    it is dead; what it left is put right again
+ * A child writes its number into the seat once the signal of its parent's death is set and the parent has been seen alive: one that has not will not get further than that look.
+ *
+ * Both block all signals; they end with the root, or by SIGKILL. Nothing of the host's but the arena is kept open, and the working directory is left.
  */
 
 #include <errno.h>
@@ -21,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -38,21 +48,25 @@
 #include "shared/block.h"
 #include "shared/life.h"
 
-/* A process it has made: at the index of its pidfd in `polls`. */
+/* A process it looks after: at the index of its pidfd in `polls`. */
 struct made {
     struct wefti_process *process;
     uint32_t seat;
+    bool child; /* it is one of this supervisor's own */
 };
 
 struct supervisor {
     struct wefti_family *family;
     struct wefti_supervisor_start start;
+    unsigned number;                      /* which keeper it is */
+    pid_t spare;                          /* 0: there is none */
     nfds_t count;                         /* of the next two */
-    struct pollfd polls[WEFTI_SEATS + 2]; /* the socket, the root, the processes */
-    struct made made[WEFTI_SEATS + 2];
+    struct pollfd polls[WEFTI_SEATS + 3]; /* the socket, the root, the spare, the processes */
+    struct made made[WEFTI_SEATS + 3];
 };
 
-enum { SOCKET, ROOT, FIRST };
+enum { SOCKET, ROOT, SPARE, FIRST };
+enum { SPARE_AGAIN = 1000 /* ms until it is tried again to have a spare */, CLOCK_TICK = 10000000 /* ns; /proc's unit */ };
 
 static struct supervisor supervisor;
 
@@ -66,17 +80,17 @@ static void refuse(struct wefti_process *process, int error)
 {
     process->error = error;
     process_state(process, WEFTI_PROCESS_REFUSED);
-    wefti_process_let_go(process);
+    wefti_process_release(process, WEFTI_PROCESS_SUPERVISORS);
 }
 
 /* Undertaking. */
 
-/* What a dead member left is put right; only then may another have the seat. */
+/* What a dead member left has been put right: another may have the seat. Each store may be the last. */
 static void seat_clear(struct wefti_family *family, uint32_t number)
 {
     struct wefti_seat *seat = &family->seats[number];
-    __atomic_store_n(&seat->state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
-    wefti_seat_mend(family, number);
+    __atomic_store_n(&seat->process, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&seat->pid, 0, __ATOMIC_RELEASE);
     __atomic_add_fetch(&seat->generation, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&seat->state, WEFTI_SEAT_EMPTY, __ATOMIC_RELEASE);
 }
@@ -86,21 +100,74 @@ static int status_of(const siginfo_t *info)
     return info->si_code == CLD_EXITED ? (info->si_status & 0xff) << 8 : info->si_status | (info->si_code == CLD_DUMPED ? 0x80 : 0);
 }
 
-static void undertake(nfds_t at)
+/*
+ * What ioctl(PIDFD_GET_INFO) of Linux 6.15 tells of a process that its parent has reaped; the C library's headers are older.
+ */
+struct pidfd_info {
+    uint64_t mask, cgroup;
+    uint32_t numbers[11];
+    int32_t exit_code;
+    uint64_t reserved[8];
+};
+#define PIDFD_INFO_EXIT UINT64_C(8)
+#define PIDFD_GET_INFO_OF(type_) _IOWR(0xff, 11, type_)
+
+/* The status of one that somebody else reaps or has reaped. */
+static int status_asked(int pidfd)
+{
+    struct pidfd_info info = {.mask = PIDFD_INFO_EXIT};
+    for (int i = 0; i < 50; i++) { /* its parent may be about to */
+        if (ioctl(pidfd, PIDFD_GET_INFO_OF(struct pidfd_info), &info) == 0 && (info.mask & PIDFD_INFO_EXIT))
+            return info.exit_code;
+        if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) != 0 && errno == ESRCH)
+            break; /* reaped, and the kernel has kept nothing */
+        nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+        info.mask = PIDFD_INFO_EXIT;
+    }
+    return SIGKILL;
+}
+
+/* How it ended; a child of this supervisor's stays unreaped. */
+static int status_learn(const struct made *made, int pidfd)
 {
     siginfo_t info;
     memset(&info, 0, sizeof(info));
-    while (waitid(P_PIDFD, (id_t)supervisor.polls[at].fd, &info, WEXITED) != 0 && errno == EINTR)
+    if (!made->child)
+        return status_asked(pidfd);
+    while (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR)
         ;
-    close(supervisor.polls[at].fd);
+    return status_of(&info);
+}
+
+/* Told to whoever waits for it. */
+static void process_end(struct wefti_process *process, int status)
+{
+    process->status = status;
+    process_state(process, WEFTI_PROCESS_ENDED);
+    wefti_process_release(process, WEFTI_PROCESS_SUPERVISORS);
+}
+
+/*
+ * The status is stored before the sweep, which tells those who waited for what the dead was doing; the record says ENDED after it, so that who has seen the end
+ * finds everything in order.
+ */
+static void undertake(nfds_t at)
+{
     struct made made = supervisor.made[at];
+    struct wefti_seat *seat = &supervisor.family->seats[made.seat];
+    int pidfd = supervisor.polls[at].fd;
     supervisor.count--;
     supervisor.polls[at] = supervisor.polls[supervisor.count];
     supervisor.made[at] = supervisor.made[supervisor.count];
+    made.process->status = status_learn(&made, pidfd);
+    __atomic_store_n(&seat->state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
+    wefti_seat_mend(supervisor.family, made.seat);
+    process_end(made.process, made.process->status);
     seat_clear(supervisor.family, made.seat);
-    made.process->status = status_of(&info);
-    process_state(made.process, WEFTI_PROCESS_ENDED);
-    wefti_process_let_go(made.process);
+    siginfo_t info;
+    while (made.child && waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) != 0 && errno == EINTR)
+        ;
+    close(pidfd);
 }
 
 /* The root is gone: so is the family. */
@@ -125,7 +192,8 @@ static uint32_t seat_find(const struct wefti_family *family)
 static void child_close(void)
 {
     for (nfds_t i = SOCKET; i < supervisor.count; i++)
-        close(supervisor.polls[i].fd);
+        if (supervisor.polls[i].fd >= 0)
+            close(supervisor.polls[i].fd);
 }
 
 /* The directory, and the first three descriptors; one that the asker had closed is closed. */
@@ -151,6 +219,7 @@ _Noreturn static void child_run(struct wefti_process *process, uint32_t seat, co
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         wefti_leave(1);
+    __atomic_store_n(&supervisor.family->seats[seat].pid, getpid(), __ATOMIC_RELEASE);
     child_close();
     if (child_place(handed) != 0)
         wefti_leave(1);
@@ -168,7 +237,7 @@ _Noreturn static void child_run(struct wefti_process *process, uint32_t seat, co
 static int child_fork(struct wefti_process *process, uint32_t seat, const int handed[WEFTI_HANDED])
 {
     pid_t parent = getpid();
-    pid_t child = supervisor.count < WEFTI_SEATS + 2 ? fork() : (errno = EAGAIN, -1);
+    pid_t child = supervisor.count < WEFTI_SEATS + 3 ? fork() : (errno = EAGAIN, -1);
     if (child == 0)
         child_run(process, seat, handed, parent);
     if (child < 0)
@@ -186,32 +255,103 @@ static int child_fork(struct wefti_process *process, uint32_t seat, const int ha
     return pidfd;
 }
 
-static void make(struct wefti_process *process, const int handed[WEFTI_HANDED])
+/* It runs, and this is its pidfd: it is looked after from here on. */
+static void watch(struct wefti_process *process, uint32_t number, int pidfd, bool child)
 {
-    struct wefti_family *family = supervisor.family;
-    uint32_t number = seat_find(family);
-    if (!number) {
-        refuse(process, EAGAIN);
-        return;
-    }
-    struct wefti_seat *seat = &family->seats[number];
+    supervisor.polls[supervisor.count] = (struct pollfd){.fd = pidfd, .events = POLLIN};
+    supervisor.made[supervisor.count++] = (struct made){.process = process, .seat = number, .child = child};
+}
+
+static void seat_take(struct wefti_process *process, uint32_t number)
+{
+    struct timespec now;
+    struct wefti_seat *seat = &supervisor.family->seats[number];
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    seat->started = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    __atomic_store_n(&seat->pid, process->pid, __ATOMIC_RELEASE);
+    __atomic_store_n(&seat->state, WEFTI_SEAT_TAKEN, __ATOMIC_RELEASE);
+    process_state(process, WEFTI_PROCESS_RUNS);
+}
+
+/* A seat for it, COMING: 0 when there is none. */
+static uint32_t seat_reserve(struct wefti_process *process)
+{
+    uint32_t number = seat_find(supervisor.family);
+    struct wefti_seat *seat = &supervisor.family->seats[number];
+    __atomic_fetch_or(&process->holds, WEFTI_PROCESS_SUPERVISORS, __ATOMIC_RELAXED);
+    if (!number)
+        return 0;
+    __atomic_store_n(&seat->process, process, __ATOMIC_RELEASE);
     __atomic_store_n(&seat->state, WEFTI_SEAT_COMING, __ATOMIC_RELEASE);
     process->seat = number;
-    int pidfd = child_fork(process, number, handed);
+    return number;
+}
+
+static void make(struct wefti_process *process, const int handed[WEFTI_HANDED])
+{
+    uint32_t number = seat_reserve(process);
+    int pidfd = number ? child_fork(process, number, handed) : (errno = EAGAIN, -1);
     if (pidfd < 0) {
         int error = errno;
-        seat_clear(family, number);
+        if (number)
+            seat_clear(supervisor.family, number);
         refuse(process, error);
         return;
     }
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    seat->pid = process->pid;
-    seat->started = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    __atomic_store_n(&seat->state, WEFTI_SEAT_TAKEN, __ATOMIC_RELEASE);
-    supervisor.polls[supervisor.count] = (struct pollfd){.fd = pidfd, .events = POLLIN};
-    supervisor.made[supervisor.count++] = (struct made){.process = process, .seat = number};
-    process_state(process, WEFTI_PROCESS_RUNS);
+    watch(process, number, pidfd, true);
+    seat_take(process, number);
+}
+
+/* The number of the process that a pidfd is of, or 0. */
+static pid_t pidfd_number(int pidfd)
+{
+    char path[64], line[128];
+    int number = 0;
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file))
+        if (sscanf(line, "Pid: %d", &number) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return number > 0 ? number : 0;
+}
+
+/* One that somebody else has forked. The pidfd is kept. */
+static void adopt(struct wefti_process *process, int pidfd)
+{
+    pid_t pid = pidfd_number(pidfd);
+    uint32_t number = pid ? seat_reserve(process) : 0;
+    int kept = number && supervisor.count < WEFTI_SEATS + 3 ? fcntl(pidfd, F_DUPFD_CLOEXEC, 3) : -1;
+    if (kept < 0) {
+        if (number)
+            seat_clear(supervisor.family, number);
+        refuse(process, pid ? EAGAIN : ESRCH);
+        return;
+    }
+    process->pid = pid;
+    watch(process, number, kept, false);
+    seat_take(process, number);
+}
+
+/* Whether this is still asked for: it may have been met already, or given up. */
+static bool request_stands(const struct wefti_request *request)
+{
+    return wefti_block_size(request->process) >= sizeof(*request->process) &&
+           __atomic_load_n(&request->process->ticket, __ATOMIC_ACQUIRE) == request->ticket &&
+           __atomic_load_n(&request->process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_NEW;
+}
+
+static void request_meet(const struct wefti_request *request, const int *handed, int count)
+{
+    if (!request_stands(request))
+        return;
+    if (request->adopt && count == 1)
+        adopt(request->process, handed[0]);
+    else if (!request->adopt && count == WEFTI_HANDED)
+        make(request->process, handed);
+    else
+        refuse(request->process, EMFILE); /* there was no room for the descriptors */
 }
 
 /* One request, if there is a whole one. */
@@ -221,18 +361,16 @@ static void request_take(void)
         char octets[CMSG_SPACE(WEFTI_HANDED * sizeof(int))];
         struct cmsghdr header;
     } control;
-    struct wefti_process *process = NULL;
-    struct iovec body = {.iov_base = &process, .iov_len = sizeof(process)};
+    struct wefti_request request = {.process = NULL};
+    struct iovec body = {.iov_base = &request, .iov_len = sizeof(request)};
     struct msghdr message = {.msg_iov = &body, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
     ssize_t got = recvmsg(supervisor.start.requests, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    struct cmsghdr *header = got == sizeof(process) ? CMSG_FIRSTHDR(&message) : NULL;
+    struct cmsghdr *header = got == sizeof(request) ? CMSG_FIRSTHDR(&message) : NULL;
     int handed[WEFTI_HANDED], count = header && header->cmsg_type == SCM_RIGHTS ? (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)) : 0;
     if (count > 0)
         memcpy(handed, CMSG_DATA(header), (size_t)count * sizeof(int));
-    if (got == sizeof(process) && count == WEFTI_HANDED)
-        make(process, handed);
-    else if (got == sizeof(process))
-        refuse(process, EMFILE); /* there was no room for the descriptors */
+    if (got == sizeof(request))
+        request_meet(&request, handed, count);
     for (int i = 0; i < count; i++)
         close(handed[i]);
 }
@@ -265,6 +403,179 @@ static void streams_null(void)
     close(fd);
 }
 
+/* The spare. */
+
+/* When a process began, in nanoseconds since the boot, to a tick: 0 when there is none of that number. */
+static uint64_t process_began(pid_t pid)
+{
+    char path[64], line[1024];
+    unsigned long long ticks = 0;
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    FILE *file = fopen(path, "re");
+    const char *rest = file && fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+    if (rest)
+        sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks);
+    if (file)
+        fclose(file);
+    return ticks * CLOCK_TICK;
+}
+
+/* A pidfd of the process that has this seat: -1 when it is dead, and perhaps another has its number. */
+static int seat_pidfd(const struct wefti_seat *seat)
+{
+    pid_t pid = __atomic_load_n(&seat->pid, __ATOMIC_ACQUIRE);
+    int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    uint64_t began = pidfd >= 0 ? process_began(pid) : 0;
+    bool same = seat->state == WEFTI_SEAT_COMING || began <= seat->started + 2 * CLOCK_TICK;
+    if (pidfd >= 0 && (began == 0 || !same)) {
+        close(pidfd);
+        return -1;
+    }
+    return pidfd;
+}
+
+static void pidfd_await(int pidfd)
+{
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    while (pidfd >= 0 && poll(&end, 1, -1) < 0 && errno == EINTR)
+        ;
+    if (pidfd >= 0)
+        close(pidfd);
+}
+
+/* Of a seat that is given up: its process, if there is one, has ended, never was, or has been let go already. */
+static void process_leave(struct wefti_process *process)
+{
+    uint32_t state = process ? __atomic_load_n(&process->state, __ATOMIC_ACQUIRE) : WEFTI_PROCESS_NEW;
+    if (!process || !(__atomic_load_n(&process->holds, __ATOMIC_RELAXED) & WEFTI_PROCESS_SUPERVISORS))
+        return;
+    if (state == WEFTI_PROCESS_NEW)
+        refuse(process, ERESTART);
+    else if (state == WEFTI_PROCESS_RUNS)
+        process_end(process, process->status);
+    else
+        wefti_process_release(process, WEFTI_PROCESS_SUPERVISORS);
+}
+
+/* Takes over one seat of the supervisor before. */
+static void seat_inherit(uint32_t number)
+{
+    struct wefti_seat *seat = &supervisor.family->seats[number];
+    struct wefti_process *process = seat->process;
+    enum wefti_seat_state state = (enum wefti_seat_state)__atomic_load_n(&seat->state, __ATOMIC_ACQUIRE);
+    if (state == WEFTI_SEAT_EMPTY)
+        return;
+    int pidfd = state == WEFTI_SEAT_GONE ? -1 : seat_pidfd(seat);
+    if (state == WEFTI_SEAT_TAKEN && process->state == WEFTI_PROCESS_NEW) /* what the supervisor before did not come to say */
+        process_state(process, WEFTI_PROCESS_RUNS);
+    if (state == WEFTI_SEAT_TAKEN && pidfd >= 0) {
+        watch(process, number, pidfd, false);
+        return;
+    }
+    pidfd_await(pidfd);
+    if (state == WEFTI_SEAT_TAKEN)
+        process->status = SIGKILL;
+    __atomic_store_n(&seat->state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
+    wefti_seat_mend(supervisor.family, number);
+    process_leave(process);
+    seat_clear(supervisor.family, number);
+}
+
+/* The supervisor before is dead: what it was is this one now. */
+static void inherit(unsigned before)
+{
+    for (nfds_t i = SPARE; i < supervisor.count; i++)
+        if (supervisor.polls[i].fd >= 0)
+            close(supervisor.polls[i].fd);
+    supervisor.count = FIRST;
+    wefti_seat_mend(supervisor.family, WEFTI_SEAT_KEEPER + before);
+    for (uint32_t i = WEFTI_SEAT_FIRST; i < WEFTI_SEATS; i++)
+        seat_inherit(i);
+}
+
+/* From here on this process is the keeper of that number. */
+static void keeper_be(unsigned number)
+{
+    struct wefti_keeper *keeper = &supervisor.family->keepers[number];
+    supervisor.number = number;
+    wefti_member = (uint16_t)(WEFTI_SEAT_KEEPER + number);
+    if (pthread_mutex_lock(&keeper->life) == EOWNERDEAD)
+        pthread_mutex_consistent(&keeper->life);
+    __atomic_store_n(&keeper->pid, getpid(), __ATOMIC_RELEASE);
+}
+
+/* In the spare: comes back as the supervisor, when that is dead. */
+static void spare_wait(unsigned number, int pidfd)
+{
+    prctl(PR_SET_NAME, "weft-spare");
+    for (nfds_t i = SPARE; i < supervisor.count; i++)
+        if (supervisor.polls[i].fd >= 0)
+            close(supervisor.polls[i].fd);
+    supervisor.count = FIRST;
+    supervisor.spare = 0;
+    unsigned before = supervisor.number;
+    keeper_be(number);
+    pidfd_await(pidfd);
+    prctl(PR_SET_NAME, "weft-supervisor");
+    inherit(before);
+}
+
+/*
+ * Sees to it that there is a spare. In the supervisor that goes on with its work; in the spare it comes back when that one is dead, and this is the supervisor,
+ * who has no spare yet.
+ */
+static void spare_have(void)
+{
+    while (!supervisor.spare) {
+        unsigned number = 1 - supervisor.number;
+        int own = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        pid_t spare = own < 0 ? -1 : fork();
+        if (spare == 0) {
+            spare_wait(number, own);
+            continue;
+        }
+        close(own);
+        if (spare < 0)
+            return;
+        supervisor.spare = spare;
+        supervisor.polls[SPARE] = (struct pollfd){.fd = (int)syscall(SYS_pidfd_open, spare, 0), .events = POLLIN};
+    }
+}
+
+static void spare_bury(void)
+{
+    while (waitpid(supervisor.spare, NULL, 0) < 0 && errno == EINTR)
+        ;
+    close(supervisor.polls[SPARE].fd);
+    supervisor.polls[SPARE].fd = -1;
+    supervisor.spare = 0;
+}
+
+/* It takes requests. */
+static void supervisor_open(void)
+{
+    struct wefti_family *family = supervisor.family;
+    __atomic_store_n(&family->supervisor, getpid(), __ATOMIC_RELEASE);
+    __atomic_add_fetch(&family->epoch, 1, __ATOMIC_RELEASE);
+    weft_wake(&family->epoch, UINT32_MAX);
+}
+
+/* One round. */
+static void supervisor_serve(void)
+{
+    if (poll(supervisor.polls, supervisor.count, supervisor.spare ? -1 : SPARE_AGAIN) < 0)
+        return;
+    if (supervisor.polls[ROOT].revents)
+        end_all();
+    if (supervisor.spare && supervisor.polls[SPARE].revents)
+        spare_bury();
+    for (nfds_t i = supervisor.count; i-- > FIRST;)
+        if (supervisor.polls[i].revents)
+            undertake(i);
+    if (supervisor.polls[SOCKET].revents)
+        request_take();
+}
+
 _Noreturn void wefti_supervisor_run(struct wefti_family *family, const struct wefti_supervisor_start *start)
 {
     sigset_t all;
@@ -277,23 +588,19 @@ _Noreturn void wefti_supervisor_run(struct wefti_family *family, const struct we
     if (chdir("/") != 0)
         wefti_leave(1);
     streams_null();
-    wefti_member = WEFTI_SEAT_SUPERVISOR;
-    pthread_mutex_lock(&family->life);
     supervisor.polls[SOCKET] = (struct pollfd){.fd = start->requests, .events = POLLIN};
     supervisor.polls[ROOT] = (struct pollfd){.fd = start->root, .events = POLLIN};
+    supervisor.polls[SPARE].fd = -1;
     supervisor.count = FIRST;
-    family->supervisor = getpid();
+    keeper_be(0);
+    supervisor_open();
     if (send(start->requests, "", 1, MSG_NOSIGNAL) < 0) /* it takes requests: see supervisor_await */
         wefti_leave(1);
-    for (;;) {
-        if (poll(supervisor.polls, supervisor.count, -1) < 0)
-            continue;
-        if (supervisor.polls[ROOT].revents)
-            end_all();
-        for (nfds_t i = supervisor.count; i-- > FIRST;)
-            if (supervisor.polls[i].revents)
-                undertake(i);
-        if (supervisor.polls[SOCKET].revents)
-            request_take();
+    for (pid_t me = getpid();;) {
+        spare_have();
+        if (me != getpid()) /* the supervisor before is dead, and this was its spare */
+            supervisor_open();
+        me = getpid();
+        supervisor_serve();
     }
 }

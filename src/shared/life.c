@@ -55,7 +55,8 @@ static void family_fill(struct wefti_family *family)
     pthread_mutexattr_t attributes;
     memset(family, 0, sizeof(*family));
     life_attributes(&attributes);
-    pthread_mutex_init(&family->life, &attributes);
+    for (unsigned i = 0; i < WEFTI_KEEPERS; i++)
+        pthread_mutex_init(&family->keepers[i].life, &attributes);
     pthread_mutexattr_destroy(&attributes);
     clock_gettime(CLOCK_BOOTTIME, &now);
     family->root = getpid();

@@ -15,7 +15,9 @@ enum { WEFTI_SEATS = 16 };
 #else
 enum { WEFTI_SEATS = 4096 };
 #endif
-enum { WEFTI_SEAT_ROOT = 1, WEFTI_SEAT_SUPERVISOR = 2, WEFTI_SEAT_FIRST = 3 };
+/* Two keepers: the supervisor, and the spare that takes its place. */
+enum { WEFTI_KEEPERS = 2 };
+enum { WEFTI_SEAT_ROOT = 1, WEFTI_SEAT_KEEPER = 2, WEFTI_SEAT_FIRST = WEFTI_SEAT_KEEPER + WEFTI_KEEPERS };
 
 enum wefti_seat_state {
     WEFTI_SEAT_EMPTY,
@@ -30,20 +32,30 @@ struct wefti_seat {
     uint32_t generation; /* how many have had it; changes before it is EMPTY again */
     int32_t pid;
     uint32_t reserved;
-    uint64_t started;         /* CLOCK_BOOTTIME, nanoseconds */
-    struct wefti_life *lives; /* life.h: the newest. The member's threads add to the list; nothing is ever taken out, the seat's next member has it */
-    void *process;            /* the supervisor's: what it was made for */
+    uint64_t started; /* CLOCK_BOOTTIME, nanoseconds */
+    struct wefti_life
+        *lives;    /* life.h: the newest. The member's threads add to the list; nothing is ever taken out, the seat's next member has it */
+    void *process; /* the supervisor's: what it was made for */
     uint64_t reserved_too[3];
+};
+
+/* One of the two. */
+struct wefti_keeper {
+    /*
+     * Held by it from before it is of use to its end. Its word is what the kernel marks when it dies, so that who waits for an answer waits for that too.
+     */
+    pthread_mutex_t life;
+    int32_t pid; /* written before it is of use; 0: there is none yet */
+    uint32_t reserved;
 };
 
 struct wefti_family {
     int32_t root;       /* pid; constant */
-    int32_t supervisor; /* pid; written before it takes requests */
-    /*
-     * Held by the supervisor from before it takes requests to its end. Its word is what the kernel marks when the supervisor dies, so that who waits for an answer
-     * waits for that too.
-     */
-    pthread_mutex_t life;
+    int32_t supervisor; /* pid; written before it takes requests, and again by each that takes its place */
+    uint32_t epoch;     /* how often that was; changes when all that the one before left has been put right, and is waited for */
+    uint32_t reserved;
+    uint64_t tickets; /* the last that was given to a process's record */
+    struct wefti_keeper keepers[WEFTI_KEEPERS];
     struct wefti_seat seats[WEFTI_SEATS];
 };
 
