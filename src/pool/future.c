@@ -417,13 +417,13 @@ long weft_wait_any(weft_future *const *futures, size_t count, weft_time deadline
         return -1;
     }
     struct weft_pool *pool = futures_own_pool(futures, count);
-    if (pool && !wefti_line_stand_in(pool)) {
+    if (pool && !wefti_crew_stand_in(pool)) {
         errno = EDEADLK;
         return -1;
     }
     ended = futures_wait(futures, count, deadline);
     if (pool)
-        wefti_line_return(pool);
+        wefti_crew_return(pool);
     return ended;
 }
 

@@ -192,10 +192,10 @@ static weft_value caller_main(weft_value pointer)
     if (context_ends(run->context))
         loop_fail(loop, run->context, ECANCELED);
     if (__atomic_load_n(&loop->present, __ATOMIC_ACQUIRE) > 0) {
-        bool away = run->worker && run->worker->pool == loop->pool && wefti_line_stand_in(loop->pool);
+        bool away = run->worker && run->worker->pool == loop->pool && wefti_crew_stand_in(loop->pool);
         loop_join(loop, run);
         if (away)
-            wefti_line_return(loop->pool);
+            wefti_crew_return(loop->pool);
     }
     if (loop->shielded)
         wefti_shield_lower();

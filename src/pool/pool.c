@@ -9,7 +9,7 @@
  * outlive their pool, and a freed pool leaves with its last future.
  *
  * Pools that are made inside tasks of pools share a budget with them: the outermost, `root`, has it, and is kept by the others. `used` is the sum of
- * what all count (line.c), and only bounds those whose number of workers nobody has said.
+ * what all count (budget.c), and only bounds those whose number of workers nobody has said.
  *
  * In a forked child an inherited pool is lost: ESTALE, and freeing it waits for nobody.
  *
@@ -182,7 +182,7 @@ static struct weft_future *pool_run_here(struct weft_pool *pool, const struct we
     return task;
 }
 
-/* Waits for room, in a worker of the pool with another standing in. 0; -1 with EDEADLK and what wefti_line_room gives. */
+/* Waits for room, in a worker of the pool with another standing in. 0; -1 with EDEADLK and what wefti_room_wait gives. */
 static int pool_await_room(struct weft_pool *pool, bool inside, unsigned *patience, weft_time deadline)
 {
     if (deadline <= WEFT_NOW) {
@@ -191,13 +191,13 @@ static int pool_await_room(struct weft_pool *pool, bool inside, unsigned *patien
     }
     struct wefti_run *run = wefti_context_current()->run;
     bool away = inside && run->worker && run->worker->pool == pool;
-    if (away && !wefti_line_stand_in(pool)) {
+    if (away && !wefti_crew_stand_in(pool)) {
         errno = EDEADLK;
         return -1;
     }
-    int result = wefti_line_room(pool, patience, deadline);
+    int result = wefti_room_wait(pool, patience, deadline);
     if (away)
-        wefti_line_return(pool);
+        wefti_crew_return(pool);
     return result;
 }
 
@@ -350,7 +350,7 @@ static int pool_join(struct weft_pool *pool, weft_time deadline)
     struct weft_pool *lent = wefti_run_lend();
     int waited = wefti_pool_wait(pool, 0, deadline);
     if (lent)
-        wefti_line_take_back(lent);
+        wefti_budget_take_back(lent);
     if (waited != 0)
         return -1;
     wefti_worker_reap(pool);
@@ -398,7 +398,7 @@ int weft_pool_resize(weft_pool *pool, unsigned workers)
 {
     if (!pool_usable(pool))
         return -1;
-    int closed = wefti_line_resize(pool, workers ? workers : weft_cpu_count());
+    int closed = wefti_crew_resize(pool, workers ? workers : weft_cpu_count());
     wefti_worker_reap(pool);
     if (!closed)
         return 0;

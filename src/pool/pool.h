@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool of threads, between the files of this floor. Reading order: future.c, line.c, run.c, worker.c, pool.c, bulk.c, results.c, completed.c, parallel.c, registry.c.
+ * A pool of threads, between the files of this floor. Reading order: future.c, line.c (and its parts crew.c, lanes.c, budget.c, room.c), run.c, worker.c, pool.c, bulk.c, results.c, completed.c, parallel.c, registry.c.
  */
 #ifndef WEFTI_POOL_H
 #define WEFTI_POOL_H
@@ -124,7 +124,7 @@ struct weft_pool {
     uint32_t used;                                         /* the root's: workers that run, in all its family; counted atomically */
 };
 
-/* line.c: the line of tasks that wait to begin, and the workers that wait for them. */
+/* line.c: the line of tasks that wait to begin. */
 
 /*
  * Puts a task at the end, exactly within the bound; `*fresh` is a record to use if there is no other (then it is NULL afterwards). 0, or
@@ -138,26 +138,31 @@ struct weft_future *wefti_line_next(struct wefti_worker *worker);
 bool wefti_line_claim(struct weft_future *future, struct wefti_context *context);
 /* Takes all that wait: the list, by `next`. */
 struct weft_future *wefti_line_clear(struct weft_pool *pool);
-/* Waits until a full line may have room. *patience is 0 at first. */
-int wefti_line_room(struct weft_pool *pool, unsigned *patience, weft_time deadline);
 /* No more puts; everybody who rests or waits for room is called. */
 void wefti_line_close(struct weft_pool *pool);
+
+/* room.c: waits until a full line may have room. *patience is 0 at first. */
+int wefti_room_wait(struct weft_pool *pool, unsigned *patience, weft_time deadline);
+
+/* crew.c: the workers that wait for tasks, and how many there are. */
+
 /* Under `in`: counts one more worker as alive and coming, if there may be one more, for wefti_worker_start. */
-bool wefti_line_reserve(struct weft_pool *pool);
-/* How a start has ended. */
-void wefti_line_settle(struct weft_pool *pool, bool started);
-/* A worker ends: it counts no more, and another is called or started if there is work for it. */
-void wefti_line_depart(struct weft_pool *pool);
-/* 0, or an errno number as wefti_line_put. */
-int wefti_line_resize(struct weft_pool *pool, unsigned workers);
-/* A worker begins to wait for tasks of another pool, and does not count in the budget meanwhile. */
-void wefti_line_lend(struct weft_pool *pool);
-void wefti_line_take_back(struct weft_pool *pool);
+bool wefti_crew_reserve(struct weft_pool *pool);
 /* It could not be started. */
-void wefti_line_unreserve(struct weft_pool *pool);
+void wefti_crew_unreserve(struct weft_pool *pool);
+/* How a start has ended. */
+void wefti_crew_settle(struct weft_pool *pool, bool started);
+/* A worker ends: it counts no more, and another is called or started if there is work for it. */
+void wefti_crew_depart(struct weft_pool *pool);
+/* 0, or an errno number as wefti_line_put. */
+int wefti_crew_resize(struct weft_pool *pool, unsigned workers);
 /* A worker begins to wait for a task of its own pool, and another stands in for it. False beyond the limit. */
-bool wefti_line_stand_in(struct weft_pool *pool);
-void wefti_line_return(struct weft_pool *pool);
+bool wefti_crew_stand_in(struct weft_pool *pool);
+void wefti_crew_return(struct weft_pool *pool);
+
+/* budget.c: a worker begins to wait for tasks of another pool, and does not count in the budget meanwhile. */
+void wefti_budget_lend(struct weft_pool *pool);
+void wefti_budget_take_back(struct weft_pool *pool);
 
 /* worker.c */
 
@@ -187,7 +192,7 @@ bool wefti_run_may_help(const struct weft_pool *pool);
 bool wefti_run_help(struct weft_future *future);
 /* weft_wait for a word that tasks of the pool (NULL: of none) will change: another worker stands in. -1 with EDEADLK too. */
 int wefti_run_wait_word(const uint32_t *word, uint32_t expected, struct weft_pool *pool, weft_time deadline);
-/* For a wait of another kind: lends the caller's worker to its family. The pool, for wefti_line_take_back, or NULL. */
+/* For a wait of another kind: lends the caller's worker to its family. The pool, for wefti_budget_take_back, or NULL. */
 struct weft_pool *wefti_run_lend(void);
 /* How many times the calling context is counted in pool->present. */
 uint32_t wefti_run_present(const struct weft_pool *pool);

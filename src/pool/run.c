@@ -232,7 +232,7 @@ struct weft_pool *wefti_run_lend(void)
     const struct wefti_run *run = wefti_context_current()->run;
     if (!run || !run->worker || __atomic_load_n(&run->worker->pool->root->family, __ATOMIC_RELAXED) == 0)
         return NULL;
-    wefti_line_lend(run->worker->pool);
+    wefti_budget_lend(run->worker->pool);
     return run->worker->pool;
 }
 
@@ -252,7 +252,7 @@ static int away_begin(struct away *away, const struct wefti_run *run, struct wef
         away->lent = wefti_run_lend();
         return 0;
     }
-    if (wefti_line_stand_in(pool)) {
+    if (wefti_crew_stand_in(pool)) {
         away->stood_in = pool;
         return 0;
     }
@@ -263,9 +263,9 @@ static int away_begin(struct away *away, const struct wefti_run *run, struct wef
 static void away_end(const struct away *away)
 {
     if (away->stood_in)
-        wefti_line_return(away->stood_in);
+        wefti_crew_return(away->stood_in);
     if (away->lent)
-        wefti_line_take_back(away->lent);
+        wefti_budget_take_back(away->lent);
 }
 
 int wefti_run_wait(struct wefti_run *run, struct weft_future *future, weft_time deadline)

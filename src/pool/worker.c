@@ -38,7 +38,7 @@ static void worker_unlink(struct weft_pool *pool, struct wefti_worker *worker)
 static void worker_leave(struct wefti_worker *worker)
 {
     struct weft_pool *pool = worker->pool;
-    wefti_line_depart(pool);
+    wefti_crew_depart(pool);
     wefti_latch_close(&pool->in);
     worker->context = NULL;
     worker_unlink(pool, worker);
@@ -151,8 +151,8 @@ static void worker_register(struct weft_pool *pool, struct wefti_worker *worker)
 static void worker_settle(struct weft_pool *pool, bool started)
 {
     if (!started)
-        wefti_line_unreserve(pool);
-    wefti_line_settle(pool, started);
+        wefti_crew_unreserve(pool);
+    wefti_crew_settle(pool, started);
     weft_wake(&pool->settling, UINT32_MAX);
 }
 
@@ -196,7 +196,7 @@ int wefti_worker_need(struct weft_pool *pool, weft_time deadline)
     for (;;) {
         wefti_latch_close(&pool->in);
         bool there = pool->settled > 0 || pool->closed;
-        bool start = !there && wefti_line_reserve(pool);
+        bool start = !there && wefti_crew_reserve(pool);
         uint32_t seen = __atomic_load_n(&pool->settling, __ATOMIC_RELAXED);
         wefti_latch_open(&pool->in);
         if (there)
