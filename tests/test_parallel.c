@@ -83,6 +83,21 @@ START_TEST(each_index_is_called_once)
 }
 END_TEST
 
+static int wait_for_all_others(size_t index, void *unused)
+{
+    if (index == 0)
+        fixture_until(__atomic_load_n(&sum, __ATOMIC_RELAXED) == MOST - 1);
+    return count_one(index, unused);
+}
+
+/* Who waits in the first iteration has taken others besides. */
+START_TEST(what_is_taken_and_not_begun_is_done_by_others)
+{
+    ck_assert_int_eq(weft_parallel_for(MOST, wait_for_all_others, NULL, .pool = pool, .chunk = 1), 0);
+    ck_assert_uint_eq(sum, MOST);
+}
+END_TEST
+
 START_TEST(bad_calls_are_refused)
 {
     ck_fails(weft_parallel_for(3, NULL, NULL, .pool = pool), EINVAL);
@@ -482,6 +497,7 @@ static void add(TCase *tests)
 {
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, each_index_is_called_once);
+    tcase_add_test(tests, what_is_taken_and_not_begun_is_done_by_others);
     tcase_add_test(tests, bad_calls_are_refused);
     tcase_add_test(tests, an_older_programs_options_are_read);
     tcase_add_test(tests, a_failure_ends_the_loop);

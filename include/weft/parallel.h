@@ -42,14 +42,15 @@ WEFT_BEGIN
  * weft_parallel_for(count, function, data, .pool = ..., .chunk = ..., .workers = ...)
  *
  * The caller takes part, as a task of the pool; tasks of the pool join it as its workers become free. Who takes part takes the next `chunk`
- * iterations whenever it is done with its last. Nothing ever waits for a worker that has not come: so loops may stand inside loops, in
- * tasks of the same pool too, and a loop always ends, in the caller alone if need be. It allocates nothing that it could not do without.
+ * iterations whenever it is done with its last (while many are left, some more chunks besides, which whoever has nothing to do takes over).
+ * Nothing ever waits for a worker that has not come: so loops may stand inside loops, in tasks of the same pool too, and a loop always
+ * ends, in the caller alone if need be. It allocates nothing that it could not do without.
  *
  * The first function that fails ends the loop: nobody takes another chunk, and the iterations that run elsewhere have their waits fail with
- * ECANCELED. The same happens when the caller is cancelled, or the pool terminated. The deadline of a block of weft_deadline holds in all of
- * them. From any kind of task. 0 when every function
- * has returned 0; -1 with the errno that the first failing function left, ECANCELED, ETIMEDOUT (inside weft_deadline), EINVAL (no function, a count or chunk above
- * PTRDIFF_MAX), ESHUTDOWN (the pool has been shut down), ESTALE (the pool of a forked child's parent), ENOMEM (no default pool).
+ * ECANCELED. The same happens when the caller is cancelled, or the pool terminated. The deadline of a block of weft_deadline holds in all
+ * of them. From any kind of task. 0 when every function has returned 0; -1 with the errno that the first failing function left, ECANCELED,
+ * ETIMEDOUT (inside weft_deadline), EINVAL (no function, a count or chunk above PTRDIFF_MAX), ESHUTDOWN (the pool has been shut down),
+ * ESTALE (the pool of a forked child's parent), ENOMEM (no default pool).
  */
 WEFT_API int weft_parallel_for_with(const struct weft_parallel_for_options *options);
 #define weft_parallel_for(count_, function_, ...)               \

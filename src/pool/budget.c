@@ -3,9 +3,9 @@
  * The budget: how many workers may run, in a pool and all that were made inside its tasks.
  *
  * `counted` of a pool's workers count in its root's `used`, namely all that run but those that wait for tasks of other pools
- * (`lent`). A worker of a limited pool is called or started only if `used` can be raised within the budget, by compare-and-swap, or if it is
- * the only one; so each pool goes on, and the sum is exact. Others raise it as they come, also above the budget: then limited pools' workers but
- * one rest when they want a task. A limited pool that was refused asks again whenever it begins a task.
+ * (`lent`). A worker of a limited pool is called or started only if `used` can be raised within the budget, by compare-and-swap, or if it
+ * is the only one; so each pool goes on, and the sum is exact. Others raise it as they come, also above the budget: then limited pools'
+ * workers but one rest when they want a task. A limited pool that was refused asks again whenever it begins a task.
  *
  * `used` orders nothing, so it needs no barrier; all else is under `in`.
  */

@@ -12,7 +12,8 @@
  * or all there are, or no thread could be started.
  *
  * A smaller pool: `surplus` workers are to end. Those that rest are called to do so, others see it when they want a task. Who is called
- * and ends has not taken the call for a task from anybody: as many are called as end, and one that departs calls or starts another for what waits.
+ * and ends has not taken the call for a task from anybody: as many are called as end, and one that departs calls or starts another for what
+ * waits.
  *
  * All of it is under the latch `in`, which is the only barrier but for `called`: that is released by who calls, and acquired by who rests.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lanes: tasks of another priority than the normal one stand in lists of their own, which are all under `out`; so only who submits such a task
- * closes both latches, and line.c says what is done for all others. A lane whose first task has been passed over by WEFT_PRIORITY_TURNS others
- * has its turn (`passed`); the lowest first when several have, so the normal one begins one later at most.
+ * Lanes: tasks of another priority than the normal one stand in lists of their own, which are all under `out`; so only who submits such a
+ * task closes both latches, and line.c says what is done for all others. A lane whose first task has been passed over by
+ * WEFT_PRIORITY_TURNS others has its turn (`passed`); the lowest first when several have, so the normal one begins one later at most.
  */
 
 #include "pool/line.h"

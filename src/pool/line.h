@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Between line.c and the files of its parts. What each of them does beside the line, for other files, stands in pool.h. What is asked for each
- * task is inline as far as it usually goes.
+ * Between line.c and the files of its parts. What each of them does beside the line, for other files, stands in pool.h. What is asked for
+ * each task is inline as far as it usually goes.
  */
 #ifndef WEFTI_LINE_H
 #define WEFTI_LINE_H

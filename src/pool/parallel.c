@@ -2,18 +2,30 @@
 /*
  * Loops side by side.
  *
- * Who takes part: the caller, in a visit of its own (run.c), so that it is a task like the others: it can be cancelled alone, and terminating
- * the pool reaches it. And helpers, tasks of the pool. Each who takes part calls up to two helpers before it begins, as long as there are
- * chunks left, so many of them come in few steps; and takes those back at its end that no worker has begun. So nobody ever waits for
- * a task in the line, and the caller waits at last only for helpers that run: loops inside loops end by induction, whatever the workers do.
+ * Who takes part: the caller, in a visit of its own (run.c), so that it is a task like the others: it can be cancelled alone, and
+ * terminating the pool reaches it. And helpers, tasks of the pool. Each who takes part calls up to two helpers before it begins, as long as
+ * there are chunks left, so many of them come in few steps; and takes those back at its end that no worker has begun. So nobody ever waits
+ * for a task in the line, and the caller waits at last only for helpers that run: loops inside loops end by induction, whatever the workers
+ * do.
  *
- * Who takes what: `taken` counts the chunks that were taken, by fetch-and-add, in a line of the cache of its own. Its order does not matter:
- * what the caller wrote before the loop is visible to helpers through the pool's latches, and what they wrote to the caller through `present`
- * (released by each, acquired by the caller).
+ * Who takes what: `taken` counts the chunks that were taken out of the loop. Who takes part takes several at a time, at most STOCK and a
+ * small part of what is left, and has them as a stock of its own, in a line of the cache of its own: `begun`, from where it goes on by
+ * fetch-and-add, and `end`. So the threads seldom meet at `taken`, which costs them a multiple of what the rest of an iteration does. When
+ * the loop has no more (`taken` >= chunks, from then on for ever), they take single chunks from the stocks of each other, by the same
+ * fetch-and-add.
+ *
+ * A stock is filled only before that: first `begun` is set, then `end` (release). So who has seen that there are no more (acquire of
+ * `taken`, which pairs with the release of whoever added to it) sees stocks that will not be filled again: of one that is just about to be,
+ * it sees the old `end` with a `begun` that is not below it, and passes on; who sees the new `end` (acquire) sees the new `begun`. One that
+ * it passes on is done by its owner alone.
+ *
+ * What the caller wrote before the loop is visible to helpers through the pool's latches, and what they wrote to the caller through
+ * `present` (released by each, acquired by the caller).
  *
  * How it ends: `present` counts helpers from before their submit until they have ended in whatever way, their callback being the one thing
  * that happens to every task. The loop lies on the caller's stack, and is touched by nobody after that. The first failure is written
- * under the latch, where it also cancels whoever is in `members`: they leave that list under the latch too, so each cancelled is still there.
+ * under the latch, where it also cancels whoever is in `members`: they leave that list under the latch too, so each cancelled is still
+ * there.
  */
 
 #include <weft/parallel.h>
@@ -23,19 +35,23 @@
 #include "base/options.h"
 #include "pool/pool.h"
 
-enum { CALLS = 2, SHARES = 8 };
+enum { CALLS = 2, SHARES = 8, STOCK = 64, LINE = 128 /* two lines of the cache, as they are fetched in pairs */ };
 
 struct member {
     struct weft_future *task;
     struct wefti_context *context;
     struct member *next;
+    size_t begun __attribute__((aligned(LINE))); /* of the stock; others add to it too */
+    size_t end;                                  /* of the stock */
 };
 
 struct loop {
     /* Constant. */
-    weft_range_function *function;
+    weft_index_function *each; /* one of these two */
+    weft_range_function *range;
     void *data;
     size_t count, chunk, chunks;
+    size_t shares; /* a stock is at most this part of what is left */
     struct weft_pool *pool;
     bool shielded;   /* the caller's waits cannot be cancelled */
     weft_time limit; /* the deadline of the block of weft_deadline around it */
@@ -45,9 +61,8 @@ struct loop {
     uint32_t present; /* a word that is waited for */
     int error;        /* of the first failure; guarded by the latch */
     struct wefti_latch latch;
-    struct member *members; /* who runs iterations; guarded by the latch */
-    /* Written by all, all the time. */
-    size_t taken __attribute__((aligned(64)));
+    struct member *members;                      /* who runs iterations; guarded by the latch */
+    size_t taken __attribute__((aligned(LINE))); /* written by all, often */
 };
 
 /* Ends the loop; the first who says so is heard. */
@@ -88,17 +103,79 @@ static bool context_ends(const struct wefti_context *context)
     return wefti_context_cancelled(context) && context->shield == 0;
 }
 
-static void loop_take_chunks(struct loop *loop, const struct wefti_context *context)
+/* Takes chunks out of the loop; false when there are no more. */
+static bool stock_fill(struct loop *loop, struct member *self)
 {
-    while (!__atomic_load_n(&loop->stopped, __ATOMIC_RELAXED) && !context_ends(context)) {
-        size_t number = __atomic_fetch_add(&loop->taken, 1, __ATOMIC_RELAXED);
-        if (number >= loop->chunks)
+    size_t taken = __atomic_load_n(&loop->taken, __ATOMIC_RELAXED);
+    if (taken >= loop->chunks)
+        return false;
+    size_t most = (loop->chunks - taken) / loop->shares, count = most < 1 ? 1 : most < STOCK ? most : STOCK;
+    size_t first = __atomic_fetch_add(&loop->taken, count, __ATOMIC_ACQ_REL); /* it seldom exceeds `chunks`, by a STOCK for each at most */
+    if (first >= loop->chunks)
+        return false;
+    __atomic_store_n(&self->begun, first, __ATOMIC_RELAXED);
+    __atomic_store_n(&self->end, loop->chunks - first < count ? loop->chunks : first + count, __ATOMIC_RELEASE);
+    return true;
+}
+
+/* The next of a stock. False: it is empty. */
+static inline bool stock_take(struct member *member, size_t *number)
+{
+    size_t end = __atomic_load_n(&member->end, __ATOMIC_ACQUIRE);
+    if (__atomic_load_n(&member->begun, __ATOMIC_RELAXED) >= end)
+        return false;
+    *number = __atomic_fetch_add(&member->begun, 1, __ATOMIC_RELAXED);
+    return *number < end;
+}
+
+/* Takes the next from another's stock, once the loop has no more. */
+static bool loop_take_from_others(struct loop *loop, size_t *number)
+{
+    if (__atomic_load_n(&loop->taken, __ATOMIC_ACQUIRE) < loop->chunks)
+        return false;
+    bool took = false;
+    wefti_latch_close(&loop->latch);
+    for (struct member *member = loop->members; member && !took; member = member->next)
+        took = stock_take(member, number);
+    wefti_latch_open(&loop->latch);
+    return took;
+}
+
+static bool loop_take(struct loop *loop, struct member *self, size_t *number)
+{
+    while (!stock_take(self, number))
+        if (!stock_fill(loop, self))
+            return loop_take_from_others(loop, number);
+    return true;
+}
+
+/* What the iterations from `first` on return: that of the first that fails. */
+static inline int loop_run_chunk(const struct loop *loop, size_t first, size_t end)
+{
+    if (loop->range)
+        return loop->range(first, end, loop->data);
+    weft_index_function *each = loop->each;
+    void *data = loop->data;
+    for (size_t index = first; index < end; index++)
+        if (__builtin_expect(each(index, data), 0) != 0)
+            return -1;
+    return 0;
+}
+
+static void loop_take_chunks(struct loop *loop, struct member *self)
+{
+    size_t number;
+    while (!__atomic_load_n(&loop->stopped, __ATOMIC_RELAXED) && !context_ends(self->context)) {
+        if (!loop_take(loop, self, &number))
             return;
         size_t first = number * loop->chunk, left = loop->count - first;
         errno = 0;
-        if (loop->function(first, first + (left < loop->chunk ? left : loop->chunk), loop->data) != 0)
-            loop_fail(loop, context, errno ? errno : EINVAL);
+        if (loop_run_chunk(loop, first, first + (left < loop->chunk ? left : loop->chunk)) != 0)
+            loop_fail(loop, self->context, errno ? errno : EINVAL);
     }
+    if (__atomic_load_n(&self->begun, __ATOMIC_RELAXED) <
+        self->end) /* it was cancelled, as the pool is terminated, and leaves what it had taken */
+        loop_fail(loop, self->context, ECANCELED);
 }
 
 /* Counts the caller out; the loop may be gone after that. */
@@ -150,7 +227,7 @@ static void loop_take_part(struct loop *loop, const struct wefti_run *run)
     while (count < CALLS && (called[count] = loop_call(loop)))
         count++;
     member_enter(loop, &self);
-    loop_take_chunks(loop, run->context);
+    loop_take_chunks(loop, &self);
     member_leave(loop, &self);
     while (count > 0)
         helper_take_back(called[--count]);
@@ -232,6 +309,7 @@ static int loop_run(struct loop *loop, unsigned workers)
         if (loop->chunk == 0)
             loop->chunk = 1;
         loop->chunks = loop->count / loop->chunk + (loop->count % loop->chunk != 0);
+        loop->shares = (size_t)SHARES * (loop->calls + 1);
         loop->shielded = context->shield > 0;
         loop->limit = wefti_deadline(WEFT_FOREVER);
         wefti_run_part(loop->pool, caller_main, weft_ptr(loop));
@@ -249,37 +327,23 @@ static struct weft_pool *pool_of_caller(void)
     return run ? run->pool : weft_default_pool();
 }
 
+static int loop_begin(struct loop *loop, struct weft_pool *pool, unsigned workers)
+{
+    if ((!loop->range && !loop->each) || loop->count > PTRDIFF_MAX || loop->chunk > PTRDIFF_MAX) {
+        errno = EINVAL;
+        return -1;
+    }
+    loop->pool = pool ? pool : pool_of_caller();
+    return loop->pool ? loop_run(loop, workers) : -1;
+}
+
 int weft_parallel_ranges_with(const struct weft_parallel_ranges_options *given)
 {
     struct weft_parallel_ranges_options options;
     if (!wefti_options_read(&options, sizeof(options), given, offsetof(struct weft_parallel_ranges_options, guard)))
         return -1;
-    if (!options.function || options.count > PTRDIFF_MAX || options.chunk > PTRDIFF_MAX) {
-        errno = EINVAL;
-        return -1;
-    }
-    struct loop loop = {.function = options.function,
-        .data = options.data,
-        .count = options.count,
-        .chunk = options.chunk,
-        .pool = options.pool ? options.pool : pool_of_caller()};
-    return loop.pool ? loop_run(&loop, options.workers) : -1;
-}
-
-struct each {
-    weft_index_function *function;
-    void *data;
-};
-
-static int each_call(size_t first, size_t end, void *pointer)
-{
-    const struct each *each = pointer;
-    weft_index_function *function = each->function;
-    void *data = each->data;
-    for (size_t index = first; index < end; index++)
-        if (__builtin_expect(function(index, data), 0) != 0)
-            return -1;
-    return 0;
+    struct loop loop = {.range = options.function, .data = options.data, .count = options.count, .chunk = options.chunk};
+    return loop_begin(&loop, options.pool, options.workers);
 }
 
 int weft_parallel_for_with(const struct weft_parallel_for_options *given)
@@ -287,13 +351,6 @@ int weft_parallel_for_with(const struct weft_parallel_for_options *given)
     struct weft_parallel_for_options options;
     if (!wefti_options_read(&options, sizeof(options), given, offsetof(struct weft_parallel_for_options, guard)))
         return -1;
-    struct each each = {.function = options.function, .data = options.data};
-    const struct weft_parallel_ranges_options ranges = {.size = sizeof(ranges),
-        .count = options.count,
-        .function = options.function ? each_call : NULL,
-        .data = &each,
-        .pool = options.pool,
-        .chunk = options.chunk,
-        .workers = options.workers};
-    return weft_parallel_ranges_with(&ranges);
+    struct loop loop = {.each = options.function, .data = options.data, .count = options.count, .chunk = options.chunk};
+    return loop_begin(&loop, options.pool, options.workers);
 }

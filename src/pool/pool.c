@@ -8,8 +8,8 @@
  * stack's head is RETIRED, which the push itself sees, as its record still holds the pool. So a steady state allocates nothing, futures
  * outlive their pool, and a freed pool leaves with its last future.
  *
- * Pools that are made inside tasks of pools share a budget with them: the outermost, `root`, has it, and is kept by the others. `used` is the sum of
- * what all count (budget.c), and only bounds those whose number of workers nobody has said.
+ * Pools that are made inside tasks of pools share a budget with them: the outermost, `root`, has it, and is kept by the others. `used` is
+ * the sum of what all count (budget.c), and only bounds those whose number of workers nobody has said.
  *
  * In a forked child an inherited pool is lost: ESTALE, and freeing it waits for nobody.
  *

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool of threads, between the files of this floor. Reading order: future.c, line.c (and its parts crew.c, lanes.c, budget.c, room.c), run.c, worker.c, pool.c, bulk.c, results.c, completed.c, parallel.c, registry.c.
+ * A pool of threads, between the files of this floor. Reading order: future.c, line.c (and its parts crew.c, lanes.c, budget.c, room.c),
+ * run.c, worker.c, pool.c, bulk.c, results.c, completed.c, parallel.c, registry.c.
  */
 #ifndef WEFTI_POOL_H
 #define WEFTI_POOL_H

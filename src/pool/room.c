@@ -2,9 +2,9 @@
 /*
  * Room: how who submits waits until a full line has a place.
  *
- * It counts itself under `out`, where workers look each time they take a task. They call it when a quarter of the line has become free, so that
- * it puts many at a time instead of one a wake; when that takes longer than PATIENCE, at the first place. They call once (room_told), until
- * one of those who wait has come: it goes on to put a task, whose beginning calls the next.
+ * It counts itself under `out`, where workers look each time they take a task. They call it when a quarter of the line has become free, so
+ * that it puts many at a time instead of one a wake; when that takes longer than PATIENCE, at the first place. They call once (room_told),
+ * until one of those who wait has come: it goes on to put a task, whose beginning calls the next.
  */
 
 #include "pool/line.h"

@@ -6,8 +6,8 @@
  * there; others come when a task is run inside another: because the other waits for it, or has submitted it to a full pool. Each is run
  * as itself: shields, deadlines (weft_deadline) and a cancellation of the outer task do not reach the inner one, nor the other way
  * round. While it runs, the outer
- * task's `context` is NULL, and a cancel of the outer one is delivered when it comes back. A part of what the caller does (parallel.c) is run
- * in the same way, but that a cancel of the outer task, and its deadline, go on to it.
+ * task's `context` is NULL, and a cancel of the outer one is delivered when it comes back. A part of what the caller does (parallel.c) is
+ * run in the same way, but that a cancel of the outer task, and its deadline, go on to it.
  *
  * A cancel never hits the next task: future.c's CANCEL closes the latch once after the end, and only then is the context's cancellation
  * taken back.

@@ -216,8 +216,8 @@ static size_t branch_first(const struct ordered *ordered, size_t at, size_t coun
 }
 
 /*
- * Closes the gap at the root of `count` entries with another entry: down to a leaf, where it then rises from. It seldom rises far, be it the
- * last, which came from there, or one that was just put.
+ * Closes the gap at the root of `count` entries with another entry: down to a leaf, where it then rises from. It seldom rises far, be it
+ * the last, which came from there, or one that was just put.
  */
 static void heap_close_gap(struct ordered *ordered, size_t count, const struct entry *entry)
 {
