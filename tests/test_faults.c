@@ -323,7 +323,7 @@ static void use_pool(void)
     int called = 0;
     weft_pool *pool;
     weft_future *futures[3];
-    MAKE(pool, weft_pool_new(WEFT_THREAD, .workers = 2, .backlog = WEFT_UNBOUNDED, .name = "a pool"));
+    MAKE(pool, weft_pool_new(WEFT_THREAD, .workers = 2, .backlog = WEFT_UNBOUNDED, .name = "a pool", .cpus = "0-65535", .nice = 1));
     for (int i = 0; i < 3; i++)
         MAKE(futures[i], weft_pool_submit(pool, same, weft_int(i), .on_done = count_done, .data = &called));
     TRY(weft_wait_all(futures, 3, WEFT_FOREVER));

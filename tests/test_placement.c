@@ -235,6 +235,67 @@ START_TEST(a_pools_workers_are_named)
 }
 END_TEST
 
+static weft_pool *narrow_pool(const char *cpus, int nice)
+{
+    weft_pool *pool = weft_pool_new(WEFT_THREAD, .workers = 1, .cpus = cpus, .nice = nice);
+    ck_assert_ptr_nonnull(pool);
+    return pool;
+}
+
+static weft_value result_in(weft_pool *pool, weft_function *function)
+{
+    weft_value value;
+    ck_assert_int_eq(weft_pool_apply(pool, function, weft_none, &value, WEFT_FOREVER), 0);
+    return value;
+}
+
+START_TEST(a_pools_workers_run_where_they_are_told_to)
+{
+    char list[] = "0123456789";
+    snprintf(list, sizeof(list), "%d", processor_own(true));
+    weft_pool *pool = narrow_pool(list, 0);
+    memset(list, 'x', sizeof(list) - 1); /* it has been read */
+    weft_value there = result_in(pool, processors_tell);
+    ck_assert_uint_eq(weft_length(there), 1);
+    ck_assert_int_eq(weft_as_int(weft_list_at(there, 0)), processor_own(true));
+    weft_drop(there);
+    weft_pool_free(pool);
+    ck_fails_null(weft_pool_new(WEFT_THREAD, .cpus = "0-"), EINVAL);
+    ck_fails_null(weft_pool_new(WEFT_THREAD, .nice = 40), EINVAL);
+    pool = narrow_pool("65535", 0);
+    ck_fails_null(weft_pool_submit(pool, nothing, weft_none), EINVAL);
+    weft_pool_free(pool);
+}
+END_TEST
+
+/* Waits for another task of its pool, in whose place a worker is started by this one. */
+static weft_value nice_of_stand_in(weft_value pool)
+{
+    weft_future *other = weft_pool_submit(weft_as_ptr(pool), nice_tell, weft_none);
+    weft_value value = weft_none;
+    ck_assert_int_eq(weft_wait_any(&other, 1, weft_in(60)) == 0 ? 0 : -1, 0);
+    ck_assert_int_eq(weft_future_result(other, &value, WEFT_NOW), 0);
+    weft_future_free(other);
+    return value;
+}
+
+START_TEST(a_pools_workers_are_as_nice_as_asked_whoever_starts_them)
+{
+    int own = getpriority(PRIO_PROCESS, 0), expected = own + 7 > 19 ? 19 : own + 7;
+    weft_pool *pool = narrow_pool(NULL, 7);
+    ck_assert_int_eq(weft_as_int(result_in(pool, nice_tell)), expected);
+    weft_value value;
+    ck_assert_int_eq(weft_pool_apply(pool, nice_of_stand_in, weft_ptr(pool), &value, WEFT_FOREVER), 0);
+    ck_assert_int_eq(weft_as_int(value), expected);
+    weft_pool_free(pool);
+    nice_right_drop();
+    ck_assert_int_eq(setpriority(PRIO_PROCESS, 0, 19), 0);
+    pool = narrow_pool(NULL, -1);
+    ck_fails_null(weft_pool_submit(pool, nothing, weft_none), EACCES);
+    weft_pool_free(pool);
+}
+END_TEST
+
 static void own_name_is(const char *expected)
 {
     weft_value name = kernel_name(weft_none);
@@ -437,6 +498,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, placing_is_not_cancelled);
     tcase_add_test(tests, names_are_cut_between_characters);
     tcase_add_test(tests, a_pools_workers_are_named);
+    tcase_add_test(tests, a_pools_workers_run_where_they_are_told_to);
+    tcase_add_test(tests, a_pools_workers_are_as_nice_as_asked_whoever_starts_them);
     tcase_add_test(tests, threads_of_the_host_keep_their_names);
     tcase_add_test(tests, the_main_task_may_be_named_before_it_is_known);
     tcase_add_test(tests, no_cgroups_limit_nothing);

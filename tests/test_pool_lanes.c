@@ -191,6 +191,31 @@ START_TEST(a_worker_without_work_is_called_for_each_lane)
 }
 END_TEST
 
+/* The normal task was there before all others. */
+START_TEST(many_calls_have_a_lane_too)
+{
+    weft_value items = weft_list(), value;
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(weft_list_append(items, weft_int(HIGH + i)), 0);
+    start(NORMAL, 1);
+    weft_results *low = weft_pool_imap(pool, note, items, .priority = WEFT_PRIORITY_LOW);
+    weft_results *high = weft_pool_imap_unordered(pool, note, items, .priority = WEFT_PRIORITY_HIGH);
+    weft_event_set(&gate.open);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(weft_results_next(low, &value, WEFT_FOREVER), 0);
+    weft_results_free(low);
+    weft_results_free(high);
+    ck_assert_int_eq(order[2], HIGH + 2);
+    ck_assert_int_eq(order[3], NORMAL);
+    ck_assert_int_eq(order[6], HIGH + 2);
+    ck_assert_int_eq(weft_pool_map(pool, note, items, &value, WEFT_FOREVER, .priority = WEFT_PRIORITY_HIGH), 0);
+    weft_drop(value);
+    ck_fails(weft_pool_map(pool, note, items, &value, WEFT_FOREVER, .priority = (enum weft_priority)2), EINVAL);
+    ck_fails_null(weft_pool_imap(pool, note, items, .priority = (enum weft_priority) - 2), EINVAL);
+    weft_drop(items);
+}
+END_TEST
+
 START_TEST(there_are_three_lanes)
 {
     ck_fails(weft_pool_start(pool, nothing, weft_none, .priority = (enum weft_priority)2), EINVAL);
@@ -209,6 +234,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_pools_end_reaches_all_lanes);
     tcase_add_test(tests, who_waits_for_a_low_one_runs_it);
     tcase_add_test(tests, a_worker_without_work_is_called_for_each_lane);
+    tcase_add_test(tests, many_calls_have_a_lane_too);
     tcase_add_test(tests, there_are_three_lanes);
 }
 

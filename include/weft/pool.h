@@ -59,6 +59,8 @@ struct weft_pool_options {
     weft_value initializer_argument; /* borrowed by each call; given away to the pool when it has been made */
     /* Called in each worker at its end with what the initializer returned (none without one), not where that failed; not cancelled. */
     weft_function *finalizer;
+    const char *cpus; /* the processors that its workers may use, as in weft_spawn; NULL: those that the task may which starts a worker */
+    int nice;         /* added to the niceness of who makes the pool, from -39 to 39; its workers have that, whoever starts them */
 };
 
 struct weft_submit_options {
@@ -86,6 +88,7 @@ struct weft_map_options {
     weft_time deadline;
     struct weft_guard *guard;
     size_t chunk; /* items a task; 0: 1 */
+    enum weft_priority priority;
 };
 
 struct weft_starmap_options {
@@ -97,6 +100,7 @@ struct weft_starmap_options {
     weft_time deadline;
     struct weft_guard *guard;
     size_t chunk; /* items a task; 0: 1 */
+    enum weft_priority priority;
 };
 
 struct weft_imap_options {
@@ -107,13 +111,15 @@ struct weft_imap_options {
     struct weft_guard *guard;
     size_t chunk; /* items a task; 0: 1 */
     size_t ahead; /* items submitted whose results have not been taken; 0: four chunks a worker, at least 16 chunks */
+    enum weft_priority priority;
 };
 
 WEFT_BEGIN
 
 /*
  * weft_pool_new(WEFT_THREAD, .workers = 4). From any task. Yours: weft_pool_free.
- * NULL with EINVAL (options that are none, a name longer than 240 bytes), ENOTSUP (a kind this build does not have), ENOMEM.
+ * NULL with EINVAL (options that are none, a name longer than 240 bytes, cpus that are no list, nice out of range), ENOTSUP (a kind this
+ * build does not have), ENOMEM.
  */
 WEFT_API weft_pool *weft_pool_new_with(const struct weft_pool_options *options) WEFT_WARN_UNUSED;
 #define weft_pool_new(...) weft_pool_new_with(&(struct weft_pool_options){.size = sizeof(struct weft_pool_options), .kind = __VA_ARGS__})
@@ -127,9 +133,10 @@ WEFT_API weft_pool *weft_default_pool(void);
 /*
  * Hands function(argument) to the pool and returns its future, yours to free. The argument is given away on success.
  * weft_pool_submit(pool, function, argument, .on_done = ..., .data = ...)
- * From any kind of task. NULL with ESHUTDOWN, EOWNERDEAD (an initializer failed), EINVAL, EAGAIN (full, WEFT_FULL_FAIL, or no thread could be started and none is there),
- * ETIMEDOUT, ECANCELED, ENOMEM, ESTALE (in a child that was forked since the pool was made), EDEADLK (full, in a worker of the pool that
- * neither may run the task on its stack, 64 deep already, nor can have a stand-in).
+ * From any kind of task. NULL with ESHUTDOWN, EOWNERDEAD (an initializer failed), EINVAL, EAGAIN (full, WEFT_FULL_FAIL, or no thread could
+ * be started and none is there), what weft_task_start gives for the pool's .cpus and .nice while no worker is there, ETIMEDOUT, ECANCELED,
+ * ENOMEM, ESTALE (in a child that was forked since the pool was made), EDEADLK (full, in a worker of the pool that neither may run the task
+ * on its stack, 64 deep already, nor can have a stand-in).
  */
 WEFT_API weft_future *weft_pool_submit_with(const struct weft_submit_options *options) WEFT_WARN_UNUSED;
 #define weft_pool_submit(pool_, function_, ...)          \
@@ -148,10 +155,10 @@ WEFT_API int weft_pool_start_with(const struct weft_submit_options *options);
 WEFT_API int weft_pool_apply(weft_pool *pool, weft_function *function, weft_value argument, weft_value *result, weft_time deadline);
 /*
  * Calls function with each item of a list or tuple (borrowed) and gives the list of what they returned, in the order of the items: yours.
- * weft_pool_map(pool, function, items, &results, deadline, .chunk = 100)
+ * weft_pool_map(pool, function, items, &results, deadline, .chunk = 100, .priority = ...)
  * Each item is a task, or each `chunk` items are one after another, which is cheaper where an item takes little: such a task fails when
  * one of its items gives an error, and when it is cancelled the items that it has not come to give an error of ECANCELED.
- * 0; -1 as weft_pool_apply, EINVAL (items is neither, results is NULL); tasks that have not begun are then cancelled. From any kind of
+ * 0; -1 as weft_pool_apply, EINVAL (items is neither, results is NULL, no such priority); tasks that have not begun are then cancelled. From any kind of
  * task.
  */
 WEFT_API int weft_pool_map_with(const struct weft_map_options *options);
@@ -165,7 +172,7 @@ WEFT_API int weft_pool_map_with(const struct weft_map_options *options);
 /*
  * The same with a function of several arguments: each item is a list or tuple of them, else EINVAL. One of more than 8 for whose arguments
  * there is no memory gives an error of ENOMEM.
- * weft_pool_starmap(pool, function, items, &results, deadline, .chunk = ...)
+ * weft_pool_starmap(pool, function, items, &results, deadline, .chunk = ..., .priority = ...)
  */
 WEFT_API int weft_pool_starmap_with(const struct weft_starmap_options *options);
 #define weft_pool_starmap(pool_, function_, items_, results_, ...)                                     \
@@ -178,7 +185,7 @@ WEFT_API int weft_pool_starmap_with(const struct weft_starmap_options *options);
 
 /*
  * The results of many calls, taken one by one while others are still to come: in the order of the items, or (unordered) as they come.
- * weft_pool_imap(pool, function, items, .chunk = ..., .ahead = ...), weft_pool_imap_unordered(the same)
+ * weft_pool_imap(pool, function, items, .chunk = ..., .ahead = ..., .priority = ...), weft_pool_imap_unordered(the same)
  *     while (weft_results_next(results, &value, WEFT_FOREVER) == 0) ...
  * The items (a list or tuple) are kept, not copied, until the last result has been given, or what runs at the free has ended. `ahead` items at most, rounded up to whole chunks, are submitted before their results
  * are taken, the first of them at once: so an iterator over many items needs little room in the pool and in memory. It allocates when it is

@@ -25,6 +25,7 @@
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "task/placement.h"
 #include "task/task.h"
 #include "value/value.h"
 
@@ -53,6 +54,7 @@ void wefti_pool_drop(struct weft_pool *pool)
         wefti_pool_drop(pool->root);
     }
     weft_drop(pool->initial);
+    wefti_release(pool->cpus);
     wefti_release(pool->name);
     wefti_release(pool);
 }
@@ -115,6 +117,24 @@ static bool pool_christen(struct weft_pool *pool, const char *name)
     return pool->name;
 }
 
+/* How its workers are placed. */
+static bool pool_place(struct weft_pool *pool, const char *cpus, int nice)
+{
+    struct wefti_placement valid;
+    if (!wefti_placement_make(&valid, cpus, nice))
+        return false;
+    wefti_placement_clear(&valid);
+    pool->nice = nice;
+    pool->niceness = wefti_placement_niceness() + nice;
+    if (!cpus)
+        return true;
+    size_t size = strlen(cpus) + 1;
+    pool->cpus = wefti_alloc_raw(size);
+    if (pool->cpus)
+        memcpy(pool->cpus, cpus, size);
+    return pool->cpus;
+}
+
 static bool options_valid(const struct weft_pool_options *options)
 {
     bool known = options->kind >= WEFT_THREAD && options->kind <= WEFT_FLEET;
@@ -155,7 +175,8 @@ weft_pool *weft_pool_new_with(const struct weft_pool_options *given)
         .finalizer = options.finalizer,
         .references = 1,
         .tally = {.shared = true}};
-    if (!pool_christen(pool, options.name)) {
+    if (!pool_christen(pool, options.name) || !pool_place(pool, options.cpus, options.nice)) {
+        wefti_release(pool->name);
         wefti_release(pool);
         return NULL;
     }

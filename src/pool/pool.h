@@ -70,6 +70,9 @@ struct weft_pool {
     size_t backlog;
     size_t stack_size;
     char *name;
+    char *cpus;          /* of its workers, or NULL */
+    int nice;            /* not 0: as they are said to be to who made the pool */
+    int niceness;        /* which is this, unless nice is 0 */
     uint32_t references; /* of the handle, each worker, each visit, each record */
     bool lost;           /* this is a forked child, and the workers are the parent's */
     bool terminated;

@@ -36,6 +36,7 @@ struct batch {
 struct weft_results {
     uint32_t references;
     bool unordered;
+    enum weft_priority priority;
     struct weft_pool *pool;
     weft_function *function;
     weft_star_function *star; /* instead */
@@ -138,8 +139,12 @@ static void batch_unlink(struct weft_results *results, struct batch *batch)
 
 static int batch_submit(struct weft_results *results, struct batch *batch, weft_time deadline)
 {
-    const struct weft_submit_options options = {
-        .pool = results->pool, .function = batch_main, .argument = weft_ptr(batch), .on_done = batch_ended, .data = batch};
+    const struct weft_submit_options options = {.pool = results->pool,
+        .function = batch_main,
+        .argument = weft_ptr(batch),
+        .on_done = batch_ended,
+        .data = batch,
+        .priority = results->priority};
     size_t left = results->total - results->submitted;
     batch->first = results->submitted;
     batch->count = left < results->chunk ? left : results->chunk;
@@ -283,6 +288,7 @@ struct plan {
     size_t chunk;
     size_t ahead; /* items; SIZE_MAX: all */
     bool unordered;
+    enum weft_priority priority;
 };
 
 static bool is_sequence(weft_value value)
@@ -292,7 +298,8 @@ static bool is_sequence(weft_value value)
 
 static bool plan_valid(const struct plan *plan)
 {
-    bool valid = plan->pool && (plan->function || plan->star) && is_sequence(plan->items);
+    bool known = plan->priority >= WEFT_PRIORITY_LOW && plan->priority <= WEFT_PRIORITY_HIGH;
+    bool valid = known && plan->pool && (plan->function || plan->star) && is_sequence(plan->items);
     for (size_t i = 0; valid && plan->star && i < weft_length(plan->items); i++)
         valid = is_sequence(weft_list_at(plan->items, (ptrdiff_t)i));
     if (valid && !__atomic_load_n(&plan->pool->lost, __ATOMIC_RELAXED))
@@ -325,6 +332,7 @@ static struct weft_results *results_new(const struct plan *plan)
         return NULL;
     *results = (struct weft_results){.references = 1,
         .unordered = plan->unordered,
+        .priority = plan->priority,
         .pool = plan->pool,
         .function = plan->function,
         .star = plan->star,
@@ -384,8 +392,12 @@ int weft_pool_map_with(const struct weft_map_options *given)
     struct weft_map_options options;
     if (!wefti_options_read(&options, sizeof(options), given, offsetof(struct weft_map_options, guard)))
         return -1;
-    const struct plan plan = {
-        .pool = options.pool, .function = options.function, .items = options.items, .chunk = options.chunk, .ahead = SIZE_MAX};
+    const struct plan plan = {.pool = options.pool,
+        .function = options.function,
+        .items = options.items,
+        .chunk = options.chunk,
+        .ahead = SIZE_MAX,
+        .priority = options.priority};
     return plan_map(&plan, options.results, options.deadline);
 }
 
@@ -394,8 +406,12 @@ int weft_pool_starmap_with(const struct weft_starmap_options *given)
     struct weft_starmap_options options;
     if (!wefti_options_read(&options, sizeof(options), given, offsetof(struct weft_starmap_options, guard)))
         return -1;
-    const struct plan plan = {
-        .pool = options.pool, .star = options.function, .items = options.items, .chunk = options.chunk, .ahead = SIZE_MAX};
+    const struct plan plan = {.pool = options.pool,
+        .star = options.function,
+        .items = options.items,
+        .chunk = options.chunk,
+        .ahead = SIZE_MAX,
+        .priority = options.priority};
     return plan_map(&plan, options.results, options.deadline);
 }
 
@@ -409,7 +425,8 @@ static weft_results *options_iterate(const struct weft_imap_options *given, bool
         .items = options.items,
         .chunk = options.chunk,
         .ahead = options.ahead,
-        .unordered = unordered};
+        .unordered = unordered,
+        .priority = options.priority};
     struct weft_results *results = results_new(&plan);
     if (!results || results_submit(results, false, WEFTI_IF_ROOM) == 0 || errno == EAGAIN)
         return results;

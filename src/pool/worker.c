@@ -12,6 +12,7 @@
 
 #include "base/memory.h"
 #include "pool/pool.h"
+#include "task/placement.h"
 #include "task/task.h"
 #include "value/value.h"
 
@@ -111,6 +112,13 @@ static weft_value worker_main(weft_value argument)
     return weft_none;
 }
 
+/* What is to be added to the niceness of the caller, who may be anybody: it takes no right to start a worker that is nicer than the pool says. */
+static int worker_nice(const struct weft_pool *pool)
+{
+    int more = pool->nice != 0 ? pool->niceness - wefti_placement_niceness() : 0;
+    return pool->nice > 0 && more < 0 ? 0 : more < -39 ? -39 : more > 39 ? 39 : more;
+}
+
 /* Makes a worker that is not started. */
 static struct wefti_worker *worker_new(struct weft_pool *pool, unsigned number)
 {
@@ -120,7 +128,8 @@ static struct wefti_worker *worker_new(struct weft_pool *pool, unsigned number)
     *worker = (struct wefti_worker){.pool = pool, .coming = true};
     char name[256];
     snprintf(name, sizeof(name), "%s-%u", pool->name, number);
-    worker->task = weft_task_new(WEFT_THREAD, worker_main, weft_ptr(worker), .name = name, .daemon = true, .stack_size = pool->stack_size);
+    worker->task = weft_task_new(WEFT_THREAD, worker_main, weft_ptr(worker), .name = name, .daemon = true, .stack_size = pool->stack_size,
+        .cpus = pool->cpus, .nice = worker_nice(pool));
     if (worker->task)
         return worker;
     wefti_release(worker);

@@ -108,17 +108,18 @@ bool wefti_placement_any(const struct wefti_placement *placement)
     return placement->set || placement->nice != 0;
 }
 
+int wefti_placement_niceness(void)
+{
+    return getpriority(PRIO_PROCESS, 0); /* on Linux that of the calling thread, which is always there */
+}
+
 int wefti_placement_take(const struct wefti_placement *placement)
 {
     if (placement->set && sched_setaffinity(0, placement->size, placement->set) != 0)
         return errno;
     if (placement->nice == 0)
         return 0;
-    errno = 0;
-    int nice = getpriority(PRIO_PROCESS, 0); /* on Linux that of the calling thread */
-    if (nice == -1 && errno != 0)
-        return errno;
-    nice += placement->nice;
+    int nice = wefti_placement_niceness() + placement->nice;
     nice = nice < NICE_LEAST ? NICE_LEAST : nice > NICE_MOST ? NICE_MOST : nice;
     return setpriority(PRIO_PROCESS, 0, nice) == 0 ? 0 : errno;
 }

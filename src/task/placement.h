@@ -16,6 +16,8 @@ struct wefti_placement {
 /* Of options: false with EINVAL (`cpus` is no list, `nice` is out of range) or ENOMEM. */
 bool wefti_placement_make(struct wefti_placement *placement, const char *cpus, int nice);
 void wefti_placement_clear(struct wefti_placement *placement);
+/* The calling thread's niceness. */
+int wefti_placement_niceness(void);
 /* Whether it asks for anything. */
 bool wefti_placement_any(const struct wefti_placement *placement);
 /* Places the calling thread: 0, or the kernel's errno number. */
