@@ -16,6 +16,7 @@
 #include <weft/sync.h>
 #include <weft/queue.h>
 #include <weft/pool.h>
+#include <weft/inspect.h>
 #include <weft/parallel.h>
 #include <weft/command.h>
 

@@ -10,6 +10,7 @@
 
 #include "complain.h"
 #include "nearest.h"
+#include "ps.h"
 #include "run.h"
 
 static const struct subcommand {
@@ -17,6 +18,8 @@ static const struct subcommand {
     int (*run)(int argc, char **argv);
 } subcommands[] = {
     {"run", "run a command once for each argument, several at a time", run_main},
+    {"ps", "show the families of processes that share memory", ps_main},
+    {"clean", "end what is left of dead families", clean_main},
 };
 enum { SUBCOMMAND_COUNT = sizeof subcommands / sizeof *subcommands };
 

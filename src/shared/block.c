@@ -110,14 +110,15 @@ static bool chunk_move(struct wefti_arena *arena, uint64_t chunk, uint64_t from,
     return __atomic_compare_exchange_n(&arena->table[chunk].word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+/* By where the arena is mapped, not where it says it is: who looks at another family's has it elsewhere. */
 static char *chunk_start(const struct wefti_arena *arena, uint64_t chunk)
 {
-    return (char *)(uintptr_t)(arena->base + (chunk << WEFTI_CHUNK_BITS)); /* NOLINT: an address that was chosen */
+    return (char *)arena + (chunk << WEFTI_CHUNK_BITS);
 }
 
 static uint64_t chunk_of(const struct wefti_arena *arena, const void *address)
 {
-    return ((uintptr_t)address - arena->base) >> WEFTI_CHUNK_BITS;
+    return ((uintptr_t)address - (uintptr_t)arena) >> WEFTI_CHUNK_BITS;
 }
 
 static uint32_t block_word(enum state state, uint16_t member)
@@ -601,9 +602,8 @@ static void slab_count(const struct wefti_arena *arena, uint64_t chunk, uint64_t
     }
 }
 
-void wefti_blocks_count(struct wefti_blocks_census *census)
+void wefti_blocks_count_in(const struct wefti_arena *arena, struct wefti_blocks_census *census)
 {
-    const struct wefti_arena *arena = wefti_arena_now();
     *census = (struct wefti_blocks_census){0};
     uint64_t used = arena ? __atomic_load_n(&arena->used, __ATOMIC_ACQUIRE) : 0;
     for (uint64_t chunk = arena ? arena->first : 0; chunk < used;) {
@@ -619,6 +619,32 @@ void wefti_blocks_count(struct wefti_blocks_census *census)
         if (word_kind(word) == SLAB)
             slab_count(arena, chunk, word, census);
         chunk += count ? count : 1;
+    }
+}
+
+void wefti_blocks_count(struct wefti_blocks_census *census)
+{
+    wefti_blocks_count_in(wefti_arena_now(), census);
+}
+
+static void slab_walk(const struct wefti_arena *arena, uint64_t chunk, unsigned class, wefti_block_visitor *visitor, void *data)
+{
+    const uint32_t *words = slab_words(arena, chunk);
+    for (uint32_t i = 0; i < slab_blocks[class]; i++)
+        if (__atomic_load_n(&words[i], __ATOMIC_ACQUIRE) == BLOCK_USED)
+            visitor(slab_block(arena, chunk, class, i), sizes[class], data);
+}
+
+void wefti_blocks_walk(const struct wefti_arena *arena, wefti_block_visitor *visitor, void *data)
+{
+    uint64_t used = __atomic_load_n(&arena->used, __ATOMIC_ACQUIRE);
+    for (uint64_t chunk = arena->first; chunk < used;) {
+        uint64_t word = chunk_look(arena, chunk), count = covers(word) && word_count(word) ? word_count(word) : 1;
+        if (word_kind(word) == SLAB && word_class(word) < CLASSES)
+            slab_walk(arena, chunk, word_class(word), visitor, data);
+        else if (word_kind(word) == LARGE && count <= used - chunk)
+            visitor(chunk_start(arena, chunk), count << WEFTI_CHUNK_BITS, data);
+        chunk += count;
     }
 }
 

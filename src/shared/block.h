@@ -39,5 +39,10 @@ struct wefti_blocks_census {
     uint64_t wrong; /* what cannot be: any is a defect */
 };
 void wefti_blocks_count(struct wefti_blocks_census *census);
+/* The same of an arena that is mapped anywhere, perhaps only to be read. */
+void wefti_blocks_count_in(const struct wefti_arena *arena, struct wefti_blocks_census *census);
+/* Visits the committed blocks of such an arena. Its owners may be at work: what is visited may be free by then, or another's. */
+typedef void wefti_block_visitor(const void *block, size_t size, void *data);
+void wefti_blocks_walk(const struct wefti_arena *arena, wefti_block_visitor *visitor, void *data);
 
 #endif

@@ -52,9 +52,11 @@ _weft() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        _weft_fit 'run --help --version' "$word"
+        _weft_fit 'run ps clean --help --version' "$word"
     elif [[ ${COMP_WORDS[1]} == run ]]; then
         _weft_run "$word" "$before"
+    elif [[ ${COMP_WORDS[1]} == ps ]]; then
+        _weft_fit '--why --json --help -w -j' "$word"
     fi
 }
 

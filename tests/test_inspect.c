@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/* Reports of families, read by a process that is none of them; weft ps and weft clean on the same. */
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/leave.h"
+#include "family/family.h"
+#include "fixture.h"
+#include "shared/life.h"
+
+#define NEEDS_PIDFDS      \
+    if (fixture_copies()) \
+    fixture_skip("Valgrind knows no pidfds")
+
+/* What the root of a family says to the test: that all is arranged. */
+struct said {
+    int ready[2], leave[2];
+};
+
+static weft_lock *locks; /* two, in the arena of the root */
+
+static void must(bool condition, int line)
+{
+    if (!condition)
+        wefti_leave(line % 250 + 1);
+}
+#define MUST(condition) must((condition), __LINE__)
+
+/* Takes its own lock, then wants the other's: `data` is the one it has. */
+static int takes_one_and_wants_other(struct wefti_process *self)
+{
+    weft_lock *mine = self->data, *other = mine == &locks[0] ? &locks[1] : &locks[0];
+    MUST(weft_lock_acquire(mine, WEFT_FOREVER) == 0);
+    while (!weft_lock_locked(other))
+        weft_yield();
+    weft_lock_acquire(other, WEFT_FOREVER);
+    return 0;
+}
+
+static uint32_t sleepers(void)
+{
+    uint32_t count = 0;
+    const struct wefti_family *family = wefti_family_now();
+    for (uint32_t i = WEFTI_SEAT_FIRST; i < WEFTI_SEATS; i++)
+        for (const struct wefti_life *life = family->seats[i].lives; life; life = life->next)
+            count += __atomic_load_n(&life->waits_used, __ATOMIC_ACQUIRE) > 0;
+    return count;
+}
+
+static struct wefti_process *started(int (*main)(struct wefti_process *self), void *data)
+{
+    struct wefti_process *process = wefti_process_new(main, data);
+    MUST(process && wefti_process_start(process) == 0);
+    return process;
+}
+
+/* The family with a deadlock of two. */
+static void root_with_deadlock(const struct said *said)
+{
+    MUST(weft_shared_limit(1 << 22) == 0);
+    locks = weft_shared_alloc(2 * sizeof(*locks));
+    MUST(locks && wefti_family_begin() == 0);
+    started(takes_one_and_wants_other, &locks[0]);
+    started(takes_one_and_wants_other, &locks[1]);
+    while (sleepers() < 2)
+        weft_yield();
+    MUST(write(said->ready[1], "", 1) == 1);
+    char octet;
+    MUST(read(said->leave[0], &octet, 1) == 1);
+}
+
+static pid_t root_start(void (*root)(const struct said *said), struct said *said)
+{
+    ck_assert_int_eq(pipe(said->ready), 0);
+    ck_assert_int_eq(pipe(said->leave), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        root(said);
+        wefti_leave(0);
+    }
+    char octet;
+    ck_assert_int_eq(read(said->ready[0], &octet, 1), 1);
+    return child;
+}
+
+static void said_close(const struct said *said)
+{
+    for (int i = 0; i < 2; i++) {
+        close(said->ready[i]);
+        close(said->leave[i]);
+    }
+}
+
+static void root_end(pid_t root, const struct said *said)
+{
+    int status = -1;
+    ck_assert_int_eq(write(said->leave[1], "", 1), 1);
+    ck_assert_int_eq(waitpid(root, &status, 0), root);
+    ck_assert_msg(status == 0, "status %x", status);
+    said_close(said);
+}
+
+static weft_value field(weft_value dict, const char *key)
+{
+    weft_value item = weft_none;
+    ck_assert_msg(weft_dict_get_str(dict, key, &item) == 0, "no field %s", key);
+    return item;
+}
+
+static weft_value at(weft_value list, ptrdiff_t index)
+{
+    return weft_list_at(list, index);
+}
+
+START_TEST(a_deadlock_is_seen_from_outside)
+{
+    NEEDS_PIDFDS;
+    struct said said;
+    weft_value report, roots;
+    pid_t root = root_start(root_with_deadlock, &said);
+    ck_assert_int_eq(weft_inspect(root, &report), 0);
+    ck_assert_int_eq(weft_as_int(field(report, "root")), root);
+    ck_assert(weft_as_bool(field(report, "alive")));
+    ck_assert_int_gt(weft_as_int(field(report, "supervisor")), 0);
+    ck_assert_int_eq(weft_as_int(field(report, "epoch")), 1);
+    weft_value processes = field(report, "processes");
+    ck_assert_uint_eq(weft_length(processes), 3);
+    ck_assert_int_eq(weft_as_int(field(at(processes, 0), "pid")), root);
+    for (int i = 1; i <= 2; i++) {
+        weft_value process = at(processes, i), other = at(processes, 3 - i), tasks = field(process, "tasks");
+        ck_assert_str_eq(weft_as_str(field(process, "state")), "runs");
+        ck_assert_str_eq(weft_as_str(field(process, "name")), "weft-process");
+        weft_value task = at(tasks, 0);
+        ck_assert_str_eq(weft_as_str(field(at(field(task, "holds"), 0), "kind")), "lock");
+        ck_assert_uint_eq(weft_length(field(task, "holds")), 1);
+        weft_value wait = at(field(task, "waits"), 0);
+        ck_assert_str_eq(weft_as_str(field(wait, "kind")), "lock");
+        ck_assert_int_eq(weft_as_int(field(wait, "pid")), weft_as_int(field(other, "pid")));
+        ck_assert_str_eq(
+            weft_as_str(field(wait, "address")), weft_as_str(field(at(field(at(field(other, "tasks"), 0), "holds"), 0), "address")));
+    }
+    ck_fails(weft_inspect(root, NULL), EINVAL);
+    weft_drop(report);
+    ck_assert_int_eq(weft_families(&roots), 0);
+    bool found = false;
+    for (size_t i = 0; i < weft_length(roots); i++)
+        found |= weft_as_int(at(roots, (ptrdiff_t)i)) == root;
+    ck_assert(found);
+    weft_drop(roots);
+    root_end(root, &said);
+}
+END_TEST
+
+START_TEST(what_is_no_family_is_told)
+{
+    weft_value report = weft_int(5);
+    ck_fails(weft_inspect(getpid(), &report), ESRCH);
+    ck_fails(weft_inspect(999999999, &report), ESRCH);
+    ck_fails(weft_inspect(getpid(), NULL), EINVAL);
+    ck_fails(weft_families(NULL), EINVAL);
+    ck_assert_int_eq(weft_as_int(report), 5);
+    void *block = weft_shared_alloc(100); /* memory, and no member yet */
+    ck_assert_ptr_nonnull(block);
+    ck_fails(weft_inspect(getpid(), &report), ESRCH);
+    ck_assert_int_eq(weft_shared_free(block), 0);
+}
+END_TEST
+
+/* An arena whose header is no header. */
+START_TEST(a_damaged_arena_is_refused)
+{
+    weft_value report;
+    void *block = weft_shared_alloc(100);
+    ck_assert_ptr_nonnull(block);
+    struct wefti_arena *arena = wefti_arena_now();
+    uint64_t magic = arena->magic, used = arena->used;
+    arena->magic = 1;
+    ck_fails(weft_inspect(getpid(), &report), EPROTO);
+    arena->magic = magic;
+    arena->used = UINT64_MAX;
+    ck_fails(weft_inspect(getpid(), &report), EPROTO);
+    arena->used = used;
+    arena->family = arena->base + arena->size - 8;
+    ck_fails(weft_inspect(getpid(), &report), ESRCH);
+    arena->family = 0;
+    ck_assert_int_eq(weft_shared_free(block), 0);
+}
+END_TEST
+
+/* A fork that is adopted, which outlives the keepers and the root. */
+static void root_that_leaves_one(const struct said *said)
+{
+    MUST(weft_shared_limit(1 << 22) == 0 && wefti_family_begin() == 0);
+    struct wefti_family *family = wefti_family_now();
+    struct wefti_process *process = wefti_process_new(NULL, NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        MUST(wefti_process_join(process) == 0);
+        for (;;)
+            pause();
+    }
+    int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
+    MUST(pidfd >= 0 && wefti_process_adopt(process, pidfd) == 0);
+    while (!family->keepers[1].pid || !family->keepers[1].life.__data.__lock)
+        weft_yield();
+    MUST(kill(family->keepers[1].pid, SIGSTOP) == 0 && kill(family->supervisor, SIGSTOP) == 0);
+    MUST(kill(family->keepers[1].pid, SIGKILL) == 0 && kill(family->supervisor, SIGKILL) == 0);
+    for (int i = 0; i < 2; i++)
+        while (!(*(volatile int *)&family->keepers[i].life.__data.__lock & (int)FUTEX_OWNER_DIED))
+            weft_yield();
+    MUST(write(said->ready[1], &child, sizeof(child)) == sizeof(child));
+}
+
+START_TEST(what_a_family_left_is_ended)
+{
+    NEEDS_PIDFDS;
+    struct said said;
+    pid_t left = 0;
+    ck_assert_int_eq(pipe(said.ready), 0);
+    ck_assert_int_eq(pipe(said.leave), 0);
+    pid_t root = fork();
+    if (root == 0) {
+        root_that_leaves_one(&said);
+        wefti_leave(0);
+    }
+    ck_assert_int_eq(read(said.ready[0], &left, sizeof(left)), sizeof(left));
+    int status = -1;
+    ck_assert_int_eq(waitpid(root, &status, 0), root);
+    ck_assert_int_eq(status, 0);
+    said_close(&said);
+    int pidfd = (int)syscall(SYS_pidfd_open, left, 0);
+    ck_assert_int_ge(pidfd, 0);
+    ck_assert_int_ge(weft_families_clean(), 1);
+    fixture_until(syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) != 0 || kill(left, 0) != 0 || weft_families_clean() == 0);
+    close(pidfd);
+}
+END_TEST
+
+static void add(TCase *tests)
+{
+    tcase_add_test(tests, a_deadlock_is_seen_from_outside);
+    tcase_add_test(tests, what_is_no_family_is_told);
+    tcase_add_test(tests, a_damaged_arena_is_refused);
+    tcase_add_test(tests, what_a_family_left_is_ended);
+}
+
+int main(void)
+{
+    return fixture_main("inspect", add);
+}
