@@ -342,9 +342,9 @@ static int gives_when_awaited(void)
 static void with_an_owner(void)
 {
     clear();
-    companion.seat = 4; /* that of the one who will be stepped */
+    companion.seat = WEFTI_SEAT_FIRST + 1; /* that of the one who will be stepped */
     herald = member_start(gives_when_awaited);
-    ck_assert_uint_eq(herald.seat, 3);
+    ck_assert_uint_eq(herald.seat, WEFTI_SEAT_FIRST);
     fixture_until(begun());
 }
 
