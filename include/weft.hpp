@@ -3,8 +3,9 @@
  * Weft for C++17 and later: #include <weft.hpp>. A thin layer over the plain forms of <weft.h>, all of it in this file.
  *
  * What the standard library has too is named as there, so that in much code std:: becomes weft:: and nothing else changes: mutex,
- * recursive_mutex, condition_variable, barrier, once_flag work with std::lock_guard, std::unique_lock, std::scoped_lock, and wait in whatever kind
- * of task they are used. A task is what std::jthread is: its destructor cancels it and waits for its end.
+ * recursive_mutex, shared_mutex, condition_variable, barrier, once_flag work with std::lock_guard, std::unique_lock, std::shared_lock,
+ * std::scoped_lock, and wait in whatever kind of task they are used. A task is what std::jthread is: its destructor cancels it and waits
+ * for its end.
  *
  * Errors. What fails throws weft::error, a std::system_error whose code is the errno number. An exception that leaves a task's function
  * becomes an error value: its text is what(), its code that of a std::system_error (ENOMEM of std::bad_alloc, EINVAL of any other). get()
@@ -13,8 +14,8 @@
  *
  * Deadlines are durations (weft::queue::get(100ms)), points of std::chrono::steady_clock, or a weft_time.
  *
- * Results. What a function returns travels as a value when it is a weft::value, bool, number or std::string, and can then be asked for again; of any
- * other type, one that can only be moved too, the first get() moves it out.
+ * Results. What a function returns travels as a value when it is a weft::value, bool, number or std::string, and can then be asked for
+ * again; of any other type, one that can only be moved too, the first get() moves it out.
  */
 #ifndef WEFT_HPP
 #define WEFT_HPP
@@ -38,6 +39,7 @@
 #include <system_error>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <weft.h>
 
@@ -269,6 +271,17 @@ class value
     weft_value release() noexcept
     {
         return std::exchange(held_, weft_none);
+    }
+    /* Where a plain call takes it from, if it does: then release() it. */
+    weft_value *here() noexcept
+    {
+        return &held_;
+    }
+    /* Where a plain call may write a value that is then this one's; what was held is dropped. */
+    weft_value *place() noexcept
+    {
+        *this = value();
+        return &held_;
     }
 
     weft_value_kind kind() const noexcept
@@ -618,26 +631,101 @@ template <class R = value> class task
     }
 };
 
-/* Runs a callable, which may be one that can only be moved, as a task. */
-template <class F, class R = detail::result_of<F>> [[nodiscard]] task<R> spawn(F &&function, const spawn_options &chosen = {})
+namespace detail
 {
-    using call = detail::call<std::decay_t<F>>;
-    auto place = detail::place_make<R>();
-    auto going = std::make_unique<call>(std::forward<F>(function), place);
+
+template <class Call> weft_spawn_options spawning(const spawn_options &chosen, Call *going)
+{
     weft_spawn_options options{};
     options.size = sizeof(options);
     options.kind = chosen.kind;
-    options.function = call::run_last;
-    options.argument = weft_ptr(going.get());
+    options.function = Call::run_last;
+    options.argument = weft_ptr(going);
     options.name = chosen.name;
     options.daemon = chosen.daemon;
     options.stack_size = chosen.stack_size;
     options.cpus = chosen.cpus;
     options.nice = chosen.nice;
+    return options;
+}
+
+} // namespace detail
+
+/* Runs a callable, which may be one that can only be moved, as a task. */
+template <class F, class R = detail::result_of<F>> [[nodiscard]] task<R> spawn(F &&function, const spawn_options &chosen = {})
+{
+    auto place = detail::place_make<R>();
+    auto going = std::make_unique<detail::call<std::decay_t<F>>>(std::forward<F>(function), place);
+    const weft_spawn_options options = detail::spawning(chosen, going.get());
     weft_task *handle = detail::made(weft_spawn_with(&options));
     going.release();
     return task<R>(handle, std::move(place));
 }
+
+/*
+ * Tasks that end together. The first exception that leaves a member cancels the others; join() throws it. The destructor waits for all:
+ * leaving by an exception of one's own cancels them first.
+ */
+class group
+{
+    weft_group *handle_ = detail::made(weft_group_new());
+    int thrown_ = std::uncaught_exceptions();
+
+  public:
+    group() = default;
+    group(const group &) = delete;
+    group &operator=(const group &) = delete;
+    ~group()
+    {
+        if (std::uncaught_exceptions() > thrown_)
+            weft_group_cancel(handle_);
+        weft_group_free(handle_);
+    }
+
+    /* ECANCELED when it was cancelled, or a member has failed; ESHUTDOWN when it is being left. */
+    template <class F> void spawn(F &&function, const spawn_options &chosen = {})
+    {
+        using R = detail::result_of<F>;
+        auto going = std::make_unique<detail::call<std::decay_t<F>>>(std::forward<F>(function), detail::place_make<R>());
+        const weft_spawn_options options = detail::spawning(chosen, going.get());
+        detail::check(weft_group_spawn_with(handle_, &options, nullptr));
+        going.release();
+    }
+    /*
+     * Waits until all members have ended: true; throws the first that a member threw. False when the time ran out: then they were cancelled
+     * and have ended since (with weft::now, nothing has changed).
+     */
+    bool join(deadline until = WEFT_FOREVER)
+    {
+        value first;
+        const int failed = weft_group_join(handle_, first.place(), until);
+        if (failed > 0)
+            value::unless_error(std::move(first));
+        return detail::in_time(failed);
+    }
+    void cancel() noexcept
+    {
+        weft_group_cancel(handle_);
+    }
+    /* What members threw or returned as errors, as values, in the order in which it came. */
+    std::vector<value> errors() const
+    {
+        std::vector<weft_value> plain(weft_group_errors(handle_, nullptr, 0), weft_none);
+        std::vector<value> all(plain.size()); /* before there is anything to drop */
+        weft_group_errors(handle_, plain.data(), plain.size());
+        for (std::size_t i = 0; i < plain.size(); i++)
+            all[i] = value::adopt(plain[i]);
+        return all;
+    }
+    std::size_t alive() const noexcept
+    {
+        return weft_group_alive(handle_);
+    }
+    weft_group *handle() const noexcept
+    {
+        return handle_;
+    }
+};
 
 /* The result that a pool's task will have. Letting it go lets the task go on. */
 template <class R = value> class future
@@ -706,6 +794,8 @@ struct pool_options {
     weft_full_policy when_full = WEFT_FULL_WAIT;
     const char *name = nullptr;
     std::size_t stack_size = 0;
+    const char *cpus = nullptr;
+    int nice = 0;
 };
 
 /* A pool. Its destructor waits for what was submitted. */
@@ -737,6 +827,8 @@ class pool
         options.when_full = chosen.when_full;
         options.name = chosen.name;
         options.stack_size = chosen.stack_size;
+        options.cpus = chosen.cpus;
+        options.nice = chosen.nice;
         handle_ = detail::made(weft_pool_new_with(&options));
     }
     explicit pool(unsigned workers) : pool(pool_options{WEFT_THREAD, workers})
@@ -793,6 +885,71 @@ class pool
         return handle_;
     }
 };
+
+/* The options of weft_parallel_for, by name. */
+struct parallel_options {
+    const weft::pool *pool = nullptr; /* null: that of the task that calls; outside of pools the program's own */
+    std::size_t chunk = 0;
+    unsigned workers = 0;
+};
+
+namespace detail
+{
+
+/* A loop's body; the first exception that leaves it ends the loop. */
+template <class F> struct body {
+    F *function;
+    std::exception_ptr thrown;
+    int failed;
+
+    static int run(std::size_t first, std::size_t end, void *data) noexcept
+    {
+        auto *self = static_cast<body *>(data);
+        try {
+            std::invoke(*self->function, first, end);
+            return 0;
+        } catch (...) {
+            if (__atomic_exchange_n(&self->failed, 1, __ATOMIC_RELAXED) == 0) /* the loop's end makes it visible to the caller */
+                self->thrown = std::current_exception();
+            errno = ECANCELED;
+            return -1;
+        }
+    }
+};
+
+} // namespace detail
+
+/*
+ * Calls function(first, end) with parts of 0 to count, side by side, and comes back when all calls have. The first that throws ends the
+ * loop, whose other iterations have their waits throw ECANCELED, and is thrown again here.
+ */
+template <class F> void parallel_ranges(std::size_t count, F &&function, const parallel_options &chosen = {})
+{
+    detail::body<std::remove_reference_t<F>> body{std::addressof(function), nullptr, 0};
+    weft_parallel_ranges_options options{};
+    options.size = sizeof(options);
+    options.count = count;
+    options.function = body.run;
+    options.data = &body;
+    options.pool = chosen.pool ? chosen.pool->handle() : nullptr;
+    options.chunk = chosen.chunk;
+    options.workers = chosen.workers;
+    const int result = weft_parallel_ranges_with(&options);
+    if (body.thrown)
+        std::rethrow_exception(body.thrown);
+    detail::check(result);
+}
+/* Calls function(0) to function(count - 1), likewise. */
+template <class F> void parallel_for(std::size_t count, F &&function, const parallel_options &chosen = {})
+{
+    parallel_ranges(
+        count,
+        [&function](std::size_t first, std::size_t end) {
+            for (std::size_t index = first; index < end; index++)
+                std::invoke(function, index);
+        },
+        chosen);
+}
 
 /* A queue of values. */
 class queue
@@ -940,6 +1097,43 @@ class mutex : public detail::lockable<weft_lock, weft_lock_acquire, weft_lock_re
 /* A weft_rlock: its owner may take it again. */
 class recursive_mutex : public detail::lockable<weft_rlock, weft_rlock_acquire, weft_rlock_release>
 {
+};
+
+/* A weft_rwlock; SharedLockable too. Who reads must neither read again nor write: it would wait for itself. */
+class shared_mutex : public detail::lockable<weft_rwlock, weft_rwlock_acquire_write, weft_rwlock_release_write>
+{
+  public:
+    void lock_shared()
+    {
+        shield uncancelled;
+        detail::check(weft_rwlock_acquire_read(native_handle(), WEFT_FOREVER));
+    }
+    bool try_lock_shared()
+    {
+        shield uncancelled;
+        return weft_rwlock_acquire_read(native_handle(), WEFT_NOW) == 0;
+    }
+    template <class Rep, class Period> bool try_lock_shared_for(std::chrono::duration<Rep, Period> duration)
+    {
+        return try_lock_shared_until(deadline(duration));
+    }
+    template <class Clock, class Duration> bool try_lock_shared_until(std::chrono::time_point<Clock, Duration> point)
+    {
+        return try_lock_shared_until(deadline(point));
+    }
+    bool try_lock_shared_until(deadline until)
+    {
+        return detail::in_time(weft_rwlock_acquire_read(native_handle(), until));
+    }
+    void unlock_shared() noexcept
+    {
+        weft_rwlock_release_read(native_handle());
+    }
+    /* The writer reads on (and ends that with unlock_shared), and no writer comes in between. */
+    void downgrade()
+    {
+        detail::check(weft_rwlock_downgrade(native_handle()));
+    }
 };
 
 /* A weft_condition, for a std::unique_lock of a weft::mutex. Whatever a wait does, throwing included, the lock is held again after it. */
@@ -1160,6 +1354,305 @@ template <class T> class local
         return &get();
     }
 };
+
+/*
+ * One of several things to wait for, made by case_...; what it names has to be there as long. Others are made of a plain weft_case:
+ * {weft_case_signals(signals, &signal)}.
+ */
+struct select_case {
+    weft_case plain{};
+    value *taken = nullptr; /* it is set when this one is done */
+    value *given = nullptr; /* it is given away then */
+};
+
+inline select_case case_get(const queue &from, value &taken)
+{
+    return {weft_case_get(from.handle(), taken.place()), &taken, nullptr};
+}
+inline select_case case_put(const queue &into, value &given)
+{
+    return {weft_case_put(into.handle(), given.here()), nullptr, &given};
+}
+inline select_case case_event(event &set)
+{
+    return {weft_case_event(set.native_handle())};
+}
+/* Ends of tasks and of futures; get() then has what there is. */
+template <class R> select_case case_task(const task<R> &ended)
+{
+    return {weft_case_task(ended.handle(), nullptr)};
+}
+template <class R> select_case case_future(const future<R> &ended)
+{
+    return {weft_case_future(ended.handle(), nullptr)};
+}
+inline select_case case_group(const group &ended)
+{
+    return {weft_case_group(ended.handle())};
+}
+inline select_case case_descriptor(int fd, short events, short *seen = nullptr)
+{
+    return {weft_case_descriptor(fd, events, seen)};
+}
+inline select_case case_time(deadline moment)
+{
+    return {weft_case_time(moment)};
+}
+
+/* Which case was done. False when the time ran out. */
+struct selected {
+    std::size_t index = static_cast<std::size_t>(-1);
+    int error = 0; /* an errno number when it never can be done: EPIPE of a closed queue */
+    explicit operator bool() const noexcept
+    {
+        return index != static_cast<std::size_t>(-1);
+    }
+};
+
+namespace detail
+{
+
+inline selected select(const select_case *cases, weft_case *plain, std::size_t count, deadline until)
+{
+    for (std::size_t i = 0; i < count; i++) {
+        plain[i] = cases[i].plain;
+        if (cases[i].taken)
+            cases[i].taken->place();
+    }
+    const int index = weft_select(plain, count, until);
+    if (!in_time(index))
+        return {};
+    const selected done{static_cast<std::size_t>(index), plain[index].error};
+    if (cases[index].given && done.error == 0)
+        cases[index].given->release();
+    return done;
+}
+
+} // namespace detail
+
+/* Waits for the first of them, and does that one and no other: weft::select(1s, weft::case_get(jobs, job), weft::case_event(stop)). */
+template <class... More> selected select(deadline until, const select_case &first, const More &...more)
+{
+    const select_case cases[] = {first, more...};
+    weft_case plain[1 + sizeof...(more)];
+    return detail::select(cases, plain, 1 + sizeof...(more), until);
+}
+inline selected select(deadline until, const std::vector<select_case> &cases)
+{
+    std::vector<weft_case> plain(cases.size());
+    return detail::select(cases.data(), plain.data(), cases.size(), until);
+}
+
+/* The options of weft_command_start and weft_command_run, by name, but for those that are arguments. */
+struct command_options {
+    bool shell = false;
+    weft_stream standard_input{}, standard_output{}, standard_error{};
+    const char *directory = nullptr;
+    std::vector<std::string> environment;     /* "NAME=value"; with none, and without `bare`, this process's */
+    std::vector<std::string> environment_add; /* "NAME=value" put on top of it; "NAME" takes it away */
+    bool bare = false;                        /* `environment` is all that there is */
+    double time_limit = 0;
+    int stop_signal = 0;
+    double stop_grace = 0;
+    bool new_session = false, new_group = false, end_with_us = false;
+    int nice = 0;
+    value input; /* of weft::run */
+    std::size_t capture_limit = 0;
+};
+
+using command_status = weft_command_status;
+
+/* Where a stream of a command goes. */
+inline weft_stream to_pipe() noexcept
+{
+    return {WEFT_PIPE, 0, nullptr, false};
+}
+inline weft_stream to_null() noexcept
+{
+    return {WEFT_NULL, 0, nullptr, false};
+}
+inline weft_stream to_file(const char *path, bool append = false) noexcept
+{
+    return {WEFT_FILE, 0, path, append};
+}
+inline weft_stream to_descriptor(int fd) noexcept
+{
+    return {WEFT_FD, fd, nullptr, false};
+}
+inline weft_stream merged() noexcept
+{
+    return {WEFT_MERGE, 0, nullptr, false};
+}
+
+namespace detail
+{
+
+/* The plain options, and the lists of pointers that they name. */
+class command_plain
+{
+    std::vector<const char *> argv_, environment_, environment_add_;
+
+    static const char *const *fill(std::vector<const char *> &list, const std::vector<std::string> &texts)
+    {
+        for (const std::string &text : texts)
+            list.push_back(text.c_str());
+        list.push_back(nullptr);
+        return list.data();
+    }
+
+  public:
+    weft_command_options options{};
+
+    command_plain(const std::vector<std::string> &argv, const command_options &chosen)
+    {
+        options.size = sizeof(options);
+        options.argv = fill(argv_, argv);
+        options.shell = chosen.shell;
+        options.standard_input = chosen.standard_input;
+        options.standard_output = chosen.standard_output;
+        options.standard_error = chosen.standard_error;
+        options.directory = chosen.directory;
+        options.environment = chosen.bare || !chosen.environment.empty() ? fill(environment_, chosen.environment) : nullptr;
+        options.environment_add = chosen.environment_add.empty() ? nullptr : fill(environment_add_, chosen.environment_add);
+        options.time_limit = chosen.time_limit;
+        options.stop_signal = chosen.stop_signal;
+        options.stop_grace = chosen.stop_grace;
+        options.new_session = chosen.new_session;
+        options.new_group = chosen.new_group;
+        options.end_with_us = chosen.end_with_us;
+        options.nice = chosen.nice;
+        options.capture_limit = chosen.capture_limit;
+    }
+    command_plain(const command_plain &) = delete;
+    command_plain &operator=(const command_plain &) = delete;
+};
+
+} // namespace detail
+
+/* What a command wrote: bytes, or none where the stream was directed elsewhere. */
+struct command_output {
+    value output, error;
+};
+
+/* Another program, as a child. Its destructor lets it go on, as weft_command_free does. */
+class command
+{
+    weft_command *handle_ = nullptr;
+
+  public:
+    command() noexcept = default;
+    explicit command(const std::vector<std::string> &argv, const command_options &chosen = {})
+    {
+        const detail::command_plain plain(argv, chosen);
+        handle_ = detail::made(weft_command_start_with(&plain.options));
+    }
+    /* Takes over what a plain call has started; throws its errno for NULL. */
+    explicit command(weft_command *started) : handle_(detail::made(started))
+    {
+    }
+    command(command &&other) noexcept : handle_(std::exchange(other.handle_, nullptr))
+    {
+    }
+    command &operator=(command &&other) noexcept
+    {
+        std::swap(handle_, other.handle_);
+        return *this;
+    }
+    ~command()
+    {
+        weft_command_free(handle_);
+    }
+
+    pid_t pid() const noexcept
+    {
+        return weft_command_pid(handle_);
+    }
+    /* This process's end of a stream that is a pipe; borrowed. */
+    int stream(int which) const
+    {
+        const int fd = weft_command_stream(handle_, which);
+        detail::check(fd);
+        return fd;
+    }
+    void close(int which)
+    {
+        detail::check(weft_command_close(handle_, which));
+    }
+    /* How much of it was written to the command's stdin: all, unless the time ran out. EPIPE when it reads no more. */
+    std::size_t write(std::string_view data, deadline until = WEFT_FOREVER)
+    {
+        std::size_t written = 0;
+        detail::in_time(weft_command_write(handle_, data.data(), data.size(), &written, until));
+        return written;
+    }
+    /* What there is of stdout (1) or stderr (2), at most so many octets: none at the end. Nothing when the time ran out. */
+    std::optional<std::string> read(int which, std::size_t most = 65536, deadline until = WEFT_FOREVER)
+    {
+        std::string text(most, '\0');
+        const ssize_t length = weft_command_read(handle_, which, text.data(), text.size(), until);
+        if (!detail::in_time(length < 0 ? -1 : 0))
+            return std::nullopt;
+        text.resize(static_cast<std::size_t>(length));
+        return text;
+    }
+    /* Feeds the input, reads both streams to their end, waits. Nothing when the time ran out: call it again with the same input. */
+    std::optional<command_output> communicate(const value &input = {}, deadline until = WEFT_FOREVER)
+    {
+        command_output got;
+        weft_value *output = got.output.place(), *error = got.error.place();
+        if (!detail::in_time(weft_command_communicate(handle_, input.get(), output, error, until)))
+            return std::nullopt;
+        return got;
+    }
+    /* How it ended; nothing when the time ran out. */
+    std::optional<command_status> wait(deadline until = WEFT_FOREVER) const
+    {
+        command_status status;
+        if (!detail::in_time(weft_command_wait(handle_, &status, until)))
+            return std::nullopt;
+        return status;
+    }
+    void signal(int number)
+    {
+        detail::check(weft_command_signal(handle_, number));
+    }
+    /* It and all that it started, by stop_signal and then by force, or by force at once. False when the time ran out: call it again. */
+    bool terminate(deadline until = WEFT_FOREVER)
+    {
+        return detail::in_time(weft_command_terminate(handle_, until));
+    }
+    bool kill(deadline until = WEFT_FOREVER)
+    {
+        return detail::in_time(weft_command_kill(handle_, until));
+    }
+    weft_command *handle() const noexcept
+    {
+        return handle_;
+    }
+};
+
+/* What weft::run gives. */
+struct command_result : command_output {
+    command_status status{};
+};
+
+/*
+ * Runs a command to its end: weft::run({"sort", "-n"}, options).output.as_bytes(). Whatever its status, that is no exception; ETIMEDOUT is
+ * one when the time ran out: it was stopped then.
+ */
+inline command_result run(const std::vector<std::string> &argv, const command_options &chosen = {}, deadline until = WEFT_FOREVER)
+{
+    detail::command_plain plain(argv, chosen);
+    plain.options.input = chosen.input.get();
+    plain.options.deadline = until;
+    weft_command_result got;
+    detail::check(weft_command_run_with(&plain.options, &got));
+    command_result result;
+    result.output = value::adopt(got.output);
+    result.error = value::adopt(got.error);
+    result.status = got.status;
+    return result;
+}
 
 /* The current task. */
 namespace this_task

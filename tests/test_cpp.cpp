@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* weft.hpp, compiled as C++17 and as C++20: a program with checks of its own, as the fixture is C. Each test is a function; one that throws fails. */
+/*
+ * weft.hpp, compiled as C++17 and as C++20: a program with checks of its own, as the fixture is C. Each test is a function; one that throws
+ * fails.
+ */
+#include <algorithm>
 #include <atomic>
 #include <climits>
+#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <future>
 #include <map>
 #include <memory>
+#include <poll.h>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -473,6 +480,226 @@ void pools_take_callables()
     CHECK(moved.submit([] { return 1; }).get() == 1);
 }
 
+void shared_mutexes_let_many_read()
+{
+    weft::shared_mutex mutex;
+    {
+        std::shared_lock reads(mutex);
+        auto other = weft::spawn([&] {
+            std::shared_lock too(mutex);
+            return mutex.try_lock() || mutex.try_lock_for(1ms);
+        });
+        CHECK(!other.get() && weft_rwlock_readers(mutex.native_handle()) == 1);
+        auto cancelled = weft::spawn([&] { return mutex.try_lock_for(1h); });
+        cancelled.cancel();
+        THROWS(cancelled.get(), ECANCELED);
+    }
+    std::unique_lock writes(mutex);
+    THROWS(mutex.lock(), EDEADLK);
+    THROWS(mutex.lock_shared(), EDEADLK);
+    CHECK(!weft::spawn([&] { return mutex.try_lock_shared() || mutex.try_lock_shared_for(1ms); }).get());
+    CHECK(!weft::spawn([&] { return mutex.try_lock_shared_until(std::chrono::steady_clock::now() + 1ms); }).get());
+    mutex.downgrade();
+    writes.release();
+    CHECK(weft::spawn([&] { return std::shared_lock(mutex, std::try_to_lock).owns_lock(); }).get());
+    mutex.unlock_shared();
+    THROWS(mutex.downgrade(), EPERM);
+    CHECK(mutex.try_lock_for(1h));
+    mutex.unlock();
+}
+
+void groups_end_together()
+{
+    std::atomic<int> ran{0}, unwound{0};
+    {
+        weft::group group;
+        for (int i = 0; i < 10; i++)
+            group.spawn([&, moved = std::make_unique<int>(i)] { ran += *moved; });
+        CHECK(group.join() && ran == 45 && group.alive() == 0);
+        THROWS(group.spawn([captured = counted()] {}), ESHUTDOWN);
+    }
+    const auto sleeps = [&] {
+        try {
+            weft::this_task::sleep(weft::forever);
+        } catch (const weft::error &) {
+            unwound++;
+            throw;
+        }
+    };
+    {
+        weft::group group;
+        group.spawn(sleeps);
+        group.spawn([]() -> int { throw std::runtime_error("the first"); });
+        CHECK(text_thrown([&] { group.join(); }) == "the first" && unwound == 1);
+        CHECK(group.errors().size() == 1 && weft_error_code(group.errors()[0].get()) == EINVAL);
+    }
+    {
+        weft::group group;
+        group.spawn(sleeps);
+        CHECK(!group.join(weft::now) && group.alive() == 1);
+        CHECK(!group.join(1ms) && group.alive() == 0 && unwound == 2);
+    }
+    {
+        weft::group group;
+        group.spawn(sleeps);
+        group.cancel();
+        CHECK(group.join() && unwound == 3);
+    }
+    bool thrown = false;
+    try {
+        weft::group group;
+        group.spawn(sleeps);
+        throw odd();
+    } catch (const odd &) {
+        thrown = true;
+    }
+    CHECK(thrown && unwound == 4 && counted::living == 0);
+}
+
+void loops_run_side_by_side()
+{
+    constexpr std::size_t many = 1000;
+    std::vector<int> calls(many);
+    weft::pool pool(2U);
+    weft::parallel_options options;
+    options.pool = &pool;
+    options.chunk = 3;
+    weft::parallel_for(
+        many, [&](std::size_t index) { calls[index]++; }, options);
+    weft::parallel_ranges(many, [&, moved = std::make_unique<int>(1)](std::size_t first, std::size_t end) {
+        for (std::size_t index = first; index < end; index++)
+            calls[index] += *moved;
+    });
+    CHECK(std::count(calls.begin(), calls.end(), 2) == static_cast<std::ptrdiff_t>(many));
+    bool thrown = false;
+    std::atomic<int> cancelled{0};
+    try {
+        options.chunk = 1;
+        weft::parallel_for(
+            many,
+            [&](std::size_t index) {
+                if (index == 0)
+                    throw odd();
+                try {
+                    weft::this_task::sleep(weft::forever);
+                } catch (const weft::error &) {
+                    cancelled++;
+                    throw;
+                }
+            },
+            options);
+    } catch (const odd &) {
+        thrown = true;
+    }
+    CHECK(thrown && cancelled <= 1);
+    CHECK(pool.shutdown());
+    THROWS(weft::parallel_for(
+               many, [](std::size_t) {}, options),
+        ESHUTDOWN);
+}
+
+void selects_do_one_of_several()
+{
+    weft::queue in(1), out(1);
+    weft::event stop;
+    weft::value got = "old", next = weft::value::list({1});
+    CHECK(!weft::select(weft::now, weft::case_get(in, got), weft::case_event(stop)) && got.is_none());
+    CHECK(!weft::select(1ms, weft::case_get(in, got), weft::case_event(stop)));
+    auto done = weft::select(weft::forever, weft::case_get(in, got), weft::case_put(out, next));
+    CHECK(done && done.index == 1 && done.error == 0 && next.is_none() && out.get()->size() == 1);
+    in.put("there");
+    std::vector<weft::select_case> cases = {weft::case_event(stop), weft::case_get(in, got), weft::case_time(1h)};
+    CHECK(weft::select(weft::forever, cases).index == 1 && got.as_str() == "there");
+    in.put(2);
+    CHECK(weft::select(weft::forever, cases).index == 1 && got.as_int() == 2);
+    CHECK(weft::select(weft::forever, weft::case_get(in, got), weft::case_time(1ms)).index == 1 && got.is_none());
+    stop.set();
+    CHECK(weft::select(weft::forever, cases).index == 0);
+    in.close();
+    done = weft::select(weft::forever, weft::case_get(in, got));
+    CHECK(done && done.index == 0 && done.error == EPIPE);
+    weft::value kept = weft::value::list({5});
+    out.close();
+    CHECK(weft::select(weft::forever, weft::case_put(out, kept)).error == EPIPE && kept.size() == 1);
+    weft::pool pool(1U);
+    auto task = weft::spawn([] { return 7; });
+    auto future = pool.submit([] { return std::vector<int>(3); });
+    weft::group group;
+    group.spawn([] {});
+    for (unsigned seen = 0; seen != 7;) {
+        weft::select_case ends[] = {weft::case_task(task), weft::case_future(future), weft::case_group(group)};
+        for (unsigned i = 0; i < 3; i++)
+            if (seen & 1U << i)
+                ends[i] = {};
+        seen |= 1U << weft::select(weft::forever, ends[0], ends[1], ends[2]).index;
+    }
+    CHECK(task.get() == 7 && future.get().size() == 3 && group.join());
+    short events = 0;
+    weft::command cat({"cat"}, [] {
+        weft::command_options options;
+        options.standard_input = options.standard_output = weft::to_pipe();
+        return options;
+    }());
+    cat.close(0);
+    CHECK(weft::select(weft::forever, weft::case_descriptor(cat.stream(1), POLLIN, &events)).index == 0 && events != 0);
+    THROWS(weft::select(weft::forever, std::vector<weft::select_case>()), EINVAL);
+    auto cancelled = weft::spawn([&] { return weft::select(weft::forever, weft::select_case()).index; });
+    cancelled.cancel();
+    THROWS(cancelled.get(), ECANCELED);
+    CHECK(cat.wait());
+}
+
+void commands_run_and_are_talked_to()
+{
+    weft::command_options options;
+    options.input = "b\na\n";
+    auto sorted = weft::run({"sort"}, options);
+    CHECK(sorted.output.as_bytes() == "a\nb\n" && sorted.error.as_bytes().empty() && sorted.status.exitcode == 0);
+    options = {};
+    options.shell = true;
+    options.standard_output = weft::to_null();
+    CHECK(weft::run({"echo here; exit 3"}, options).output.is_none() && weft::run({"exit 3"}, options).status.exitcode == 3);
+    options.standard_output = {};
+    options.standard_error = weft::merged();
+    options.environment_add = {"WORD=among"};
+    CHECK(weft::run({"echo $WORD >&2"}, options).output.as_bytes() == "among\n");
+    options.environment_add.clear();
+    options.bare = true;
+    CHECK(weft::run({"echo ${HOME-none}$PWD >&2; pwd"}, options).output.as_bytes().find("none") == 0);
+    options.environment = {"WORD=alone"};
+    options.directory = "/";
+    CHECK(weft::run({"echo $WORD; pwd"}, options).output.as_bytes() == "alone\n/\n");
+    THROWS(weft::run({"/no/such/program"}), ENOENT);
+    THROWS(weft::run({}), EINVAL);
+    THROWS(weft::run({"sleep", "1000"}, {}, 1ms), ETIMEDOUT);
+    weft::command_options piped;
+    piped.standard_input = piped.standard_output = weft::to_pipe();
+    weft::command cat({"cat"}, piped);
+    CHECK(cat.pid() > 0 && cat.write("there and ") == 10 && cat.write("back") == 4);
+    CHECK(!cat.wait(1ms) && !cat.wait(weft::now));
+    std::string back;
+    while (back.size() < 14)
+        back += *cat.read(1);
+    CHECK(back == "there and back" && !cat.read(1, 1, 1ms) && !cat.read(1, 1, weft::now));
+    cat.close(0);
+    THROWS(cat.close(0), EINVAL);
+    CHECK(cat.read(1)->empty() && cat.wait()->exitcode == 0);
+    THROWS(cat.signal(SIGTERM), ESRCH);
+    weft::command again({"cat"}, piped);
+    const auto written = again.communicate("all at once");
+    CHECK(written && written->output.as_bytes() == "all at once" && written->error.is_none());
+    weft::command sleeper({"sleep", "1000"});
+    sleeper.signal(SIGKILL);
+    CHECK(sleeper.wait()->exitcode == -SIGKILL);
+    sleeper = weft::command({"sleep", "1000"});
+    CHECK(sleeper.terminate() && sleeper.wait()->exitcode == -SIGTERM);
+    sleeper = weft::command({"sleep", "1000"});
+    CHECK(sleeper.kill() && sleeper.wait()->exitcode == -SIGKILL);
+    piped.time_limit = 0.01;
+    weft::command limited({"sleep", "1000"}, piped);
+    CHECK(!limited.communicate(weft::value(), weft::now) && limited.communicate() && limited.wait()->timed_out);
+}
+
 std::atomic<int> uncollected{0};
 
 void what_nobody_collects_is_told()
@@ -561,6 +788,11 @@ int main()
     RUN(the_other_meeting_places);
     RUN(queues_carry_values);
     RUN(pools_take_callables);
+    RUN(shared_mutexes_let_many_read);
+    RUN(groups_end_together);
+    RUN(loops_run_side_by_side);
+    RUN(selects_do_one_of_several);
+    RUN(commands_run_and_are_talked_to);
     RUN(what_nobody_collects_is_told);
     RUN(locals_are_each_tasks_own);
     RUN(objects_may_be_global);
