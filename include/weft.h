@@ -15,6 +15,9 @@
 #include <weft/signals.h>
 #include <weft/sync.h>
 #include <weft/queue.h>
+#include <weft/array.h>
+#include <weft/map.h>
+#include <weft/scalar.h>
 #include <weft/pool.h>
 #include <weft/inspect.h>
 #include <weft/parallel.h>

@@ -13,9 +13,9 @@ enum { WEFTI_CHUNK_BITS = 16, WEFTI_CHUNK = 1 << WEFTI_CHUNK_BITS };
 
 /* 16 octets, so that a chunk's entry is one cache access. */
 struct wefti_chunk {
-    uint64_t word;     /* the truth about the chunk: block.c */
-    uint32_t freed;    /* a hint for its owner: so many of its blocks were freed since he last looked */
-    uint32_t reserved; /* 0 */
+    uint64_t word;      /* the truth about the chunk: block.c */
+    uint32_t freed;     /* a hint for its owner: so many of its blocks were freed since he last looked */
+    uint32_t withdrawn; /* of a slab: 1 once a block of it was withdrawn by another member than its owner; it stays until the slab is made anew */
 };
 
 struct wefti_arena {

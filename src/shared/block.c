@@ -23,6 +23,9 @@
  *   FREE; SHELF: in a magazine of member's; HAND: member has it in hand; USED: committed.
  * FREE -> SHELF -> HAND -> USED by the slab's member, who also goes back from any of these; USED -> FREE by anybody, by compare-and-swap, so
  * that a block is freed once. Only the slab's member moves a word that is not USED, so those moves are stores.
+ * USED -> HAND by anybody who withdraws it, by compare-and-swap; from HAND of a member that is not the slab's, that member alone goes on (to FREE), or
+ * his repair, which looks through the slabs that say that there may be such blocks (`withdrawn`, set before the block's word and for as long as the slab
+ * lasts). A large block that is withdrawn is FREEING.
  *
  * Memory ordering. USED -> FREE (release) pairs with the load (acquire) of the member who takes the block next: the last use comes before the next one. The
  * commits are releases: who is told the address sees the word, and what was put into the block. A TAKEN chunk's contents are made before LARGE or
@@ -304,6 +307,7 @@ static int64_t slab_new(struct wefti_arena *arena, unsigned class)
         return -1;
     memset(slab_words(arena, chunk), 0, slab_blocks[class] * sizeof(uint32_t));
     __atomic_store_n(&arena->table[chunk].freed, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&arena->table[chunk].withdrawn, 0, __ATOMIC_RELAXED);
     chunk_put(arena, chunk, word_of(SLAB, class, wefti_member, 0));
     return (int64_t)chunk;
 }
@@ -524,6 +528,55 @@ int wefti_block_free(void *block)
     return -1;
 }
 
+/* The state word of a small block, or NULL: then it is a large one, or none. */
+static uint32_t *small_state(const struct wefti_arena *arena, uint64_t word, const void *block)
+{
+    return word_kind(word) == SLAB ? slab_word_at(arena, chunk_of(arena, block), word_class(word), block) : NULL;
+}
+
+int wefti_block_withdraw(void *block, uint16_t member)
+{
+    struct wefti_arena *arena = wefti_arena_now();
+    uint64_t word = word_at(arena, block), chunk = word ? chunk_of(arena, block) : 0;
+    uint32_t *state = small_state(arena, word, block), used = BLOCK_USED;
+    bool withdrawn = false;
+    if (state) {
+        if (word_member(word) != member)
+            __atomic_store_n(&arena->table[chunk].withdrawn, 1, __ATOMIC_RELAXED);
+        withdrawn = __atomic_compare_exchange_n(state, &used, block_word(BLOCK_HAND, member), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    } else if (word_kind(word) == LARGE && block == chunk_start(arena, chunk)) {
+        withdrawn = chunk_move(arena, chunk, word, word_of(FREEING, 0, member, word_count(word)));
+    }
+    if (!withdrawn)
+        errno = EINVAL;
+    return withdrawn ? 0 : -1;
+}
+
+void wefti_block_discard(void *block)
+{
+    struct wefti_arena *arena = wefti_arena_now();
+    uint64_t word = word_at(arena, block), chunk = chunk_of(arena, block);
+    uint32_t *state = small_state(arena, word, block);
+    if (!state) {
+        large_finish(arena, chunk, word, wefti_member);
+    } else if (word_member(word) == wefti_member) {
+        small_return(arena, chunk, word_class(word), state, block);
+    } else {
+        __atomic_store_n(state, BLOCK_FREE, __ATOMIC_RELEASE);
+        __atomic_add_fetch(&arena->table[chunk].freed, 1, __ATOMIC_RELEASE); /* pairs with the exchange in slab_fill */
+    }
+}
+
+bool wefti_block_committed(const void *block)
+{
+    const struct wefti_arena *arena = wefti_arena_now();
+    uint64_t word = word_at(arena, block);
+    const uint32_t *state = small_state(arena, word, block);
+    if (state)
+        return __atomic_load_n(state, __ATOMIC_ACQUIRE) == BLOCK_USED;
+    return word_kind(word) == LARGE && block == chunk_start(arena, chunk_of(arena, block));
+}
+
 size_t wefti_block_size(const void *block)
 {
     const struct wefti_arena *arena = wefti_arena_now();
@@ -544,6 +597,19 @@ static void slab_repair(struct wefti_arena *arena, uint64_t chunk, uint64_t word
             __atomic_compare_exchange_n(&words[i], &state, BLOCK_FREE, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
     }
     chunk_move(arena, chunk, word, word_of(SLAB, word_class(word), 0, 0)); /* fails when another repair was faster */
+}
+
+/* What he had withdrawn from another's slab. A slab that has such a block stays one; one that has none may become something else meanwhile, so its words are
+ * believed only while it is a slab. */
+static void slab_release(struct wefti_arena *arena, uint64_t chunk, uint64_t word, uint16_t dead)
+{
+    uint32_t *words = slab_words(arena, chunk);
+    for (uint32_t i = slab_blocks[word_class(word)]; i-- > 0;) {
+        uint32_t state = block_word(BLOCK_HAND, dead);
+        if (__atomic_load_n(&words[i], __ATOMIC_ACQUIRE) == state && word_kind(chunk_look(arena, chunk)) == SLAB &&
+            __atomic_compare_exchange_n(&words[i], &state, BLOCK_FREE, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            __atomic_add_fetch(&arena->table[chunk].freed, 1, __ATOMIC_RELEASE); /* pairs with the exchange in slab_fill */
+    }
 }
 
 /* Whose memory it is not sure to have. */
@@ -580,6 +646,8 @@ void wefti_blocks_repair(uint16_t dead)
             taken_repair(arena, chunk, word);
         else if (his && word_kind(word) == FREEING)
             freeing_repair(arena, chunk, word);
+        else if (word_kind(word) == SLAB && __atomic_load_n(&arena->table[chunk].withdrawn, __ATOMIC_RELAXED))
+            slab_release(arena, chunk, word, dead);
         orphans += word_kind(chunk_look(arena, chunk)) == SLAB && word_member(chunk_look(arena, chunk)) == 0;
         chunk += covers(word) ? word_count(word) : 1;
     }
@@ -594,11 +662,11 @@ static void slab_count(const struct wefti_arena *arena, uint64_t chunk, uint64_t
     census->wrong += word_class(word) >= CLASSES;
     for (uint32_t i = word_class(word) < CLASSES ? slab_blocks[word_class(word)] : 0; i-- > 0;) {
         uint32_t state = __atomic_load_n(&words[i], __ATOMIC_RELAXED) & 0xff, member = __atomic_load_n(&words[i], __ATOMIC_RELAXED) >> 16;
-        bool held = state == BLOCK_SHELF || state == BLOCK_HAND;
         census->committed += state == BLOCK_USED;
         census->octets += state == BLOCK_USED ? sizes[word_class(word)] : 0;
         census->in_hand += state == BLOCK_HAND;
-        census->wrong += state > BLOCK_USED || (held && member != word_member(word)) || (!held && member != 0);
+        bool held = state == BLOCK_SHELF || state == BLOCK_HAND; /* HAND of another than the slab's: withdrawn */
+        census->wrong += state > BLOCK_USED || (state == BLOCK_SHELF && member != word_member(word)) || (!held && member != 0);
     }
 }
 

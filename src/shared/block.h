@@ -23,6 +23,16 @@ void wefti_block_commit(void *block, size_t size);
 void wefti_block_cancel(void *block, size_t size);
 /* Frees a block that was committed. 0; -1 with EINVAL, ESTALE (this process is no member). */
 int wefti_block_free(void *block);
+/*
+ * Freeing in two steps, for who has to strike the block out of a structure: withdrawn, a committed block is in hand of `member` again (whichever slab it
+ * lies in), so that the sweep frees it should that member die; then it is discarded. `member` is the caller's own number, or that of a dead one whose
+ * blocks are not repaired yet. 0; -1 with EINVAL: no committed block begins there.
+ */
+int wefti_block_withdraw(void *block, uint16_t member);
+/* Frees a block that this process has withdrawn. */
+void wefti_block_discard(void *block);
+/* Whether the block that begins there, in hand or not, is committed. */
+bool wefti_block_committed(const void *block);
 /* How many octets the block has, at least what was asked for. 0: no block begins there. */
 size_t wefti_block_size(const void *block);
 

@@ -12,6 +12,8 @@ bool wefti_lock_mine(const weft_lock *lock);
 int wefti_lock_shared_acquire(weft_lock *lock, weft_time deadline);
 int wefti_lock_shared_release(weft_lock *lock);
 bool wefti_lock_shared_mine(const weft_lock *lock);
+/* Whether this life has it, the caller's or another's. */
+bool wefti_lock_shared_owned(const weft_lock *lock, uint32_t life);
 void wefti_lock_shared_repaired(weft_lock *lock);
 
 /* Takes the lock whatever comes, cancellation too. 0; 1 (its owner died); -1 with EDEADLK. Keeps errno unless it fails. */

@@ -135,6 +135,11 @@ bool wefti_lock_shared_mine(const weft_lock *lock)
     return life && (wefti_word_look(&lock->word) & ~(uint32_t)FLAGS) == shared_owner(life);
 }
 
+bool wefti_lock_shared_owned(const weft_lock *lock, uint32_t life)
+{
+    return (wefti_word_look(&lock->word) & ~(uint32_t)FLAGS) == life << OWNER_SHIFT;
+}
+
 void wefti_lock_shared_repaired(weft_lock *lock)
 {
     uint32_t word = wefti_word_look(&lock->word);
