@@ -46,13 +46,13 @@ enum { READERS_LIMIT = (1 << 29) - 1 }; /* of each of the two, so that the sum h
 
 static uint64_t rwlock_look(const weft_rwlock *lock)
 {
-    return __atomic_load_n(&lock->word, __ATOMIC_ACQUIRE);
+    return wefti_wide_look(&lock->word);
 }
 
 /* Compare and swap: *word becomes what is there when it fails. Acquire for who comes in, release for who goes. */
 static bool rwlock_move(weft_rwlock *lock, uint64_t *word, uint64_t value)
 {
-    return __atomic_compare_exchange_n(&lock->word, word, value, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    return wefti_wide_move(&lock->word, word, value);
 }
 
 static int rwlock_refuse(int error)

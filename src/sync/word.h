@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The atomic steps that the state words of this floor are moved by, and no others: tests/model_lock.c puts its own in their place and
+ * The atomic steps that the state words of this floor are moved by, and no others: tests/model.h puts its own in their place and
  * walks through every order in which tasks can take them.
  */
 #ifndef WEFTI_WORD_H
@@ -74,6 +74,18 @@ static inline uint32_t wefti_word_add(uint32_t *word, uint32_t value)
 static inline uint32_t wefti_word_read(const uint32_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+
+/* Of 64 bits: what was written before the word got this value is seen after it. */
+static inline uint64_t wefti_wide_look(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+/* Compare and swap that begins a critical section, or ends one. */
+static inline bool wefti_wide_move(uint64_t *word, uint64_t *seen, uint64_t value)
+{
+    return __atomic_compare_exchange_n(word, seen, value, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
 /* Gives another processor so many nanoseconds to change a word that was looked at. */
