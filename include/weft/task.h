@@ -24,6 +24,14 @@ enum weft_outcome {
     WEFT_LOST = 5       /* what ran it died */
 };
 
+/* Where the process of a process task comes from. */
+enum weft_process_method {
+    WEFT_ZYGOTE =
+        0, /* a copy of what the program was when its first process task (or other process feature) was used: costs the same whatever it has become since */
+    WEFT_FORK = 1, /* a copy of what it is now */
+    WEFT_SPAWN = 2 /* a fresh image of the program */
+};
+
 typedef struct weft_task weft_task;
 
 struct weft_spawn_options {
@@ -37,6 +45,8 @@ struct weft_spawn_options {
     size_t stack_size; /* bytes; 0: the default of the kind */
     const char *cpus;  /* the processors it may use, as taskset has them: "0-3,8,10-20:2"; NULL: those that its starter may use */
     int nice;          /* added to the niceness of its starter, from -39 to 39, as nice(2) does */
+    enum weft_process_method method; /* of a process task */
+    bool insist;                     /* WEFT_FORK also while other threads live, whose locks nobody will open in the copy */
 };
 
 WEFT_BEGIN

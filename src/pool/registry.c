@@ -13,6 +13,7 @@
 
 #include "base/opening.h"
 #include "pool/pool.h"
+#include "task/task.h"
 
 static struct wefti_latch registry_latch; /* of the next, and of every pool's `next` and `previous` */
 static struct weft_pool *registry_head;
@@ -116,5 +117,6 @@ weft_pool *weft_default_pool(void)
 WEFTI_OPENING_POOL static void registry_open(void)
 {
     atexit(exit_finish);
+    wefti_exit_hook = exit_finish;
     pthread_atfork(fork_prepare, fork_parent, fork_child);
 }

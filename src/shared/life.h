@@ -31,6 +31,7 @@ enum wefti_holding_kind {
     WEFTI_HOLD_MAP,     /* a weft_map */
     WEFTI_HOLD_PROCESS, /* a struct wefti_process */
     WEFTI_HOLD_POOL,    /* a pool of processes */
+    WEFTI_HOLD_TASK,    /* a process task's record */
     WEFTI_HOLD_KINDS
 };
 

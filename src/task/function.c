@@ -204,6 +204,12 @@ int wefti_function_pack(weft_function *function, struct wefti_function *packed)
     return 0;
 }
 
+bool wefti_function_lasts(weft_function *function)
+{
+    const struct entry *entry = entry_find((uintptr_t)function, NULL);
+    return entry && entry->lasting;
+}
+
 int wefti_function_find(const struct wefti_function *packed, weft_function **function)
 {
     const struct entry *entry = entry_find(packed->address, packed);

@@ -6,6 +6,7 @@
 #ifndef WEFTI_FUNCTION_H
 #define WEFTI_FUNCTION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <weft/value.h>
@@ -23,6 +24,8 @@ struct wefti_function {
  * here). From any task.
  */
 int wefti_function_pack(weft_function *function, struct wefti_function *packed);
+/* Whether a function that was packed is the program's own or Weft's, so that every process has it. */
+bool wefti_function_lasts(weft_function *function);
 /*
  * The function that was packed, here or in another process. 0; -1 with ENOEXEC: its module (`name`) is not loaded in this process, or not the same build of it.
  * From any task.

@@ -11,6 +11,9 @@
  * alive is the length of the list of the living, and is waited for by select. Its last change by a member is before it gives back the lock,
  * which is its last touch of the group: then the group may be freed (lock.h); the wake uses the address alone.
  *
+ * A process cannot reach the group: it has a thread beside it, the member proper, which follows it: waits for it, hands its cancellation on, and returns what
+ * it returned. The handle that the caller gets is the process's.
+ *
  * Fork. In a child the members are lost tasks: who joins finds them so and strikes them out. A lock that another task held at that moment
  * stays taken.
  */
@@ -30,7 +33,8 @@
 struct member {
     weft_group *group;
     struct member *next, *previous;
-    weft_task *task; /* a handle of the group's */
+    weft_task *task;    /* a handle of the group's */
+    weft_task *process; /* that it follows, or NULL; the same */
     weft_function *function;
     weft_value argument;
     weft_value error; /* of a failed one */
@@ -69,6 +73,13 @@ static bool group_has_caller(const weft_group *group)
 {
     const weft_task *self = weft_current();
     return self && self->group == group;
+}
+
+static void member_free(struct member *member)
+{
+    weft_task_free(member->task);
+    weft_task_free(member->process);
+    wefti_release(member);
 }
 
 /* From here to group_reap: under the lock. */
@@ -127,15 +138,26 @@ static int group_refuses(const weft_group *group)
     return group->leaving && !group_has_caller(group) ? ESHUTDOWN : 0;
 }
 
+/* What a member does that is a process's thread. Once cancelled, it waits for what comes of that. */
+static weft_value process_follow(weft_value data)
+{
+    weft_task *process = weft_as_ptr(data);
+    weft_value result;
+    if (weft_task_result(process, &result, WEFT_FOREVER) == 0)
+        return result;
+    if (errno == ECANCELED)
+        weft_task_cancel(process);
+    wefti_shield_raise();
+    int failed = weft_task_result(process, &result, WEFT_FOREVER);
+    int error = errno;
+    wefti_shield_lower();
+    return failed ? weft_error(error, NULL) : result;
+}
+
 /* Starts the member's task. -1 with errno: it is none. */
-static int member_start(struct member *member, const struct weft_spawn_options *options)
+static int member_start_task(struct member *member, const struct weft_spawn_options *options)
 {
     weft_group *group = member->group;
-    int refused = group_refuses(group);
-    if (refused) {
-        errno = refused;
-        return -1;
-    }
     member->task = weft_task_new_with(options);
     if (!member->task)
         return -1;
@@ -152,6 +174,44 @@ static int member_start(struct member *member, const struct weft_spawn_options *
     return -1;
 }
 
+/* Starts the member's process and the thread that follows it. -1 with errno: there is neither. */
+static int member_start_process(struct member *member, const struct weft_spawn_options *options)
+{
+    struct weft_spawn_options process = *options, follower = {.size = sizeof(follower), .kind = WEFT_THREAD, .function = member_run};
+    process.function = member->function;
+    weft_value argument = member->argument;
+    process.argument = weft_keep(argument); /* the caller's stays his until there is a member */
+    member->process = weft_spawn_with(&process);
+    if (!member->process) {
+        weft_drop(process.argument);
+        return -1;
+    }
+    member->function = process_follow;
+    member->argument = weft_ptr(member->process);
+    follower.argument = options->argument;
+    follower.name = weft_task_name(member->process);
+    follower.daemon = options->daemon;
+    if (member_start_task(member, &follower) == 0) {
+        weft_drop(wefti_value_take(argument));
+        return 0;
+    }
+    int error = errno;
+    weft_task_kill(member->process);
+    weft_task_free(member->process);
+    errno = error;
+    return -1;
+}
+
+static int member_start(struct member *member, const struct weft_spawn_options *options)
+{
+    int refused = group_refuses(member->group);
+    if (refused) {
+        errno = refused;
+        return -1;
+    }
+    return options->kind == WEFT_PROCESS ? member_start_process(member, options) : member_start_task(member, options);
+}
+
 /* Frees the ended. Without the lock. */
 static void group_reap(weft_group *group)
 {
@@ -162,8 +222,7 @@ static void group_reap(weft_group *group)
     }
     for (struct member *next; member; member = next) {
         next = member->next;
-        weft_task_free(member->task);
-        wefti_release(member);
+        member_free(member);
     }
 }
 
@@ -193,7 +252,7 @@ int weft_group_spawn_with(weft_group *group, const struct weft_spawn_options *gi
         started = member_start(member, &options);
         error = errno;
         if (started == 0 && task)
-            *task = weft_task_keep(member->task);
+            *task = weft_task_keep(member->process ? member->process : member->task);
     }
     if (started != 0)
         wefti_release(member);
@@ -370,8 +429,7 @@ void weft_group_free(weft_group *group)
         if (!group->told)
             wefti_uncollected(weft_task_name(member->task), member->error);
         weft_drop(member->error);
-        weft_task_free(member->task);
-        wefti_release(member);
+        member_free(member);
     }
     wefti_release(group);
     errno = error;

@@ -50,6 +50,7 @@ void wefti_register_remove(weft_task *task)
 size_t weft_tasks(weft_task **tasks, size_t room)
 {
     size_t count = 0;
+    wefti_processes_look();
     wefti_latch_close(&register_latch);
     for (weft_task *task = register_oldest; task && count < room; task = task->next)
         tasks[count++] = weft_task_keep(task);
@@ -87,6 +88,21 @@ static weft_task *dummy_make(void)
     *task = (weft_task){.references = 1, .reaped = 1, .carrier = &wefti_task_thread, .kind = WEFT_THREAD, .daemon = true};
     snprintf(task->own_name, sizeof(task->own_name), "Dummy-%u", __atomic_add_fetch(&register_dummies, 1, __ATOMIC_RELAXED));
     task_adopt(task);
+    return task;
+}
+
+struct weft_task *wefti_register_become(const char *name, uint64_t ident, bool daemon)
+{
+    weft_task *task = register_main;
+    char *copy = strdup(name);
+    task->name = copy ? copy : task->own_name;
+    task->ident = ident;
+    task->daemon = daemon;
+    task->kind = WEFT_PROCESS;
+    task->carrier = &wefti_task_process;
+    task->cancelled = false;
+    task->thread = pthread_self();
+    wefti_task_number_from((uint64_t)getpid() << 32);
     return task;
 }
 
@@ -152,13 +168,16 @@ static weft_task *exit_next(void)
     return found;
 }
 
-static void exit_join(void)
+void (*wefti_exit_hook)(void);
+
+void wefti_exit_join(void)
 {
     wefti_shield_raise();
     for (weft_task *task; (task = exit_next());) {
         weft_task_join(task, WEFT_FOREVER);
         weft_task_free(task);
     }
+    wefti_processes_end();
     wefti_shield_lower();
 }
 
@@ -166,7 +185,7 @@ void wefti_exit_joins(void)
 {
     static uint32_t arranged;
     if (__atomic_exchange_n(&arranged, 1, __ATOMIC_RELAXED) == 0)
-        atexit(exit_join);
+        atexit(wefti_exit_join);
 }
 
 static void fork_prepare(void)
@@ -185,6 +204,8 @@ static void task_lose(weft_task *task)
     task->guard = (struct wefti_latch){0};
     task->context = NULL;
     task->reaped = 1;
+    if (task->process)
+        task->carrier->lose(task);
     task->next = task->previous = NULL;
     task->result = weft_error(EOWNERDEAD, NULL);
     task->outcome = WEFT_LOST;

@@ -65,6 +65,16 @@ void wefti_signals_hold(void)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
 }
 
+uint64_t wefti_signals_held(void)
+{
+    uint64_t set = 0;
+    wefti_latch_close(&held_latch);
+    for (int number = 1; number < SIGNALS; number++)
+        set |= (uint64_t)(held[number] != 0) << (number - 1);
+    wefti_latch_open(&held_latch);
+    return set;
+}
+
 static bool set_make(sigset_t *set, const int *numbers, size_t count)
 {
     static const int never[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};

@@ -21,16 +21,16 @@
 #include "value/value.h"
 #include "wait/waitable.h"
 
-static uint32_t task_numbers; /* of default names */
 static uint64_t task_idents;
 
-static const struct wefti_task_carrier *carrier_of(enum weft_task_kind kind)
+static struct wefti_task_carrier *carrier_of(enum weft_task_kind kind)
 {
     switch (kind) {
     case WEFT_THREAD:
         return &wefti_task_thread;
-    case WEFT_COROUTINE:
     case WEFT_PROCESS:
+        return &wefti_task_process;
+    case WEFT_COROUTINE:
         errno = ENOTSUP;
         return NULL;
     default:
@@ -44,6 +44,16 @@ static uint32_t task_state(const weft_task *task)
     return __atomic_load_n(&task->state, __ATOMIC_ACQUIRE);
 }
 
+/* The same of a task that may have ended elsewhere. */
+static uint32_t task_look(const weft_task *task)
+{
+    uint32_t state = task_state(task);
+    if (state != WEFT_STARTED || !task->carrier->look)
+        return state;
+    task->carrier->look((weft_task *)task); /* what is known of it changes, not what it is */
+    return task_state(task);
+}
+
 static bool task_move(weft_task *task, uint32_t from, uint32_t to)
 {
     return __atomic_compare_exchange_n(&task->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
@@ -55,13 +65,14 @@ static bool task_stopped(const weft_task *task)
 }
 
 /* Gives the task a copy of the name, or a name of its own. */
-static bool task_christen(weft_task *task, const char *name)
+static bool task_christen(weft_task *task, struct wefti_task_carrier *carrier, const char *name)
 {
+    char own[WEFTI_NAME_LIMIT + 1];
     task->name = task->own_name;
     if (!name) {
-        unsigned number = __atomic_add_fetch(&task_numbers, 1, __ATOMIC_RELAXED);
-        snprintf(task->own_name, sizeof(task->own_name), "%s-%u", task->carrier->noun, number);
-        return true;
+        unsigned number = __atomic_add_fetch(&carrier->numbers, 1, __ATOMIC_RELAXED);
+        snprintf(own, sizeof(own), "%s-%s%u", carrier->noun, carrier->lineage ? carrier->lineage : "", number);
+        name = own;
     }
     size_t length = strlen(name);
     if (length > WEFTI_NAME_LIMIT) {
@@ -80,10 +91,10 @@ static weft_task *task_make(const struct weft_spawn_options *given)
     struct weft_spawn_options options;
     if (!wefti_options_read(&options, sizeof(options), given, offsetof(struct weft_spawn_options, guard)))
         return NULL;
-    const struct wefti_task_carrier *carrier = carrier_of(options.kind);
+    struct wefti_task_carrier *carrier = carrier_of(options.kind);
     if (!carrier)
         return NULL;
-    if (!options.function) {
+    if (!options.function || (unsigned)options.method > WEFT_SPAWN) {
         errno = EINVAL;
         return NULL;
     }
@@ -97,8 +108,10 @@ static weft_task *task_make(const struct weft_spawn_options *given)
         .untaken = true,
         .function = options.function,
         .argument = options.argument,
-        .stack_size = options.stack_size};
-    if (wefti_placement_make(&task->placement, options.cpus, options.nice) && task_christen(task, options.name))
+        .stack_size = options.stack_size,
+        .method = options.method,
+        .insist = options.insist};
+    if (wefti_placement_make(&task->placement, options.cpus, options.nice) && task_christen(task, carrier, options.name))
         return task;
     wefti_placement_clear(&task->placement);
     wefti_release(task);
@@ -134,7 +147,7 @@ int weft_task_start(weft_task *task)
         errno = EALREADY;
         return -1;
     }
-    if (!task->daemon)
+    if (!task->daemon || task->kind == WEFT_PROCESS)
         wefti_exit_joins();
     task->ident = __atomic_add_fetch(&task_idents, 1, __ATOMIC_RELAXED);
     weft_task_keep(task); /* for what runs */
@@ -151,6 +164,12 @@ int weft_task_start(weft_task *task)
     return -1;
 }
 
+void wefti_task_number_from(uint64_t ident)
+{
+    task_idents = ident;
+    wefti_task_thread.numbers = wefti_task_process.numbers = 0;
+}
+
 void wefti_task_began(weft_task *task)
 {
     if (task_move(task, WEFTI_STARTING, WEFT_STARTED))
@@ -164,6 +183,15 @@ static void task_stop(weft_task *task, enum weft_outcome outcome)
     __atomic_store_n(&task->outcome, outcome, __ATOMIC_RELAXED);
     __atomic_store_n(&task->state, WEFT_STOPPED, __ATOMIC_RELEASE); /* pairs with the acquire of task_stopped and weft_wait */
     weft_wake(&task->state, UINT32_MAX);
+}
+
+bool wefti_task_end(weft_task *task, enum weft_outcome outcome)
+{
+    if (!task_move(task, WEFT_STARTED, WEFTI_ENDING))
+        return false;
+    wefti_register_remove(task);
+    task_stop(task, outcome);
+    return true;
 }
 
 /* Takes the context on. False when the task was cancelled before. */
@@ -205,22 +233,38 @@ void wefti_task_run(weft_task *task)
     task_enter(task, context);
     task->result = wefti_value_take(task->function(task->argument));
     wefti_locals_destroy(context);
-    bool cancelled = task_leave(task);
+    bool cancelled = task_leave(task) || wefti_context_cancelled(context); /* by another process, perhaps */
     wefti_register_remove(task);
     task_stop(task, result_outcome(task->result, cancelled));
+}
+
+/* Of one that has ended, and that nobody can ask any more. */
+static void task_tell(weft_task *task)
+{
+    bool lost = task->outcome == WEFT_LOST && task->carrier->regrets && task->carrier->regrets(task);
+    if (task->collected || (task->outcome != WEFT_FAILED && !lost))
+        return;
+    weft_value result;
+    if (!task->process) {
+        wefti_uncollected(task->name, task->result);
+    } else if (task->carrier->collect(task, &result) == 0) {
+        wefti_uncollected(task->name, result);
+        weft_drop(result);
+    }
 }
 
 static void task_destroy(weft_task *task)
 {
     if (task_stopped(task)) {
-        if (task->outcome == WEFT_FAILED && !task->collected)
-            wefti_uncollected(task->name, task->result);
-        if (!task->reaped)
+        task_tell(task);
+        if (!task->reaped && task->carrier->reap)
             task->carrier->reap(task);
     } else if (!task->untaken) {
         weft_drop(task->argument); /* it was never started */
     }
     weft_drop(task->result);
+    if (task->process)
+        task->carrier->clear(task);
     if (task->name != task->own_name)
         wefti_release(task->name);
     wefti_placement_clear(&task->placement);
@@ -235,6 +279,8 @@ weft_task *weft_task_keep(weft_task *task)
 
 void weft_task_free(weft_task *task)
 {
+    if (task)
+        task_look(task); /* while it has a handle: what is said of one that has ended is said now */
     /* Release: what this owner did comes before the end; acquire: the last sees what all did. */
     if (task && __atomic_sub_fetch(&task->references, 1, __ATOMIC_ACQ_REL) == 0)
         task_destroy(task);
@@ -247,6 +293,13 @@ static int state_pass(weft_task *task, uint32_t from, weft_time deadline)
         if (weft_wait(&task->state, from, deadline) != 0)
             return -1;
     return 0;
+}
+
+void wefti_task_settle(weft_task *task)
+{
+    wefti_shield_raise();
+    state_pass(task, WEFTI_STARTING, WEFT_FOREVER);
+    wefti_shield_lower();
 }
 
 /* Waits until a task that is being started has been. False with EINVAL when nobody starts it, else as any wait. */
@@ -281,6 +334,8 @@ int weft_task_join(weft_task *task, weft_time deadline)
     }
     if (!task_begun(task, deadline))
         return -1;
+    if (task->carrier->wait)
+        return task_look(task) == WEFT_STOPPED ? 0 : task->carrier->wait(task, deadline);
     bool reaps = __atomic_exchange_n(&task->reaped, 1, __ATOMIC_ACQUIRE) == 0;
     int waited = task_wait(task, reaps, deadline);
     if (waited != 0 && reaps)
@@ -292,9 +347,11 @@ int weft_task_result(weft_task *task, weft_value *value, weft_time deadline)
 {
     if (weft_task_join(task, deadline) != 0)
         return -1;
-    __atomic_store_n(&task->collected, 1, __ATOMIC_RELAXED);
-    if (value)
+    if (value && task->process && task->carrier->collect(task, value) != 0)
+        return -1;
+    if (value && !task->process)
         *value = weft_keep(task->result);
+    __atomic_store_n(&task->collected, 1, __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -314,8 +371,11 @@ static bool task_case_enqueue(weft_case *one, struct wefti_item *item)
     weft_task *task = one->object;
     item->kind = WEFTI_WORD;
     item->word = &task->state;
-    item->expected = task_state(task);
-    return item->expected == WEFT_STOPPED;
+    item->expected = task_look(task);
+    bool stopped = item->expected == WEFT_STOPPED;
+    if (item->expected == WEFT_STARTED && task->carrier->word)
+        task->carrier->word(task, item);
+    return stopped;
 }
 
 static void task_case_dequeue(weft_case *one)
@@ -332,13 +392,13 @@ weft_case weft_case_task(weft_task *task, weft_value *value)
 
 enum weft_outcome weft_task_outcome(const weft_task *task)
 {
-    return task_stopped(task) ? (enum weft_outcome)__atomic_load_n(&task->outcome, __ATOMIC_RELAXED) : WEFT_PENDING;
+    return task_look(task) == WEFT_STOPPED ? (enum weft_outcome)__atomic_load_n(&task->outcome, __ATOMIC_RELAXED) : WEFT_PENDING;
 }
 
 enum weft_task_state weft_task_state_of(const weft_task *task)
 {
-    uint32_t state = task_state(task);
-    return state == WEFTI_STARTING ? WEFT_STARTED : (enum weft_task_state)state;
+    uint32_t state = task_look(task);
+    return state == WEFTI_STARTING || state == WEFTI_ENDING ? WEFT_STARTED : (enum weft_task_state)state;
 }
 
 bool weft_task_is_alive(const weft_task *task)
@@ -348,7 +408,9 @@ bool weft_task_is_alive(const weft_task *task)
 
 int weft_task_exitcode(const weft_task *task)
 {
-    return task_stopped(task) ? weft_is_error(task->result) : -1;
+    if (task_look(task) != WEFT_STOPPED)
+        return -1;
+    return task->process ? task->carrier->exitcode(task) : weft_is_error(task->result);
 }
 
 const char *weft_task_name(const weft_task *task)
@@ -398,8 +460,7 @@ enum weft_task_kind weft_task_kind_of(const weft_task *task)
     return task->kind;
 }
 
-/* Ends a task that was never started. False when it has been started meanwhile. */
-static bool task_cancel_initial(weft_task *task)
+bool wefti_task_cancel_initial(weft_task *task)
 {
     if (!task_move(task, WEFT_INITIAL, WEFT_STARTED))
         return false;
@@ -411,17 +472,21 @@ static bool task_cancel_initial(weft_task *task)
 
 void weft_task_cancel(weft_task *task)
 {
-    if (task_cancel_initial(task))
+    if (wefti_task_cancel_initial(task))
         return;
     wefti_latch_close(&task->guard);
     task->cancelled = true;
     if (task->context)
         wefti_context_cancel(task->context);
+    if (task->process)
+        task->carrier->cancel(task);
     wefti_latch_open(&task->guard);
 }
 
 int weft_task_terminate(weft_task *task)
 {
+    if (task->carrier->terminate)
+        return task->carrier->terminate(task);
     weft_task_cancel(task);
     return 0;
 }

@@ -14,7 +14,9 @@ enum { WEFTI_NAME_LIMIT = 255 };
 
 /* What differs by kind. */
 struct wefti_task_carrier {
-    const char *noun;                     /* "Thread": in representations and default names */
+    const char *noun;    /* "Thread": in representations and default names */
+    const char *lineage; /* stands before the number in those: "1:" in the first process task, whose first is 1:1; NULL: nothing */
+    uint32_t numbers;    /* of default names */
     int (*start)(struct weft_task *task); /* 0; -1 with errno, and it can be tried again */
     /* Clears up after a task that has stopped; waits at most for the last instructions of what ran. */
     void (*reap)(struct weft_task *task);
@@ -25,12 +27,34 @@ struct wefti_task_carrier {
     int (*wait_and_reap)(struct weft_task *task, weft_time deadline);
     int (*kill)(struct weft_task *task);     /* as weft_task_kill */
     void (*renamed)(struct weft_task *task); /* under the guard */
+
+    /* What follows is NULL for what runs in this process. */
+
+    /* Looks whether it has ended, and if so ends the handle (wefti_task_end). Anybody, at any time; the caller has a handle. */
+    void (*look)(struct weft_task *task);
+    /* Waits until it has ended, and ends the handle. As any wait. Instead of reap and wait_and_reap. */
+    int (*wait)(struct weft_task *task, weft_time deadline);
+    /* The word that is not `expected` any more when it has ended. */
+    void (*word)(struct weft_task *task, struct wefti_item *item);
+    /* What it returned, made anew for each who asks. -1 with ENOMEM. */
+    int (*collect)(struct weft_task *task, weft_value *value);
+    int (*exitcode)(const struct weft_task *task);
+    void (*cancel)(struct weft_task *task);   /* it is started */
+    int (*terminate)(struct weft_task *task); /* as weft_task_terminate */
+    bool (*regrets)(struct weft_task *task);  /* whether that it was lost is news, and no answer to a kill */
+    void (*clear)(struct weft_task *task);    /* the last handle goes */
+    void (*lose)(struct weft_task *task);     /* this is a forked child, and the task its parent's */
 };
 
-/* Beside enum weft_task_state: weft_task_start is at work. To others this is WEFT_STARTED, but `thread` is not known yet. */
-enum { WEFTI_STARTING = 3 };
+/*
+ * Beside enum weft_task_state. STARTING: weft_task_start is at work; to others this is WEFT_STARTED, but `thread` is not known yet. ENDING: it has ended, and somebody
+ * is about to make the handle say so.
+ */
+enum { WEFTI_STARTING = 3, WEFTI_ENDING = 4 };
 
-extern struct wefti_task_carrier wefti_task_thread;
+extern struct wefti_task_carrier wefti_task_thread, wefti_task_process;
+
+struct wefti_task_process;
 
 struct weft_task {
     uint32_t references; /* the handles, and one of what runs */
@@ -57,12 +81,31 @@ struct weft_task {
     void *group;                       /* the group that it is a member of; constant once it was started */
     pthread_t thread;                  /* known from STARTED on; written by the starter and by the thread, atomically, alike */
     struct weft_task *next, *previous; /* in the register of those alive; guarded by its latch */
+    enum weft_process_method method;
+    bool insist;
+    struct wefti_task_process *process; /* the carrier's; constant while the state is STARTED or later; NULL in the process itself */
 };
 
 /* For the carriers: from here on `thread` is known. Said by the starter and by what runs, whoever is first. */
 void wefti_task_began(struct weft_task *task);
 /* For the carriers: begins the task in the context that runs it, calls its function, ends it. */
 void wefti_task_run(struct weft_task *task);
+
+/* For a carrier with `look`: the task has ended in this way. True to the one who made the handle say so. */
+bool wefti_task_end(struct weft_task *task, enum weft_outcome outcome);
+/* Waits until weft_task_start is done with a task. From any task; not ended by cancellation. */
+void wefti_task_settle(struct weft_task *task);
+/* Ends a task that was never started, as cancelled. False when it has been started. */
+bool wefti_task_cancel_initial(struct weft_task *task);
+/* In a process that is a task: idents from here on are above this, and default names begin anew. */
+void wefti_task_number_from(uint64_t ident);
+
+/* process.c: what has ended meanwhile leaves the register. */
+void wefti_processes_look(void);
+/* Ends the processes that are daemons, at exit. */
+void wefti_processes_end(void);
+/* Begins the family, if there is none: what weft_spawn(WEFT_PROCESS) does first. 0; -1 as wefti_family_begin. */
+int wefti_processes_begin(void);
 
 /* The register of tasks that are alive. */
 void wefti_register_add(struct weft_task *task);
@@ -76,8 +119,17 @@ void wefti_uncollected(const char *what, weft_value error);
 
 /* Blocks in the calling thread, which Weft has started, the signals that objects wait for (signals.c). */
 void wefti_signals_hold(void);
+/* Those signals, as a set: bit n - 1 is signal n. */
+uint64_t wefti_signals_held(void);
 
 /* From now on the program waits for its non-daemonic tasks when it exits. */
 void wefti_exit_joins(void);
+/* Does that now. */
+void wefti_exit_join(void);
+/* What the floor above does at exit after that, or NULL; for processes that end without exit(3). */
+extern void (*wefti_exit_hook)(void) __attribute__((visibility("hidden")));
+
+/* In a process that is a task: its main task is that one from here on. The handle, borrowed; its function and argument are to be filled in. */
+struct weft_task *wefti_register_become(const char *name, uint64_t ident, bool daemon);
 
 #endif

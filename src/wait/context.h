@@ -41,6 +41,7 @@ struct wefti_context {
     struct wefti_latch guard;    /* of the next two */
     uint32_t cancelled;          /* sticky; read without the guard by its own context */
     struct wefti_wait *wait;     /* the wait it sleeps in, while a canceller may end it */
+    const uint32_t *watched;     /* NULL, or a word of the arena: the context is cancelled when that is not 0; the context's own */
     struct wefti_life *life;     /* what is known of it in the arena, once it has used something there; the context's own */
     void *task;                  /* the task floor's */
     void *locals;                /* the task floor's */
@@ -99,7 +100,8 @@ void wefti_context_uncancel(struct wefti_context *context);
 
 static inline bool wefti_context_cancelled(const struct wefti_context *context)
 {
-    return __atomic_load_n(&context->cancelled, __ATOMIC_RELAXED) != 0;
+    return __atomic_load_n(&context->cancelled, __ATOMIC_RELAXED) != 0 ||
+           (context->watched && __atomic_load_n(context->watched, __ATOMIC_RELAXED) != 0);
 }
 
 #endif

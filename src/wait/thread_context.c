@@ -169,9 +169,26 @@ static int thread_sleep_polling(struct thread_context *thread, const struct weft
     }
 }
 
-/* The token first, then the wait's kernel words; `items` says whose. */
-static void words_gather(struct thread_context *thread, const struct wefti_wait *wait, struct futex_waitv *words, struct wefti_item **items)
+/* The word by which others cancel the context, as long as they have not; or NULL. */
+static const uint32_t *thread_watched(const struct thread_context *thread)
 {
+    const struct wefti_context *context = &thread->context;
+    return context->watched && !__atomic_load_n(&context->cancelled, __ATOMIC_RELAXED) ? context->watched : NULL;
+}
+
+/* If others have cancelled the context, it does so itself, as they would have: the wait it is in is claimed by that, and its token given. */
+static void thread_heed(struct thread_context *thread)
+{
+    const uint32_t *watched = thread_watched(thread);
+    if (watched && __atomic_load_n(watched, __ATOMIC_ACQUIRE) != 0)
+        wefti_context_cancel(&thread->context);
+}
+
+/* The token first, then the wait's kernel words, then that by which others cancel; `items` says whose. How many there are. */
+static unsigned words_gather(
+    struct thread_context *thread, const struct wefti_wait *wait, struct futex_waitv *words, struct wefti_item **items)
+{
+    const struct futex_waitv *first = words;
     *words++ = (struct futex_waitv){.val = SLEEPING, .uaddr = (uintptr_t)&thread->token, .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG};
     for (unsigned i = 0; i < wait->count; i++) {
         struct wefti_item *item = wefti_wait_item(wait, i);
@@ -180,12 +197,16 @@ static void words_gather(struct thread_context *thread, const struct wefti_wait 
         *words++ = (struct futex_waitv){.val = item->expected, .uaddr = (uintptr_t)item->word, .flags = FUTEX_32};
         *items++ = item;
     }
+    const uint32_t *watched = thread_watched(thread);
+    if (watched)
+        *words++ = (struct futex_waitv){.val = 0, .uaddr = (uintptr_t)watched, .flags = FUTEX_32};
+    return (unsigned)(words - first);
 }
 
 /* The item among the kernel words that ended the wait: that which was woken, else one that has changed, else NULL. */
 static struct wefti_item *words_ended(struct wefti_item **items, unsigned count, long woken)
 {
-    if (woken > 0)
+    if (woken > 0 && woken <= (long)count)
         return items[woken - 1];
     for (unsigned i = 0; i < count; i++)
         if (__atomic_load_n(items[i]->word, __ATOMIC_ACQUIRE) != items[i]->expected)
@@ -227,29 +248,33 @@ static void words_publish(struct wefti_context *context, struct wefti_item *cons
 /* Sleeps on the token and the kernel words at once. */
 static int thread_sleep_words(struct thread_context *thread, const struct wefti_wait *wait, unsigned count, unsigned descriptors)
 {
-    struct futex_waitv words[FEW_WORDS + 1];
+    struct futex_waitv words[FEW_WORDS + 2];
     struct wefti_item *items[FEW_WORDS];
     if (count > FEW_WORDS || descriptors > 0) {
         errno = EINVAL;
         return -1;
     }
-    words_gather(thread, wait, words, items);
+    unsigned all = words_gather(thread, wait, words, items);
     words_publish(&thread->context, items, count);
     if (!token_move(thread, EMPTY, SLEEPING))
         return token_take(thread);
     for (;;) {
-        long woken = words_sleep(words, count + 1, wait->deadline);
+        long woken = words_sleep(words, all, wait->deadline);
         struct wefti_item *ended = words_ended(items, count, woken);
+        if (all > count + 1) {
+            thread_heed(thread);
+            all = words_gather(thread, wait, words, items);
+        }
         bool timed = woken == -ETIMEDOUT;
         if (!ended && !timed && token_read(thread) == SLEEPING)
             continue;
         if (!token_move(thread, SLEEPING, EMPTY)) {
-            if (woken > 0)
+            if (woken > 0 && ended)
                 wefti_futex_wake_shared(ended->word, 1); /* a wake was consumed that another can use */
             return token_take(thread);
         }
         if (ended)
-            ended->seen = woken > 0 ? WEFTI_SEEN_WOKEN : WEFTI_SEEN_CHANGED;
+            ended->seen = woken > 0 && woken <= (long)count ? WEFTI_SEEN_WOKEN : WEFTI_SEEN_CHANGED;
         errno = ETIMEDOUT;
         return ended ? 1 : -1;
     }
@@ -269,7 +294,7 @@ static int thread_park(struct wefti_context *self, const struct wefti_wait *wait
     struct thread_context *thread = thread_of(self);
     unsigned count = kind_count(wait, WEFTI_DESCRIPTOR);
     unsigned words = kind_count(wait, WEFTI_KERNEL_WORD);
-    if (words > 0) {
+    if (words > 0 || (count == 0 && thread_watched(thread))) {
         int parked = thread_sleep_words(thread, wait, words, count);
         if (self->life)
             wefti_life_wakes(self->life);

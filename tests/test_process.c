@@ -1,0 +1,893 @@
+/* SPDX-License-Identifier: MIT */
+/* Tasks as processes: all verbs, outcomes, errors. */
+#include <dlfcn.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "family_root.h"
+
+static weft_value twice(weft_value n)
+{
+    return weft_int(weft_as_int(n) * 2);
+}
+
+static weft_value nothing(weft_value argument)
+{
+    return weft_keep(argument);
+}
+
+static weft_value fails(weft_value code)
+{
+    return weft_error((int)weft_as_int(code), "no such page: %d", 7);
+}
+
+/* Sleeps until it is cancelled or killed; says in *word that it is there. */
+static weft_value sleeps(weft_value word)
+{
+    uint32_t *there = weft_as_ptr(word);
+    if (there) {
+        __atomic_add_fetch(there, 1, __ATOMIC_RELEASE);
+        weft_wake(there, UINT32_MAX);
+    }
+    return weft_sleep(1000) == 0 ? weft_none : weft_error(errno, NULL);
+}
+
+static bool text_is(weft_value value, const char *text)
+{
+    bool same = weft_kind(value) == WEFT_STR && strcmp(weft_as_str(value), text) == 0;
+    weft_drop(value);
+    return same;
+}
+
+/* What a task gives: yours. */
+static weft_value result(weft_task *task)
+{
+    weft_value value;
+    MUST(task && weft_task_result(task, &value, WEFT_FOREVER) == 0);
+    return value;
+}
+
+static void root_of_one(void)
+{
+    weft_task *task = weft_spawn(WEFT_PROCESS, twice, weft_int(21));
+    MUST(weft_as_int(result(task)) == 42 && weft_as_int(result(task)) == 42);
+    MUST(weft_task_result(task, NULL, WEFT_NOW) == 0 && weft_task_join(task, WEFT_NOW) == 0);
+    MUST(weft_task_outcome(task) == WEFT_DONE && weft_task_exitcode(task) == 0 && !weft_task_is_alive(task));
+    MUST(weft_task_state_of(task) == WEFT_STOPPED && weft_task_kind_of(task) == WEFT_PROCESS);
+    weft_task_free(task);
+}
+
+START_TEST(a_process_runs_and_gives_its_result)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_one);
+}
+END_TEST
+
+/* All kinds of values, there and back. */
+static void root_of_values(void)
+{
+    weft_value list = weft_list(), dict = weft_dict(), big = weft_list();
+    MUST(weft_list_append(list, weft_str("one")) == 0 && weft_list_append(list, weft_float(2.5)) == 0);
+    MUST(weft_dict_set(dict, weft_str("list"), weft_keep(list)) == 0 && weft_dict_set(dict, weft_int(1), list) == 0);
+    for (int i = 0; i < 20000; i++)
+        MUST(weft_list_append(big, weft_int(i)) == 0);
+    int *shared = weft_shared_new(int);
+    weft_value values[] = {weft_none, weft_bool(true), weft_int(INT64_MIN), weft_ptr(NULL), weft_ptr(shared), weft_str("\303\251"),
+        weft_bytes("a\0b", 3), dict, weft_tuple(NULL, 0), big};
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+        weft_task *task = weft_spawn(WEFT_PROCESS, nothing, weft_keep(values[i]));
+        weft_value back = result(task);
+        MUST(weft_equal(values[i], back));
+        weft_drop(back);
+        weft_drop(values[i]);
+        weft_task_free(task);
+    }
+    weft_shared_free(shared);
+}
+
+START_TEST(values_cross_both_ways)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_values);
+}
+END_TEST
+
+static weft_value gives_private(weft_value unused)
+{
+    static int mine;
+    (void)unused;
+    return weft_ptr(&mine);
+}
+
+static void root_of_pointers(void)
+{
+    int mine;
+    weft_value list = weft_list();
+    MUST(weft_list_append(list, weft_ptr(&mine)) == 0);
+    errno = 0;
+    MUST(!weft_spawn(WEFT_PROCESS, nothing, list) && errno == EFAULT);
+    weft_drop(list); /* still ours */
+    weft_task *task = weft_task_new(WEFT_PROCESS, nothing, weft_ptr(&mine));
+    MUST(weft_task_start(task) == -1 && errno == EFAULT && weft_task_state_of(task) == WEFT_INITIAL);
+    weft_task_free(task);
+    MUST(!weft_spawn(WEFT_PROCESS, (weft_function *)(uintptr_t)16, weft_none) && errno == EFAULT);
+
+    task = weft_spawn(WEFT_PROCESS, gives_private, weft_none, .name = "giver");
+    weft_value error = result(task);
+    MUST(weft_error_code(error) == EFAULT && strstr(weft_error_text(error), "giver") && strstr(weft_error_text(error), "pointer"));
+    MUST(weft_task_outcome(task) == WEFT_FAILED && weft_task_exitcode(task) == 1);
+    weft_drop(error);
+    weft_task_free(task);
+}
+
+START_TEST(what_cannot_cross_is_told)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_pointers);
+}
+END_TEST
+
+static void root_of_errors(void)
+{
+    uint64_t before = weft_uncollected_count();
+    weft_task *task = weft_spawn(WEFT_PROCESS, fails, weft_int(ENOENT));
+    weft_value error = result(task);
+    MUST(weft_error_code(error) == ENOENT && strcmp(weft_error_text(error), "no such page: 7") == 0);
+    MUST(weft_task_outcome(task) == WEFT_FAILED && weft_task_exitcode(task) == 1);
+    weft_drop(error);
+    weft_task_free(task);
+    MUST(weft_uncollected_count() == before);
+    task = weft_spawn(WEFT_PROCESS, fails, weft_int(ENOENT));
+    MUST(weft_task_join(task, WEFT_FOREVER) == 0);
+    weft_task_free(task);
+    MUST(weft_uncollected_count() == before + 1);
+}
+
+START_TEST(an_error_is_a_result)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_errors);
+}
+END_TEST
+
+static weft_value dies(weft_value signal)
+{
+    raise((int)weft_as_int(signal));
+    return weft_none;
+}
+
+static weft_value exits(weft_value how)
+{
+    if (weft_as_int(how) < 0)
+        _exit((int)-weft_as_int(how));
+    exit((int)weft_as_int(how));
+}
+
+static void lost_with(weft_task *task, int code, const char *text)
+{
+    char expected[200];
+    weft_value error = result(task);
+    snprintf(expected, sizeof(expected), "task %s (pid %d) %s", weft_task_name(task), weft_task_native_id(task), text);
+    MUST(weft_error_code(error) == EOWNERDEAD && strcmp(weft_error_text(error), expected) == 0);
+    MUST(weft_task_outcome(task) == WEFT_LOST && weft_task_exitcode(task) == code && !weft_task_is_alive(task));
+    weft_drop(error);
+    weft_task_free(task);
+}
+
+static void root_of_the_lost(void)
+{
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    lost_with(weft_spawn(WEFT_PROCESS, dies, weft_int(SIGKILL)), -SIGKILL, "was killed by signal 9");
+    lost_with(weft_spawn(WEFT_PROCESS, dies, weft_int(SIGABRT)), -SIGABRT, "was killed by signal 6");
+    lost_with(weft_spawn(WEFT_PROCESS, exits, weft_int(3)), 3, "exited with status 3");
+    lost_with(weft_spawn(WEFT_PROCESS, exits, weft_int(-4)), 4, "exited with status 4");
+    lost_with(weft_spawn(WEFT_PROCESS, exits, weft_int(0)), 0, "exited with status 0");
+    uint64_t before = weft_uncollected_count();
+    weft_task *task = weft_spawn(WEFT_PROCESS, dies, weft_int(SIGKILL));
+    MUST(weft_task_join(task, WEFT_FOREVER) == 0);
+    weft_task_free(task);
+    MUST(weft_uncollected_count() == before + 1);
+}
+
+START_TEST(who_dies_without_a_result_is_lost)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_the_lost);
+}
+END_TEST
+
+static void root_of_states(void)
+{
+    char text[64];
+    weft_value value = weft_int(7);
+    uint32_t *there = weft_shared_new(uint32_t);
+    weft_task *task = weft_task_new(WEFT_PROCESS, sleeps, weft_ptr(there), .name = "pywjh");
+    weft_task_repr(task, text, sizeof(text));
+    MUST(strcmp(text, "<Process(pywjh, initial)>") == 0 && weft_task_ident(task) == 0 && weft_task_native_id(task) == 0);
+    MUST(weft_task_exitcode(task) == -1 && !weft_task_is_alive(task));
+    MUST(weft_task_join(task, WEFT_FOREVER) == -1 && errno == EINVAL);
+    MUST(weft_active_count() == 1 && weft_task_start(task) == 0 && weft_active_count() == 2);
+    MUST(weft_task_start(task) == -1 && errno == EALREADY);
+    weft_task_repr(task, text, sizeof(text));
+    MUST(strcmp(text, "<Process(pywjh, started)>") == 0 && weft_task_ident(task) != 0);
+    MUST(weft_task_native_id(task) > 0 && weft_task_native_id(task) != getpid() && kill(weft_task_native_id(task), 0) == 0);
+    MUST(weft_task_is_alive(task) && weft_task_outcome(task) == WEFT_PENDING && weft_task_exitcode(task) == -1);
+    MUST(weft_task_join(task, WEFT_NOW) == -1 && errno == EAGAIN);
+    MUST(weft_task_join(task, weft_in(0.01)) == -1 && errno == ETIMEDOUT);
+    MUST(weft_task_result(task, &value, weft_in(0.01)) == -1 && errno == ETIMEDOUT && weft_as_int(value) == 7);
+    MUST(root_until(there, 1));
+    weft_task_cancel(task);
+    MUST(weft_task_join(task, WEFT_FOREVER) == 0 && weft_task_outcome(task) == WEFT_CANCELLED && weft_task_exitcode(task) == 1);
+    weft_task_cancel(task);
+    weft_task_repr(task, text, sizeof(text));
+    MUST(strcmp(text, "<Process(pywjh, stopped)>") == 0 && weft_active_count() == 1);
+    weft_task_free(task);
+    task = weft_task_new(WEFT_PROCESS, sleeps, weft_none, .daemon = true);
+    weft_task_repr(task, text, sizeof(text));
+    MUST(strcmp(text, "<Process(Process-1, initial daemon)>") == 0 && weft_task_daemon(task));
+    weft_task_cancel(task);
+    MUST(weft_task_join(task, WEFT_NOW) == 0 && weft_task_outcome(task) == WEFT_CANCELLED);
+    weft_task_free(task);
+    task = weft_task_new(WEFT_PROCESS, sleeps, weft_none);
+    MUST(weft_task_kill(task) == 0 && weft_task_outcome(task) == WEFT_CANCELLED);
+    weft_task_free(task);
+}
+
+START_TEST(states_follow_each_other)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_states);
+}
+END_TEST
+
+/* What a process finds out about itself. */
+static weft_value reports(weft_value parent)
+{
+    char kernel[16] = "", text[300], repr[64];
+    weft_task *self = weft_current();
+    prctl(PR_GET_NAME, kernel);
+    weft_task_repr(self, repr, sizeof(repr));
+    bool well = self == weft_main() && weft_task_kind_of(self) == WEFT_PROCESS && weft_task_is_alive(self) && weft_active_count() == 1 &&
+                weft_task_native_id(self) == getpid() && weft_as_int(parent) != getpid() && weft_task_exitcode(self) == -1;
+    snprintf(text, sizeof(text), "%s/%s/%s/%d/%d", weft_task_name(self), kernel, repr, well, (int)weft_task_ident(self));
+    return weft_str(text);
+}
+
+static weft_value renames_itself(weft_value unused)
+{
+    char kernel[16] = "";
+    (void)unused;
+    if (weft_task_set_name(weft_current(), "another") != 0)
+        return weft_none;
+    prctl(PR_GET_NAME, kernel);
+    return weft_str(kernel);
+}
+
+static weft_value names_its_child(weft_value unused)
+{
+    weft_task *task = weft_spawn(WEFT_PROCESS, reports, weft_int(getpid()));
+    weft_value value;
+    (void)unused;
+    if (!task || weft_task_result(task, &value, WEFT_FOREVER) != 0)
+        return weft_error(errno, NULL);
+    weft_task_free(task);
+    return value;
+}
+
+static void root_of_names(void)
+{
+    char text[300];
+    weft_task *task = weft_spawn(WEFT_PROCESS, reports, weft_int(getpid()));
+    snprintf(text, sizeof(text), "Process-1/Process-1/<Process(Process-1, started)>/1/%d", (int)weft_task_ident(task));
+    MUST(text_is(result(task), text));
+    weft_task_free(task);
+    task = weft_spawn(WEFT_PROCESS, reports, weft_int(getpid()), .name = "a name of more than fifteen", .daemon = true);
+    snprintf(text, sizeof(text), "a name of more than fifteen/a name of more /<Process(a name of more than fifteen, started daemon)>/1/%d",
+        (int)weft_task_ident(task));
+    MUST(text_is(result(task), text));
+    MUST(weft_task_set_name(task, "renamed") == 0 && strcmp(weft_task_name(task), "renamed") == 0);
+    weft_task_free(task);
+    task = weft_spawn(WEFT_PROCESS, renames_itself, weft_none);
+    MUST(text_is(result(task), "another"));
+    weft_task_free(task);
+    task = weft_spawn(WEFT_PROCESS, names_its_child, weft_none);
+    weft_value value = result(task);
+    MUST(strncmp(weft_as_str(value), "Process-3:1/Process-3:1/<", 25) == 0 && strstr(weft_as_str(value), "/1/"));
+    weft_drop(value);
+    weft_task_free(task);
+    MUST(strcmp(weft_task_name(weft_main()), "MainThread") == 0);
+}
+
+START_TEST(a_process_knows_who_it_is)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_names);
+}
+END_TEST
+
+/* Waits in some way, when it is there, and gives the errno with which that ended. */
+static weft_value waits(weft_value how)
+{
+    uint32_t private_word = 0, *there = weft_as_ptr(weft_list_at(how, 1));
+    int ends[2], way = (int)weft_as_int(weft_list_at(how, 0));
+    weft_event event = {0};
+    if (pipe(ends) != 0)
+        return weft_none;
+    weft_case cases[] = {weft_case_descriptor(ends[0], POLLIN, NULL), weft_case_event(&event)};
+    __atomic_store_n(there, 1, __ATOMIC_RELEASE);
+    int waited = 0;
+    errno = 0;
+    if (way == 0)
+        waited = weft_wait(&private_word, 0, WEFT_FOREVER);
+    else if (way == 1)
+        waited = weft_wait(there, 1, WEFT_FOREVER);
+    else if (way == 2)
+        waited = weft_sleep(1000);
+    else if (way == 3)
+        waited = weft_select(cases, 1, WEFT_FOREVER);
+    else if (way == 4)
+        waited = weft_select(cases, 2, WEFT_FOREVER);
+    else
+        while (!weft_cancelled())
+            weft_yield();
+    int error = errno;
+    bool again = weft_sleep(1000) == -1 && errno == ECANCELED && weft_cancelled(); /* sticky */
+    weft_shield again = again && weft_sleep(0.001) == 0;
+    return weft_tuple((weft_value[]){weft_int(way < 5 ? error : ECANCELED), weft_bool((way == 5 || waited == -1) && again)}, 2);
+}
+
+static void root_that_cancels(void)
+{
+    uint32_t *there = weft_shared_new(uint32_t);
+    for (int way = 0; way < 3; way++) {
+        *there = 0;
+        weft_task *task = weft_spawn(WEFT_PROCESS, waits, weft_tuple((weft_value[]){weft_int(way), weft_ptr(there)}, 2));
+        MUST(task && root_until(there, 1));
+        if (way % 2)
+            usleep(2000); /* most probably it sleeps by then */
+        weft_task_cancel(task);
+        weft_value value = result(task);
+        MUST(weft_as_int(weft_list_at(value, 0)) == ECANCELED && weft_as_bool(weft_list_at(value, 1)));
+        weft_drop(value);
+        MUST(weft_task_outcome(task) == WEFT_DONE); /* it returned a value all the same */
+        weft_task_free(task);
+    }
+}
+
+START_TEST(cancelling_ends_every_wait)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_cancels);
+}
+END_TEST
+
+static void ignore(int number)
+{
+    (void)number;
+}
+
+static void root_that_stops(void)
+{
+    uint32_t *there = weft_shared_new(uint32_t);
+    uint64_t before = weft_uncollected_count();
+    weft_signals *signals = weft_signals_new(SIGTERM, SIGUSR1); /* blocked here, not there */
+    signal(SIGTERM, ignore);
+    weft_task *one = weft_spawn(WEFT_PROCESS, sleeps, weft_ptr(there)), *other = weft_spawn(WEFT_PROCESS, sleeps, weft_ptr(there));
+    MUST(root_until(there, 2));
+    MUST(weft_task_terminate(one) == 0 && weft_task_kill(other) == 0);
+    MUST(weft_task_join(one, WEFT_FOREVER) == 0 && weft_task_exitcode(one) == -SIGTERM && weft_task_outcome(one) == WEFT_LOST);
+    MUST(weft_task_join(other, WEFT_FOREVER) == 0 && weft_task_exitcode(other) == -SIGKILL);
+    MUST(weft_task_terminate(one) == 0 && weft_task_kill(other) == 0); /* again: harmless */
+    weft_task_free(one);
+    weft_task_free(other);
+    MUST(weft_uncollected_count() == before); /* they were asked to end */
+    weft_signals_free(signals);
+}
+
+START_TEST(terminate_and_kill)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_stops);
+}
+END_TEST
+
+static weft_value joins_a_thread(weft_value word)
+{
+    weft_task *thread = weft_spawn(WEFT_THREAD, sleeps, weft_keep(word)), *done = weft_spawn(WEFT_THREAD, twice, weft_int(4));
+    weft_value value;
+    if (!thread || !done || weft_task_result(done, &value, WEFT_FOREVER) != 0)
+        return weft_error(errno, NULL);
+    weft_task_free(done);
+    weft_task_cancel(thread);
+    if (weft_task_join(thread, WEFT_FOREVER) != 0)
+        return weft_error(errno, NULL);
+    weft_task_free(thread);
+    return value;
+}
+
+/* A thread of Weft's that outlives the function is joined; one of the program's own ends with the process. */
+static void *pauses(void *unused)
+{
+    pause();
+    return unused;
+}
+
+static weft_value says_later(weft_value word)
+{
+    if (weft_sleep(0.02) == 0)
+        __atomic_store_n((uint32_t *)weft_as_ptr(word), 7, __ATOMIC_RELEASE);
+    return weft_none;
+}
+
+static weft_value leaves_threads(weft_value word)
+{
+    pthread_t thread;
+    weft_task *task = weft_spawn(WEFT_THREAD, says_later, weft_keep(word)),
+              *daemon = weft_spawn(WEFT_THREAD, sleeps, weft_none, .daemon = true);
+    if (!task || !daemon || pthread_create(&thread, NULL, pauses, NULL) != 0)
+        return weft_error(EAGAIN, NULL);
+    weft_task_free(task);
+    weft_task_free(daemon);
+    return weft_str("left");
+}
+
+static weft_value adds(weft_value word)
+{
+    __atomic_add_fetch((uint32_t *)weft_as_ptr(word), 1, __ATOMIC_RELAXED);
+    return weft_none;
+}
+
+static weft_value leaves_a_pool(weft_value word)
+{
+    weft_pool *pool = weft_pool_new(WEFT_THREAD, .workers = 2);
+    for (int i = 0; i < 50; i++)
+        if (weft_pool_start(pool, adds, weft_keep(word)) != 0)
+            return weft_error(errno, NULL);
+    return weft_none;
+}
+
+static void root_with_threads_inside(void)
+{
+    uint32_t *word = weft_shared_new(uint32_t);
+    weft_task *task = weft_spawn(WEFT_PROCESS, joins_a_thread, weft_ptr(word));
+    MUST(weft_as_int(result(task)) == 8);
+    weft_task_free(task);
+    task = weft_spawn(WEFT_PROCESS, leaves_threads, weft_ptr(word));
+    MUST(text_is(result(task), "left") && *word == 7 && weft_task_exitcode(task) == 0);
+    weft_task_free(task);
+    *word = 0;
+    task = weft_spawn(WEFT_PROCESS, leaves_a_pool, weft_ptr(word));
+    MUST(weft_is_none(result(task)) && *word == 50);
+    weft_task_free(task);
+}
+
+START_TEST(threads_inside_end_as_those_of_a_program)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_with_threads_inside);
+}
+END_TEST
+
+static weft_value counts_tasks(weft_value unused)
+{
+    (void)unused;
+    weft_task *tasks[4] = {NULL};
+    size_t count = weft_tasks(tasks, 4);
+    bool alone = count == 1 && tasks[0] == weft_current() && tasks[0] == weft_main();
+    for (size_t i = 0; i < count && i < 4; i++)
+        weft_task_free(tasks[i]);
+    return weft_bool(alone);
+}
+
+/* Nothing of the starter's: no tasks, no locals, no shield, no deadline. */
+static weft_local local = WEFT_LOCAL(NULL);
+
+static weft_value finds_nothing(weft_value unused)
+{
+    weft_value alone = counts_tasks(unused);
+    return weft_bool(weft_as_bool(alone) && !weft_local_get(&local) && weft_sleep(0.02) == 0);
+}
+
+static weft_value destroyed_word;
+
+static void destroys(void *pointer)
+{
+    __atomic_store_n((uint32_t *)pointer, 9, __ATOMIC_RELEASE);
+}
+
+static weft_value has_locals(weft_value word)
+{
+    static weft_local own = WEFT_LOCAL(destroys);
+    destroyed_word = word;
+    return weft_int(weft_local_set(&own, weft_as_ptr(word)));
+}
+
+static void root_with_state(void)
+{
+    int mine;
+    uint32_t *word = weft_shared_new(uint32_t);
+    MUST(weft_local_set(&local, &mine) == 0);
+    weft_task *task = NULL;
+    weft_shield weft_deadline (weft_in(0.01))
+        task = weft_spawn(WEFT_PROCESS, finds_nothing, weft_none);
+    MUST(weft_as_bool(result(task)));
+    weft_task_free(task);
+    weft_task *sleeper = weft_spawn(WEFT_PROCESS, sleeps, weft_none), *thread = weft_spawn(WEFT_THREAD, sleeps, weft_none);
+    task = weft_spawn(WEFT_PROCESS, counts_tasks, weft_none);
+    MUST(weft_active_count() == 4 || weft_active_count() == 3);
+    MUST(weft_as_bool(result(task)) && weft_active_count() == 3);
+    weft_task_free(task);
+    weft_task_cancel(sleeper);
+    weft_task_cancel(thread);
+    MUST(weft_task_join(sleeper, WEFT_FOREVER) == 0 && weft_task_join(thread, WEFT_FOREVER) == 0);
+    weft_task_free(sleeper);
+    weft_task_free(thread);
+    task = weft_spawn(WEFT_PROCESS, has_locals, weft_ptr(word));
+    MUST(weft_as_int(result(task)) == 0 && *word == 9);
+    weft_task_free(task);
+}
+
+START_TEST(a_process_inherits_nothing_of_its_starters)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_with_state);
+}
+END_TEST
+
+static int handled;
+
+static weft_value looks_at_signals(weft_value unused)
+{
+    struct sigaction one, two;
+    (void)unused;
+    handled = sigaction(SIGUSR1, NULL, &one) == 0 && sigaction(SIGUSR2, NULL, &two) == 0 && one.sa_handler == SIG_DFL &&
+              two.sa_handler == SIG_IGN;
+    return weft_bool(handled);
+}
+
+static void root_with_handlers(void)
+{
+    signal(SIGUSR1, ignore);
+    signal(SIGUSR2, SIG_IGN);
+    weft_task *task = weft_spawn(WEFT_PROCESS, looks_at_signals, weft_none);
+    MUST(weft_as_bool(result(task)));
+    weft_task_free(task);
+}
+
+START_TEST(handlers_are_not_the_processes)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_with_handlers);
+}
+END_TEST
+
+static weft_value where(weft_value unused)
+{
+    cpu_set_t set;
+    (void)unused;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return weft_none;
+    return weft_int(CPU_COUNT(&set) * 100 + getpriority(PRIO_PROCESS, 0));
+}
+
+static void root_of_the_placed(void)
+{
+    cpu_set_t set;
+    char cpus[16];
+    size_t first = 0;
+    int nice = getpriority(PRIO_PROCESS, 0);
+    MUST(sched_getaffinity(0, sizeof(set), &set) == 0);
+    while (!CPU_ISSET(first, &set))
+        first++;
+    snprintf(cpus, sizeof(cpus), "%zu", first);
+    weft_task *task = weft_spawn(WEFT_PROCESS, where, weft_none, .cpus = cpus, .nice = 1);
+    int64_t found = weft_as_int(result(task));
+    MUST(found == 100 + (nice < 19 ? nice + 1 : nice));
+    weft_task_free(task);
+    weft_value argument = weft_str("still ours");
+    MUST(!weft_spawn(WEFT_PROCESS, where, argument, .cpus = "9999") && errno == EINVAL);
+    weft_drop(argument);
+    task = weft_task_new(WEFT_PROCESS, where, weft_none, .cpus = "9999");
+    MUST(weft_task_start(task) == -1 && errno == EINVAL && weft_task_state_of(task) == WEFT_INITIAL && weft_active_count() == 1);
+    weft_task_free(task);
+}
+
+START_TEST(a_process_is_placed)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_the_placed);
+}
+END_TEST
+
+/* A function of a library that is loaded when the family has begun. */
+static void root_with_a_library(void)
+{
+    weft_task *task = weft_spawn(WEFT_PROCESS, twice, weft_int(1));
+    MUST(weft_as_int(result(task)) == 2);
+    weft_task_free(task);
+    void *library = dlopen("libBrokenLocale.so.1", RTLD_NOW | RTLD_LOCAL);
+    uintptr_t address = library ? (uintptr_t)dlsym(library, "__ctype_get_mb_cur_max") : 0;
+    if (!address)
+        return;
+    MUST(!weft_spawn(WEFT_PROCESS, (weft_function *)address, weft_none) && errno == ENOEXEC);
+    task = weft_spawn(WEFT_PROCESS, twice, weft_int(1)); /* goes on */
+    MUST(weft_as_int(result(task)) == 2);
+    weft_task_free(task);
+    dlclose(library);
+}
+
+START_TEST(a_function_that_is_not_there_is_told)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_with_a_library);
+}
+END_TEST
+
+static weft_value spawns_down(weft_value depth)
+{
+    if (weft_as_int(depth) == 0)
+        return weft_int(0);
+    weft_task *task = weft_spawn(WEFT_PROCESS, spawns_down, weft_int(weft_as_int(depth) - 1));
+    weft_value value;
+    if (!task || weft_task_result(task, &value, WEFT_FOREVER) != 0)
+        return weft_error(errno, NULL);
+    weft_task_free(task);
+    return weft_int(weft_as_int(value) + 1);
+}
+
+static void root_of_nested(void)
+{
+    weft_task *task = weft_spawn(WEFT_PROCESS, spawns_down, weft_int(5));
+    MUST(weft_as_int(result(task)) == 5);
+    weft_task_free(task);
+}
+
+START_TEST(processes_spawn_processes)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_nested);
+}
+END_TEST
+
+static void root_that_selects(void)
+{
+    uint32_t *there = weft_shared_new(uint32_t);
+    weft_value values[2] = {weft_none, weft_none};
+    weft_task *slow = weft_spawn(WEFT_PROCESS, sleeps, weft_ptr(there)), *quick = weft_spawn(WEFT_PROCESS, twice, weft_int(4));
+    weft_case cases[] = {weft_case_task(slow, &values[0]), weft_case_task(quick, &values[1])};
+    MUST(weft_select(cases, 2, WEFT_FOREVER) == 1 && weft_as_int(values[1]) == 8);
+    MUST(weft_select(cases, 1, weft_in(0.01)) == -1 && errno == ETIMEDOUT);
+    weft_task_kill(slow);
+    MUST(weft_select(cases, 1, WEFT_FOREVER) == 0 && weft_error_code(values[0]) == EOWNERDEAD);
+    weft_drop(values[0]);
+    weft_task_free(slow);
+    weft_task_free(quick);
+    slow = weft_task_new(WEFT_PROCESS, twice, weft_int(1));
+    weft_case initial = weft_case_task(slow, NULL);
+    MUST(weft_select(&initial, 1, WEFT_NOW) == 0 && initial.error == EINVAL);
+    weft_task_free(slow);
+}
+
+START_TEST(a_process_is_a_case)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_selects);
+}
+END_TEST
+
+static weft_value joins(weft_value task)
+{
+    return weft_int(weft_task_join(weft_as_ptr(task), WEFT_FOREVER));
+}
+
+static void root_with_many_joiners(void)
+{
+    uint32_t *there = weft_shared_new(uint32_t);
+    weft_task *process = weft_spawn(WEFT_PROCESS, sleeps, weft_ptr(there)), *threads[4];
+    for (int i = 0; i < 4; i++)
+        MUST((threads[i] = weft_spawn(WEFT_THREAD, joins, weft_ptr(process))));
+    weft_task_cancel(threads[0]);
+    MUST(weft_as_int(result(threads[0])) == -1); /* the joiner, not the joined */
+    MUST(root_until(there, 1) && weft_task_is_alive(process));
+    weft_task_cancel(process);
+    for (int i = 0; i < 4; i++) {
+        MUST(i == 0 || weft_as_int(result(threads[i])) == 0);
+        weft_task_free(threads[i]);
+    }
+    weft_task_free(process);
+}
+
+START_TEST(many_join_one)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_with_many_joiners);
+}
+END_TEST
+
+/* Handles that go while the process runs; what they leave is cleared up. */
+static void root_that_lets_go(void)
+{
+    uint32_t *count = weft_shared_new(uint32_t);
+    for (int i = 0; i < 20; i++) {
+        weft_task *task = weft_spawn(WEFT_PROCESS, adds, weft_ptr(count));
+        MUST(task);
+        weft_task_free(task);
+    }
+    MUST(root_until(count, 20));
+    for (weft_time late = weft_in(20); weft_active_count() > 1;)
+        MUST(weft_clock() < late);
+}
+
+START_TEST(a_handle_can_go_before_the_process)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_lets_go);
+}
+END_TEST
+
+static void root_with_a_group(void)
+{
+    weft_value error = weft_none;
+    weft_task *task = NULL;
+    weft_group *group = weft_group_new();
+    for (int i = 0; i < 3; i++)
+        MUST(weft_group_spawn(group, WEFT_PROCESS, twice, weft_int(i)) == 0);
+    MUST(weft_group_join(group, NULL, WEFT_FOREVER) == 0);
+    weft_group_free(group);
+    group = weft_group_new();
+    MUST(weft_group_spawn_with(group,
+             &(struct weft_spawn_options){
+                 .size = sizeof(struct weft_spawn_options), .kind = WEFT_PROCESS, .function = sleeps, .argument = weft_none},
+             &task) == 0);
+    MUST(weft_task_kind_of(task) == WEFT_PROCESS && weft_task_is_alive(task));
+    MUST(weft_group_spawn(group, WEFT_PROCESS, fails, weft_int(ENOENT)) == 0);
+    MUST(weft_group_join(group, &error, WEFT_FOREVER) == 1 && weft_error_code(error) == ENOENT);
+    MUST(weft_task_outcome(task) == WEFT_CANCELLED);
+    MUST(weft_group_spawn(group, WEFT_PROCESS, twice, weft_int(1)) == -1 && errno == ECANCELED);
+    weft_drop(error);
+    weft_task_free(task);
+    weft_group_free(group);
+    group = weft_group_new();
+    int mine;
+    MUST(weft_group_spawn(group, WEFT_PROCESS, nothing, weft_ptr(&mine)) == -1 && errno == EFAULT);
+    weft_group_free(group);
+}
+
+START_TEST(processes_are_members_of_groups)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_with_a_group);
+}
+END_TEST
+
+static void root_with_threads(void)
+{
+    weft_task *thread = weft_spawn(WEFT_THREAD, sleeps, weft_none);
+    errno = 0;
+    MUST(!weft_spawn(WEFT_PROCESS, twice, weft_int(1)) && errno == EBUSY);
+    weft_task_cancel(thread);
+    MUST(weft_task_join(thread, WEFT_FOREVER) == 0);
+    weft_task_free(thread);
+    weft_task *task = weft_spawn(WEFT_PROCESS, twice, weft_int(1));
+    MUST(weft_as_int(result(task)) == 2);
+    weft_task_free(task);
+}
+
+START_TEST(the_first_comes_before_there_are_threads)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_with_threads);
+}
+END_TEST
+
+/* What happens at exit: who is no daemon is joined, who is one is killed. */
+static void root_that_exits(void)
+{
+    uint32_t *there = weft_shared_new(uint32_t);
+    weft_task *daemon = weft_spawn(WEFT_PROCESS, sleeps, weft_ptr(there), .daemon = true);
+    MUST(root_until(there, 1));
+    weft_task *task = weft_spawn(WEFT_PROCESS, says_later, weft_ptr(there));
+    MUST(daemon && task);
+    exit(0);
+}
+
+static weft_value spawns_and_returns(weft_value word)
+{
+    weft_task *task = weft_spawn(WEFT_PROCESS, says_later, weft_keep(word)),
+              *daemon = weft_spawn(WEFT_PROCESS, sleeps, weft_none, .daemon = true);
+    int pid = weft_task_native_id(daemon);
+    weft_task_free(task);
+    weft_task_free(daemon);
+    return weft_int(pid);
+}
+
+static void root_of_one_that_exits(void)
+{
+    uint32_t *word = weft_shared_new(uint32_t);
+    weft_task *task = weft_spawn(WEFT_PROCESS, spawns_and_returns, weft_ptr(word));
+    int64_t daemon = weft_as_int(result(task));
+    MUST(daemon > 0 && *word == 7);
+    for (weft_time late = weft_in(20); kill((pid_t)daemon, 0) == 0;)
+        MUST(weft_clock() < late);
+    weft_task_free(task);
+}
+
+START_TEST(at_exit_all_are_joined_and_daemons_killed)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_exits);
+    root_runs(root_of_one_that_exits);
+}
+END_TEST
+
+/* In a child of the host's own the handles are lost, and nothing of theirs is touched. */
+static void root_that_forks(void)
+{
+    uint32_t *there = weft_shared_new(uint32_t);
+    weft_task *runs = weft_spawn(WEFT_PROCESS, sleeps, weft_ptr(there)), *ended = weft_spawn(WEFT_PROCESS, twice, weft_int(4));
+    MUST(root_until(there, 1) && weft_task_join(ended, WEFT_FOREVER) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        MUST(weft_task_join(runs, WEFT_FOREVER) == 0 && weft_task_outcome(runs) == WEFT_LOST);
+        weft_task_cancel(runs);
+        MUST(weft_task_kill(runs) == 0 && weft_task_terminate(ended) == 0);
+        weft_value value;
+        MUST(weft_task_result(ended, &value, WEFT_FOREVER) == 0);
+        weft_task_free(runs);
+        weft_task_free(ended);
+        MUST(!weft_spawn(WEFT_PROCESS, twice, weft_int(1)) && errno == ESTALE);
+        fixture_leave(0);
+    }
+    int status = -1;
+    MUST(waitpid(child, &status, 0) == child && status == 0);
+    MUST(weft_as_int(result(ended)) == 8 && weft_task_is_alive(runs));
+    weft_task_free(ended);
+    weft_task_kill(runs);
+    MUST(weft_task_join(runs, WEFT_FOREVER) == 0);
+    weft_task_free(runs);
+    MUST(wait(NULL) == -1 && errno == ECHILD); /* nobody of the family is a child of the host's */
+}
+
+START_TEST(a_forked_child_is_no_member)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_forks);
+}
+END_TEST
+
+static void add(TCase *tests)
+{
+    tcase_add_test(tests, a_process_runs_and_gives_its_result);
+    tcase_add_test(tests, values_cross_both_ways);
+    tcase_add_test(tests, what_cannot_cross_is_told);
+    tcase_add_test(tests, an_error_is_a_result);
+    tcase_add_test(tests, who_dies_without_a_result_is_lost);
+    tcase_add_test(tests, states_follow_each_other);
+    tcase_add_test(tests, a_process_knows_who_it_is);
+    tcase_add_test(tests, cancelling_ends_every_wait);
+    tcase_add_test(tests, terminate_and_kill);
+    tcase_add_test(tests, threads_inside_end_as_those_of_a_program);
+    tcase_add_test(tests, a_process_inherits_nothing_of_its_starters);
+    tcase_add_test(tests, handlers_are_not_the_processes);
+    tcase_add_test(tests, a_process_is_placed);
+    tcase_add_test(tests, a_function_that_is_not_there_is_told);
+    tcase_add_test(tests, processes_spawn_processes);
+    tcase_add_test(tests, a_process_is_a_case);
+    tcase_add_test(tests, many_join_one);
+    tcase_add_test(tests, a_handle_can_go_before_the_process);
+    tcase_add_test(tests, processes_are_members_of_groups);
+    tcase_add_test(tests, the_first_comes_before_there_are_threads);
+    tcase_add_test(tests, at_exit_all_are_joined_and_daemons_killed);
+    tcase_add_test(tests, a_forked_child_is_no_member);
+}
+
+int main(void)
+{
+    return fixture_main("process", add);
+}
