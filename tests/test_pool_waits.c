@@ -234,6 +234,41 @@ static void free_inner(void)
     weft_pool_free(pool);
 }
 
+/* The sum of what `count` tasks give, taken by selects, each over all that are left. */
+static weft_value select_all(weft_value count)
+{
+    enum { MOST = 8 };
+    weft_case cases[MOST + 1] = {weft_case_time(WEFT_FOREVER)};
+    weft_future *futures[MOST];
+    weft_value results[MOST];
+    int64_t n = weft_as_int(count), sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        futures[i] = weft_pool_submit(pool, twice, weft_int(i));
+        cases[1 + i] = weft_case_future(futures[i], &results[i]);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        int at = weft_select(cases, (size_t)n + 1, WEFT_FOREVER);
+        ck_assert_int_gt(at, 0);
+        sum += weft_as_int(results[at - 1]);
+        cases[at] = (weft_case){0};
+        weft_future_free(futures[at - 1]);
+    }
+    return weft_int(sum);
+}
+
+START_TEST(a_select_has_a_stand_in)
+{
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        ck_assert_int_eq(run_in_pool(workers, 0, select_all, 8), 56);
+        struct weft_pool_counts counts = counts_of(pool);
+        ck_assert_uint_ge(counts.waits, workers == 1);
+        ck_assert_uint_eq(counts.waiting, 0);
+        ck_assert_int_eq(integer_of(weft_pool_submit(pool, select_all, weft_int(1))), 0);
+        weft_pool_free(pool);
+    }
+}
+END_TEST
+
 START_TEST(a_cancel_of_the_inner_task_leaves_the_outer_alone)
 {
     begin_inner(wait_for_inner);
@@ -419,6 +454,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, two_of_different_pools_that_wait_for_each_other_are_told);
     tcase_add_test(tests, a_task_that_waits_for_itself_is_told);
     tcase_add_test(tests, a_wait_for_any_has_a_stand_in);
+    tcase_add_test(tests, a_select_has_a_stand_in);
     tcase_add_test(tests, a_cancel_of_the_inner_task_leaves_the_outer_alone);
     tcase_add_test(tests, a_cancel_of_the_outer_task_waits_for_the_inner);
     tcase_add_test(tests, terminate_reaches_tasks_inside_one_another);

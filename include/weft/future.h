@@ -60,8 +60,9 @@ WEFT_API long weft_wait_any(weft_future *const *futures, size_t count, weft_time
 /* Waits until all have: 0, or -1 as weft_wait_any. From any kind of task. */
 WEFT_API int weft_wait_all(weft_future *const *futures, size_t count, weft_time deadline);
 /*
- * For weft_select: ready when the future has ended; the result is written to *value as weft_future_result does (NULL is allowed). A
- * worker that selects over futures of its own pool is not helped as one that waits for a result is.
+ * For weft_select: ready when the future has ended; the result is written to *value as weft_future_result does (NULL is allowed). For a
+ * worker that selects over futures of its own pool another stands in, as for one that waits for a result with a deadline; beyond the
+ * limit of those it waits without.
  */
 WEFT_API weft_case weft_case_future(weft_future *future, weft_value *value);
 /* A future of one's own, that somebody will set: yours, weft_future_free. From any task. NULL with ENOMEM. */

@@ -504,6 +504,7 @@ static int future_case_ready(weft_case *one)
 static bool future_case_enqueue(weft_case *one, struct wefti_item *item)
 {
     struct weft_future *future = one->object;
+    wefti_run_select(future->pool);
     item->kind = WEFTI_WORD;
     item->word = &future->state;
     item->expected = __atomic_or_fetch(&future->state, WAITED, __ATOMIC_ACQUIRE);
@@ -512,7 +513,8 @@ static bool future_case_enqueue(weft_case *one, struct wefti_item *item)
 
 static void future_case_dequeue(weft_case *one)
 {
-    (void)one; /* a future that has ended wakes all */
+    const struct weft_future *future = one->object;
+    wefti_run_select_end(future->pool); /* there is no wake to hand on: a future that has ended wakes all */
 }
 
 static const struct weft_waitable future_waitable = {

@@ -33,6 +33,8 @@ struct wefti_worker {
     uint32_t search_rest;              /* its own: times that are still to go without one */
     uint32_t taken;                    /* its own: tasks since it last gave way or rested */
     bool coming;                       /* counted in pool->coming; guarded by `in`, read by itself */
+    bool stood_in;                     /* its own: another stands in while it selects */
+    uint32_t selects;                  /* its own: cases of the select in which it waits that are futures of its pool */
     weft_value value;                  /* what the initializer returned */
     struct wefti_tally tally;          /* its own */
 } __attribute__((aligned(64)));
@@ -196,6 +198,9 @@ bool wefti_run_may_help(const struct weft_pool *pool);
 bool wefti_run_help(struct weft_future *future);
 /* weft_wait for a word that tasks of the pool (NULL: of none) will change: another worker stands in. -1 with EDEADLK too. */
 int wefti_run_wait_word(const uint32_t *word, uint32_t expected, struct weft_pool *pool, weft_time deadline);
+/* A case of a select in which the caller waits is a future of this pool: when it is its worker's own, another stands in, if it may. */
+void wefti_run_select(const struct weft_pool *pool);
+void wefti_run_select_end(const struct weft_pool *pool);
 /* For a wait of another kind: lends the caller's worker to its family. The pool, for wefti_budget_take_back, or NULL. */
 struct weft_pool *wefti_run_lend(void);
 /* How many times the calling context is counted in pool->present. */

@@ -227,6 +227,27 @@ bool wefti_run_help(struct weft_future *future)
     return true;
 }
 
+/* The worker that runs the caller, if it is of this pool. */
+static struct wefti_worker *worker_of(const struct weft_pool *pool)
+{
+    const struct wefti_run *run = wefti_context_current()->run;
+    return run && run->worker && run->worker->pool == pool ? run->worker : NULL;
+}
+
+void wefti_run_select(const struct weft_pool *pool)
+{
+    struct wefti_worker *worker = worker_of(pool);
+    if (worker && worker->selects++ == 0)
+        worker->stood_in = wefti_crew_stand_in(worker->pool);
+}
+
+void wefti_run_select_end(const struct weft_pool *pool)
+{
+    struct wefti_worker *worker = worker_of(pool);
+    if (worker && --worker->selects == 0 && worker->stood_in)
+        wefti_crew_return(worker->pool);
+}
+
 struct weft_pool *wefti_run_lend(void)
 {
     const struct wefti_run *run = wefti_context_current()->run;
