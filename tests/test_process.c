@@ -345,7 +345,7 @@ static weft_value waits(weft_value how)
 static void root_that_cancels(void)
 {
     uint32_t *there = weft_shared_new(uint32_t);
-    for (int way = 0; way < 3; way++) {
+    for (int way = 0; way < 6; way++) {
         *there = 0;
         weft_task *task = weft_spawn(WEFT_PROCESS, waits, weft_tuple((weft_value[]){weft_int(way), weft_ptr(there)}, 2));
         MUST(task && root_until(there, 1));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting for words that lie in the arena, across processes. What the child finds is its exit status. */
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -157,6 +158,123 @@ static int sets_event(void)
     return 0;
 }
 
+/* Beside a descriptor, each in turn ends the wait: the shared word (changed and woken by another process), the descriptor, a private word, time, cancellation. */
+static int sets_ready(void)
+{
+    for (uint32_t turn = 1; turn <= 50; turn++) {
+        while (look(&words->turn) != turn)
+            if (weft_wait(&words->turn, turn - 1, WEFT_FOREVER) != 0)
+                return 1;
+        set(&words->ready, turn);
+    }
+    return 0;
+}
+
+START_TEST(shared_words_beside_descriptors)
+{
+    int ends[2];
+    char octet;
+    uint32_t private_word = 0;
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t child = child_start(sets_ready);
+    for (uint32_t turn = 1; turn <= 50; turn++) {
+        struct wefti_item items[3] = {{.kind = WEFTI_DESCRIPTOR, .descriptor = ends[0], .events = POLLIN},
+            {.kind = WEFTI_WORD, .word = &private_word}, {.kind = WEFTI_WORD, .word = &words->ready, .expected = turn - 1}};
+        ck_fails(wefti_wait_items(items, 3, weft_in(0.0005)), ETIMEDOUT);
+        set(&words->turn, turn);
+        ck_assert_int_eq(wefti_wait_items(items, 3, WEFT_FOREVER), 2);
+        ck_assert_uint_eq(look(&words->ready), turn);
+        items[2].expected = turn;
+        ck_assert_int_eq(write(ends[1], "", 1), 1);
+        ck_assert_int_eq(wefti_wait_items(items, 3, WEFT_FOREVER), 0);
+        ck_assert_int_eq(items[0].seen, POLLIN);
+        ck_assert_int_eq(read(ends[0], &octet, 1), 1);
+    }
+    child_ends(child);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
+static weft_value mixes(weft_value unused)
+{
+    int ends[2];
+    (void)unused;
+    if (pipe(ends) != 0)
+        return weft_int(errno);
+    struct wefti_item items[2] = {
+        {.kind = WEFTI_DESCRIPTOR, .descriptor = ends[0], .events = POLLIN}, {.kind = WEFTI_WORD, .word = &words->ready}};
+    int ended = wefti_wait_items(items, 2, WEFT_FOREVER), error = errno;
+    close(ends[0]);
+    close(ends[1]);
+    return weft_int(ended < 0 ? error : ended);
+}
+
+/* More than one watcher's places in a small build. One is cancelled; one word wakes all others. */
+START_TEST(many_mix_at_once)
+{
+    weft_task *tasks[6];
+    weft_value value;
+    for (int i = 0; i < 6; i++)
+        ck_assert_ptr_nonnull(tasks[i] = weft_spawn(WEFT_THREAD, mixes, weft_none));
+    usleep(3000); /* most sleep by then */
+    weft_task_cancel(tasks[0]);
+    ck_assert_int_eq(weft_task_result(tasks[0], &value, WEFT_FOREVER), 0);
+    ck_assert_int_eq(weft_as_int(value), ECANCELED);
+    set(&words->ready, 1);
+    for (int i = 0; i < 6; i++) {
+        ck_assert_int_eq(weft_task_result(tasks[i], &value, WEFT_FOREVER), 0);
+        ck_assert_int_eq(weft_as_int(value), i == 0 ? ECANCELED : 1);
+        weft_task_free(tasks[i]);
+    }
+}
+END_TEST
+
+static weft_value takes_permit_or_descriptor(weft_value end)
+{
+    uint32_t taken = 0;
+    struct wefti_item items[2] = {
+        {.kind = WEFTI_DESCRIPTOR, .descriptor = (int)weft_as_int(end), .events = POLLIN}, {.kind = WEFTI_WORD, .word = &words->ready}};
+    for (;;) {
+        uint32_t there = look(&words->ready);
+        if (there > 0 && __atomic_compare_exchange_n(&words->ready, &there, there - 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            taken++;
+            continue;
+        }
+        items[1].expected = 0;
+        if (there == 0 && wefti_wait_items(items, 2, WEFT_FOREVER) == 0)
+            return weft_int(taken);
+    }
+}
+
+/* Each wake is for one; none is lost when there are as many as there are permits. */
+START_TEST(one_wake_one_waiter_also_when_mixed)
+{
+    enum { WAITERS = 4, PERMITS = 2000 };
+    int ends[2];
+    int64_t all = 0;
+    weft_task *tasks[WAITERS];
+    ck_assert_int_eq(pipe(ends), 0);
+    for (int i = 0; i < WAITERS; i++)
+        ck_assert_ptr_nonnull(tasks[i] = weft_spawn(WEFT_THREAD, takes_permit_or_descriptor, weft_int(ends[0])));
+    for (int i = 0; i < PERMITS; i++) {
+        __atomic_add_fetch(&words->ready, 1, __ATOMIC_RELEASE);
+        weft_wake(&words->ready, 1);
+    }
+    fixture_until(look(&words->ready) == 0);
+    ck_assert_int_eq(write(ends[1], "", 1), 1);
+    for (int i = 0; i < WAITERS; i++) {
+        weft_value value;
+        ck_assert_int_eq(weft_task_result(tasks[i], &value, WEFT_FOREVER), 0);
+        all += weft_as_int(value);
+        weft_task_free(tasks[i]);
+    }
+    ck_assert_int_eq(all, PERMITS);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
 START_TEST(an_event_is_set_by_another_process)
 {
     pid_t child = child_start(sets_event);
@@ -192,6 +310,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_task_that_waits_is_cancelled);
     tcase_add_test(tests, who_is_woken_is_counted);
     tcase_add_test(tests, several_words_private_and_shared);
+    tcase_add_test(tests, shared_words_beside_descriptors);
+    tcase_add_test(tests, many_mix_at_once);
+    tcase_add_test(tests, one_wake_one_waiter_also_when_mixed);
     tcase_add_test(tests, an_event_is_set_by_another_process);
     tcase_add_test(tests, permits_come_from_another_process);
 }

@@ -351,8 +351,6 @@ START_TEST(a_word_that_the_kernel_wakes_is_waited_for)
     item.expected = 0;
     ck_fails(wefti_wait_items(&item, 1, WEFT_NOW), EAGAIN);
     ck_fails(wefti_wait_items(&item, 1, weft_in(0.01)), ETIMEDOUT);
-    struct wefti_item mixed[2] = {item, {.kind = WEFTI_DESCRIPTOR, .descriptor = 0}};
-    ck_fails(wefti_wait_items(mixed, 2, WEFT_FOREVER), EINVAL);
     struct wefti_item many[33];
     for (int i = 0; i < 33; i++)
         many[i] = item;

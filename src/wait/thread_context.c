@@ -12,6 +12,9 @@
  * An unparker does nothing after it has stored GIVEN but wake the token's address, so the thread may be gone by then. The store is a release, the thread's load
  * an acquire: what happened before the unpark is seen after the park.
  *
+ * A thread that polls and also waits for words that the kernel or another process wakes has these watched (watcher.c); the watcher rings the same doorbell.
+ * A context that another process may cancel has a word that its every sleep waits for, beside whatever else; finding it set, the thread cancels itself.
+ *
  * The doorbell is an eventfd, made at the first wait for descriptors, closed when the thread ends. A forked child makes its own.
  */
 
@@ -28,6 +31,7 @@
 #include "base/opening.h"
 #include "wait/context.h"
 #include "wait/parked.h"
+#include "wait/watcher.h"
 
 enum token { EMPTY, GIVEN, SLEEPING, POLLING, RINGING };
 
@@ -149,26 +153,6 @@ static bool thread_unpoll(struct thread_context *thread)
     return true;
 }
 
-static int thread_sleep_polling(struct thread_context *thread, const struct wefti_wait *wait, struct pollfd *polls)
-{
-    nfds_t count = descriptors_gather(wait, polls);
-    polls[count] = (struct pollfd){.fd = thread->doorbell, .events = POLLIN};
-    if (!token_move(thread, EMPTY, POLLING))
-        return token_take(thread);
-    for (;;) {
-        int ready = thread_poll(polls, count + 1, wait->deadline);
-        int error = ready == 0 ? ETIMEDOUT : errno;
-        if (ready < 0 && error == EINTR && token_read(thread) == POLLING)
-            continue;
-        if (thread_unpoll(thread))
-            return 0;
-        if (ready > 0 && descriptors_deal(wait, polls) >= 0)
-            return 1;
-        errno = error;
-        return -1;
-    }
-}
-
 /* The word by which others cancel the context, as long as they have not; or NULL. */
 static const uint32_t *thread_watched(const struct thread_context *thread)
 {
@@ -246,11 +230,11 @@ static void words_publish(struct wefti_context *context, struct wefti_item *cons
 }
 
 /* Sleeps on the token and the kernel words at once. */
-static int thread_sleep_words(struct thread_context *thread, const struct wefti_wait *wait, unsigned count, unsigned descriptors)
+static int thread_sleep_words(struct thread_context *thread, const struct wefti_wait *wait, unsigned count)
 {
     struct futex_waitv words[FEW_WORDS + 2];
     struct wefti_item *items[FEW_WORDS];
-    if (count > FEW_WORDS || descriptors > 0) {
+    if (count > FEW_WORDS) {
         errno = EINVAL;
         return -1;
     }
@@ -280,6 +264,99 @@ static int thread_sleep_words(struct thread_context *thread, const struct wefti_
     }
 }
 
+/* The words that others watch while this thread is in ppoll: the wait's, then that by which others cancel. */
+struct watched {
+    unsigned count; /* the last is `cancel`, if that is not NULL */
+    const uint32_t *cancel;
+    struct wefti_watch watches[FEW_WORDS + 1];
+    struct wefti_item *items[FEW_WORDS];
+};
+
+static void watched_add(struct watched *watched, const struct thread_context *thread, const uint32_t *word, uint32_t expected)
+{
+    watched->watches[watched->count++] = (struct wefti_watch){.word = word, .expected = expected, .doorbell = thread->doorbell};
+}
+
+/* None, if the wait has no words and nobody in another process can cancel the context. -1 with ENOMEM, EINVAL. */
+static int watched_begin(struct watched *watched, struct thread_context *thread, const struct wefti_wait *wait, unsigned words)
+{
+    watched->count = 0;
+    if (words > FEW_WORDS) {
+        errno = EINVAL;
+        return -1;
+    }
+    for (unsigned i = 0; words > 0 && i < wait->count; i++) {
+        struct wefti_item *item = wefti_wait_item(wait, i);
+        if (item->kind != WEFTI_KERNEL_WORD)
+            continue;
+        watched->items[watched->count] = item;
+        watched_add(watched, thread, item->word, item->expected);
+    }
+    if (words > 0)
+        words_publish(&thread->context, watched->items, words);
+    if ((watched->cancel = thread_watched(thread)))
+        watched_add(watched, thread, watched->cancel, 0);
+    return watched->count > 0 ? wefti_watch_begin(watched->watches, watched->count) : 0;
+}
+
+/*
+ * Ends the watching. If the wait was ended by words, and by nothing else, tells the first of them; a wake that another word had is another waiter's. True
+ * when a word has ended it.
+ */
+static bool watched_end(struct watched *watched, struct thread_context *thread, bool otherwise)
+{
+    bool told = otherwise;
+    eventfd_t rung;
+    if (watched->count == 0)
+        return false;
+    wefti_watch_end(watched->watches, watched->count);
+    eventfd_read(thread->doorbell, &rung);
+    for (unsigned i = 0; i < watched->count - (watched->cancel != NULL); i++) {
+        uint32_t fired = watched->watches[i].fired;
+        if (fired && !told)
+            watched->items[i]->seen = (short)fired;
+        else if (fired == WEFTI_SEEN_WOKEN)
+            wefti_futex_wake_shared(watched->watches[i].word, 1);
+        told |= fired != 0;
+    }
+    return told && !otherwise;
+}
+
+/* Polls until something is there, or the deadline. 1: a descriptor; 0: the time; -1 with errno; 2: the doorbell alone. */
+static int polling_round(struct thread_context *thread, const struct wefti_wait *wait, struct pollfd *polls, nfds_t count)
+{
+    for (;;) {
+        int ready = thread_poll(polls, count + 1, wait->deadline);
+        if (ready < 0 && errno == EINTR && token_read(thread) == POLLING)
+            continue;
+        return ready == 1 && polls[count].revents ? 2 : ready;
+    }
+}
+
+/* With what is watched: as park. */
+static int thread_sleep_polling(struct thread_context *thread, const struct wefti_wait *wait, struct pollfd *polls, unsigned words)
+{
+    struct watched watched;
+    nfds_t count = descriptors_gather(wait, polls);
+    polls[count] = (struct pollfd){.fd = thread->doorbell, .events = POLLIN};
+    if (watched_begin(&watched, thread, wait, words) != 0)
+        return -1;
+    if (!token_move(thread, EMPTY, POLLING)) {
+        watched_end(&watched, thread, true);
+        return token_take(thread);
+    }
+    int ready = polling_round(thread, wait, polls, count), error = errno;
+    if (watched.cancel)
+        thread_heed(thread);
+    bool unparked = thread_unpoll(thread);
+    bool dealt = ready > 0 && descriptors_deal(wait, polls) >= 0;
+    bool word = watched_end(&watched, thread, unparked || dealt);
+    if (unparked)
+        return 0;
+    errno = ready == 0 ? ETIMEDOUT : error;
+    return dealt || word ? 1 : ready == 2 ? 2 : -1;
+}
+
 static bool thread_doorbell(struct thread_context *thread)
 {
     if (thread->doorbell < 0 && !wefti_fails())
@@ -294,8 +371,8 @@ static int thread_park(struct wefti_context *self, const struct wefti_wait *wait
     struct thread_context *thread = thread_of(self);
     unsigned count = kind_count(wait, WEFTI_DESCRIPTOR);
     unsigned words = kind_count(wait, WEFTI_KERNEL_WORD);
-    if (words > 0 || (count == 0 && thread_watched(thread))) {
-        int parked = thread_sleep_words(thread, wait, words, count);
+    if (count == 0 && (words > 0 || thread_watched(thread))) {
+        int parked = thread_sleep_words(thread, wait, words);
         if (self->life)
             wefti_life_wakes(self->life);
         return parked;
@@ -308,7 +385,12 @@ static int thread_park(struct wefti_context *self, const struct wefti_wait *wait
     struct pollfd *polls = count <= FEW ? few : wefti_alloc_raw((count + 1) * sizeof(*polls));
     if (!polls)
         return -1;
-    int parked = thread_sleep_polling(thread, wait, polls);
+    int parked;
+    do /* again, when it was rung for nothing */
+        parked = thread_sleep_polling(thread, wait, polls, words);
+    while (parked == 2);
+    if (words > 0 && self->life)
+        wefti_life_wakes(self->life);
     if (polls != few)
         wefti_release(polls);
     return parked;

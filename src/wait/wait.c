@@ -192,6 +192,9 @@ static void wait_park(struct wefti_wait *wait)
     if (!wait_claim(wait, claim)) { /* somebody was faster, and his unpark is on its way */
         struct wefti_wait rest = {.context = context, .deadline = WEFT_FOREVER};
         context->carrier->park(context, &rest);
+        if (claim >= CLAIM_ITEM && wefti_wait_item(wait, claim - CLAIM_ITEM)->kind == WEFTI_KERNEL_WORD &&
+            wefti_wait_item(wait, claim - CLAIM_ITEM)->seen == WEFTI_SEEN_WOKEN)
+            wefti_futex_wake_shared(wefti_wait_item(wait, claim - CLAIM_ITEM)->word, 1); /* another's, then */
     }
     errno = error;
 }

@@ -38,7 +38,7 @@ struct wefti_item {
 /*
  * Waits until one of the items ends, or the deadline. Returns the index of an item that ended (every descriptor that is ready has its
  * `seen`), or -1 with EAGAIN (WEFT_NOW), ETIMEDOUT, ECANCELED, and with descriptors ENOMEM (more than 16 of them) or EMFILE (no doorbell could be
- * made for this thread). Kernel words: at most 32, and none beside descriptors, else EINVAL. Spurious returns happen: look again. No items is a sleep.
+ * made for this thread). Kernel words: at most 32, else EINVAL; beside descriptors also ENOMEM when no thread could be started that watches them. Spurious returns happen: look again. No items is a sleep.
  */
 int wefti_wait_items(struct wefti_item *items, unsigned count, weft_time deadline);
 /* The same for items that lie `stride` octets apart; without descriptors it spins before it sleeps, as weft_wait does. */
