@@ -2,6 +2,11 @@
 /*
  * A queue: where tasks meet. First in, first out unless another order is asked for, bounded unless told otherwise, safe between any kinds
  * of task.
+ *
+ * With .shared it lies in shared memory (weft/shared.h), where the same pointer is the same queue in every process of the family. A value goes through it as a copy:
+ * all kinds can, but a pointer in it has to lead into shared memory (or be NULL); weft_ptr(block) hands over a block of any size for the cost of a number. Any
+ * process may die at any moment: what was put is there until it is taken, nothing half written is ever seen, and nobody waits for the dead.
+ * A get takes the value out before it returns: what a process had taken when it died is gone with it.
  */
 #ifndef WEFT_QUEUE_H
 #define WEFT_QUEUE_H
@@ -37,6 +42,9 @@ struct weft_queue_options {
     weft_queue_key *key;         /* of WEFT_PRIORITY, one of these two or none: then values are numbers, strs or bytes, or tuples or */
     weft_queue_compare *compare; /* lists that begin with one; numbers come before strs, strs before bytes */
     void *data;                  /* for key or compare */
+    bool shared;                 /* it lies in shared memory, for the tasks of all processes of the family */
+    bool joinable;               /* shared only: who takes a value has it until he says task_done; private queues can be joined without */
+    unsigned deaths;             /* joinable: a value is given up when so many of its takers have died; 0: 3 */
 };
 
 WEFT_BEGIN
@@ -44,7 +52,8 @@ WEFT_BEGIN
 /*
  * weft_queue_new(), weft_queue_new(.capacity = 10), weft_queue_new(.order = WEFT_PRIORITY, .key = deadline_of). From any task. Yours:
  * weft_queue_free. NULL with ENOMEM, EINVAL (a capacity beyond memory, an unknown order, key or compare where the order is not
- * WEFT_PRIORITY, both of them, a rendezvous that is not WEFT_FIFO).
+ * WEFT_PRIORITY, both of them, a rendezvous that is not WEFT_FIFO, a shared one with compare). With .shared also the errors of weft_shared_alloc, and
+ * ENOTSUP: for now those are first in, first out, and no rendezvous. A shared queue is freed by one process, for all.
  */
 WEFT_API weft_queue *weft_queue_new_with(const struct weft_queue_options *options) WEFT_WARN_UNUSED;
 #define weft_queue_new(...) weft_queue_new_with(&(struct weft_queue_options){.size = sizeof(struct weft_queue_options), __VA_ARGS__})
@@ -57,11 +66,13 @@ WEFT_API void weft_queue_free(weft_queue *queue);
 
 /*
  * Puts a value, waiting while the queue is full; a rendezvous waits until it is taken. The value is given away on success. From any kind
- * of task. 0; -1 with EPIPE (closed), EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM (unbounded only), EINVAL (WEFT_PRIORITY without key and
- * compare: the value has no order).
+ * of task. 0; -1 with EPIPE (closed), EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM (unbounded, or shared), EINVAL (WEFT_PRIORITY without key and
+ * compare: the value has no order). Shared: EFAULT (a pointer in it that leads out of shared memory), ESTALE (this process is no member of the family: it
+ * was forked by the host), which all calls below may say of a shared queue.
  */
 WEFT_API int weft_queue_put(weft_queue *queue, weft_value value, weft_time deadline);
-/* Takes the next value, waiting while there is none; it is yours. 0; -1 with EPIPE (closed and empty), EAGAIN, ETIMEDOUT, ECANCELED. */
+/* Takes the next value, waiting while there is none; it is yours. 0; -1 with EPIPE (closed and empty), EAGAIN, ETIMEDOUT, ECANCELED; of a
+ * shared queue ENOMEM: then the value is there still, though perhaps no longer in its place. */
 WEFT_API int weft_queue_get(weft_queue *queue, weft_value *value, weft_time deadline);
 /*
  * Puts `count` values in their order, waiting while there is no room, until all are put or the deadline comes. Those that find room
@@ -84,9 +95,10 @@ WEFT_API bool weft_queue_empty(const weft_queue *queue);
 WEFT_API bool weft_queue_full(const weft_queue *queue);
 /* The capacity it was made with. */
 WEFT_API size_t weft_queue_capacity(const weft_queue *queue);
-/* Says that one value which was taken is dealt with. -1 with EINVAL when that is said more often than values were put. */
+/* Says that one value which was taken is dealt with. -1 with EINVAL when that is said more often than values were put; ENOTSUP as join. */
 WEFT_API int weft_queue_task_done(weft_queue *queue);
-/* Waits until every value that was put has been dealt with. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED. */
+/* Waits until every value that was put has been dealt with. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, ENOTSUP (shared and not .joinable: a taker that died
+ * would be waited for without end). */
 WEFT_API int weft_queue_join(weft_queue *queue, weft_time deadline);
 /*
  * No more puts: EPIPE from now on, for those who wait too. What is in it can still be taken; then getters get EPIPE. Can be repeated;

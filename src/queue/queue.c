@@ -24,6 +24,8 @@ static bool options_valid(const struct weft_queue_options *options)
         return false;
     if (options->capacity == WEFT_RENDEZVOUS && options->order != WEFT_FIFO)
         return false;
+    if (options->compare && options->shared)
+        return false;
     return !options->key || !options->compare;
 }
 
@@ -38,6 +40,8 @@ weft_queue *weft_queue_new_with(const struct weft_queue_options *options)
     }
     if (!read.capacity)
         read.capacity = DEFAULT_CAPACITY;
+    if (read.shared)
+        return wefti_queue_shared_new(&read);
     if (read.capacity == WEFT_RENDEZVOUS)
         return wefti_queue_rendezvous_new();
     return read.order == WEFT_FIFO ? wefti_queue_fifo_new(read.capacity) : wefti_queue_ordered_new(&read);
@@ -47,18 +51,19 @@ void weft_queue_free(weft_queue *queue)
 {
     if (!queue)
         return;
-    wefti_queue_latch_pass(&queue->done.latch);
-    queue->kind->free(queue);
+    if (!wefti_queue_is_shared(queue))
+        wefti_queue_latch_pass(&queue->done.latch);
+    wefti_queue_kind(queue)->free(queue);
 }
 
 int weft_queue_put(weft_queue *queue, weft_value value, weft_time deadline)
 {
-    return queue->kind->put(queue, value, deadline);
+    return wefti_queue_kind(queue)->put(queue, value, deadline);
 }
 
 int weft_queue_get(weft_queue *queue, weft_value *value, weft_time deadline)
 {
-    return queue->kind->get(queue, value, deadline);
+    return wefti_queue_kind(queue)->get(queue, value, deadline);
 }
 
 long weft_queue_put_many(weft_queue *queue, const weft_value *values, size_t count, weft_time deadline)
@@ -66,7 +71,7 @@ long weft_queue_put_many(weft_queue *queue, const weft_value *values, size_t cou
     size_t put = 0;
     int error = 0;
     while (put < count) {
-        put += queue->kind->put_some(queue, values + put, count - put, &error);
+        put += wefti_queue_kind(queue)->put_some(queue, values + put, count - put, &error);
         if (put == count)
             break;
         if (error == EAGAIN && deadline > WEFT_NOW) {
@@ -85,7 +90,7 @@ long weft_queue_put_many(weft_queue *queue, const weft_value *values, size_t cou
 long weft_queue_get_many(weft_queue *queue, weft_value *values, size_t count, weft_time deadline)
 {
     int error = 0;
-    size_t got = queue->kind->get_some(queue, values, count, &error);
+    size_t got = wefti_queue_kind(queue)->get_some(queue, values, count, &error);
     if (got > 0 || count == 0)
         return (long)got;
     if (error != EAGAIN || deadline <= WEFT_NOW) {
@@ -94,22 +99,22 @@ long weft_queue_get_many(weft_queue *queue, weft_value *values, size_t count, we
     }
     if (weft_queue_get(queue, values, deadline) != 0)
         return -1;
-    return 1 + (long)queue->kind->get_some(queue, values + 1, count - 1, &error);
+    return 1 + (long)wefti_queue_kind(queue)->get_some(queue, values + 1, count - 1, &error);
 }
 
 size_t weft_queue_size(const weft_queue *queue)
 {
-    return queue->kind->size(queue);
+    return wefti_queue_kind(queue)->size(queue);
 }
 
 bool weft_queue_empty(const weft_queue *queue)
 {
-    return queue->kind->size(queue) == 0;
+    return wefti_queue_kind(queue)->size(queue) == 0;
 }
 
 bool weft_queue_full(const weft_queue *queue)
 {
-    return queue->capacity == WEFT_RENDEZVOUS || queue->kind->size(queue) >= queue->capacity;
+    return queue->capacity == WEFT_RENDEZVOUS || wefti_queue_kind(queue)->size(queue) >= queue->capacity;
 }
 
 size_t weft_queue_capacity(const weft_queue *queue)
@@ -142,6 +147,8 @@ static bool queue_done(weft_queue *queue, size_t count)
 
 int weft_queue_task_done(weft_queue *queue)
 {
+    if (wefti_queue_is_shared(queue))
+        return wefti_queue_shared_task_done(queue);
     if (queue_done(queue, 1))
         return 0;
     errno = EINVAL;
@@ -150,6 +157,8 @@ int weft_queue_task_done(weft_queue *queue)
 
 int weft_queue_join(weft_queue *queue, weft_time deadline)
 {
+    if (wefti_queue_is_shared(queue))
+        return wefti_queue_shared_join(queue, deadline);
     for (;;) {
         wefti_latch_close(&queue->done.latch);
         bool all = queue->done.count == queue_puts(queue);
@@ -165,7 +174,7 @@ int weft_queue_join(weft_queue *queue, weft_time deadline)
 
 void weft_queue_close(weft_queue *queue)
 {
-    queue->kind->close(queue);
+    wefti_queue_kind(queue)->close(queue);
 }
 
 size_t weft_queue_close_now(weft_queue *queue)
@@ -173,8 +182,10 @@ size_t weft_queue_close_now(weft_queue *queue)
     weft_value values[DROPPED_TOGETHER];
     size_t dropped = 0, some;
     int error;
-    queue->kind->close(queue);
-    while ((some = queue->kind->get_some(queue, values, DROPPED_TOGETHER, &error)) > 0) {
+    wefti_queue_kind(queue)->close(queue);
+    if (wefti_queue_is_shared(queue))
+        return wefti_queue_shared_drop_all(queue);
+    while ((some = wefti_queue_kind(queue)->get_some(queue, values, DROPPED_TOGETHER, &error)) > 0) {
         for (size_t i = 0; i < some; i++)
             weft_drop(values[i]);
         queue_done(queue, some);
@@ -193,10 +204,10 @@ static const struct weft_waitable nothing_waitable = {.ready = NULL};
 
 weft_case weft_case_get(weft_queue *queue, weft_value *value)
 {
-    return (weft_case){.waitable = queue ? queue->kind->get_case : &nothing_waitable, .object = queue, .operation = value};
+    return (weft_case){.waitable = queue ? wefti_queue_kind(queue)->get_case : &nothing_waitable, .object = queue, .operation = value};
 }
 
 weft_case weft_case_put(weft_queue *queue, weft_value *value)
 {
-    return (weft_case){.waitable = queue ? queue->kind->put_case : &nothing_waitable, .object = queue, .operation = value};
+    return (weft_case){.waitable = queue ? wefti_queue_kind(queue)->put_case : &nothing_waitable, .object = queue, .operation = value};
 }

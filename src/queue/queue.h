@@ -2,8 +2,9 @@
 /*
  * What queues are made of.
  *
- * A weft_queue is the first member of each kind's own struct. A new kind (shared between processes, far away) is a file with a table and
- * a line in weft_queue_new_with; callers and select see no difference. queue.c has what is the same in all: what waits for values being
+ * A weft_queue is the first member of each kind's own struct. A new kind (far away, say) is a file with a table and
+ * a line in weft_queue_new_with; callers and select see no difference. Queues in the arena have a number in place of the table's address, which would mean
+ * nothing in another process: queue_shared.h. queue.c has what is the same in all: what waits for values being
  * dealt with, batches, closing at once. How one waits for the other side is the door below.
  */
 #ifndef WEFTI_QUEUE_H
@@ -35,17 +36,33 @@ struct wefti_queue_kind {
 };
 
 struct weft_queue {
-    const struct wefti_queue_kind *kind;
-    size_t capacity;      /* as it was asked for; the default filled in */
-    const uint64_t *puts; /* how many values were put since the beginning; the kind's, written atomically */
-    uint32_t closed;      /* 1: closed; the kind's, written under its latch */
+    const struct wefti_queue_kind *kind; /* or a number below WEFTI_QUEUE_NUMBERS */
+    size_t capacity;                     /* as it was asked for; the default filled in */
+    const uint64_t *puts;                /* how many values were put since the beginning; the kind's, written atomically */
+    uint32_t closed;                     /* 1: closed; the kind's, written under its latch */
+    uint32_t reserved[25];               /* so that what is written often does not lie beside what is only read */
     struct {
         struct wefti_latch latch; /* of all here */
         uint32_t bell;            /* changes when joiners are to look again */
         uint64_t count;           /* values that have been dealt with */
         bool joiners;             /* somebody waits for that to reach *puts */
-    } done __attribute__((aligned(128)));
+    } done __attribute__((aligned(64)));
 };
+
+enum { WEFTI_QUEUE_NUMBERS = 16 };
+
+/* The table of a queue in the arena. */
+const struct wefti_queue_kind *wefti_queue_shared_calls(const struct weft_queue *queue);
+
+static inline bool wefti_queue_is_shared(const struct weft_queue *queue)
+{
+    return (uintptr_t)queue->kind < WEFTI_QUEUE_NUMBERS;
+}
+
+static inline const struct wefti_queue_kind *wefti_queue_kind(const struct weft_queue *queue)
+{
+    return __builtin_expect(wefti_queue_is_shared(queue), 0) ? wefti_queue_shared_calls(queue) : queue->kind;
+}
 
 static inline bool wefti_queue_is_closed(const struct weft_queue *queue)
 {
@@ -124,5 +141,11 @@ struct weft_queue *wefti_queue_fifo_new(size_t capacity);
 struct weft_queue *wefti_queue_ordered_new(const struct weft_queue_options *options);
 /* Without room. NULL with ENOMEM. */
 struct weft_queue *wefti_queue_rendezvous_new(void);
+
+/* In the arena, by options that are valid. NULL with ENOTSUP (a kind that there is none of), and as weft_shared_alloc. */
+struct weft_queue *wefti_queue_shared_new(const struct weft_queue_options *options);
+int wefti_queue_shared_task_done(struct weft_queue *queue);
+int wefti_queue_shared_join(struct weft_queue *queue, weft_time deadline);
+size_t wefti_queue_shared_drop_all(struct weft_queue *queue);
 
 #endif

@@ -23,7 +23,7 @@
  *   FREE; SHELF: in a magazine of member's; HAND: member has it in hand; USED: committed.
  * FREE -> SHELF -> HAND -> USED by the slab's member, who also goes back from any of these; USED -> FREE by anybody, by compare-and-swap, so
  * that a block is freed once. Only the slab's member moves a word that is not USED, so those moves are stores.
- * USED -> HAND by anybody who withdraws it, by compare-and-swap; from HAND of a member that is not the slab's, that member alone goes on (to FREE), or
+ * USED -> HAND by anybody who withdraws it, by compare-and-swap; from HAND of a member that is not the slab's, that member alone goes on (to FREE, or back to USED), or
  * his repair, which looks through the slabs that say that there may be such blocks (`withdrawn`, set before the block's word and for as long as the slab
  * lasts). A large block that is withdrawn is FREEING.
  *

@@ -25,7 +25,7 @@ void wefti_block_cancel(void *block, size_t size);
 int wefti_block_free(void *block);
 /*
  * Freeing in two steps, for who has to strike the block out of a structure: withdrawn, a committed block is in hand of `member` again (whichever slab it
- * lies in), so that the sweep frees it should that member die; then it is discarded. `member` is the caller's own number, or that of a dead one whose
+ * lies in), so that the sweep frees it should that member die; then it is discarded, or committed again. `member` is the caller's own number, or that of a dead one whose
  * blocks are not repaired yet. 0; -1 with EINVAL: no committed block begins there.
  */
 int wefti_block_withdraw(void *block, uint16_t member);

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What all queues in the arena have in common: gates and what the sweep does about them, doors, how a value becomes octets and a value again.
+ *
+ * A death inside a gate: the sweep finds the holding, sees that the dead owns the gate, lets the kind settle the pending block in his name, rings both
+ * doors, as he may have brought something, and opens the gate. What blocks are in the dead's hands then it gives back after that. Each
+ * step looks before it changes, and may be done again by another when who mends dies. A death outside: between the leave and the wake that he owed the bell has
+ * changed already, and the sweep wakes all who sleep.
+ *
+ * A holding that is there still when the gate is no longer his says nothing about the queue, which may have been freed: nothing is done then.
+ *
+ * The value is packed by the putter before he enters, so that what cannot be sent fails there, and unpacked by the getter: before the item is removed
+ * if it lies in its cell (making a short text takes a few hundred instructions, and if there is no memory the item stays), after that if it has a block.
+ *
+ * Fork: a child of the host's own is no member, and every call that enters a gate fails with ESTALE there.
+ */
+
+#include "queue/queue_shared.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/opening.h"
+#include "hint.h"
+#include "value/flat.h"
+
+#ifdef WEFTI_SMALL
+enum { SPINS = 1 };
+#else
+enum { SPINS = 200 /* looks */ };
+#endif
+
+static const struct wefti_shared_kind *const kinds[WEFTI_QUEUE_SHARED_KINDS] = {
+    [WEFTI_QUEUE_SHARED_FIFO] = &wefti_queue_shared_fifo,
+};
+
+const struct wefti_shared_kind *wefti_queue_shared_kind(const struct wefti_shared_queue *queue)
+{
+    uintptr_t number = (uintptr_t)queue->queue.kind;
+    return number < WEFTI_QUEUE_SHARED_KINDS ? kinds[number] : NULL;
+}
+
+const struct wefti_queue_kind *wefti_queue_shared_calls(const struct weft_queue *queue)
+{
+    return &kinds[(uintptr_t)queue->kind]->calls;
+}
+
+/* Gates. */
+
+static bool gate_try(struct wefti_gate *gate, uint32_t me, uint32_t flags)
+{
+    uint32_t word = __atomic_load_n(&gate->word, __ATOMIC_RELAXED);
+    while (!(word & ~(uint32_t)WEFTI_GATE_FLAGS))
+        if (__atomic_compare_exchange_n(&gate->word, &word, me | word | flags, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+static bool gate_spin(struct wefti_gate *gate, uint32_t me)
+{
+    for (int i = 0; i < SPINS && wefti_many_processors(); i++) {
+        if (gate_try(gate, me, 0))
+            return true;
+        wefti_pause();
+    }
+    return false;
+}
+
+/* Sees to SLEEPERS. False when the gate may be had instead; else *word is what may be slept on. */
+static bool gate_announce(struct wefti_gate *gate, uint32_t *word)
+{
+    *word = __atomic_load_n(&gate->word, __ATOMIC_RELAXED);
+    while (*word & ~(uint32_t)WEFTI_GATE_FLAGS) {
+        if (*word & WEFTI_GATE_SLEEPERS)
+            return true;
+        if (__atomic_compare_exchange_n(&gate->word, word, *word | WEFTI_GATE_SLEEPERS, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            *word |= WEFTI_GATE_SLEEPERS;
+            return true;
+        }
+    }
+    return false;
+}
+
+int wefti_gate_enter_slow(struct wefti_gate *gate, struct wefti_visit *visit)
+{
+    uint32_t word;
+    if (gate_try(gate, visit->me, 0) || gate_spin(gate, visit->me))
+        return 0;
+    wefti_shield_raise();
+    while (!gate_try(gate, visit->me, WEFTI_GATE_SLEEPERS))
+        if (gate_announce(gate, &word))
+            wefti_wait_quiet(&gate->word, word, WEFT_FOREVER);
+    wefti_shield_lower();
+    return 0;
+}
+
+/* The doors that one who leaves with this has to ring. */
+static void gate_ring(struct wefti_gate *gate, uint32_t flags)
+{
+    if (flags & WEFTI_GATE_VALUES)
+        __atomic_add_fetch(&gate->queue->filled.bell, 1, __ATOMIC_RELAXED);
+    if (flags & WEFTI_GATE_ROOM)
+        __atomic_add_fetch(&gate->queue->emptied.bell, 1, __ATOMIC_RELAXED);
+}
+
+/* The bell changes before the gate opens: who dies in between has told those who are about to sleep, and the sweep wakes those who do. */
+void wefti_gate_leave_slow(struct wefti_gate *gate, struct wefti_visit *visit, uint32_t brought)
+{
+    struct wefti_shared_queue *queue = gate->queue;
+    uint32_t word = __atomic_load_n(&gate->word, __ATOMIC_RELAXED), rung;
+    do {
+        rung = word & brought;
+        gate_ring(gate, rung);
+    } while (!__atomic_compare_exchange_n(
+        &gate->word, &word, word & WEFTI_GATE_FLAGS & ~(rung | WEFTI_GATE_SLEEPERS), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+    if (word & WEFTI_GATE_SLEEPERS)
+        weft_wake(&gate->word, 1);
+    if (rung & WEFTI_GATE_VALUES)
+        weft_wake(&queue->filled.bell, 1);
+    if (rung & WEFTI_GATE_ROOM)
+        weft_wake(&queue->emptied.bell, 1);
+    (void)visit;
+}
+
+/* Doors. */
+
+uint32_t wefti_shared_door_watch(struct wefti_shared_door *door, struct wefti_gate *gate, uint32_t flag)
+{
+    __atomic_add_fetch(&door->waiting, 1, __ATOMIC_RELAXED);
+    uint32_t bell = __atomic_load_n(&door->bell, __ATOMIC_RELAXED);
+    __atomic_fetch_or(
+        &gate->word, flag, __ATOMIC_ACQ_REL); /* pairs with the release of a leave: what was brought before is seen after this */
+    return bell;
+}
+
+void wefti_shared_door_leave(struct wefti_shared_door *door, struct wefti_gate *gate, uint32_t flag, bool some)
+{
+    if (__atomic_sub_fetch(&door->waiting, 1, __ATOMIC_RELAXED) == 0)
+        return;
+    if (!some)
+        __atomic_fetch_or(&gate->word, flag, __ATOMIC_ACQ_REL);
+    else {
+        __atomic_add_fetch(&door->bell, 1, __ATOMIC_RELAXED);
+        weft_wake(&door->bell, 1);
+    }
+}
+
+void wefti_shared_door_ring(struct wefti_shared_door *door)
+{
+    __atomic_add_fetch(&door->bell, 1, __ATOMIC_RELEASE);
+    weft_wake(&door->bell, UINT32_MAX);
+}
+
+/* Deaths. */
+
+/* The queue of a gate that a dead task owned; NULL when this is no gate any more. */
+static struct wefti_shared_queue *gate_queue(const struct wefti_gate *gate)
+{
+    struct wefti_shared_queue *queue = gate->queue;
+    bool whole = wefti_is_shared(queue) && wefti_is_shared(queue + 1) && queue->magic == WEFTI_QUEUE_MAGIC;
+    return whole && wefti_queue_shared_kind(queue) ? queue : NULL;
+}
+
+static void gate_mend(struct wefti_gate *gate, uint32_t dead)
+{
+    uint32_t word = __atomic_load_n(&gate->word, __ATOMIC_ACQUIRE);
+    if ((word & ~(uint32_t)WEFTI_GATE_FLAGS) != dead << WEFTI_GATE_OWNER_SHIFT)
+        return;
+    struct wefti_shared_queue *queue = gate_queue(gate);
+    if (!queue)
+        return;
+    wefti_queue_shared_kind(queue)->settle(queue, gate, (uint16_t)wefti_life_seat(dead));
+    gate_ring(gate, WEFTI_GATE_FLAGS);
+    while ((word & ~(uint32_t)WEFTI_GATE_FLAGS) == dead << WEFTI_GATE_OWNER_SHIFT)
+        if (__atomic_compare_exchange_n(&gate->word, &word, 0, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
+            break;
+    weft_wake(&gate->word, UINT32_MAX);
+    weft_wake(&queue->filled.bell, UINT32_MAX);
+    weft_wake(&queue->emptied.bell, UINT32_MAX);
+}
+
+static void queue_mend(uint32_t dead, void *object, uint64_t detail)
+{
+    if (detail == WEFTI_DETAIL_GATE)
+        gate_mend(object, dead);
+}
+
+/* Values in. */
+
+static bool pointer_may(const void *pointer)
+{
+    return wefti_is_shared(pointer);
+}
+
+static int parcel_cargo(struct wefti_parcel *parcel, size_t length)
+{
+    parcel->cargo_size = sizeof(struct wefti_cargo) + length;
+    parcel->cargo = wefti_block_take(parcel->cargo_size);
+    if (!parcel->cargo)
+        return -1;
+    parcel->form |= WEFTI_FORM_BLOCK;
+    parcel->number = (uintptr_t)parcel->cargo;
+    parcel->cargo->next = 0;
+    parcel->cargo->length = length;
+    return 0;
+}
+
+static int parcel_pack_text(struct wefti_parcel *parcel, weft_value value)
+{
+    size_t length = weft_length(value);
+    const void *octets = weft_as_bytes(value);
+    if (length <= WEFTI_CELL_INLINE) {
+        parcel->length = (uint8_t)length;
+        parcel->octets = octets;
+        return 0;
+    }
+    if (parcel_cargo(parcel, length) != 0)
+        return -1;
+    memcpy(parcel->cargo->octets, octets, length);
+    return 0;
+}
+
+static int parcel_pack_flat(struct wefti_parcel *parcel, weft_value value)
+{
+    ssize_t length = wefti_flat_write(value, parcel->flat, sizeof(parcel->flat), pointer_may);
+    parcel->form = WEFTI_FORM_FLAT;
+    parcel->octets = parcel->flat;
+    if (length >= 0 && (size_t)length <= sizeof(parcel->flat)) {
+        parcel->length = (uint8_t)length;
+        return 0;
+    }
+    if (length < 0 || parcel_cargo(parcel, (size_t)length) != 0)
+        return -1;
+    if (wefti_flat_write(value, parcel->cargo->octets, (size_t)length, pointer_may) == length)
+        return 0;
+    wefti_parcel_cancel(parcel);
+    return -1;
+}
+
+int wefti_parcel_pack(struct wefti_parcel *parcel, weft_value value)
+{
+    parcel->form = value.kind;
+    parcel->length = 0;
+    parcel->cargo = NULL;
+    parcel->number = (uint64_t)value.as.integer;
+    if (__builtin_expect(value.kind < WEFT_PTR, 1))
+        return 0;
+    if (value.kind == WEFT_PTR) {
+        if (!value.as.pointer || wefti_is_shared(value.as.pointer))
+            return 0;
+        errno = EFAULT;
+        return -1;
+    }
+    return value.kind == WEFT_STR || value.kind == WEFT_BYTES ? parcel_pack_text(parcel, value) : parcel_pack_flat(parcel, value);
+}
+
+void wefti_parcel_cancel(struct wefti_parcel *parcel)
+{
+    if (parcel->cargo)
+        wefti_block_cancel(parcel->cargo, parcel->cargo_size);
+    parcel->cargo = NULL;
+}
+
+void wefti_parcel_lay_octets(const struct wefti_parcel *parcel, struct wefti_cell *cell)
+{
+    cell->form = parcel->form;
+    cell->length = parcel->length;
+    if (parcel->cargo)
+        cell->as.block = (uintptr_t)parcel->cargo;
+    else if (parcel->length)
+        memcpy(cell->as.octets, parcel->octets, parcel->length);
+}
+
+/* Values out. */
+
+static int octets_read(uint8_t form, const char *octets, size_t length, weft_value *value)
+{
+    if (form == WEFTI_FORM_FLAT)
+        return wefti_flat_read(octets, length, value);
+    weft_value text = form == WEFT_STR ? weft_str_n(octets, length) : weft_bytes(octets, length);
+    if (weft_is_error(text))
+        return -1;
+    *value = text;
+    return 0;
+}
+
+int wefti_cell_read_octets(const struct wefti_cell *cell, weft_value *value)
+{
+    return octets_read(cell->form, cell->as.octets, cell->length, value);
+}
+
+int wefti_cargo_read(uint8_t form, const struct wefti_cargo *cargo, weft_value *value)
+{
+    return octets_read((uint8_t)(form & ~WEFTI_FORM_BLOCK), cargo->octets, cargo->length, value);
+}
+
+/* Making one. */
+
+void wefti_queue_shared_prepare(struct wefti_shared_queue *queue, unsigned kind, size_t capacity)
+{
+    memset(queue, 0, sizeof(*queue));
+    queue->queue.kind = (const struct wefti_queue_kind *)(uintptr_t)kind; /* NOLINT: a number, where private queues have their table */
+    queue->queue.capacity = capacity;
+    queue->magic = WEFTI_QUEUE_MAGIC;
+}
+
+struct weft_queue *wefti_queue_shared_new(const struct weft_queue_options *options)
+{
+    if (options->capacity == WEFT_RENDEZVOUS || options->order != WEFT_FIFO || options->joinable) {
+        errno = ENOTSUP;
+        return NULL;
+    }
+    return wefti_queue_shared_fifo_new(options->capacity);
+}
+
+/* What queue.c does itself for private ones. */
+
+int wefti_queue_shared_task_done(struct weft_queue *queue)
+{
+    struct wefti_shared_queue *shared = (struct wefti_shared_queue *)queue;
+    const struct wefti_shared_kind *kind = wefti_queue_shared_kind(shared);
+    if (kind->task_done)
+        return kind->task_done(shared);
+    errno = ENOTSUP;
+    return -1;
+}
+
+int wefti_queue_shared_join(struct weft_queue *queue, weft_time deadline)
+{
+    struct wefti_shared_queue *shared = (struct wefti_shared_queue *)queue;
+    const struct wefti_shared_kind *kind = wefti_queue_shared_kind(shared);
+    if (kind->join)
+        return kind->join(shared, deadline);
+    errno = ENOTSUP;
+    return -1;
+}
+
+size_t wefti_queue_shared_drop_all(struct weft_queue *queue)
+{
+    struct wefti_shared_queue *shared = (struct wefti_shared_queue *)queue;
+    return wefti_queue_shared_kind(shared)->drop_all(shared);
+}
+
+WEFTI_OPENING_SYNC static void queue_shared_open(void)
+{
+    wefti_menders[WEFTI_HOLD_QUEUE] = queue_mend;
+}

@@ -1,0 +1,756 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A queue in the arena: first in, first out, bounded or not, for the tasks of all processes of a family, any of which may die at any instruction.
+ *
+ * It is built as the private one (queue_fifo.c): two ends, `in` and `out`, each with a gate and cache lines of its own; what lies between them is
+ * in.count - out.count, and
+ *
+ *     in.count  < out.count + capacity     (the bound, exact)
+ *     out.count < in.count
+ *
+ * with the right-hand sides kept in `limit` as they were when last looked at.
+ *
+ * The truth is the two counts, each moved by one store inside its gate. That store commits: an item whose putter died before it was never there, and
+ * what lies in its cell is written over; one whose getter died before it is still there. Where an end is (segment, first) follows from the count, and is put
+ * right from it when an owner has died. A get is at most once: who dies after the store took the item along.
+ *
+ * An item too long for its cell has a block. The putter's moves: pending (PUT), the block committed, count, pending 0. The getter's: pending (TAKE), count, the block
+ * withdrawn, pending 0; he reads and frees it outside. `at` is the count before: if it has not moved, the move was not made, and a putter's block is his again;
+ * if it has, it was, and a getter's block is his. So no block is lost or freed twice whatever comes between two stores.
+ *
+ * If a getter finds no memory for what is in a block he gives it back: it goes onto a list (`back`) that is taken from before the cells. PUSH and POP are pending
+ * while the list changes: whether it begins with the block tells which half was done.
+ *
+ * Cells lie in segments, a bounded queue's in one that is its own successor. An unbounded queue's chain is lengthened by who puts (pending: CHAIN) and shortened by
+ * who gets (UNCHAIN); the block is the chain's when the link leads to it, or `out` stands on it.
+ *
+ * Memory ordering: a putter writes the cell, then in.count (release), which the getter reads (acquire) before the cell; he writes out.count (release) after he has
+ * read it, which the putter reads (acquire) before he writes over it. One getter's reads and the next one's are ordered by the gate, as puts are among themselves.
+ *
+ * Waiting: who cannot pass an end looks at the other's count for a while, then watches at the door there (queue_shared.h), whose flag is in the gate of that
+ * other end: so who moves it sees the flag. Close sets `closed` inside the gate of `in`, then rings both doors.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "hint.h"
+#include "queue/queue_shared.h"
+#include "value/value.h"
+#include "wait/wait.h"
+
+#ifdef WEFTI_SMALL
+enum { CHAIN_CELLS = 3, LINGER = 2000 /* ns */ };
+#else
+enum { CHAIN_CELLS = 254 /* two segments are a slab */, LINGER = 20000 /* ns */ };
+#endif
+enum { GATHER_LEAST = 8, GATHER_MOST = 128, GATHER_ENOUGH = 256 /* values */, LOOKS = 16 };
+
+/* What is being done to the pending block. */
+enum { PUT = 1, TAKE = 2, PUSH = 3, POP = 4, CHAIN = 5, UNCHAIN = 6, WHAT = 15 };
+
+struct shared_segment {
+    struct shared_segment *next; /* a putter's, once; a bounded queue's is itself */
+    uint64_t first;              /* the count at its first cell, of a chain; constant */
+    uint64_t reserved[6];
+    struct wefti_cell cells[];
+};
+
+/* All is written inside the gate; count is read outside of it. */
+struct shared_end {
+    struct wefti_gate gate;
+    uint64_t count;                 /* values that have passed. The truth */
+    uint64_t limit;                 /* how far count may go, by what was last seen of the other end */
+    uint64_t first;                 /* the count at the first cell of the segment; derived */
+    struct shared_segment *segment; /* of the next cell, if that is not beyond its end; derived, but for `out` of a chain */
+    uint64_t back;                  /* of `out`: the address of the cargo that was given back last, or 0 */
+    uint64_t backs;                 /* how many there are; derived */
+    uint64_t lead;                  /* constant: how far this end's count may be ahead of the other's */
+    uint64_t reserved[5];
+} __attribute__((aligned(64)));
+
+struct shared_fifo {
+    struct wefti_shared_queue shared;
+    uint64_t cells; /* of a segment; constant */
+    uint64_t reserved[7];
+    struct shared_end in, out;
+};
+
+static inline struct shared_end *end_other(struct shared_fifo *fifo, struct shared_end *end)
+{
+    return end == &fifo->in ? &fifo->out : &fifo->in;
+}
+
+static inline bool fifo_chains(const struct shared_fifo *fifo)
+{
+    return fifo->shared.queue.capacity == WEFT_UNBOUNDED;
+}
+
+static inline uint64_t count_look(const struct shared_end *end)
+{
+    return __atomic_load_n(&end->count, __ATOMIC_ACQUIRE);
+}
+
+/* Commits. */
+static inline void count_move(struct shared_end *end, uint64_t count)
+{
+    __atomic_store_n(&end->count, count, __ATOMIC_RELEASE);
+}
+
+/* Whether one more may pass. Inside. */
+static inline bool shared_may_pass(struct shared_fifo *fifo, struct shared_end *end)
+{
+    if (__builtin_expect(end->count != end->limit, 1))
+        return true;
+    __atomic_store_n(&end->limit, count_look(end_other(fifo, end)) + end->lead, __ATOMIC_RELAXED);
+    return end->count != end->limit;
+}
+
+static bool shared_looks_shut(struct shared_fifo *fifo, struct shared_end *end)
+{
+    uint64_t count = count_look(end);
+    return count == __atomic_load_n(&end->limit, __ATOMIC_RELAXED) && count == count_look(end_other(fifo, end)) + end->lead &&
+           __atomic_load_n(&end->back, __ATOMIC_RELAXED) == 0;
+}
+
+/* Segments. */
+
+/* The segment that follows, made if there is none: NULL with ENOMEM. */
+static struct shared_segment *segment_after(struct shared_fifo *fifo, struct shared_end *in)
+{
+    struct shared_segment *next = in->segment->next;
+    size_t size = sizeof(*next) + fifo->cells * sizeof(struct wefti_cell);
+    if (next)
+        return next;
+    next = wefti_block_take(size);
+    if (!next)
+        return NULL;
+    next->next = NULL;
+    next->first = in->first + fifo->cells;
+    wefti_gate_begin(&in->gate, next, CHAIN, 0);
+    wefti_block_commit(next, size);
+    __atomic_store_n(&in->segment->next, next, __ATOMIC_RELEASE);
+    wefti_gate_done(&in->gate);
+    return next;
+}
+
+/* The cell where the next value goes; NULL with ENOMEM. Inside. */
+static inline struct wefti_cell *cell_in(struct shared_fifo *fifo)
+{
+    struct shared_end *in = &fifo->in;
+    if (__builtin_expect(in->count - in->first == fifo->cells, 0)) {
+        struct shared_segment *next = segment_after(fifo, in);
+        if (!next)
+            return NULL;
+        __atomic_store_n(&in->segment, next, __ATOMIC_RELEASE);
+        __atomic_store_n(&in->first, in->first + fifo->cells, __ATOMIC_RELEASE);
+    }
+    return &in->segment->cells[in->count - in->first];
+}
+
+/* `out` goes on to the next segment, and frees an emptied one. */
+static void shared_out_next(struct shared_fifo *fifo)
+{
+    struct shared_end *out = &fifo->out;
+    struct shared_segment *old = out->segment;
+    if (!fifo_chains(fifo)) {
+        __atomic_store_n(&out->first, out->first + fifo->cells, __ATOMIC_RELEASE);
+        return;
+    }
+    wefti_gate_begin(&out->gate, old, UNCHAIN, 0);
+    __atomic_store_n(&out->segment, __atomic_load_n(&old->next, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE);
+    wefti_block_withdraw(old, wefti_member);
+    wefti_gate_done(&out->gate);
+    __atomic_store_n(&out->first, out->segment->first, __ATOMIC_RELEASE);
+    wefti_block_discard(old);
+}
+
+/* The cell of the next value. Inside, and there is one. */
+static inline const struct wefti_cell *cell_out(struct shared_fifo *fifo)
+{
+    struct shared_end *out = &fifo->out;
+    if (__builtin_expect(out->count - out->first == fifo->cells, 0))
+        shared_out_next(fifo);
+    return &out->segment->cells[out->count - out->first];
+}
+
+/* Moves of one value, inside the gate of its end. */
+
+/* 0, EPIPE, EAGAIN (full), ENOMEM. */
+static inline int fifo_add(struct shared_fifo *fifo, struct wefti_parcel *parcel)
+{
+    struct shared_end *in = &fifo->in;
+    if (__builtin_expect(wefti_queue_is_closed(&fifo->shared.queue), 0))
+        return EPIPE;
+    if (!shared_may_pass(fifo, in))
+        return EAGAIN;
+    struct wefti_cell *cell = cell_in(fifo);
+    if (!cell)
+        return ENOMEM;
+    wefti_parcel_lay(parcel, cell);
+    if (__builtin_expect(parcel->cargo != NULL, 0)) {
+        wefti_gate_begin(&in->gate, parcel->cargo, PUT, in->count);
+        wefti_block_commit(parcel->cargo, parcel->cargo_size);
+    }
+    count_move(in, in->count + 1);
+    if (__builtin_expect(parcel->cargo != NULL, 0))
+        wefti_gate_done(&in->gate);
+    return 0;
+}
+
+/* What a getter has taken: a value, or a block that is in his hands. */
+struct catch
+{
+    weft_value value;
+    struct wefti_cargo *cargo;
+    uint8_t form;
+};
+
+/* The block that was given back last. */
+static void fifo_take_back(struct shared_end *out, struct catch *caught)
+{
+    struct wefti_cargo *cargo = (struct wefti_cargo *)(uintptr_t)out->back; /* NOLINT: it was a pointer */
+    wefti_gate_begin(&out->gate, cargo, POP, 0);
+    __atomic_store_n(&out->back, cargo->next, __ATOMIC_RELEASE);
+    wefti_block_withdraw(cargo, wefti_member);
+    wefti_gate_done(&out->gate);
+    __atomic_store_n(&out->backs, out->backs - 1, __ATOMIC_RELAXED);
+    caught->cargo = cargo;
+    caught->form = (uint8_t)cargo->reserved[0];
+}
+
+static void fifo_take_cargo(struct shared_end *out, const struct wefti_cell *cell, struct catch *caught)
+{
+    struct wefti_cargo *cargo = wefti_cell_cargo(cell);
+    caught->form = cell->form;
+    caught->cargo = cargo;
+    wefti_gate_begin(&out->gate, cargo, TAKE, out->count);
+    count_move(out, out->count + 1);
+    wefti_block_withdraw(cargo, wefti_member);
+    wefti_gate_done(&out->gate);
+}
+
+/* 0, EPIPE (closed and empty), EAGAIN (empty), ENOMEM: then nothing was taken. */
+static inline int fifo_remove(struct shared_fifo *fifo, struct catch *caught)
+{
+    struct shared_end *out = &fifo->out;
+    caught->cargo = NULL;
+    if (__builtin_expect(out->back != 0, 0)) {
+        fifo_take_back(out, caught);
+        return 0;
+    }
+    if (!shared_may_pass(fifo, out)) {
+        if (!wefti_queue_is_closed(&fifo->shared.queue))
+            return EAGAIN;
+        if (!shared_may_pass(fifo, out)) /* looked at again: a put may have come before the close */
+            return EPIPE;
+    }
+    const struct wefti_cell *cell = cell_out(fifo);
+    if (__builtin_expect(cell->form & WEFTI_FORM_BLOCK, 0)) {
+        fifo_take_cargo(out, cell, caught);
+        return 0;
+    }
+    if (wefti_cell_read(cell, &caught->value) != 0)
+        return ENOMEM;
+    count_move(out, out->count + 1);
+    return 0;
+}
+
+/* Gives a block back that there was no memory for. */
+static void fifo_give_back(struct shared_fifo *fifo, struct catch *caught)
+{
+    struct shared_end *out = &fifo->out;
+    struct wefti_visit visit;
+    int error = errno;
+    if (wefti_gate_enter(&out->gate, &visit) != 0)
+        return; /* it could be entered before, so it can now */
+    caught->cargo->next = out->back;
+    caught->cargo->reserved[0] = caught->form;
+    wefti_gate_begin(&out->gate, caught->cargo, PUSH, 0);
+    wefti_block_commit(caught->cargo, sizeof(*caught->cargo) + caught->cargo->length);
+    __atomic_store_n(&out->back, (uintptr_t)caught->cargo, __ATOMIC_RELEASE);
+    wefti_gate_done(&out->gate);
+    __atomic_store_n(&out->backs, out->backs + 1, __ATOMIC_RELAXED);
+    wefti_gate_leave(&out->gate, &visit, 0);
+    wefti_visit_end(&visit);
+    wefti_shared_door_ring(&fifo->shared.filled);
+    errno = error;
+}
+
+/* Outside: the block is in hand. */
+static int fifo_unload(struct shared_fifo *fifo, struct catch *caught, weft_value *value)
+{
+    if (!caught->cargo) {
+        *value = caught->value;
+        return 0;
+    }
+    if (wefti_cargo_read(caught->form, caught->cargo, value) == 0) {
+        wefti_block_discard(caught->cargo);
+        return 0;
+    }
+    fifo_give_back(fifo, caught);
+    return ENOMEM;
+}
+
+/* Tries. */
+
+/* 0, EPIPE, EAGAIN (full), ENOMEM, ESTALE. */
+static inline int shared_try_put(struct shared_fifo *fifo, struct wefti_parcel *parcel)
+{
+    struct wefti_visit visit;
+    if (wefti_gate_enter(&fifo->in.gate, &visit) != 0)
+        return errno;
+    int error = fifo_add(fifo, parcel);
+    wefti_gate_leave(&fifo->in.gate, &visit, error ? 0 : WEFTI_GATE_VALUES);
+    wefti_visit_end(&visit);
+    return error;
+}
+
+/* 0, EPIPE (closed and empty), EAGAIN (empty), ENOMEM, ESTALE. */
+static inline int shared_try_get(struct shared_fifo *fifo, weft_value *value)
+{
+    struct wefti_visit visit;
+    struct catch caught;
+    if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
+        return errno;
+    int error = fifo_remove(fifo, &caught);
+    wefti_gate_leave(&fifo->out.gate, &visit, error ? 0 : WEFTI_GATE_ROOM);
+    wefti_visit_end(&visit);
+    return error ? error : fifo_unload(fifo, &caught, value);
+}
+
+/* Waiting. */
+
+static uint64_t count_after(const struct shared_end *end, int pauses)
+{
+    while (pauses-- > 0)
+        wefti_pause();
+    return count_look(end);
+}
+
+/* While the end keeps moving, gives it time to move far: who goes on after each value fights with the other side for the line of the count. */
+static void shared_gather(const struct shared_end *end, uint64_t seen)
+{
+    uint64_t now = count_look(end), before = seen;
+    for (int pauses = GATHER_LEAST; pauses <= GATHER_MOST && now != before && now - seen < GATHER_ENOUGH; pauses *= 2) {
+        before = now;
+        now = count_after(end, pauses);
+    }
+}
+
+/* Gives the end a moment to move on from `seen`. True when it has. */
+static bool shared_linger(const struct shared_end *end, uint64_t seen, weft_time deadline)
+{
+    struct wefti_spin *spin = &wefti_context_current()->spin;
+    if (!wefti_spin_pays(spin))
+        return false;
+    weft_time now = weft_clock(), until = deadline - now < LINGER ? deadline : now + LINGER;
+    bool moved;
+    do {
+        moved = false;
+        for (int i = 0; i < LOOKS && !moved; i++)
+            moved = count_after(end, 4) != seen;
+    } while (!moved && weft_clock() < until);
+    if (moved)
+        shared_gather(end, seen);
+    return wefti_spin_told(spin, moved);
+}
+
+/* What those who cannot pass `end` wait for. */
+static struct wefti_shared_door *end_door(struct shared_fifo *fifo, const struct shared_end *end)
+{
+    return end == &fifo->out ? &fifo->shared.filled : &fifo->shared.emptied;
+}
+
+static uint32_t end_flag(struct shared_fifo *fifo, const struct shared_end *end)
+{
+    return end == &fifo->out ? WEFTI_GATE_VALUES : WEFTI_GATE_ROOM;
+}
+
+/* One cannot pass `end` until the other end has moved on: waits for that, or for a close. 0: worth another look; -1 as weft_wait. */
+static int shared_wait(struct shared_fifo *fifo, struct shared_end *end, weft_time deadline)
+{
+    struct shared_end *other = end_other(fifo, end);
+    struct wefti_shared_door *door = end_door(fifo, end);
+    uint64_t seen = count_look(end) - end->lead;
+    if (count_look(other) != seen || shared_linger(other, seen, deadline))
+        return 0;
+    uint32_t flag = end_flag(fifo, end), bell = wefti_shared_door_watch(door, &other->gate, flag);
+    int result = 0;
+    if (shared_looks_shut(fifo, end) && !wefti_queue_is_closed(&fifo->shared.queue))
+        result = wefti_wait_quiet(&door->bell, bell, deadline) < 0 ? -1 : 0;
+    int error = errno;
+    wefti_shared_door_leave(door, &other->gate, flag, !shared_looks_shut(fifo, end));
+    errno = error;
+    return result;
+}
+
+/* What a try that found `error` does next: 0 to try again, -1 with errno. */
+static int shared_retry(struct shared_fifo *fifo, struct shared_end *end, int error, weft_time deadline)
+{
+    if (error == EAGAIN && deadline > WEFT_NOW)
+        return shared_wait(fifo, end, deadline);
+    errno = error;
+    return -1;
+}
+
+/* The calls. */
+
+static int shared_put(weft_queue *queue, weft_value value, weft_time deadline)
+{
+    struct shared_fifo *fifo = (struct shared_fifo *)queue;
+    struct wefti_parcel parcel;
+    if (wefti_parcel_pack(&parcel, value) != 0)
+        return -1;
+    for (;;) {
+        int error = shared_try_put(fifo, &parcel);
+        if (__builtin_expect(error == 0, 1)) {
+            weft_drop(wefti_value_take(value));
+            return 0;
+        }
+        if (shared_retry(fifo, &fifo->in, error, deadline) < 0)
+            break;
+    }
+    int error = errno;
+    wefti_parcel_cancel(&parcel);
+    errno = error;
+    return -1;
+}
+
+static int shared_get(weft_queue *queue, weft_value *value, weft_time deadline)
+{
+    struct shared_fifo *fifo = (struct shared_fifo *)queue;
+    for (;;) {
+        int error = shared_try_get(fifo, value);
+        if (__builtin_expect(error == 0, 1))
+            return 0;
+        if (shared_retry(fifo, &fifo->out, error, deadline) < 0)
+            return -1;
+    }
+}
+
+/* Inside: as many as there is room for. */
+static size_t fifo_add_some(struct shared_fifo *fifo, const weft_value *values, size_t count, int *error)
+{
+    size_t put = 0;
+    *error = 0;
+    while (put < count && !*error) {
+        struct wefti_parcel parcel;
+        *error = wefti_parcel_pack(&parcel, values[put]) == 0 ? fifo_add(fifo, &parcel) : errno;
+        if (*error == 0)
+            weft_drop(wefti_value_take(values[put++]));
+        else if (*error != EFAULT)
+            wefti_parcel_cancel(&parcel);
+    }
+    return put;
+}
+
+static size_t shared_put_some(weft_queue *queue, const weft_value *values, size_t count, int *error)
+{
+    struct shared_fifo *fifo = (struct shared_fifo *)queue;
+    struct wefti_visit visit;
+    if (wefti_gate_enter(&fifo->in.gate, &visit) != 0) {
+        *error = errno;
+        return 0;
+    }
+    size_t put = fifo_add_some(fifo, values, count, error);
+    wefti_gate_leave(&fifo->in.gate, &visit, put ? WEFTI_GATE_VALUES : 0);
+    wefti_visit_end(&visit);
+    return put;
+}
+
+/* Of the next value; false when there is none. Inside. */
+static bool next_has_cargo(struct shared_fifo *fifo)
+{
+    return fifo->out.back || (shared_may_pass(fifo, &fifo->out) && (cell_out(fifo)->form & WEFTI_FORM_BLOCK));
+}
+
+/* Up to one with a block, which is read outside. */
+static size_t fifo_remove_some(struct shared_fifo *fifo, weft_value *values, size_t count, int *error)
+{
+    struct catch caught;
+    size_t got = 0;
+    while (got < count && !next_has_cargo(fifo) && (*error = fifo_remove(fifo, &caught)) == 0)
+        values[got++] = caught.value;
+    return got;
+}
+
+static size_t shared_get_some(weft_queue *queue, weft_value *values, size_t count, int *error)
+{
+    struct shared_fifo *fifo = (struct shared_fifo *)queue;
+    struct wefti_visit visit;
+    size_t got = 0, some;
+    do {
+        *error = 0;
+        if (wefti_gate_enter(&fifo->out.gate, &visit) != 0) {
+            *error = errno;
+            return got;
+        }
+        some = fifo_remove_some(fifo, values + got, count - got, error);
+        wefti_gate_leave(&fifo->out.gate, &visit, some ? WEFTI_GATE_ROOM : 0);
+        wefti_visit_end(&visit);
+        got += some;
+        if (got == count || *error)
+            return got;
+        *error = shared_try_get(fifo, &values[got]); /* the one with a block */
+        got += *error == 0;
+    } while (got < count && *error == 0);
+    return got;
+}
+
+/* Exact at the moment at which in.count was read, but for what was given back. */
+static size_t shared_size(const weft_queue *queue)
+{
+    const struct shared_fifo *fifo = (const struct shared_fifo *)queue;
+    uint64_t in, out, again = count_look(&fifo->out);
+    do {
+        out = again;
+        in = count_look(&fifo->in);
+        again = count_look(&fifo->out);
+    } while (again != out);
+    return (size_t)(in - out + __atomic_load_n(&fifo->out.backs, __ATOMIC_RELAXED));
+}
+
+static void shared_close(weft_queue *queue)
+{
+    struct shared_fifo *fifo = (struct shared_fifo *)queue;
+    struct wefti_visit visit;
+    bool inside = wefti_gate_enter(&fifo->in.gate, &visit) == 0; /* who is no member closes it all the same */
+    __atomic_store_n(&queue->closed, 1, __ATOMIC_RELEASE);
+    wefti_shared_door_ring(&fifo->shared.filled);
+    wefti_shared_door_ring(&fifo->shared.emptied);
+    if (!inside)
+        return;
+    wefti_gate_leave(&fifo->in.gate, &visit, 0);
+    wefti_visit_end(&visit);
+}
+
+/* Takes the next value and forgets it. */
+static bool shared_discard(struct shared_fifo *fifo)
+{
+    struct wefti_visit visit;
+    struct catch caught = {.value = weft_none};
+    if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
+        return false;
+    bool cargo = next_has_cargo(fifo);
+    bool some = cargo ? fifo_remove(fifo, &caught) == 0 : shared_may_pass(fifo, &fifo->out);
+    if (some && !cargo)
+        count_move(&fifo->out, fifo->out.count + 1);
+    wefti_gate_leave(&fifo->out.gate, &visit, some ? WEFTI_GATE_ROOM : 0);
+    if (some && cargo)
+        wefti_block_discard(caught.cargo);
+    wefti_visit_end(&visit);
+    return some;
+}
+
+static size_t shared_drop_all(struct wefti_shared_queue *queue)
+{
+    size_t dropped = 0;
+    while (shared_discard((struct shared_fifo *)queue))
+        dropped++;
+    return dropped;
+}
+
+static void shared_free(weft_queue *queue)
+{
+    struct shared_fifo *fifo = (struct shared_fifo *)queue;
+    struct shared_segment *next;
+    shared_drop_all(&fifo->shared);
+    for (struct shared_segment *segment = fifo_chains(fifo) ? fifo->out.segment : NULL; segment;
+         segment = next) { /* one, and perhaps another that a putter had linked before he died */
+        next = segment->next;
+        weft_shared_free(segment);
+    }
+    fifo->shared.magic = 0;
+    weft_shared_free(fifo);
+}
+
+/* Select. */
+
+static int shared_case_get(weft_case *one)
+{
+    struct shared_fifo *fifo = one->object;
+    bool shut = shared_looks_shut(fifo, &fifo->out) && !wefti_queue_is_closed(&fifo->shared.queue);
+    return shut ? 0 : wefti_queue_outcome(shared_try_get(fifo, one->operation));
+}
+
+static int shared_case_put(weft_case *one)
+{
+    struct shared_fifo *fifo = one->object;
+    if (shared_looks_shut(fifo, &fifo->in) && !wefti_queue_is_closed(&fifo->shared.queue))
+        return 0;
+    weft_value *value = one->operation;
+    struct wefti_parcel parcel;
+    if (wefti_parcel_pack(&parcel, *value) != 0)
+        return -1;
+    int error = shared_try_put(fifo, &parcel);
+    if (error == 0)
+        weft_drop(wefti_value_take(*value));
+    else
+        wefti_parcel_cancel(&parcel);
+    return wefti_queue_outcome(error);
+}
+
+/* Becomes a waiter of the end. True when it need not wait. */
+static bool shared_case_watch(struct shared_fifo *fifo, struct shared_end *end, struct wefti_item *item)
+{
+    struct wefti_shared_door *door = end_door(fifo, end);
+    item->kind = WEFTI_WORD;
+    item->word = &door->bell;
+    item->expected = wefti_shared_door_watch(door, &end_other(fifo, end)->gate, end_flag(fifo, end));
+    return !shared_looks_shut(fifo, end) || wefti_queue_is_closed(&fifo->shared.queue);
+}
+
+static void shared_case_unwatch(struct shared_fifo *fifo, struct shared_end *end)
+{
+    wefti_shared_door_leave(end_door(fifo, end), &end_other(fifo, end)->gate, end_flag(fifo, end), !shared_looks_shut(fifo, end));
+}
+
+static bool shared_case_get_enqueue(weft_case *one, struct wefti_item *item)
+{
+    struct shared_fifo *fifo = one->object;
+    return shared_case_watch(fifo, &fifo->out, item);
+}
+
+static bool shared_case_put_enqueue(weft_case *one, struct wefti_item *item)
+{
+    struct shared_fifo *fifo = one->object;
+    return shared_case_watch(fifo, &fifo->in, item);
+}
+
+static void shared_case_get_dequeue(weft_case *one)
+{
+    shared_case_unwatch(one->object, &((struct shared_fifo *)one->object)->out);
+}
+
+static void shared_case_put_dequeue(weft_case *one)
+{
+    shared_case_unwatch(one->object, &((struct shared_fifo *)one->object)->in);
+}
+
+static const struct weft_waitable shared_get_waitable = {
+    .ready = shared_case_get, .enqueue = shared_case_get_enqueue, .dequeue = shared_case_get_dequeue};
+static const struct weft_waitable shared_put_waitable = {
+    .ready = shared_case_put, .enqueue = shared_case_put_enqueue, .dequeue = shared_case_put_dequeue};
+
+/* After a death. */
+
+/* Whether the pending block has become, or is still, the structure's. */
+static bool pending_is_ours(const struct shared_fifo *fifo, const struct wefti_gate *gate, uintptr_t block, unsigned what)
+{
+    const struct shared_end *in = &fifo->in, *out = &fifo->out;
+    switch (what) {
+    case PUT:
+        return in->count != gate->at;
+    case TAKE:
+        return out->count == gate->at;
+    case PUSH:
+    case POP:
+        return out->back == block;
+    case CHAIN:
+        return (uintptr_t)in->segment->next == block;
+    default:
+        return (uintptr_t)out->segment == block;
+    }
+}
+
+/* Where the end is, from what is true: its count, and of a chain's `out` the segment. */
+static void end_place(const struct shared_fifo *fifo, struct shared_end *end)
+{
+    end->first = fifo_chains(fifo) ? end->segment->first : end->count - end->count % fifo->cells;
+}
+
+static void backs_count(struct shared_end *out)
+{
+    uint64_t backs = 0;
+    for (uint64_t at = out->back; at; at = ((const struct wefti_cargo *)(uintptr_t)at)->next) /* NOLINT: it was a pointer */
+        backs++;
+    out->backs = backs;
+}
+
+static void fifo_settle(struct wefti_shared_queue *queue, struct wefti_gate *gate, uint16_t dead)
+{
+    struct shared_fifo *fifo = (struct shared_fifo *)queue;
+    unsigned what = gate->pending & WHAT;
+    uintptr_t block = (uintptr_t)(gate->pending & ~(uint64_t)WHAT);
+    if (block && !pending_is_ours(fifo, gate, block, what))
+        wefti_block_withdraw((void *)block, dead); /* NOLINT: it was a pointer. His blocks in hand are given back after this */
+    wefti_gate_done(gate);
+    if (gate == &fifo->in.gate)
+        end_place(fifo, &fifo->in);
+    else {
+        end_place(fifo, &fifo->out);
+        backs_count(&fifo->out);
+    }
+}
+
+const struct wefti_shared_kind wefti_queue_shared_fifo = {
+    .calls =
+        {
+            .put = shared_put,
+            .get = shared_get,
+            .put_some = shared_put_some,
+            .get_some = shared_get_some,
+            .size = shared_size,
+            .close = shared_close,
+            .free = shared_free,
+            .get_case = &shared_get_waitable,
+            .put_case = &shared_put_waitable,
+        },
+    .settle = fifo_settle,
+    .drop_all = shared_drop_all,
+};
+
+/* Making one. A bounded queue is one block, with its segment behind it. */
+
+static size_t segment_size(uint64_t cells)
+{
+    return sizeof(struct shared_segment) + cells * sizeof(struct wefti_cell);
+}
+
+static void shared_fill(struct shared_fifo *fifo, struct shared_segment *segment, size_t capacity, uint64_t cells)
+{
+    memset(fifo, 0, sizeof(*fifo));
+    wefti_queue_shared_prepare(&fifo->shared, WEFTI_QUEUE_SHARED_FIFO, capacity);
+    memset(segment, 0, sizeof(*segment));
+    segment->next = capacity == WEFT_UNBOUNDED ? NULL : segment;
+    fifo->cells = cells;
+    fifo->in.lead = fifo->in.limit = capacity == WEFT_UNBOUNDED ? UINT64_MAX / 2 : capacity;
+    fifo->in.segment = fifo->out.segment = segment;
+    fifo->in.gate.queue = fifo->out.gate.queue = &fifo->shared;
+}
+
+static struct weft_queue *shared_bounded_new(size_t capacity)
+{
+    if (capacity > (PTRDIFF_MAX - sizeof(struct shared_fifo)) / sizeof(struct wefti_cell) - 1) {
+        errno = EINVAL;
+        return NULL;
+    }
+    size_t size = sizeof(struct shared_fifo) + segment_size(capacity);
+    struct shared_fifo *fifo = wefti_block_take(size);
+    if (!fifo)
+        return NULL;
+    shared_fill(fifo, (struct shared_segment *)(fifo + 1), capacity, capacity);
+    wefti_block_commit(fifo, size);
+    return &fifo->shared.queue;
+}
+
+static struct weft_queue *shared_unbounded_new(void)
+{
+    struct shared_fifo *fifo = wefti_block_take(sizeof(*fifo));
+    struct shared_segment *segment = fifo ? wefti_block_take(segment_size(CHAIN_CELLS)) : NULL;
+    if (!segment) {
+        if (fifo)
+            wefti_block_cancel(fifo, sizeof(*fifo));
+        return NULL;
+    }
+    shared_fill(fifo, segment, WEFT_UNBOUNDED, CHAIN_CELLS);
+    wefti_block_commit(segment, segment_size(CHAIN_CELLS));
+    wefti_block_commit(fifo, sizeof(*fifo));
+    return &fifo->shared.queue;
+}
+
+struct weft_queue *wefti_queue_shared_fifo_new(size_t capacity)
+{
+    return capacity == WEFT_UNBOUNDED ? shared_unbounded_new() : shared_bounded_new(capacity);
+}

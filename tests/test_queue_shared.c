@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Queues in shared memory: what one process sees of them, and what is left when a process dies at any instruction of a put or a get.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/leave.h"
+#include "fixture.h"
+#include "queue/queue_shared.h"
+#include "shared/block.h"
+#include "shared/life.h"
+
+#define MUST(condition)                      \
+    do {                                     \
+        if (!(condition))                    \
+            wefti_leave(__LINE__ % 250 + 1); \
+    } while (0)
+
+static struct wefti_blocks_census census(void)
+{
+    struct wefti_blocks_census found;
+    wefti_blocks_count(&found);
+    ck_assert_uint_eq(found.wrong, 0);
+    return found;
+}
+
+/* One process. */
+
+static uint64_t committed_before;
+
+static void set_up(void)
+{
+    ck_assert_int_eq(weft_shared_limit(8 << 20), 0);
+    weft_queue *queue = weft_queue_new(.shared = true, .capacity = 1); /* so that there is a life, and the table */
+    ck_assert_int_eq(weft_queue_put(queue, weft_none, WEFT_NOW), 0);
+    weft_queue_free(queue);
+    committed_before = census().committed;
+}
+
+static void nothing_left(void)
+{
+    struct wefti_blocks_census found = census();
+    ck_assert_uint_eq(found.committed, committed_before);
+    ck_assert_uint_eq(found.in_hand + found.chunks_taken, 0);
+}
+
+static weft_value bytes_of(size_t length, unsigned char octet)
+{
+    unsigned char *octets = malloc(length + 1);
+    memset(octets, octet, length + 1);
+    weft_value value = weft_bytes(octets, length);
+    free(octets);
+    return value;
+}
+
+/* Through the queue and back. */
+static void passes(weft_queue *queue, weft_value value)
+{
+    weft_value got;
+    weft_value kept = weft_keep(value);
+    ck_assert_int_eq(weft_queue_put(queue, value, WEFT_NOW), 0);
+    ck_assert_int_eq(weft_queue_get(queue, &got, WEFT_NOW), 0);
+    ck_assert_int_eq(weft_kind(got), weft_kind(kept));
+    ck_assert(weft_equal(got, kept));
+    weft_drop(got);
+    weft_drop(kept);
+}
+
+START_TEST(values_of_all_kinds_pass)
+{
+    weft_queue *queue = weft_queue_new(.shared = true, .capacity = 2);
+    ck_assert(weft_is_shared(queue));
+    void *block = weft_shared_alloc(10);
+    passes(queue, weft_none);
+    passes(queue, weft_bool(true));
+    passes(queue, weft_int(INT64_MIN));
+    passes(queue, weft_float(-1.5));
+    passes(queue, weft_ptr(block));
+    passes(queue, weft_ptr(NULL));
+    passes(queue, weft_str(""));
+    passes(queue, weft_str("short"));
+    for (size_t length = 110; length < 130; length++)
+        passes(queue, bytes_of(length, 7));
+    passes(queue, bytes_of(40000, 1));
+    passes(queue, bytes_of(200000, 2));
+    passes(queue, weft_str_f("%200s", "long"));
+    passes(queue, weft_error(7, "of that text"));
+    passes(queue, weft_tuple((weft_value[]){weft_int(1), weft_str("two")}, 2));
+    weft_value list = weft_list();
+    for (int i = 0; i < 100; i++)
+        weft_list_append(list, weft_str_f("item %d", i));
+    passes(queue, list);
+    weft_queue_free(queue);
+    ck_assert_int_eq(weft_shared_free(block), 0);
+    nothing_left();
+}
+END_TEST
+
+START_TEST(what_cannot_cross_fails_in_the_putter)
+{
+    weft_queue *queue = weft_queue_new(.shared = true);
+    int here;
+    weft_value inside = weft_tuple((weft_value[]){weft_ptr(&here)}, 1);
+    ck_fails(weft_queue_put(queue, weft_ptr(&here), WEFT_NOW), EFAULT);
+    ck_fails(weft_queue_put(queue, inside, WEFT_NOW), EFAULT);
+    ck_assert_int_eq(weft_queue_put_many(queue, (weft_value[]){weft_int(1), inside}, 2, WEFT_NOW), 1);
+    ck_assert_int_eq(errno, EFAULT);
+    weft_case one = weft_case_put(queue, &inside);
+    ck_assert_int_eq(weft_select(&one, 1, WEFT_NOW), 0);
+    ck_assert_int_eq(one.error, EFAULT);
+    weft_drop(inside);
+    ck_assert_uint_eq(weft_queue_size(queue), 1);
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+
+START_TEST(the_bound_and_the_order_are_exact)
+{
+    weft_queue *queue = weft_queue_new(.shared = true, .capacity = 3);
+    weft_value got;
+    ck_assert_uint_eq(weft_queue_capacity(queue), 3);
+    ck_assert(weft_queue_empty(queue) && !weft_queue_full(queue));
+    ck_fails(weft_queue_get(queue, &got, WEFT_NOW), EAGAIN);
+    ck_fails(weft_queue_get(queue, &got, weft_in(0.001)), ETIMEDOUT);
+    for (int round = 0, next = 0; round < 5; round++, next += 3) {
+        for (int i = 0; i < 3; i++)
+            ck_assert_int_eq(weft_queue_put(queue, weft_int(next + i), WEFT_NOW), 0);
+        ck_assert(weft_queue_full(queue) && weft_queue_size(queue) == 3);
+        ck_fails(weft_queue_put(queue, weft_int(9), WEFT_NOW), EAGAIN);
+        ck_fails(weft_queue_put(queue, weft_int(9), weft_in(0.001)), ETIMEDOUT);
+        weft_value text = bytes_of(1000, 1);
+        ck_fails(weft_queue_put(queue, text, WEFT_NOW), EAGAIN);
+        weft_drop(text);
+        for (int i = 0; i < 3; i++) {
+            ck_assert_int_eq(weft_queue_get(queue, &got, WEFT_NOW), 0);
+            ck_assert_int_eq(weft_as_int(got), next + i);
+        }
+    }
+    ck_fails(weft_queue_task_done(queue), ENOTSUP);
+    ck_fails(weft_queue_join(queue, WEFT_NOW), ENOTSUP);
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+
+START_TEST(an_unbounded_one_takes_all)
+{
+    enum { MANY = 2000 };
+    weft_queue *queue = weft_queue_new(.shared = true, .capacity = WEFT_UNBOUNDED);
+    weft_value got;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < MANY; i++)
+            ck_assert_int_eq(weft_queue_put(queue, weft_int(i), WEFT_NOW), 0);
+        ck_assert_uint_eq(weft_queue_size(queue), MANY);
+        for (int i = 0; i < MANY; i++) {
+            ck_assert_int_eq(weft_queue_get(queue, &got, WEFT_NOW), 0);
+            ck_assert_int_eq(weft_as_int(got), i);
+        }
+    }
+    long put = 0;
+    while (weft_queue_put(queue, bytes_of(120, 1), WEFT_NOW) == 0)
+        put++;
+    ck_assert_int_eq(errno, ENOMEM);
+    ck_assert_int_gt(put, MANY);
+    ck_assert_int_eq(weft_queue_get(queue, &got, WEFT_NOW), 0);
+    weft_drop(got);
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+
+START_TEST(close_lets_out_what_is_in_it)
+{
+    weft_queue *queue = weft_queue_new(.shared = true);
+    weft_value got;
+    ck_assert_int_eq(weft_queue_put(queue, weft_int(1), WEFT_NOW), 0);
+    weft_queue_close(queue);
+    ck_assert(weft_queue_closed(queue));
+    ck_fails(weft_queue_put(queue, weft_int(2), WEFT_FOREVER), EPIPE);
+    ck_assert_int_eq(weft_queue_get(queue, &got, WEFT_FOREVER), 0);
+    ck_fails(weft_queue_get(queue, &got, WEFT_FOREVER), EPIPE);
+    ck_assert_uint_eq(weft_queue_close_now(queue), 0);
+    weft_queue_free(queue);
+    queue = weft_queue_new(.shared = true);
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(weft_queue_put(queue, bytes_of((size_t)i * 50, 1), WEFT_NOW), 0);
+    ck_assert_uint_eq(weft_queue_close_now(queue), 10);
+    ck_fails(weft_queue_get(queue, &got, WEFT_NOW), EPIPE);
+    weft_queue_free(queue);
+    queue = weft_queue_new(.shared = true);
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(weft_queue_put(queue, bytes_of((size_t)i * 50, 1), WEFT_NOW), 0);
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+
+START_TEST(batches_go_together)
+{
+    weft_queue *queue = weft_queue_new(.shared = true, .capacity = 10);
+    weft_value values[12], got[12];
+    for (int i = 0; i < 12; i++)
+        values[i] = i % 3 == 2 ? bytes_of(300, (unsigned char)i) : weft_int(i);
+    ck_assert_int_eq(weft_queue_put_many(queue, values, 12, WEFT_NOW), 10);
+    ck_assert_int_eq(errno, EAGAIN);
+    weft_drop(values[11]);
+    ck_assert_int_eq(weft_queue_get_many(queue, got, 12, WEFT_NOW), 10);
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_eq(i % 3 == 2 ? ((const unsigned char *)weft_as_bytes(got[i]))[0] : (int)weft_as_int(got[i]), i);
+        weft_drop(got[i]);
+    }
+    ck_assert_int_eq(weft_queue_get_many(queue, got, 0, WEFT_NOW), 0);
+    ck_fails(weft_queue_get_many(queue, got, 12, WEFT_NOW), EAGAIN);
+    ck_fails(weft_queue_get_many(queue, got, 12, weft_in(0.001)), ETIMEDOUT);
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+
+START_TEST(select_waits_for_it)
+{
+    weft_queue *queue = weft_queue_new(.shared = true, .capacity = 1);
+    weft_value value = weft_int(1), got;
+    weft_case get = weft_case_get(queue, &got), put = weft_case_put(queue, &value);
+    ck_fails(weft_select(&get, 1, WEFT_NOW), EAGAIN);
+    ck_fails(weft_select(&get, 1, weft_in(0.001)), ETIMEDOUT);
+    ck_assert_int_eq(weft_select(&put, 1, WEFT_FOREVER), 0);
+    ck_fails(weft_select(&put, 1, WEFT_NOW), EAGAIN);
+    ck_fails(weft_select(&put, 1, weft_in(0.001)), ETIMEDOUT);
+    ck_assert_int_eq(weft_select(&get, 1, WEFT_FOREVER), 0);
+    ck_assert_int_eq(weft_as_int(got), 1);
+    weft_queue_close(queue);
+    ck_assert_int_eq(weft_select(&get, 1, WEFT_FOREVER), 0);
+    ck_assert_int_eq(get.error, EPIPE);
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+
+START_TEST(what_cannot_be_made_is_refused)
+{
+    ck_fails_null(weft_queue_new(.shared = true, .order = (enum weft_queue_order)9), EINVAL);
+    ck_fails_null(weft_queue_new(.shared = true, .capacity = SIZE_MAX / 2), EINVAL);
+    ck_fails_null(weft_queue_new(.shared = true, .capacity = 1 << 20), ENOMEM);
+    ck_fails_null(weft_queue_new(.shared = true, .capacity = WEFT_RENDEZVOUS), ENOTSUP);
+    nothing_left();
+}
+END_TEST
+
+START_TEST(a_forked_child_is_no_member)
+{
+    weft_queue *queue = weft_queue_new(.shared = true);
+    pid_t child = fork();
+    if (child == 0) {
+        weft_value got;
+        MUST(weft_queue_put(queue, weft_int(1), WEFT_NOW) == -1 && errno == ESTALE);
+        MUST(weft_queue_get(queue, &got, WEFT_FOREVER) == -1 && errno == ESTALE);
+        MUST(weft_queue_size(queue) == 0);
+        wefti_leave(0);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+
+#ifdef WEFTI_SMALL
+/* Whatever memory the getter lacks, the value is there afterwards. */
+START_TEST(a_getter_without_memory_loses_nothing)
+{
+    weft_queue *queue = weft_queue_new(.shared = true);
+    static const size_t sizes[] = {10, 100, 1000, 100000};
+    weft_value got;
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(weft_queue_put(queue, bytes_of(sizes[i], 5), WEFT_NOW), 0);
+        weft_small_fail_after(1);
+        ck_fails(weft_queue_get(queue, &got, WEFT_NOW), ENOMEM);
+        weft_small_fail_after(0);
+        ck_assert_uint_eq(weft_queue_size(queue), 1);
+        ck_assert_int_eq(weft_queue_get(queue, &got, WEFT_NOW), 0);
+        ck_assert_uint_eq(weft_length(got), sizes[i]);
+        weft_drop(got);
+    }
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+#endif
+
+/*
+ * Every instruction as the last one. A child works on a queue and is stepped through it; after each instruction the arena is saved, swept as if the
+ * child had died there, emptied and looked at, and put back.
+ */
+struct ledger {
+    volatile int64_t got_least, got_most; /* so many values have been taken, at least and at most */
+    volatile int64_t put_least, put_most;
+    volatile int done;
+};
+static struct ledger *ledger;
+static weft_queue *stepped_queue;
+static unsigned steps;
+
+enum { FIRST_VALUES = 3 };
+
+/* The n-th value that is put: a number, a text in its cell, one in a small block, one in a large one. */
+static weft_value numbered(int64_t number)
+{
+    static const size_t sizes[] = {0, 60, 300, 33000};
+    size_t size = sizes[number % 4];
+    return size ? bytes_of(size, (unsigned char)number) : weft_int(number);
+}
+
+static bool is_numbered(weft_value value, int64_t number)
+{
+    return number % 4 == 0 ? weft_kind(value) == WEFT_INT && weft_as_int(value) == number
+                           : weft_kind(value) == WEFT_BYTES && *(const unsigned char *)weft_as_bytes(value) == (unsigned char)number;
+}
+
+static void puts_numbered(weft_value value)
+{
+    ledger->put_most++;
+    MUST(weft_queue_put(stepped_queue, value, WEFT_NOW) == 0);
+    ledger->put_least++;
+}
+
+static void gets_numbered(void)
+{
+    weft_value got;
+    ledger->got_most++;
+    MUST(weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0);
+    ledger->got_least++;
+    weft_drop(got);
+}
+
+static void fill_first(void)
+{
+    for (int i = 0; i < FIRST_VALUES; i++)
+        puts_numbered(numbered(i));
+}
+
+static void child_of(uint16_t member, void (*work)(void))
+{
+    pid_t child = fork();
+    if (child == 0) {
+        wefti_member = member;
+        work();
+        wefti_leave(0);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    wefti_seat_mend(wefti_family_now(), member);
+}
+
+static void works(void)
+{
+    weft_value next[5];
+    for (int i = 0; i < 5; i++)
+        next[i] = numbered(FIRST_VALUES + i); /* filling them is nothing to step through */
+    MUST(wefti_context_life(wefti_context_current()));
+    ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+    raise(SIGSTOP);
+    for (int i = 0; i < 5; i++) {
+        puts_numbered(next[i]);
+        gets_numbered();
+    }
+    gets_numbered();
+    gets_numbered();
+    ledger->done = 1;
+}
+
+static void swept_is_whole(uint64_t committed)
+{
+    wefti_seat_mend(wefti_family_now(), 2);
+    struct wefti_blocks_census found = census();
+    ck_assert_uint_eq(found.in_hand + found.chunks_taken, 0);
+    int64_t number = ledger->got_least;
+    weft_value got;
+    for (bool first = true; weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0; first = false, number++) {
+        if (first && !is_numbered(got, number))
+            number++;
+        ck_assert_msg(is_numbered(got, number), "at step %u: not %d", steps, (int)number);
+        weft_drop(got);
+    }
+    ck_assert_int_eq(errno, EAGAIN);
+    ck_assert_int_ge(number, ledger->got_least);
+    ck_assert_msg(number >= ledger->put_least || (number + 1 == ledger->put_least && ledger->got_most == ledger->put_least),
+        "lost at step %u", steps);
+    ck_assert_int_le(number, ledger->put_most);
+    uint64_t chained = weft_queue_capacity(stepped_queue) == WEFT_UNBOUNDED; /* a segment may have been linked for nothing yet */
+    ck_assert_msg(census().committed - committed <= chained, "%ld at step %u", (long)(census().committed - committed), steps);
+}
+
+static bool step(pid_t child)
+{
+    int status;
+    ck_assert_int_eq(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(!WIFEXITED(status) || WEXITSTATUS(status) == 0);
+    return WIFEXITED(status) || ledger->done;
+}
+
+/* Whether nothing has changed but what lies in large blocks, which takes an instruction for each octet to fill. */
+static bool arena_same(const char *saved, size_t used)
+{
+    const struct wefti_arena *arena = wefti_arena_now();
+    const char *now = (const char *)wefti_arena_base;
+    enum { SLAB = 5 };
+    for (size_t chunk = 0; chunk < used >> WEFTI_CHUNK_BITS; chunk++)
+        if (chunk < arena->first || (arena->table[chunk].word & 0xff) == SLAB)
+            if (memcmp(saved + (chunk << WEFTI_CHUNK_BITS), now + (chunk << WEFTI_CHUNK_BITS), WEFTI_CHUNK) != 0)
+                return false;
+    return true;
+}
+
+static void steps_through(size_t capacity)
+{
+    if (fixture_copies() || FIXTURE_TSAN)
+        fixture_skip("neither Valgrind nor what ThreadSanitizer adds can be stepped through");
+    ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    stepped_queue = weft_queue_new(.shared = true, .capacity = capacity);
+    child_of(3, fill_first);
+    char *saved = calloc(1, wefti_arena_size);
+    pid_t child = fork();
+    if (child == 0) {
+        wefti_member = 2;
+        works();
+        wefti_leave(0);
+    }
+    ck_assert_int_eq(waitpid(child, &(int){0}, 0), child);
+    uint64_t committed = census().committed - 1; /* two of the first values lie in their cells */
+    while (!step(child)) {
+        size_t used = (size_t)__atomic_load_n(&wefti_arena_now()->used, __ATOMIC_ACQUIRE) << WEFTI_CHUNK_BITS;
+        if (arena_same(saved, used))
+            continue;
+        steps++;
+        memcpy(saved, (const void *)wefti_arena_base, used);
+        swept_is_whole(committed);
+        memcpy((void *)wefti_arena_base, saved, used);
+    }
+    kill(child, SIGKILL);
+    while (waitpid(child, &(int){0}, 0) > 0)
+        ;
+    ck_assert_uint_gt(steps, 100);
+    free(saved);
+    munmap(ledger, sizeof(*ledger));
+}
+
+START_TEST(a_death_at_any_instruction_of_a_bounded_one)
+{
+    steps_through(5);
+}
+END_TEST
+
+START_TEST(a_death_at_any_instruction_of_an_unbounded_one)
+{
+    steps_through(WEFT_UNBOUNDED);
+}
+END_TEST
+
+static void add(TCase *tests)
+{
+    tcase_add_checked_fixture(tests, set_up, NULL);
+    tcase_add_test(tests, values_of_all_kinds_pass);
+    tcase_add_test(tests, what_cannot_cross_fails_in_the_putter);
+    tcase_add_test(tests, the_bound_and_the_order_are_exact);
+    tcase_add_test(tests, an_unbounded_one_takes_all);
+    tcase_add_test(tests, close_lets_out_what_is_in_it);
+    tcase_add_test(tests, batches_go_together);
+    tcase_add_test(tests, select_waits_for_it);
+    tcase_add_test(tests, what_cannot_be_made_is_refused);
+    tcase_add_test(tests, a_forked_child_is_no_member);
+#ifdef WEFTI_SMALL
+    tcase_add_test(tests, a_getter_without_memory_loses_nothing);
+#endif
+    tcase_add_test(tests, a_death_at_any_instruction_of_a_bounded_one);
+    tcase_add_test(tests, a_death_at_any_instruction_of_an_unbounded_one);
+}
+
+int main(void)
+{
+    return fixture_main("queue_shared", add);
+}
