@@ -34,7 +34,10 @@ START_TEST(a_pool_is_made_of_valid_options_only)
     ck_fails_null(weft_pool_new((enum weft_task_kind)99), EINVAL);
     ck_fails_null(weft_pool_new((enum weft_task_kind)0), EINVAL);
     ck_fails_null(weft_pool_new(WEFT_COROUTINE), ENOTSUP);
-    ck_fails_null(weft_pool_new(WEFT_PROCESS), ENOTSUP);
+    ck_fails_null(weft_pool_new(WEFT_THREAD, .task_timeout = 1), ENOTSUP);
+    ck_fails_null(weft_pool_new(WEFT_THREAD, .retries = 1), ENOTSUP);
+    ck_fails_null(weft_pool_new(WEFT_THREAD, .memory = 1), ENOTSUP);
+    ck_fails_null(weft_pool_new(WEFT_THREAD, .max_tasks_per_worker = 1), ENOTSUP);
     ck_fails_null(weft_pool_new(WEFT_FLEET), ENOTSUP);
     ck_fails_null(weft_pool_new(WEFT_THREAD, .backlog = WEFT_RENDEZVOUS), EINVAL);
     ck_fails_null(weft_pool_new(WEFT_THREAD, .when_full = (enum weft_full_policy)3), EINVAL);

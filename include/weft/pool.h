@@ -61,6 +61,13 @@ struct weft_pool_options {
     weft_function *finalizer;
     const char *cpus; /* the processors that its workers may use, as in weft_spawn; NULL: those that the task may which starts a worker */
     int nice;         /* added to the niceness of who makes the pool, from -39 to 39; its workers have that, whoever starts them */
+    /* Of pools of processes; with another kind each is ENOTSUP. */
+    unsigned max_tasks_per_worker; /* then it ends, and another takes its place; 0: any number */
+    double
+        task_timeout; /* seconds that a task may run: then it is killed, with all that it has started, and is WEFT_TIMED_OUT; 0: for ever */
+    unsigned retries; /* how often a task begins again whose worker died, at most 255; 0: it is WEFT_LOST */
+    size_t
+        memory; /* octets that a worker may have for itself: one that has more is killed, its task WEFT_LOST with an error of ENOMEM; 0: any */
 };
 
 struct weft_submit_options {
@@ -74,6 +81,9 @@ struct weft_submit_options {
     weft_time deadline;          /* how long submit may wait for room; 0: WEFT_FOREVER */
     const char *name;            /* of the task, for messages; must outlive it; default: none */
     enum weft_priority priority;
+    /* Of pools of processes; with another kind each is ENOTSUP. */
+    double timeout; /* instead of the pool's task_timeout; 0: that */
+    int retries;    /* instead of the pool's; 0: those, less than 0: none */
 };
 
 /* A function of several arguments, which are borrowed. */

@@ -5,10 +5,11 @@
 
 #include "base/memory.h"
 #include "pool/pool.h"
+#include "shared/arena.h"
 
 static struct weft_future *bulk_submit(weft_pool *pool, weft_function *function, weft_value argument, weft_time deadline)
 {
-    if (__atomic_load_n(&pool->lost, __ATOMIC_RELAXED)) {
+    if (!wefti_is_shared(pool) && __atomic_load_n(&pool->lost, __ATOMIC_RELAXED)) {
         errno = ESTALE;
         return NULL;
     }

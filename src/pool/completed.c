@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "pool/arrivals.h"
 #include "pool/pool.h"
+#include "shared/arena.h"
 
 struct node {
     struct wefti_arrival arrival; /* first */
@@ -89,10 +90,16 @@ weft_completed *weft_as_completed(weft_future *const *futures, size_t count)
     return completed;
 }
 
+/* NULL: of none whose tasks others could run. */
+static struct weft_pool *node_pool(const struct node *node)
+{
+    return node->future && !wefti_is_shared(node->future) ? node->future->pool : NULL;
+}
+
 static long node_give(struct weft_completed *completed, struct node *node)
 {
     completed->left--;
-    if (completed->own && node->future->pool == completed->own)
+    if (completed->own && node_pool(node) == completed->own)
         completed->own_left--;
     weft_future_free(node->future);
     node->future = NULL;
@@ -108,7 +115,7 @@ static struct weft_pool *completed_own_pool(struct weft_completed *completed)
         completed->own = pool;
         completed->own_left = 0;
         for (size_t i = 0; pool && i < completed->count; i++)
-            completed->own_left += completed->nodes[i].future && completed->nodes[i].future->pool == pool;
+            completed->own_left += node_pool(&completed->nodes[i]) == pool;
     }
     return completed->own_left > 0 ? pool : NULL;
 }
@@ -117,8 +124,8 @@ static struct weft_pool *completed_own_pool(struct weft_completed *completed)
 static bool completed_help(struct weft_completed *completed)
 {
     while (completed->helped < completed->count) {
-        struct weft_future *future = completed->nodes[completed->helped].future;
-        if (future && future->pool && wefti_run_may_help(future->pool) && wefti_run_help(future))
+        struct weft_pool *pool = node_pool(&completed->nodes[completed->helped]);
+        if (pool && wefti_run_may_help(pool) && wefti_run_help(completed->nodes[completed->helped].future))
             return true;
         completed->helped++;
     }

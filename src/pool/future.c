@@ -26,6 +26,7 @@
 
 #include "base/memory.h"
 #include "pool/pool.h"
+#include "pool/process.h"
 #include "task/task.h"
 #include "value/value.h"
 #include "wait/waitable.h"
@@ -36,12 +37,16 @@ static uint32_t any_ended; /* changes when a future that is WATCHED ends */
 
 static bool future_lost(const struct weft_future *future)
 {
+    if (wefti_is_shared(future))
+        return false;
     return future->pool && __atomic_load_n(&future->pool->lost, __ATOMIC_RELAXED);
 }
 
 /* Acquire pairs with the release of wefti_future_publish. */
 static bool future_ended(const struct weft_future *future)
 {
+    if (wefti_is_shared(future))
+        return wefti_process_future_outcome(future) != WEFT_PENDING;
     return (__atomic_load_n(&future->state, __ATOMIC_ACQUIRE) & OUTCOME) != WEFT_PENDING || future_lost(future);
 }
 
@@ -131,7 +136,10 @@ static void future_call(struct weft_future *future, weft_done_callback *function
     if (function(future, data) == 0)
         return;
     weft_value error = weft_error(errno, "a callback failed");
-    future_report(future, "callback of task", error);
+    if (wefti_is_shared(future))
+        wefti_uncollected("callback of task", error);
+    else
+        future_report(future, "callback of task", error);
     weft_drop(error);
 }
 
@@ -167,6 +175,10 @@ void wefti_future_drop_pending(struct weft_future *future, weft_value result, en
 
 bool wefti_future_withdraw(struct weft_future *future, weft_value result, enum weft_outcome outcome)
 {
+    if (wefti_is_shared(future)) {
+        weft_drop(result);
+        return wefti_process_future_withdraw(future);
+    }
     bool waits = wefti_line_claim(future, NULL);
     if (waits)
         wefti_future_drop_pending(future, result, outcome, &future->pool->tally);
@@ -193,6 +205,8 @@ bool wefti_future_cancel_asked(const struct weft_future *future)
 
 int wefti_future_wait(struct weft_future *future, weft_time deadline)
 {
+    if (wefti_is_shared(future))
+        return wefti_process_future_wait(future, deadline);
     if (future_ended(future))
         return 0;
     if (deadline <= WEFT_NOW) {
@@ -209,6 +223,8 @@ int weft_future_result(weft_future *future, weft_value *value, weft_time deadlin
         errno = EINVAL;
         return -1;
     }
+    if (wefti_is_shared(future))
+        return wefti_process_future_result(future, value, deadline);
     if (wefti_future_wait(future, deadline) != 0)
         return -1;
     __atomic_store_n(&future->collected, true, __ATOMIC_RELAXED);
@@ -219,6 +235,8 @@ int weft_future_result(weft_future *future, weft_value *value, weft_time deadlin
 
 enum weft_outcome weft_future_outcome(const weft_future *future)
 {
+    if (wefti_is_shared(future))
+        return wefti_process_future_outcome(future);
     enum weft_outcome outcome = (enum weft_outcome)(__atomic_load_n(&future->state, __ATOMIC_ACQUIRE) & OUTCOME);
     return outcome == WEFT_PENDING && future_lost(future) ? WEFT_LOST : outcome;
 }
@@ -230,6 +248,8 @@ bool weft_future_done(const weft_future *future)
 
 bool weft_future_running(const weft_future *future)
 {
+    if (wefti_is_shared(future))
+        return wefti_process_future_running(future);
     return future->pool && __atomic_load_n(&future->begun, __ATOMIC_ACQUIRE) && !future_ended(future);
 }
 
@@ -269,6 +289,8 @@ static bool future_cancel_running(struct weft_future *future)
 
 bool weft_future_cancel(weft_future *future)
 {
+    if (wefti_is_shared(future))
+        return wefti_process_future_cancel(future);
     if (future_ended(future))
         return false;
     if (!future->pool)
@@ -313,6 +335,8 @@ static enum added future_add(struct weft_future *future, const struct wefti_call
 /* 0 or -1 with ENOMEM; *ended says that it was not added, as the future has ended. */
 static int future_add_callback(struct weft_future *future, const struct wefti_callback *callback, bool first, bool *ended)
 {
+    if (wefti_is_shared(future))
+        return wefti_process_future_add(future, callback, first, ended);
     struct wefti_callback *node = NULL;
     enum added added = ENDED;
     for (bool again = !future_lost(future); again; again = added == NO_ROOM) {
@@ -391,6 +415,30 @@ static long futures_wait(weft_future *const *futures, size_t count, weft_time de
     }
 }
 
+static bool futures_shared(weft_future *const *futures, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (wefti_is_shared(futures[i]))
+            return true;
+    return false;
+}
+
+/* Some are of pools of processes, which cannot change any_ended. */
+static long futures_wait_mixed(weft_future *const *futures, size_t count, weft_time deadline)
+{
+    for (size_t i = 0; i < count; i++)
+        if (future_ended(futures[i]))
+            return (long)i;
+    weft_completed *completed = weft_as_completed(futures, count);
+    if (!completed)
+        return -1;
+    long ended = weft_completed_next(completed, deadline);
+    int error = errno;
+    weft_completed_free(completed);
+    errno = error;
+    return ended;
+}
+
 /* The pool whose worker the caller is, if one of the futures is that pool's: another worker has to stand in. */
 static struct weft_pool *futures_own_pool(weft_future *const *futures, size_t count)
 {
@@ -398,7 +446,7 @@ static struct weft_pool *futures_own_pool(weft_future *const *futures, size_t co
     if (!run || !run->worker)
         return NULL;
     for (size_t i = 0; i < count; i++)
-        if (futures[i]->pool == run->worker->pool)
+        if (!wefti_is_shared(futures[i]) && futures[i]->pool == run->worker->pool)
             return futures[i]->pool;
     return NULL;
 }
@@ -409,6 +457,8 @@ long weft_wait_any(weft_future *const *futures, size_t count, weft_time deadline
         return -1;
     if (count == 1)
         return wefti_future_wait(futures[0], deadline);
+    if (futures_shared(futures, count))
+        return futures_wait_mixed(futures, count, deadline);
     long ended = futures_look(futures, count);
     if (ended >= 0)
         return ended;
@@ -447,7 +497,7 @@ weft_future *weft_future_new(void)
 
 int weft_future_set(weft_future *future, weft_value value)
 {
-    if (!future || future->pool) {
+    if (!future || wefti_is_shared(future) || future->pool) {
         errno = EINVAL;
         return -1;
     }
@@ -459,6 +509,10 @@ int weft_future_set(weft_future *future, weft_value value)
 
 weft_future *weft_future_keep(weft_future *future)
 {
+    if (wefti_is_shared(future)) {
+        wefti_process_future_keep(future);
+        return future;
+    }
     __atomic_add_fetch(&future->references, 1, __ATOMIC_RELAXED);
     return future;
 }
@@ -488,6 +542,10 @@ void weft_future_free(weft_future *future)
 {
     if (!future)
         return;
+    if (wefti_is_shared(future)) {
+        wefti_process_future_free(future);
+        return;
+    }
     /* Who has the only reference is alone. Release: what this owner did comes before the end; acquire: the last sees what all did. */
     if (__atomic_load_n(&future->references, __ATOMIC_ACQUIRE) == 1 || __atomic_sub_fetch(&future->references, 1, __ATOMIC_ACQ_REL) == 0)
         future_destroy(future);
@@ -504,9 +562,14 @@ static int future_case_ready(weft_case *one)
 static bool future_case_enqueue(weft_case *one, struct wefti_item *item)
 {
     struct weft_future *future = one->object;
-    wefti_run_select(future->pool);
+    bool ended = false;
     item->kind = WEFTI_WORD;
     item->word = &future->state;
+    if (wefti_is_shared(future)) {
+        item->expected = wefti_process_future_watch(future, &ended);
+        return ended;
+    }
+    wefti_run_select(future->pool);
     item->expected = __atomic_or_fetch(&future->state, WAITED, __ATOMIC_ACQUIRE);
     return (item->expected & OUTCOME) != WEFT_PENDING;
 }

@@ -34,6 +34,7 @@
 
 #include "base/options.h"
 #include "pool/pool.h"
+#include "shared/arena.h"
 
 enum { CALLS = 2, SHARES = 8, STOCK = 64, LINE = 128 /* two lines of the cache, as they are fetched in pairs */ };
 
@@ -331,6 +332,10 @@ static int loop_begin(struct loop *loop, struct weft_pool *pool, unsigned worker
 {
     if ((!loop->range && !loop->each) || loop->count > PTRDIFF_MAX || loop->chunk > PTRDIFF_MAX) {
         errno = EINVAL;
+        return -1;
+    }
+    if (pool && wefti_is_shared(pool)) { /* its tasks could not see what the loop works on */
+        errno = ENOTSUP;
         return -1;
     }
     loop->pool = pool ? pool : pool_of_caller();

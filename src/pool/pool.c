@@ -18,6 +18,7 @@
  */
 
 #include "pool/pool.h"
+#include "pool/process.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -99,21 +100,29 @@ static void records_release(struct weft_future *list)
     }
 }
 
-static bool pool_christen(struct weft_pool *pool, const char *name)
+bool wefti_pool_name(const char *given, char *name, size_t size)
 {
-    char own[24];
-    if (!name) {
-        snprintf(own, sizeof(own), "Pool-%u", __atomic_add_fetch(&pool_numbers, 1, __ATOMIC_RELAXED));
-        name = own;
+    if (!given) {
+        snprintf(name, size, "Pool-%u", __atomic_add_fetch(&pool_numbers, 1, __ATOMIC_RELAXED));
+        return true;
     }
-    size_t length = strlen(name);
-    if (length > NAME_LIMIT) {
+    size_t length = strlen(given);
+    if (length > NAME_LIMIT || length >= size) {
         errno = EINVAL;
         return false;
     }
-    pool->name = wefti_alloc_raw(length + 1);
+    memcpy(name, given, length + 1);
+    return true;
+}
+
+static bool pool_christen(struct weft_pool *pool, const char *given)
+{
+    char name[NAME_LIMIT + 1];
+    if (!wefti_pool_name(given, name, sizeof(name)))
+        return false;
+    pool->name = wefti_alloc_raw(strlen(name) + 1);
     if (pool->name)
-        memcpy(pool->name, name, length + 1);
+        memcpy(pool->name, name, strlen(name) + 1);
     return pool->name;
 }
 
@@ -142,8 +151,9 @@ static bool options_valid(const struct weft_pool_options *options)
         errno = EINVAL;
         return false;
     }
+    bool limits = options->max_tasks_per_worker || options->task_timeout > 0 || options->retries || options->memory;
     errno = ENOTSUP;
-    return options->kind == WEFT_THREAD;
+    return options->kind == WEFT_PROCESS || (options->kind == WEFT_THREAD && !limits);
 }
 
 /* Finds the pools around it, if the caller is a task of one. */
@@ -164,6 +174,8 @@ weft_pool *weft_pool_new_with(const struct weft_pool_options *given)
     struct weft_pool_options options;
     if (!wefti_options_read(&options, sizeof(options), given, offsetof(struct weft_pool_options, guard)) || !options_valid(&options))
         return NULL;
+    if (options.kind == WEFT_PROCESS)
+        return wefti_process_pool_new(&options);
     struct weft_pool *pool = wefti_alloc_aligned(_Alignof(struct weft_pool), sizeof(*pool));
     if (!pool)
         return NULL;
@@ -256,6 +268,8 @@ static enum remedy pool_remedy(struct weft_pool *pool, int obstacle, struct weft
 
 struct weft_future *wefti_pool_submit(const struct weft_submit_options *options, uint32_t references, weft_time deadline)
 {
+    if (wefti_is_shared(options->pool))
+        return wefti_process_pool_submit(options, references, deadline, WEFTI_CALL_PLAIN);
     const struct wefti_submission what = {.function = options->function,
         .argument = options->argument,
         .on_done = options->on_done,
@@ -298,8 +312,8 @@ static struct weft_future *options_submit(const struct weft_submit_options *give
         errno = EINVAL;
         return NULL;
     }
-    if (pool_lost(options->pool)) {
-        errno = ESTALE;
+    if (!wefti_is_shared(options->pool) && (pool_lost(options->pool) || options->timeout > 0 || options->retries > 0)) {
+        errno = pool_lost(options->pool) ? ESTALE : ENOTSUP;
         return NULL;
     }
     return wefti_pool_submit(options, references, options->deadline ? options->deadline : WEFT_FOREVER);
@@ -395,6 +409,8 @@ static bool pool_usable(const struct weft_pool *pool)
 
 int weft_pool_shutdown(weft_pool *pool, bool cancel_pending, weft_time deadline)
 {
+    if (wefti_is_shared(pool))
+        return wefti_process_pool_shutdown(pool, cancel_pending, deadline);
     if (!pool_usable(pool))
         return -1;
     wefti_line_close(pool);
@@ -417,6 +433,8 @@ static void pool_cancel_running(struct weft_pool *pool)
 
 int weft_pool_resize(weft_pool *pool, unsigned workers)
 {
+    if (wefti_is_shared(pool))
+        return wefti_process_pool_resize(pool, workers);
     if (!pool_usable(pool))
         return -1;
     int closed = wefti_crew_resize(pool, workers ? workers : weft_cpu_count());
@@ -429,6 +447,8 @@ int weft_pool_resize(weft_pool *pool, unsigned workers)
 
 int weft_pool_terminate(weft_pool *pool, weft_time deadline)
 {
+    if (wefti_is_shared(pool))
+        return wefti_process_pool_terminate(pool, deadline);
     if (!pool_usable(pool))
         return -1;
     wefti_line_close(pool);
@@ -450,6 +470,10 @@ void weft_pool_free(weft_pool *pool)
 {
     if (!pool)
         return;
+    if (wefti_is_shared(pool)) {
+        wefti_process_pool_free(pool);
+        return;
+    }
     int error = errno;
     if (!pool_lost(pool)) {
         wefti_line_close(pool);
@@ -475,6 +499,10 @@ static void tally_gather(struct wefti_tally *sum, const struct wefti_tally *tall
 
 void weft_pool_count(weft_pool *pool, struct weft_pool_counts *counts)
 {
+    if (pool && counts && wefti_is_shared(pool)) {
+        wefti_process_pool_count(pool, counts);
+        return;
+    }
     if (!pool || !counts || pool_lost(pool))
         return;
     wefti_latch_close(&pool->out);

@@ -222,6 +222,10 @@ void wefti_pool_drop(struct weft_pool *pool);
  */
 #define WEFTI_IF_ROOM ((weft_time)-1)
 struct weft_future *wefti_pool_submit(const struct weft_submit_options *options, uint32_t references, weft_time deadline);
+/* The name of a pool: the one given (NULL: the next number) in `size` octets. False with EINVAL: it is too long. */
+bool wefti_pool_name(const char *given, char *name, size_t size);
+/* results.c: calls a function of several arguments. */
+weft_value wefti_results_star(weft_star_function *function, weft_value arguments);
 /* The worker's initializer has failed with this error, which is given away. */
 void wefti_pool_break(struct wefti_worker *worker, weft_value error);
 /* Waits until nobody but the caller (counted `mine` times) is there. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED. */

@@ -13,6 +13,7 @@
 
 #include "base/opening.h"
 #include "pool/pool.h"
+#include "pool/process.h"
 #include "task/task.h"
 
 static struct wefti_latch registry_latch; /* of the next, and of every pool's `next` and `previous` */
@@ -71,6 +72,7 @@ static void exit_finish(void)
         wefti_worker_reap(pool);
         wefti_pool_drop(pool);
     }
+    wefti_process_pools_finish();
     wefti_shield_lower();
 }
 

@@ -19,6 +19,7 @@
 #include "base/options.h"
 #include "pool/arrivals.h"
 #include "pool/pool.h"
+#include "pool/process.h"
 #include "value/value.h"
 
 enum { AHEAD_A_WORKER = 4, AHEAD_LEAST = 16, FEW = 8 };
@@ -67,11 +68,19 @@ static void results_release(struct weft_results *results)
     for (struct batch *batch = results->oldest; batch; batch = batch->next)
         batch_clear(batch);
     weft_drop(results->items);
-    wefti_pool_drop(results->pool);
+    if (wefti_is_shared(results->pool))
+        wefti_process_pool_let_go(results->pool);
+    else
+        wefti_pool_drop(results->pool);
     wefti_release(results);
 }
 
-static weft_value star_call(weft_star_function *function, weft_value item)
+static bool pool_is_lost(const struct weft_pool *pool)
+{
+    return wefti_is_shared(pool) ? !wefti_member : __atomic_load_n(&pool->lost, __ATOMIC_RELAXED);
+}
+
+weft_value wefti_results_star(weft_star_function *function, weft_value item)
 {
     weft_value few[FEW], *arguments = few;
     size_t count = weft_length(item);
@@ -88,7 +97,7 @@ static weft_value star_call(weft_star_function *function, weft_value item)
 static weft_value item_call(const struct weft_results *results, size_t index)
 {
     weft_value item = weft_list_at(results->items, (ptrdiff_t)index);
-    return results->star ? star_call(results->star, item) : results->function(item);
+    return results->star ? wefti_results_star(results->star, item) : results->function(item);
 }
 
 /* The task of a batch; the first error that one of its items gives is the task's. */
@@ -137,6 +146,56 @@ static void batch_unlink(struct weft_results *results, struct batch *batch)
         results->helped = batch->next;
 }
 
+/* The items of a batch, for another process: one, or the list of them. Yours. */
+static weft_value batch_items(const struct weft_results *results, const struct batch *batch)
+{
+    if (!batch->answers)
+        return weft_keep(weft_list_at(results->items, (ptrdiff_t)batch->first));
+    weft_value list = weft_list();
+    for (size_t i = 0; i < batch->count && !weft_is_error(list); i++) {
+        weft_value item = weft_keep(weft_list_at(results->items, (ptrdiff_t)(batch->first + i)));
+        if (weft_list_append(list, item) == 0)
+            continue;
+        weft_drop(item);
+        weft_drop(list);
+        list = weft_error(ENOMEM, NULL);
+    }
+    return list;
+}
+
+/* Of a pool of processes, which cannot reach the batch: the task has the items, and returns the answers. */
+static struct weft_future *batch_send(struct weft_results *results, struct batch *batch, weft_time deadline)
+{
+    weft_value items = batch_items(results, batch);
+    const struct weft_submit_options options = {.pool = results->pool,
+        .function = results->star ? (weft_function *)(void (*)(void))results->star : results->function,
+        .argument = items,
+        .on_done = batch_ended,
+        .data = batch,
+        .priority = results->priority};
+    unsigned call = (results->star ? WEFTI_CALL_STAR : 0) | (batch->answers ? WEFTI_CALL_EACH : 0);
+    bool made = !(batch->answers && weft_is_error(items));
+    struct weft_future *future = made ? wefti_process_pool_submit(&options, 2, deadline, call) : (errno = ENOMEM, NULL);
+    if (!future) {
+        int error = errno;
+        weft_drop(items);
+        errno = error;
+    }
+    return future;
+}
+
+/* What a task in another process has returned. */
+static void batch_receive(struct batch *batch)
+{
+    weft_value list = weft_none;
+    if (!batch->answers || weft_future_result(batch->future, &list, WEFT_NOW) != 0)
+        return;
+    batch->ran = weft_kind(list) == WEFT_LIST && weft_length(list) == batch->count;
+    for (size_t i = 0; batch->ran && i < batch->count; i++)
+        batch->answers[i] = weft_keep(weft_list_at(list, (ptrdiff_t)i));
+    weft_drop(list);
+}
+
 static int batch_submit(struct weft_results *results, struct batch *batch, weft_time deadline)
 {
     const struct weft_submit_options options = {.pool = results->pool,
@@ -149,7 +208,7 @@ static int batch_submit(struct weft_results *results, struct batch *batch, weft_
     batch->first = results->submitted;
     batch->count = left < results->chunk ? left : results->chunk;
     __atomic_add_fetch(&results->references, 1, __ATOMIC_RELAXED);
-    batch->future = wefti_pool_submit(&options, 2, deadline);
+    batch->future = wefti_is_shared(results->pool) ? batch_send(results, batch, deadline) : wefti_pool_submit(&options, 2, deadline);
     if (!batch->future) {
         __atomic_sub_fetch(&results->references, 1, __ATOMIC_RELAXED);
         return -1;
@@ -232,7 +291,7 @@ int weft_results_next(weft_results *results, weft_value *value, weft_time deadli
         errno = EINVAL;
         return -1;
     }
-    if (__atomic_load_n(&results->pool->lost, __ATOMIC_RELAXED)) {
+    if (pool_is_lost(results->pool)) {
         errno = ESTALE;
         return -1;
     }
@@ -246,6 +305,8 @@ int weft_results_next(weft_results *results, weft_value *value, weft_time deadli
         deadline = wefti_deadline(deadline);
         results->current = (results->unordered ? results_first : results_oldest)(results, deadline);
         results->given = 0;
+        if (results->current && wefti_is_shared(results->pool))
+            batch_receive(results->current);
     }
     if (!results->current)
         return -1;
@@ -262,7 +323,7 @@ static void results_withdraw(struct weft_results *results)
 {
     for (size_t i = 0; results->current && results->current->ran && i < results->given; i++)
         results->current->answers[i] = weft_none;
-    bool lost = __atomic_load_n(&results->pool->lost, __ATOMIC_RELAXED);
+    bool lost = pool_is_lost(results->pool);
     for (struct batch *batch = results->oldest; batch; batch = batch->next) {
         if (!lost)
             wefti_future_withdraw(batch->future, weft_error(ECANCELED, NULL), WEFT_CANCELLED);
@@ -302,10 +363,17 @@ static bool plan_valid(const struct plan *plan)
     bool valid = known && plan->pool && (plan->function || plan->star) && is_sequence(plan->items);
     for (size_t i = 0; valid && plan->star && i < weft_length(plan->items); i++)
         valid = is_sequence(weft_list_at(plan->items, (ptrdiff_t)i));
-    if (valid && !__atomic_load_n(&plan->pool->lost, __ATOMIC_RELAXED))
+    if (valid && !pool_is_lost(plan->pool))
         return true;
     errno = valid ? ESTALE : EINVAL;
     return false;
+}
+
+static unsigned pool_workers(const struct weft_pool *pool)
+{
+    if (wefti_is_shared(pool))
+        return wefti_process_pool_workers(pool);
+    return __atomic_load_n(&pool->workers, __ATOMIC_RELAXED);
 }
 
 /* How many batches may be under way. */
@@ -314,7 +382,7 @@ static size_t plan_batches(const struct plan *plan, size_t chunk)
     size_t total = weft_length(plan->items), all = total / chunk + (total % chunk != 0);
     size_t ahead = plan->ahead / chunk + (plan->ahead % chunk != 0);
     if (plan->ahead == 0)
-        ahead = (size_t)AHEAD_A_WORKER * __atomic_load_n(&plan->pool->workers, __ATOMIC_RELAXED);
+        ahead = (size_t)AHEAD_A_WORKER * pool_workers(plan->pool);
     if (plan->ahead == 0 && ahead < AHEAD_LEAST)
         ahead = AHEAD_LEAST;
     return ahead < all ? ahead : all;
@@ -339,7 +407,10 @@ static struct weft_results *results_new(const struct plan *plan)
         .items = weft_keep(plan->items),
         .total = total,
         .chunk = chunk};
-    wefti_pool_keep(plan->pool);
+    if (wefti_is_shared(plan->pool))
+        wefti_process_pool_hold(plan->pool);
+    else
+        wefti_pool_keep(plan->pool);
     weft_value *answer = (weft_value *)(void *)&results->batches[batches];
     for (size_t i = batches; i-- > 0;) {
         results->batches[i] = (struct batch){.owner = results, .next = results->unused, .answers = answers ? answer + i * chunk : NULL};

@@ -12,6 +12,7 @@
 
 #include "base/memory.h"
 #include "pool/pool.h"
+#include "pool/process.h"
 #include "task/placement.h"
 #include "task/task.h"
 #include "value/value.h"
@@ -241,5 +242,7 @@ void wefti_worker_reap(struct weft_pool *pool)
 weft_value weft_worker_value(void)
 {
     const struct wefti_run *run = wefti_context_current()->run;
-    return run && run->worker && run->worker->pool == run->pool ? run->worker->value : weft_none;
+    if (!run)
+        return wefti_process_worker_value();
+    return run->worker && run->worker->pool == run->pool ? run->worker->value : weft_none;
 }

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Futures of pools of processes: the records of process_task.c, as who submitted sees them.
+ *
+ * Callbacks are in the memory of the process that submitted, in a list that the record points to, under that process's latch. While there are any the record has CALLS; who ends the
+ * task then rings the bell, and that process's keeper calls them, one by one, takes CALLS away under the latch when there are no more, and `called` says that nobody will call any more.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "pool/process.h"
+#include "task/task.h"
+#include "value/value.h"
+
+static struct wefti_process_task *task_of(const struct weft_future *future)
+{
+    return (struct wefti_process_task *)(uintptr_t)future; /* NOLINT: it is one, by its address */
+}
+
+static uint32_t task_look(const struct wefti_process_task *task)
+{
+    return __atomic_load_n(&task->state, __ATOMIC_ACQUIRE);
+}
+
+/* Waiting. */
+
+static int task_sleep(struct wefti_process_task *task, weft_time deadline)
+{
+    for (;;) {
+        uint32_t state = task_look(task);
+        if (!wefti_task_ended(state) && !(state & WEFTI_TASK_WAITED))
+            state = __atomic_or_fetch(&task->state, WEFTI_TASK_WAITED, __ATOMIC_SEQ_CST);
+        if (wefti_task_ended(state))
+            return 0;
+        if (weft_wait(&task->state, state, deadline) != 0)
+            return wefti_task_ended(task_look(task)) ? 0 : -1;
+    }
+}
+
+static bool away_begin(struct wefti_process_worker *worker)
+{
+    const struct wefti_process_pool *pool = worker->pool;
+    uint32_t away = 0;
+    for (uint32_t i = 0; i < pool->places; i++)
+        away += __atomic_load_n(&pool->table[i]->away, __ATOMIC_SEQ_CST) > 0;
+    if (away >= WEFTI_POOL_STAND_INS) {
+        errno = EDEADLK;
+        return false;
+    }
+    __atomic_store_n(&worker->waits, worker->waits + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&worker->away, 1, __ATOMIC_SEQ_CST);
+    wefti_process_ring_bell(worker->pool);
+    return true;
+}
+
+static void away_end(struct wefti_process_worker *worker)
+{
+    __atomic_store_n(&worker->away, 0, __ATOMIC_SEQ_CST);
+    wefti_process_ring_bell(worker->pool);
+}
+
+int wefti_process_future_wait(struct weft_future *future, weft_time deadline)
+{
+    struct wefti_process_task *task = task_of(future);
+    if (wefti_task_ended(task_look(task)) || !wefti_member)
+        return 0;
+    if (deadline <= WEFT_NOW) {
+        errno = EAGAIN;
+        return -1;
+    }
+    struct wefti_process_worker *worker = wefti_process_worker_here();
+    if (!worker || worker->pool != task->pool)
+        return task_sleep(task, deadline);
+    if (!away_begin(worker))
+        return -1;
+    int result = task_sleep(task, deadline);
+    away_end(worker);
+    return result;
+}
+
+static weft_value task_value(const struct wefti_process_task *task)
+{
+    uint32_t state = task_look(task), phase = wefti_task_phase(state);
+    if (phase == WEFTI_TASK_ENDED + WEFT_DONE || phase == WEFTI_TASK_ENDED + WEFT_FAILED)
+        return wefti_unpack(&task->result, task->result_room);
+    if (phase == WEFTI_TASK_ENDED + WEFT_CANCELLED && task->result.form != WEFT_NONE)
+        return wefti_unpack(&task->result, task->result_room);
+    return wefti_task_ended(state) ? wefti_process_task_reason(task, state) : weft_error(EOWNERDEAD, NULL);
+}
+
+int wefti_process_future_result(struct weft_future *future, weft_value *value, weft_time deadline)
+{
+    struct wefti_process_task *task = task_of(future);
+    if (wefti_process_future_wait(future, deadline) != 0)
+        return -1;
+    if (!task->collected && wefti_member)
+        __atomic_store_n(&task->collected, 1, __ATOMIC_RELAXED);
+    if (value)
+        *value = task_value(task);
+    return 0;
+}
+
+enum weft_outcome wefti_process_future_outcome(const struct weft_future *future)
+{
+    uint32_t state = task_look(task_of(future));
+    if (!wefti_task_ended(state))
+        return wefti_member ? WEFT_PENDING : WEFT_LOST;
+    return (enum weft_outcome)(wefti_task_phase(state) - WEFTI_TASK_ENDED);
+}
+
+bool wefti_process_future_running(const struct weft_future *future)
+{
+    return wefti_member && wefti_task_phase(task_look(task_of(future))) == WEFTI_TASK_RUNNING;
+}
+
+uint32_t wefti_process_future_watch(struct weft_future *future, bool *ended)
+{
+    uint32_t state = __atomic_or_fetch(&task_of(future)->state, WEFTI_TASK_WAITED, __ATOMIC_SEQ_CST);
+    *ended = wefti_task_ended(state);
+    return state;
+}
+
+/* Cancelling. */
+
+bool wefti_process_future_withdraw(struct weft_future *future)
+{
+    struct wefti_process_task *task = task_of(future);
+    struct wefti_process_pool *pool = task->pool;
+    uint32_t state = task_look(task);
+    if (!wefti_member || wefti_task_phase(state) != WEFTI_TASK_WAITING || !wefti_process_task_end(task, state, WEFT_CANCELLED))
+        return false;
+    wefti_process_room_made(pool);
+    return true;
+}
+
+bool wefti_process_future_cancel(struct weft_future *future)
+{
+    struct wefti_process_task *task = task_of(future);
+    if (wefti_process_future_withdraw(future))
+        return true;
+    uint32_t state = task_look(task), left;
+    while (wefti_member && wefti_task_phase(state) == WEFTI_TASK_RUNNING) {
+        if (wefti_process_task_move(task, state, WEFTI_TASK_RUNNING, wefti_task_who(state), WEFTI_TASK_CANCEL, &left)) {
+            __atomic_store_n(&task->cancel, 1, __ATOMIC_RELEASE); /* this task's still: the caller holds it */
+            weft_wake(&task->cancel, UINT32_MAX);
+            return true;
+        }
+        state = task_look(task);
+        if (state & WEFTI_TASK_STOPPED)
+            return true;
+    }
+    return false;
+}
+
+/* Callbacks. */
+
+static void task_report(const struct wefti_process_task *task, const char *what, weft_value error)
+{
+    char text[300];
+    snprintf(text, sizeof(text), "%s%s%s of %s", what, task->name[0] ? " " : "", task->name, task->pool->name);
+    wefti_uncollected(text, error);
+    weft_drop(error);
+}
+
+static void task_call_one(struct wefti_process_task *task, const struct wefti_callback *callback)
+{
+    errno = 0;
+    if (callback->function((struct weft_future *)(void *)task, callback->data) != 0)
+        task_report(task, "callback of task", weft_error(errno, "a callback failed"));
+}
+
+/* Takes the oldest out; without one, says that they have been called. */
+static struct wefti_callback *callback_next(struct wefti_process_handle *handle, struct wefti_process_task *task)
+{
+    wefti_latch_close(&handle->latch);
+    struct wefti_callback *callback = task->callbacks;
+    if (callback)
+        task->callbacks = callback->next;
+    else
+        task->called = 1;
+    wefti_latch_open(&handle->latch);
+    return callback;
+}
+
+void wefti_process_future_call_back(struct wefti_process_handle *handle, struct wefti_process_task *task)
+{
+    struct wefti_callback *callback;
+    while ((callback = callback_next(handle, task))) {
+        task_call_one(task, callback);
+        wefti_release(callback);
+    }
+    bool failed = wefti_task_phase(task_look(task)) == WEFTI_TASK_ENDED + WEFT_FAILED;
+    if (failed && !task->collected && __atomic_load_n(&task->holds, __ATOMIC_SEQ_CST) == 0)
+        task_report(task, "task", task_value(task));
+    __atomic_and_fetch(&task->state, ~(uint32_t)WEFTI_TASK_CALLS, __ATOMIC_SEQ_CST);
+    wefti_process_task_release(task);
+}
+
+/* Under the latch: sees to CALLS. False when nobody would call any more. */
+static bool calls_want(struct wefti_process_task *task)
+{
+    uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST);
+    while (!wefti_task_ended(state) && !(state & WEFTI_TASK_CALLS))
+        if (__atomic_compare_exchange_n(&task->state, &state, state | WEFTI_TASK_CALLS, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            return true;
+    return (state & WEFTI_TASK_CALLS) && !task->called;
+}
+
+int wefti_process_future_add(struct weft_future *future, const struct wefti_callback *callback, bool first, bool *ended)
+{
+    struct wefti_process_task *task = task_of(future);
+    *ended = true;
+    if (!wefti_member)
+        return 0;
+    if (task->owner != wefti_member) {
+        errno = EPERM;
+        return -1;
+    }
+    struct wefti_process_handle *handle = wefti_process_handle_of(task->pool, true);
+    struct wefti_callback *node = wefti_alloc_raw(sizeof(*node));
+    if (!handle || !node || (!handle->keeper && wefti_process_keeper_start(handle) != 0)) {
+        wefti_release(node);
+        return -1;
+    }
+    *node = *callback;
+    wefti_latch_close(&handle->latch);
+    if (calls_want(task) && !(first && wefti_task_ended(task_look(task)))) {
+        struct wefti_callback **link = &task->callbacks;
+        while (!first && *link)
+            link = &(*link)->next;
+        node->next = *link;
+        *link = node;
+        node = NULL;
+        *ended = false;
+    }
+    wefti_latch_open(&handle->latch);
+    wefti_release(node);
+    return 0;
+}
+
+/* Owners. */
+
+void wefti_process_future_keep(struct weft_future *future)
+{
+    if (wefti_member)
+        __atomic_add_fetch(&task_of(future)->holds, 1, __ATOMIC_RELAXED);
+}
+
+void wefti_process_future_free(struct weft_future *future)
+{
+    struct wefti_process_task *task = task_of(future);
+    struct wefti_process_pool *pool = task->pool;
+    if (!wefti_member)
+        return;
+    bool mine = pool->maker == wefti_member && task->owner == wefti_member;
+    uint32_t holds = __atomic_load_n(&task->holds, __ATOMIC_ACQUIRE), state = task_look(task);
+    if (holds == 1 && wefti_task_phase(state) == WEFTI_TASK_ENDED + WEFT_FAILED && !(state & WEFTI_TASK_CALLS) && !task->collected)
+        task_report(task, "task", task_value(task));
+    if (__atomic_sub_fetch(&task->holds, 1, __ATOMIC_SEQ_CST) != 0)
+        return;
+    wefti_process_task_release(task);
+    if (mine)
+        wefti_process_pool_release(pool->handle);
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The keeper of a pool of processes: a thread of the process that made the pool. It starts workers, clears the places of those that have ended, stops tasks
+ * that have run for too long, and calls what is to be called when tasks end. Nothing that a submit or a task does waits for it, but the first submit, which waits until there is a worker.
+ *
+ * It sleeps on `bell`, which whoever wants something of it changes after saying what: the other words of the pool. Other processes that submit with callbacks have a thread of the same
+ * kind, which does nothing but call.
+ *
+ * A place of the table goes NONE -> COMING (keeper) -> THERE (worker) -> LEFT (the mender, when the worker's process is dead) -> NONE (keeper). A process that died before it had joined
+ * the pool is found by the state of the process itself, which the keeper waits for too while somebody is COMING.
+ */
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "family/family.h"
+#include "pool/process.h"
+#include "task/task.h"
+#include "value/value.h"
+#include "wait/wait.h"
+
+enum { WATCHED_AT_ONCE = 16, MEMORY_LOOK = 20000000 /* ns between looks at the memory of workers that have a limit */, CRASHES = 5 };
+
+/* What one look at the table found. */
+struct census {
+    uint32_t alive, coming, idle, away;
+};
+
+static struct census census_take(const struct wefti_process_pool *pool)
+{
+    struct census census = {0};
+    for (uint32_t i = 0; i < pool->places; i++) {
+        const struct wefti_process_worker *worker = pool->table[i];
+        uint32_t state = worker ? __atomic_load_n(&worker->state, __ATOMIC_SEQ_CST) : WEFTI_WORKER_NONE;
+        census.alive += state == WEFTI_WORKER_COMING || state == WEFTI_WORKER_THERE;
+        census.coming += state == WEFTI_WORKER_COMING || (state == WEFTI_WORKER_THERE && worker->taken == 0 && !worker->idle);
+        census.idle += state == WEFTI_WORKER_THERE && __atomic_load_n(&worker->idle, __ATOMIC_SEQ_CST);
+        census.away += state == WEFTI_WORKER_THERE && __atomic_load_n(&worker->away, __ATOMIC_SEQ_CST) > 0;
+    }
+    return census;
+}
+
+static uint32_t census_limit(const struct wefti_process_pool *pool, const struct census *census)
+{
+    uint32_t most = census->away < WEFTI_POOL_STAND_INS ? census->away : WEFTI_POOL_STAND_INS;
+    uint32_t limit = __atomic_load_n(&pool->workers, __ATOMIC_SEQ_CST) + most;
+    return limit < WEFTI_PROCESS_WORKERS ? limit : WEFTI_PROCESS_WORKERS;
+}
+
+/* The ended. */
+
+static void place_clear(struct wefti_process_handle *handle, struct wefti_process_worker *worker)
+{
+    int status = 0;
+    struct wefti_process_pool *pool = handle->pool;
+    wefti_process_wait(worker->process, &status, WEFT_FOREVER); /* EPIPE: nobody can say */
+    handle->crashes = worker->taken > 0 || status == 0 ? 0 : handle->crashes + 1;
+    for (int i = 0; i <= WEFT_LOST; i++)
+        __atomic_add_fetch(&pool->tally[i], worker->ended[i], __ATOMIC_RELAXED);
+    __atomic_add_fetch(&pool->waits, worker->waits, __ATOMIC_RELAXED);
+    memset(worker->ended, 0, sizeof(worker->ended));
+    wefti_process_let_go(worker->process);
+    worker->process = NULL;
+    __atomic_store_n(&worker->state, WEFTI_WORKER_NONE, __ATOMIC_RELEASE);
+}
+
+static void places_clear(struct wefti_process_handle *handle)
+{
+    for (uint32_t i = 0; i < handle->pool->places; i++) {
+        struct wefti_process_worker *worker = handle->pool->table[i];
+        uint32_t state = worker ? __atomic_load_n(&worker->state, __ATOMIC_SEQ_CST) : WEFTI_WORKER_NONE;
+        bool ended = state == WEFTI_WORKER_COMING && worker->process &&
+                     __atomic_load_n(&worker->process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_ENDED;
+        if (state == WEFTI_WORKER_LEFT || ended)
+            place_clear(handle, worker);
+    }
+}
+
+/* The new. */
+
+/* One more place. It stands in the table before it is committed, for the mender of this process. */
+static struct wefti_process_worker *place_make(struct wefti_process_pool *pool)
+{
+    uint32_t number = pool->places;
+    struct wefti_process_worker *worker = number < WEFTI_PROCESS_WORKERS ? wefti_block_take(sizeof(*worker)) : (errno = EAGAIN, NULL);
+    if (!worker)
+        return NULL;
+    *worker = (struct wefti_process_worker){.place = number, .pool = pool};
+    pool->table[number] = worker;
+    wefti_block_commit(worker, sizeof(*worker));
+    __atomic_store_n(&pool->places, number + 1, __ATOMIC_RELEASE);
+    return worker;
+}
+
+/* An empty place, or NULL with EAGAIN, ENOMEM. */
+static struct wefti_process_worker *place_find(struct wefti_process_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->places; i++)
+        if (__atomic_load_n(&pool->table[i]->state, __ATOMIC_ACQUIRE) == WEFTI_WORKER_NONE)
+            return pool->table[i];
+    return place_make(pool);
+}
+
+static int worker_begin(struct wefti_process_handle *handle)
+{
+    struct wefti_process_pool *pool = handle->pool;
+    struct wefti_process_worker *worker = place_find(pool);
+    struct wefti_process *process = worker ? wefti_process_new(wefti_process_worker_main, worker) : NULL;
+    if (!process)
+        return -1;
+    worker->number = ++handle->numbers;
+    worker->pid = 0;
+    worker->idle = worker->away = worker->ready = 0;
+    worker->runs = 0;
+    worker->waits = worker->taken = 0;
+    worker->process = process;
+    __atomic_store_n(&worker->state, WEFTI_WORKER_COMING, __ATOMIC_SEQ_CST);
+    if (wefti_process_start(process) == 0)
+        return 0;
+    int error = errno;
+    worker->process = NULL;
+    __atomic_store_n(&worker->state, WEFTI_WORKER_NONE, __ATOMIC_SEQ_CST);
+    wefti_process_let_go(process);
+    errno = error;
+    return -1;
+}
+
+static void settled_say(struct wefti_process_pool *pool, uint32_t what)
+{
+    __atomic_store_n(&pool->settled, what, __ATOMIC_SEQ_CST);
+    weft_wake(&pool->settled, UINT32_MAX);
+}
+
+/* Nobody can be started, and nobody is there: what waits will never run. */
+static void nobody_left(struct wefti_process_pool *pool, int error)
+{
+    pool->refusal = error;
+    if (!pool->settled || pool->settled == 2)
+        settled_say(pool, 2);
+    else
+        wefti_process_end_pending(pool, WEFT_LOST);
+}
+
+static void workers_begin(struct wefti_process_handle *handle)
+{
+    struct wefti_process_pool *pool = handle->pool;
+    for (;;) {
+        struct census census = census_take(pool);
+        uint32_t limit = census_limit(pool, &census);
+        uint64_t waiting = wefti_process_any(pool) ? wefti_process_waiting(pool) : 0;
+        bool wanted = (waiting > census.idle + census.coming || (pool->wanted && census.alive == 0)) && !pool->broken;
+        bool room = census.alive < limit;
+        __atomic_store_n(&pool->spare, room, __ATOMIC_SEQ_CST);
+        uint32_t surplus = census.alive > limit ? census.alive - limit : 0;
+        if (__atomic_exchange_n(&pool->surplus, surplus, __ATOMIC_SEQ_CST) < surplus)
+            wefti_process_wake_all(pool);
+        if (!wanted || !room)
+            return;
+        if (handle->crashes >= CRASHES || worker_begin(handle) != 0) {
+            if (census.alive == 0)
+                nobody_left(pool, handle->crashes >= CRASHES ? EOWNERDEAD : errno);
+            handle->crashes = 0;
+            return;
+        }
+        pool->wanted = 0;
+    }
+}
+
+/* Limits. */
+
+bool wefti_process_stop(struct wefti_process_pool *pool, struct wefti_process_worker *worker, struct wefti_process_task *task,
+    uint32_t state, enum weft_outcome outcome)
+{
+    (void)pool;
+    uint32_t left;
+    task->stop = (uint8_t)outcome;
+    if (!wefti_process_task_move(task, state, WEFTI_TASK_RUNNING, worker->place, WEFTI_TASK_STOPPED, &left))
+        return false;
+    /* Its number is still its own: the supervisor reaps a worker after its task has been taken from it, and this one still had it. */
+    wefti_process_stop_tree(__atomic_load_n(&worker->pid, __ATOMIC_RELAXED));
+    return true;
+}
+
+/* The task that this worker runs as far as its hint says, with its state; NULL. */
+static struct wefti_process_task *runs_of(const struct wefti_process_pool *pool, const struct wefti_process_worker *worker, uint32_t *state)
+{
+    uint64_t hint = __atomic_load_n(&worker->runs, __ATOMIC_SEQ_CST);
+    struct wefti_process_task *task = hint ? wefti_process_task_at(pool, (uint32_t)hint - 1) : NULL;
+    *state = task ? __atomic_load_n(&task->state, __ATOMIC_SEQ_CST) : 0;
+    bool runs = task && wefti_task_phase(*state) == WEFTI_TASK_RUNNING && wefti_task_who(*state) == worker->place &&
+                wefti_process_hint(task, *state) == hint;
+    return runs ? task : NULL;
+}
+
+/* Stops what has run for too long. When the next one may be due. */
+static weft_time limits_keep(struct wefti_process_pool *pool)
+{
+    weft_time next = WEFT_FOREVER, now = weft_clock();
+    for (uint32_t i = 0; i < pool->places; i++) {
+        uint32_t state;
+        struct wefti_process_worker *worker = pool->table[i];
+        struct wefti_process_task *task = runs_of(pool, worker, &state);
+        if (!task || (state & WEFTI_TASK_STOPPED))
+            continue;
+        weft_time due = task->began + task->limit;
+        if (due > now)
+            next = due < next ? due : next;
+        else
+            wefti_process_stop(pool, worker, task, state, WEFT_TIMED_OUT);
+    }
+    return next;
+}
+
+/* Calls. */
+
+static void word_call(struct wefti_process_handle *handle, uint64_t *word, uint32_t first)
+{
+    uint64_t bits = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+    for (; bits; bits &= bits - 1) {
+        uint32_t at = (uint32_t)__builtin_ctzll(bits);
+        struct wefti_process_task *task = wefti_process_task_at(handle->pool, first + at);
+        if (task->owner != wefti_member)
+            continue;
+        __atomic_and_fetch(word, ~(UINT64_C(1) << at), __ATOMIC_SEQ_CST);
+        uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST);
+        if (wefti_task_ended(state) && (state & WEFTI_TASK_CALLS))
+            wefti_process_future_call_back(handle, task);
+    }
+}
+
+static void calls_make(struct wefti_process_handle *handle)
+{
+    uint32_t records = wefti_process_records(__atomic_load_n(&handle->pool->slabs, __ATOMIC_ACQUIRE));
+    for (uint32_t first = 0; first < records; first += 64)
+        word_call(handle, wefti_process_task_bits(handle->pool, first), first);
+}
+
+/* The whole. */
+
+static void pool_break(struct wefti_process_pool *pool)
+{
+    char what[300];
+    weft_value error = wefti_unpack(&pool->failure, pool->failure_room);
+    snprintf(what, sizeof(what), "initializer of %s-%u", pool->name, pool->breaker);
+    __atomic_store_n(&pool->broken, 3, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&pool->closed, 1, __ATOMIC_SEQ_CST);
+    if (!pool->terminated)
+        wefti_uncollected(what, error);
+    weft_drop(error);
+    wefti_process_wake_all(pool);
+    wefti_process_end_pending(pool, WEFT_LOST);
+    settled_say(pool, 3);
+}
+
+/* Whether all that was submitted has ended, in whatever way. */
+static bool tasks_ended(const struct wefti_process_pool *pool)
+{
+    uint32_t records = wefti_process_records(__atomic_load_n(&pool->slabs, __ATOMIC_ACQUIRE));
+    for (uint32_t i = 0; i < records; i++) {
+        const struct wefti_process_task *task = wefti_process_task_at(pool, i);
+        uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST), phase = wefti_task_phase(state);
+        bool calls = wefti_task_ended(state) && (state & WEFTI_TASK_CALLS) && task->owner == wefti_member;
+        if (phase == WEFTI_TASK_WAITING || phase == WEFTI_TASK_RUNNING || calls)
+            return false;
+    }
+    return true;
+}
+
+static bool keeper_finished(struct wefti_process_pool *pool)
+{
+    if (!__atomic_load_n(&pool->closed, __ATOMIC_SEQ_CST))
+        return false;
+    for (uint32_t i = 0; i < pool->places; i++)
+        if (__atomic_load_n(&pool->table[i]->state, __ATOMIC_SEQ_CST) != WEFTI_WORKER_NONE)
+            return false;
+    return tasks_ended(pool);
+}
+
+/* Sleeps until the bell rings, somebody who is to come has died before, or something is due. */
+static void keeper_sleep(struct wefti_process_pool *pool, uint32_t bell, weft_time until, bool keeps)
+{
+    struct wefti_item items[WATCHED_AT_ONCE];
+    unsigned count = 0;
+    items[count++] = (struct wefti_item){.kind = WEFTI_WORD, .word = &pool->bell, .expected = bell};
+    for (uint32_t i = 0; keeps && i < pool->places && count < WATCHED_AT_ONCE; i++)
+        if (__atomic_load_n(&pool->table[i]->state, __ATOMIC_SEQ_CST) == WEFTI_WORKER_COMING)
+            items[count++] =
+                (struct wefti_item){.kind = WEFTI_WORD, .word = &pool->table[i]->process->state, .expected = WEFTI_PROCESS_RUNS};
+    wefti_wait_items(items, count, until);
+}
+
+/* One round of the keeping. When to look again. */
+static weft_time keeper_keep(struct wefti_process_handle *handle)
+{
+    struct wefti_process_pool *pool = handle->pool;
+    __atomic_store_n(&pool->asked, 0, __ATOMIC_SEQ_CST);
+    places_clear(handle);
+    if (__atomic_load_n(&pool->broken, __ATOMIC_SEQ_CST) == 2)
+        pool_break(pool);
+    workers_begin(handle);
+    __atomic_store_n(&pool->watched, WEFT_FOREVER, __ATOMIC_SEQ_CST); /* whoever begins meanwhile rings */
+    weft_time until = pool->limits ? limits_keep(pool) : WEFT_FOREVER;
+    __atomic_store_n(&pool->watched, until, __ATOMIC_SEQ_CST);
+    return until;
+}
+
+static weft_value keeper_main(weft_value pointer)
+{
+    struct wefti_process_handle *handle = weft_as_ptr(pointer);
+    struct wefti_process_pool *pool = handle->pool;
+    bool keeps = pool->maker == wefti_member;
+    wefti_shield_raise();
+    handle->context = wefti_context_current();
+    for (;;) {
+        uint32_t bell = __atomic_load_n(&pool->bell, __ATOMIC_SEQ_CST);
+        weft_time until = keeps ? keeper_keep(handle) : WEFT_FOREVER;
+        calls_make(handle);
+        if (keeps ? keeper_finished(pool) : __atomic_load_n(&handle->stop, __ATOMIC_SEQ_CST))
+            break;
+        keeper_sleep(pool, bell, until, keeps);
+    }
+    handle->context = NULL;
+    bool freed = keeps && __atomic_exchange_n(&handle->stop, 1, __ATOMIC_SEQ_CST) == 2; /* from a callback: nobody waits */
+    __atomic_store_n(&pool->finished, 1, __ATOMIC_SEQ_CST);
+    weft_wake(&pool->finished, UINT32_MAX);
+    wefti_shield_lower();
+    if (freed)
+        wefti_process_pool_release(handle);
+    return weft_none;
+}
+
+int wefti_process_keeper_start(struct wefti_process_handle *handle)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    weft_task *keeper = weft_spawn(WEFT_THREAD, keeper_main, weft_ptr(handle), .name = handle->pool->name, .daemon = true);
+    int error = errno;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    errno = error;
+    handle->keeper = keeper;
+    return keeper ? 0 : -1;
+}

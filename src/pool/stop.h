@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEFTI_POOL_STOP_H
+#define WEFTI_POOL_STOP_H
+
+#include <stdint.h>
+
+/* Kills a worker of this process's family, and all that it has started; nothing of it runs when this comes back. */
+void wefti_process_stop_tree(int32_t pid);
+
+#endif
