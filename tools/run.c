@@ -85,6 +85,7 @@ static int open_input(struct run *run)
         .delimiter_length = options->delimiter.length,
         .skip_empty = options->skip_empty,
         .end_text = options->end_text,
+        .links = options->shape.links && options->source_count > 1,
         .names = run_shape_takes_names(&options->shape),
         .rewinds = looks_ahead(options),
         .folder = run->spool.folder,
@@ -254,7 +255,7 @@ static void prepare_printer(struct run *run)
 {
     const struct run_options *options = &run->options;
     run->printer.halt = &run->options.halt;
-    run->printer.ordered = options->keep_order;
+    run->printer.ordered = options->keep_order && !options->no_keep_order;
     run->printer.verbose = options->verbose && !options->dry_run;
     run->printer.dry = options->dry_run;
     run->printer.quiet = !options->dry_run && (options->results || (options->ungroup && !options->verbose));

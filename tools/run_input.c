@@ -17,6 +17,8 @@ struct input_column {
     struct text name;
     struct text *held;
     size_t count, room;
+    size_t at;  /* --link: the value that it stands on */
+    bool ended; /* --link: it has given all, and gives them again */
 };
 
 struct input_group {
@@ -70,7 +72,7 @@ struct run_input *run_input_open(const struct run_input_options *options)
     input->groups = memory_get(options->count * sizeof *input->groups);
     for (size_t i = 0; i < options->count; i++) {
         input->columns[i] = (struct input_column){.begun = false};
-        if (i == 0 || !options->sources[i].linked)
+        if (i == 0 || !(options->links || options->sources[i].linked))
             input->groups[input->group_count++] = (struct input_group){.first = i};
         input->groups[input->group_count - 1].width++;
         if (run_source_open(&input->columns[i].source, &options->sources[i], &input->options) != 0) {
@@ -131,6 +133,42 @@ static enum run_input_got group_read(struct run_input *input, struct input_group
     return RUN_INPUT_RECORD;
 }
 
+/* The next value of a linked source, from the first again after its last; of one without any, an empty one. */
+static enum run_input_got column_link(struct input_column *column)
+{
+    struct span value = {"", 0};
+    enum run_input_got got = column->ended ? RUN_INPUT_END : run_source_next(&column->source, &value);
+    if (got == RUN_INPUT_RECORD) {
+        column->at = column->count;
+        column_put(column, column->count, value);
+    } else if (got == RUN_INPUT_END) {
+        if (column->count == 0)
+            column_put(column, 0, value);
+        column->at = column->ended && column->at + 1 < column->count ? column->at + 1 : 0;
+        column->ended = true;
+    }
+    return got;
+}
+
+/* Reads one row of linked sources, until all have ended. */
+static enum run_input_got link_read(struct run_input *input)
+{
+    bool any = false;
+    for (size_t i = 0; i < input->options.count; i++) {
+        enum run_input_got got = column_link(&input->columns[i]);
+        if (got == RUN_INPUT_STOPPED || got == RUN_INPUT_FAILED)
+            return got;
+        any |= got == RUN_INPUT_RECORD;
+    }
+    input->has_values |= any;
+    return any ? RUN_INPUT_RECORD : RUN_INPUT_END;
+}
+
+static enum run_input_got input_read(struct run_input *input)
+{
+    return input->options.links ? link_read(input) : group_read(input, &input->groups[0], 0);
+}
+
 static enum run_input_got group_hold(struct run_input *input, struct input_group *group)
 {
     for (group->rows = 0;; group->rows++) {
@@ -148,7 +186,7 @@ static enum run_input_got input_begin(struct run_input *input)
     for (size_t i = 1; i < input->group_count && got == RUN_INPUT_RECORD; i++)
         got = group_hold(input, &input->groups[i]);
     if (got == RUN_INPUT_RECORD)
-        got = group_read(input, &input->groups[0], 0);
+        got = input_read(input);
     if (got == RUN_INPUT_RECORD && !input->has_values)
         got = RUN_INPUT_END;
     input->begun = got == RUN_INPUT_RECORD;
@@ -172,13 +210,13 @@ enum run_input_got run_input_next(struct run_input *input, struct span *argument
     if (!input->begun)
         got = input_begin(input);
     else if (!input_turn(input))
-        got = group_read(input, &input->groups[0], 0);
+        got = input_read(input);
     if (got != RUN_INPUT_RECORD)
         return got;
     for (size_t g = 0; g < input->group_count; g++) {
         const struct input_group *group = &input->groups[g];
         for (size_t i = group->first; i < group->first + group->width; i++)
-            arguments[i] = text_span(&input->columns[i].held[group->at]);
+            arguments[i] = text_span(&input->columns[i].held[input->options.links ? input->columns[i].at : group->at]);
     }
     return RUN_INPUT_RECORD;
 }
@@ -189,7 +227,8 @@ int run_input_rewind(struct run_input *input)
     for (size_t i = 0; i < input->group_count; i++)
         input->groups[i].at = 0;
     for (size_t i = 0; i < input->options.count; i++) {
-        input->columns[i].begun = false;
+        input->columns[i].begun = input->columns[i].ended = false;
+        input->columns[i].count = 0;
         if (run_source_rewind(&input->columns[i].source) != 0)
             return -1;
     }

@@ -3,6 +3,7 @@
  * Where the arguments of `weft run` come from. A source is a list of values: one `:::`, one file, standard input. Sources that are linked (:::+)
  * form a group with the one before them and go hand in hand, as far as the shortest reaches. The groups give all combinations, the last
  * changing fastest. So the first group is read as it is needed, however long it is, and only the others are held in memory.
+ * With --link all sources are one group that reaches as far as the longest: a shorter one begins anew when it has ended, so all are held.
  */
 #ifndef WEFT_TOOLS_RUN_INPUT_H
 #define WEFT_TOOLS_RUN_INPUT_H
@@ -26,6 +27,7 @@ struct run_input_options {
     size_t delimiter_length;
     bool skip_empty;      /* -r: values that are empty or blank are none */
     const char *end_text; /* -E: a value that is this ends its source; NULL: none does */
+    bool links;           /* --link */
     bool names;           /* --header: the first value of each source is its name */
     bool rewinds;         /* run_input_rewind will be called: what cannot be read twice is copied to an unlinked file in `folder` */
     const char *folder;

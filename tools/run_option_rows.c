@@ -33,6 +33,9 @@ const struct run_option_row run_option_rows[] = {
         ": takes the first argument of each list (its columns, with --colsep) as names: {name}; 0: the files' names; with --pipe see the man "
         "page",
         TEXT(shape.header)},
+    {0, "link", NULL, "take the next argument of each list for each job, not all combinations; shorter lists begin anew",
+        FLAG(shape.links)},
+    ALIAS(0, "xapply", NULL),
     {0, "shuf", NULL, "run the jobs in an order of chance", FLAG(shape.shuffles)},
     {0, "arg-sep", "TEXT", "what stands before a list of arguments, instead of :::", TEXT(list_mark)},
     {0, "arg-file-sep", "TEXT", "what stands before a list of files, instead of ::::", TEXT(file_mark)},
@@ -90,6 +93,7 @@ const struct run_option_row run_option_rows[] = {
 
     HEADING("Output"),
     {'k', "keep-order", NULL, "print outputs in the order of the arguments", FLAG(keep_order)},
+    {0, "no-keep-order", NULL, "print outputs as jobs end, whatever -k before or after it says", FLAG(no_keep_order)},
     {0, "tag", NULL, "begin each line of output with the arguments and a tab", FLAG(tag)},
     {0, "tagstring", "TEXT", "begin each line of output with TEXT, its replacement strings replaced, and a tab", TEXT(tag_text)},
     {'u', "ungroup", NULL, "do not collect output: jobs write where weft run writes", FLAG(ungroup)},
@@ -97,6 +101,7 @@ const struct run_option_row run_option_rows[] = {
         FLAG(line_buffer)},
     ALIAS(0, "linebuffer", NULL),
     ALIAS(0, "lb", NULL),
+    {0, "group", NULL, "print whole outputs, as it is without options", FLAG(group)},
     {0, "results", "NAME",
         "keep outputs in files instead of printing them: in a tree of folders, files named with replacement strings, or FILE.csv, .tsv or .json",
         TEXT(results)},
@@ -111,6 +116,7 @@ const struct run_option_row run_option_rows[] = {
 
     HEADING("The whole run"),
     {0, "joblog", "FILE", "log each finished job as a line of FILE; +FILE adds to what is there", READER(run_read_joblog)},
+    ALIAS(0, "jl", "FILE"),
     {0, "resume", NULL, "run only the jobs that the joblog does not have", FLAG(resume)},
     {0, "resume-failed", NULL, "the same, and those that failed again", FLAG(resume_failed)},
     {0, "json", "[=FILE]", "write what happens as lines of JSON to FILE, or standard error", READER(run_read_json)},

@@ -242,6 +242,10 @@ static int check_options(const struct run_options *options)
     }
     if (run_shape_check(options) != 0)
         return -1;
+    if (options->group && (options->ungroup || options->line_buffer)) {
+        complain("--group is the opposite of -u and --line-buffer");
+        return -1;
+    }
     if ((options->resume || options->resume_failed) && !options->joblog) {
         complain("--resume and --resume-failed need --joblog");
         return -1;

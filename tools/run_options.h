@@ -15,6 +15,7 @@ struct run_shape {
     bool context, many, xargs; /* -X, -m, --xargs */
     const char *column_separator, *trim, *header;
     bool shuffles;
+    bool links; /* --link */
 };
 
 /* What jobs read (--pipe). */
@@ -30,6 +31,7 @@ struct run_options {
     struct run_shape shape;
     struct run_pipe pipe;
     bool keep_order, tag, dry_run, bar, quote, skip_empty, ungroup, verbose, trace;
+    bool group, no_keep_order;
     bool line_buffer, report, no_report, progress, eta, keys, no_keys, json;
     enum run_tokens_style jobserver;
     const char *json_file; /* NULL: standard error */

@@ -3,9 +3,9 @@
 
 _weft_run_options='--jobs --max-procs --arg-file --null --delimiter --no-run-if-empty --quote --keep-order --tag --tagstring --ungroup
     --progress --eta --json --keys --why --no-keys --delay --load --memory --memfree --jobserver
-    --line-buffer --linebuffer --lb --results --result --res --report --no-report --quiet
-    --verbose --trace --dry-run --bar --joblog --resume --resume-failed --retries --timeout --halt --halt-on-error --nice --help
-    --colsep --trim --header --shuf --arg-sep --arg-file-sep --replace --max-args --max-replace-args --max-lines --xargs --max-chars
+    --group --no-keep-order --line-buffer --linebuffer --lb --results --result --res --report --no-report --quiet
+    --verbose --trace --dry-run --bar --joblog --jl --resume --resume-failed --retries --timeout --halt --halt-on-error --nice --help
+    --colsep --trim --header --link --xapply --shuf --arg-sep --arg-file-sep --replace --max-args --max-replace-args --max-lines --xargs --max-chars
     --pipe --spreadstdin --pipe-part --pipepart --block --block-size --recstart --recend --remove-rec-sep --removerecsep --rrs
     --wd --workdir --env --process-slot-var
     -j -P -a -0 -d -r -q -k -u -v -t -E -C -I -i -n -N -L -l -X -m -s'
@@ -22,7 +22,7 @@ _weft_run() {
         [[ ${COMP_WORDS[i]} == :::* ]] && return
     done
     case $before in
-        -a | --arg-file | --joblog | --results | --result | --res) return ;;
+        -a | --arg-file | --joblog | --jl | --results | --result | --res) return ;;
         -j | -P | --jobs | --max-procs) _weft_fit '0 50% 100% 200% +1 -1' "$word" ;;
         --halt | --halt-on-error) _weft_fit 'never now,fail=1 soon,fail=1 now,success=1 soon,success=1 now,done=1 soon,fail=10%' "$word" ;;
         --delay) _weft_fit '1 500ms 1m' "$word" ;;
