@@ -58,8 +58,8 @@ static int flushed(int status)
 }
 
 /*
- * Whoever started this may have closed a standard stream; then no descriptor of ours may take its place. What stands there instead fails as the closed
- * one would.
+ * Whoever started this may have closed a standard stream; then no descriptor of ours may take its place. What stands there instead fails as
+ * the closed one would.
  */
 static void keep_streams_apart(void)
 {

@@ -2,7 +2,8 @@
 /*
  * `weft ps`: what weft_inspect reports, as lines to read or as JSON. `weft clean`: ends what is left of families whose root is dead.
  *
- * With --why each task that waits is followed: what it waits for, who has that, what he waits for, until somebody runs, or the chain comes back to where it has been, which is a deadlock.
+ * With --why each task that waits is followed: what it waits for, who has that, what he waits for, until somebody runs, or the chain comes
+ * back to where it has been, which is a deadlock.
  */
 #include "ps.h"
 

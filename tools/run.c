@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `weft run`: many commands side by side. The reading order: run_options.c and run_option_rows.c (the command line), run_input.c and
- * run_source.c (arguments), run_columns.c, run_pack.c and run_shape.c (what a job gets of them), run_template.c and run_shell.c (command lines),
- * run_slots.c (who runs them), run_attempt.c (one try at one), run_spool.c, run_printer.c and run_results.c (what it wrote), run_joblog.c,
- * run_halt.c and run_stop.c (how it ends). This file puts them together, and its task is the one that signals, the bar and the end are waited for in.
+ * run_source.c (arguments), run_columns.c, run_pack.c and run_shape.c (what a job gets of them), run_template.c and run_shell.c (command
+ * lines), run_slots.c (who runs them), run_attempt.c (one try at one), run_spool.c, run_printer.c and run_results.c (what it wrote),
+ * run_joblog.c, run_halt.c and run_stop.c (how it ends). This file puts them together, and its task is the one that signals, the bar and
+ * the end are waited for in.
  *
- * Signals: those that end a program are blocked in every task and read here from a descriptor. The first SIGINT lets what runs finish; a second,
- * and SIGTERM or SIGHUP, stop it; SIGTSTP pauses it. Jobs are in process groups of their own, so that the terminal's Ctrl-C reaches this process alone.
+ * Signals: those that end a program are blocked in every task and read here from a descriptor. The first SIGINT lets what runs finish; a
+ * second, and SIGTERM or SIGHUP, stop it; SIGTSTP pauses it. Jobs are in process groups of their own, so that the terminal's Ctrl-C reaches
+ * this process alone.
  */
 #include "run.h"
 

@@ -2,9 +2,9 @@
 /*
  * See run_attempt.h. This is the one place that waits for descriptors: a job's two pipes, its end, the end of the whole.
  *
- * Most jobs are short and write little. So the end alone is waited for during the first moments: a short job then costs one wake-up instead of
- * one for each pipe that it closes. What fills a pipe earlier waits that moment once.
- * When the process has ended, what its pipes hold at that moment is read and they are closed: a child of it that still writes is not waited for.
+ * Most jobs are short and write little. So the end alone is waited for during the first moments: a short job then costs one wake-up instead
+ * of one for each pipe that it closes. What fills a pipe earlier waits that moment once. When the process has ended, what its pipes hold at
+ * that moment is read and they are closed: a child of it that still writes is not waited for.
  */
 #include "run_attempt.h"
 

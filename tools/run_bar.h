@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How far it is, on stderr: a bar that is drawn over itself on a terminal, a line now and then elsewhere. The caller sees to it that nobody else
- * draws or prints meanwhile.
+ * How far it is, on stderr: a bar that is drawn over itself on a terminal, a line now and then elsewhere. The caller sees to it that nobody
+ * else draws or prints meanwhile.
  */
 #ifndef WEFT_TOOLS_RUN_BAR_H
 #define WEFT_TOOLS_RUN_BAR_H

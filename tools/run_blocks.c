@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See run_blocks.h. Where it is cut is as GNU parallel has it: a block is filled to its size and cut at the last place where a record ends; what
- * follows that place begins the next one. Where there is no such place the size grows by three tenths. A part ends at the first such place
- * that is its size or more from its beginning. 
+ * See run_blocks.h. Where it is cut is as GNU parallel has it: a block is filled to its size and cut at the last place where a record ends;
+ * what follows that place begins the next one. Where there is no such place the size grows by three tenths. A part ends at the first such
+ * place that is its size or more from its beginning.
  */
 #include "run_blocks.h"
 
@@ -182,8 +182,8 @@ static size_t header_length(const struct run_blocks *blocks, struct span text)
 }
 
 /*
- * Looks for the n-th place between two records, from where it was looked before; with `most` 0 for the last. A first record that is nothing but
- * what ends it is none. Where it is; 0: it is not there.
+ * Looks for the n-th place between two records, from where it was looked before; with `most` 0 for the last. A first record that is nothing
+ * but what ends it is none. Where it is; 0: it is not there.
  */
 static size_t count_marks(struct run_blocks *blocks, struct span text, size_t most, size_t each)
 {

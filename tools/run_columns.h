@@ -20,8 +20,8 @@ struct run_columns {
 void run_record_add(struct run_record *record, struct span value);
 void run_record_free(struct run_record *record);
 /*
- * Adds the columns of `value` to `record`; they lie inside it. As Perl's split has it: what a group of the separator captured is a column too, a separator
- * that matches nothing at all stands between any two characters. An empty value is one empty column.
+ * Adds the columns of `value` to `record`; they lie inside it. As Perl's split has it: what a group of the separator captured is a column
+ * too, a separator that matches nothing at all stands between any two characters. An empty value is one empty column.
  */
 void run_columns_cut(const struct run_columns *columns, struct span value, struct run_record *record);
 

@@ -9,7 +9,8 @@
  *   {"event": "slots", "slots": N}                                                            more or fewer jobs may run at once
  *   {"event": "finish", "done": N, "failed": N, "seconds": S, "status": N}                    last; a run that a signal ends may have none
  *
- * T is seconds since 1970. exitval is -1 for a job that was stopped at its time limit. Names may be added; what is not known is to be ignored.
+ * T is seconds since 1970. exitval is -1 for a job that was stopped at its time limit. Names may be added; what is not known is to be
+ * ignored.
  */
 #ifndef WEFT_TOOLS_RUN_EVENTS_H
 #define WEFT_TOOLS_RUN_EVENTS_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See run_input.h. The rows of every group but the first are read when the first record is asked for. An odometer stands on one row of each; when
- * it has come round, the first group moves on. A source without a single value stands for one empty value, unless all are without.
+ * See run_input.h. The rows of every group but the first are read when the first record is asked for. An odometer stands on one row of
+ * each; when it has come round, the first group moves on. A source without a single value stands for one empty value, unless all are
+ * without.
  */
 #include "run_input.h"
 

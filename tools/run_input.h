@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the arguments of `weft run` come from. A source is a list of values: one `:::`, one file, standard input. Sources that are linked (:::+)
- * form a group with the one before them and go hand in hand, as far as the shortest reaches. The groups give all combinations, the last
- * changing fastest. So the first group is read as it is needed, however long it is, and only the others are held in memory.
- * With --link all sources are one group that reaches as far as the longest: a shorter one begins anew when it has ended, so all are held.
+ * Where the arguments of `weft run` come from. A source is a list of values: one `:::`, one file, standard input. Sources that are linked
+ * (:::+) form a group with the one before them and go hand in hand, as far as the shortest reaches. The groups give all combinations, the
+ * last changing fastest. So the first group is read as it is needed, however long it is, and only the others are held in memory. With
+ * --link all sources are one group that reaches as far as the longest: a shorter one begins anew when it has ended, so all are held.
  */
 #ifndef WEFT_TOOLS_RUN_INPUT_H
 #define WEFT_TOOLS_RUN_INPUT_H

@@ -9,8 +9,8 @@
 #include "text.h"
 
 /*
- * Adds the inside of a string, without quotes. Returns how many octets were taken: all when `last`, else all but up to three that may begin a
- * character which the next octets complete.
+ * Adds the inside of a string, without quotes. Returns how many octets were taken: all when `last`, else all but up to three that may begin
+ * a character which the next octets complete.
  */
 size_t run_json_add_octets(struct text *out, struct span octets, bool last);
 /* Adds a string with its quotes. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Keys that are heeded while jobs run. The terminal gives each key at once and does not show it, as long as this process is in its foreground; Ctrl-C and
- * Ctrl-Z work as ever. Its modes are put back at the end, while this process is paused, and, by a small process that waits for nothing else,
- * when this one dies in whatever way.
+ * Keys that are heeded while jobs run. The terminal gives each key at once and does not show it, as long as this process is in its
+ * foreground; Ctrl-C and Ctrl-Z work as ever. Its modes are put back at the end, while this process is paused, and, by a small process that
+ * waits for nothing else, when this one dies in whatever way.
  */
 #ifndef WEFT_TOOLS_RUN_KEYS_H
 #define WEFT_TOOLS_RUN_KEYS_H

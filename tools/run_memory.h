@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A limit on the memory of each job (--memory): a cgroup of its own, made below or beside this process's where that may be written and has the memory
- * controller: of cgroup v2, else of v1. A job that needs more is killed as a whole (v2; v1 kills one process of it after another) by the kernel, which is
- * told; swap does not help it. Cgroups are removed when their job has ended, those that a job's children still live in at the end if they are empty then;
- * what a killed run left is removed by the next one.
+ * A limit on the memory of each job (--memory): a cgroup of its own, made below or beside this process's where that may be written and has
+ * the memory controller: of cgroup v2, else of v1. A job that needs more is killed as a whole (v2; v1 kills one process of it after
+ * another) by the kernel, which is told; swap does not help it. Cgroups are removed when their job has ended, those that a job's children
+ * still live in at the end if they are empty then; what a killed run left is removed by the next one.
  */
 #ifndef WEFT_TOOLS_RUN_MEMORY_H
 #define WEFT_TOOLS_RUN_MEMORY_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of what `weft run` understands: getopt_long, --help and the nearest name of an unknown option are made from it. A new option is a row
- * here, a field of struct run_options, and, where its argument is more than a text, a reader in run_option_values.c.
+ * The table of what `weft run` understands: getopt_long, --help and the nearest name of an unknown option are made from it. A new option is
+ * a row here, a field of struct run_options, and, where its argument is more than a text, a reader in run_option_values.c.
  */
 #ifndef WEFT_TOOLS_RUN_OPTION_ROWS_H
 #define WEFT_TOOLS_RUN_OPTION_ROWS_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When the next job may start: not before --delay has passed since the last start, while more is to run than --load allows, or while less memory
- * is free than --memfree wants. Load and free memory have no events, so they are looked at a few times a second, and only while a job waits for them.
+ * When the next job may start: not before --delay has passed since the last start, while more is to run than --load allows, or while less
+ * memory is free than --memfree wants. Load and free memory have no events, so they are looked at a few times a second, and only while a
+ * job waits for them.
  */
 #ifndef WEFT_TOOLS_RUN_PACE_H
 #define WEFT_TOOLS_RUN_PACE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See run_pack.h. Records that were read and not used yet are held, their values one after the other in one text. How many fit is found by halving,
- * with the whole line made each time: so it is exact, whatever the command does with its arguments.
+ * See run_pack.h. Records that were read and not used yet are held, their values one after the other in one text. How many fit is found by
+ * halving, with the whole line made each time: so it is exact, whatever the command does with its arguments.
  */
 #include "run_pack.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many arguments each job gets. Without an option it is one record of the input: a value of each source. With -n, -N, -L, -X and the like, a job
- * gets the values of as many records as fit, one after the other. With -X and -m, what is left when the input ends is spread over the job slots.
+ * How many arguments each job gets. Without an option it is one record of the input: a value of each source. With -n, -N, -L, -X and the
+ * like, a job gets the values of as many records as fit, one after the other. With -X and -m, what is left when the input ends is spread
+ * over the job slots.
  */
 #ifndef WEFT_TOOLS_RUN_PACK_H
 #define WEFT_TOOLS_RUN_PACK_H

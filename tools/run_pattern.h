@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Regular expressions as GNU parallel's users write them, which are Perl's, matched by the C library's. What both have is understood, with Perl's
- * names for characters (\t \n \x2c \d \s \w \b ...), (?:...) and a leading (?i); lazy and possessive repetition and looking around are refused. Of
- * several ways to match, the longest is taken, where Perl takes the first.
+ * Regular expressions as GNU parallel's users write them, which are Perl's, matched by the C library's. What both have is understood, with
+ * Perl's names for characters (\t \n \x2c \d \s \w \b ...), (?:...) and a leading (?i); lazy and possessive repetition and looking around
+ * are refused. Of several ways to match, the longest is taken, where Perl takes the first.
  */
 #ifndef WEFT_TOOLS_RUN_PATTERN_H
 #define WEFT_TOOLS_RUN_PATTERN_H

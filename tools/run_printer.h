@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happens to finished jobs: output printed whole, one job after another, in order where that is wanted, or put into a file of results; then the
- * joblog's line; then the count, which may end the whole (--halt). The task that ran a job does all that, under one lock.
+ * What happens to finished jobs: output printed whole, one job after another, in order where that is wanted, or put into a file of results;
+ * then the joblog's line; then the count, which may end the whole (--halt). The task that ran a job does all that, under one lock.
  *
- * With --line-buffer whole lines are printed as they come: of every job, or in order (-k) of the one whose turn it is; the others' are kept until then.
+ * With --line-buffer whole lines are printed as they come: of every job, or in order (-k) of the one whose turn it is; the others' are kept
+ * until then.
  */
 #ifndef WEFT_TOOLS_RUN_PRINTER_H
 #define WEFT_TOOLS_RUN_PRINTER_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The report at the end of a run: how many jobs did what, which took longest, how busy the slots were. It keeps the same little of any number
- * of jobs. Who counts holds the printer's lock.
+ * The report at the end of a run: how many jobs did what, which took longest, how busy the slots were. It keeps the same little of any
+ * number of jobs. Who counts holds the printer's lock.
  */
 #ifndef WEFT_TOOLS_RUN_REPORT_H
 #define WEFT_TOOLS_RUN_REPORT_H

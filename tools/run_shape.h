@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* From the options that say what a job is made of (struct run_shape) to what makes it: columns, names, the command's template, packs of arguments. */
+/*
+ * From the options that say what a job is made of (struct run_shape) to what makes it: columns, names, the command's template, packs of
+ * arguments.
+ */
 #ifndef WEFT_TOOLS_RUN_SHAPE_H
 #define WEFT_TOOLS_RUN_SHAPE_H
 

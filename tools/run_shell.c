@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See run_shell.h. What is not known for certain to be plain goes to the shell: the sets of characters here are those that are safe, not those
- * that are special.
+ * See run_shell.h. What is not known for certain to be plain goes to the shell: the sets of characters here are those that are safe, not
+ * those that are special.
  */
 #include "run_shell.h"
 
@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Keywords and builtins of bash, dash, ksh and mksh. `echo` and the like have programs of the same name, but not the same in every corner. */
+/*
+ * Keywords and builtins of bash, dash, ksh and mksh. `echo` and the like have programs of the same name, but not the same in every corner.
+ */
 static const char *const shell_names[] = {"!", ".", ":", "[", "[[", "]]", "alias", "autoload", "bg", "bind", "break", "builtin", "caller",
     "case", "cd", "chdir", "command", "compgen", "complete", "compopt", "continue", "coproc", "declare", "dirs", "disown", "do", "done",
     "echo", "elif", "else", "enable", "enum", "esac", "eval", "exec", "exit", "export", "false", "fc", "fg", "fi", "float", "for",

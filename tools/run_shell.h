@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which command lines need no shell. A line that is nothing but words, quoted or plain, whose first is no builtin, keyword or function of the
- * shell, means the same to every Bourne shell as executing it does, and is executed directly: a process less per job.
+ * Which command lines need no shell. A line that is nothing but words, quoted or plain, whose first is no builtin, keyword or function of
+ * the shell, means the same to every Bourne shell as executing it does, and is executed directly: a process less per job.
  */
 #ifndef WEFT_TOOLS_RUN_SHELL_H
 #define WEFT_TOOLS_RUN_SHELL_H
@@ -21,8 +21,8 @@ struct run_words {
 };
 
 /*
- * What is known of the last program that was looked at: whether its file says itself how it is executed (a binary, or a script with #!). A shell
- * reads any other executable file as a script of its own, so that is left to it, as are programs that cannot be found.
+ * What is known of the last program that was looked at: whether its file says itself how it is executed (a binary, or a script with #!). A
+ * shell reads any other executable file as a script of its own, so that is left to it, as are programs that cannot be found.
  */
 struct run_program {
     struct text name;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See run_slots.h. There is no dispatcher: a free slot reads the next arguments itself, under the lock, so that a job costs no hand-over between tasks.
- * Lock order: this lock, then the list's or the printer's; then an attempt's; the spool's last.
+ * See run_slots.h. There is no dispatcher: a free slot reads the next arguments itself, under the lock, so that a job costs no hand-over
+ * between tasks. Lock order: this lock, then the list's or the printer's; then an attempt's; the spool's last.
  */
 #include "run_slots.h"
 

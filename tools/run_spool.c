@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See run_spool.h. Pieces are written at the end of the file and never moved; their blocks are punched out when they are dropped, and the file
- * begins anew when nothing in it is alive. The lock is held for the bookkeeping only, never while writing: a piece is its output's alone.
+ * See run_spool.h. Pieces are written at the end of the file and never moved; their blocks are punched out when they are dropped, and the
+ * file begins anew when nothing in it is alive. The lock is held for the bookkeeping only, never while writing: a piece is its output's
+ * alone.
  */
 #include "run_spool.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the output of jobs is until it is printed: the first of it in memory, what is more in one unlinked file that all jobs share, so that
- * neither large outputs nor many finished ones (-k) fill memory or use up descriptors. What was printed is given back to the disk at once.
+ * Where the output of jobs is until it is printed: the first of it in memory, what is more in one unlinked file that all jobs share, so
+ * that neither large outputs nor many finished ones (-k) fill memory or use up descriptors. What was printed is given back to the disk at
+ * once.
  */
 #ifndef WEFT_TOOLS_RUN_SPOOL_H
 #define WEFT_TOOLS_RUN_SPOOL_H
@@ -46,7 +47,10 @@ void run_spool_end(struct run_spool *spool);
 int run_output_add(struct run_spool *spool, struct run_output *output, const void *data, size_t length);
 /* Moves all of it to the file when memory holds much already: for an output that must wait. */
 int run_output_settle(struct run_spool *spool, struct run_output *output);
-/* Calls take(data, octets) for all of it, in order, until it does not return 0: that is what is returned. -1, having complained, when it cannot be read back. */
+/*
+ * Calls take(data, octets) for all of it, in order, until it does not return 0: that is what is returned. -1, having complained, when it
+ * cannot be read back.
+ */
 int run_output_each(struct run_spool *spool, const struct run_output *output, int (*take)(void *data, struct span octets), void *data);
 /* Empties it. */
 void run_output_drop(struct run_spool *spool, struct run_output *output);

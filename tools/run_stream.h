@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A job slot's pipe for stdout or stderr, used by one job after another. What a job holds is an end that reads as well as writes: so a child
- * that it leaves behind is not killed by SIGPIPE when it goes on writing after nobody reads any more. A pipe that is left to such a child is replaced.
+ * A job slot's pipe for stdout or stderr, used by one job after another. What a job holds is an end that reads as well as writes: so a
+ * child that it leaves behind is not killed by SIGPIPE when it goes on writing after nobody reads any more. A pipe that is left to such a
+ * child is replaced.
  */
 #ifndef WEFT_TOOLS_RUN_STREAM_H
 #define WEFT_TOOLS_RUN_STREAM_H

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* See run_sweep.h. A process is opened before it is looked at, so that what is killed is what was looked at, whatever becomes of its number. */
+/*
+ * See run_sweep.h. A process is opened before it is looked at, so that what is killed is what was looked at, whatever becomes of its
+ * number.
+ */
 #include "run_sweep.h"
 
 #include <dirent.h>

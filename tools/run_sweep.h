@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What jobs left behind, found by a mark in its environment: when the whole is stopped, children of jobs that ended long ago are too, and those that
- * have left their process group, session and parent.
+ * What jobs left behind, found by a mark in its environment: when the whole is stopped, children of jobs that ended long ago are too, and
+ * those that have left their process group, session and parent.
  */
 #ifndef WEFT_TOOLS_RUN_SWEEP_H
 #define WEFT_TOOLS_RUN_SWEEP_H

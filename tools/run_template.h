@@ -6,8 +6,9 @@
  *   {.}  without its extension     {%}  the job slot's number    {2.} {-1/} .. the same, changed as {.} {/} {//} {/.} change it
  *   {/}  without its folders       {//} its folder               {/.}          without folders and extension
  *
- * With several arguments, {} and its kin stand for all of them with blanks between, unless the word that they are part of is repeated. What is put in is quoted for a Bourne shell exactly as
- * GNU parallel quotes it, unless it is a part of the command's name ({} x, or no COMMAND at all): then it is for the shell.
+ * With several arguments, {} and its kin stand for all of them with blanks between, unless the word that they are part of is repeated. What
+ * is put in is quoted for a Bourne shell exactly as GNU parallel quotes it, unless it is a part of the command's name ({} x, or no COMMAND
+ * at all): then it is for the shell.
  */
 #ifndef WEFT_TOOLS_RUN_TEMPLATE_H
 #define WEFT_TOOLS_RUN_TEMPLATE_H
@@ -54,7 +55,10 @@ struct run_template_values {
     unsigned slot;
 };
 
-/* Reads the words of a command. With RUN_QUOTE_WORDS each stays a word of its own; else they are joined with blanks and replacement strings may stand anywhere. */
+/*
+ * Reads the words of a command. With RUN_QUOTE_WORDS each stays a word of its own; else they are joined with blanks and replacement strings
+ * may stand anywhere.
+ */
 void run_template_read(struct run_template *out, char *const *words, size_t count, const struct run_template_options *options);
 /* Adds the line for these values to `out`. */
 void run_template_expand(const struct run_template *template, const struct run_template_values *values, struct text *out);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* See run_tokens.h. The pipe is opened anew, so that not blocking is our affair alone: the description that make handed down is everybody's. */
+/*
+ * See run_tokens.h. The pipe is opened anew, so that not blocking is our affair alone: the description that make handed down is
+ * everybody's.
+ */
 #include "run_tokens.h"
 
 #include <errno.h>
@@ -89,7 +92,9 @@ static int open_ends(struct run_tokens *tokens, const char *in, const char *out)
     return -1;
 }
 
-/* Joins the jobserver that is named there. Where it was not handed down to us, which make does for rules that have a + only, there is none. */
+/*
+ * Joins the jobserver that is named there. Where it was not handed down to us, which make does for rules that have a + only, there is none.
+ */
 static int join_server(struct run_tokens *tokens, const char *where, size_t length)
 {
     char name[4096], in[40], out[40];

@@ -2,9 +2,10 @@
 /*
  * GNU make's jobserver: a pipe of tokens, one for each job that may run besides the first, shared by all who know of it.
  *
- * As a client (MAKEFLAGS names a jobserver: this runs in a rule of `make -j`) one job at a time needs no token, which is make's gift to this process, and
- * each other one takes a token and gives the same octet back. As a server (--jobserver) the pipe is ours and holds a token for each job that may run;
- * each of our jobs takes one, and a make among them, which finds the pipe in its MAKEFLAGS, takes what we do not use.
+ * As a client (MAKEFLAGS names a jobserver: this runs in a rule of `make -j`) one job at a time needs no token, which is make's gift to
+ * this process, and each other one takes a token and gives the same octet back. As a server (--jobserver) the pipe is ours and holds a
+ * token for each job that may run; each of our jobs takes one, and a make among them, which finds the pipe in its MAKEFLAGS, takes what we
+ * do not use.
  *
  * Tokens are given back when a job's process has ended, before its output is printed, and whatever ends us, short of kill -9.
  */
@@ -34,7 +35,10 @@ struct run_tokens {
     enum run_tokens_style style;
 };
 
-/* Where `flags` (of MAKEFLAGS) say the jobserver is: the text after the last --jobserver-auth= or --jobserver-fds=, and its length; NULL: nowhere. */
+/*
+ * Where `flags` (of MAKEFLAGS) say the jobserver is: the text after the last --jobserver-auth= or --jobserver-fds=, and its length; NULL:
+ * nowhere.
+ */
 const char *run_tokens_find(const char *flags, size_t *length);
 /* Adds MAKEFLAGS for jobs: `flags` (may be NULL) without another jobserver and number of jobs, and with this one. */
 void run_tokens_flags(const char *flags, unsigned jobs, const char *where, struct text *out);

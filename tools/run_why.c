@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* See run_why.h. Where the kernel does not show the system call of a process (another user's), its wait channel says what there is to say. */
+/*
+ * See run_why.h. Where the kernel does not show the system call of a process (another user's), its wait channel says what there is to say.
+ */
 #include "run_why.h"
 
 #include <fcntl.h>

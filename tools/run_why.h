@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a process waits for, read from /proc: its state, the system call that it is in, what that is done to, and the same of its children. */
+/*
+ * What a process waits for, read from /proc: its state, the system call that it is in, what that is done to, and the same of its children.
+ */
 #ifndef WEFT_TOOLS_RUN_WHY_H
 #define WEFT_TOOLS_RUN_WHY_H
 

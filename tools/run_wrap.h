@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a shell does in a job's process before it becomes the job's program: open the descriptors of the jobserver, go into a cgroup. All-zero:
- * nothing, and no shell is started for it.
+ * What a shell does in a job's process before it becomes the job's program: open the descriptors of the jobserver, go into a cgroup.
+ * All-zero: nothing, and no shell is started for it.
  */
 #ifndef WEFT_TOOLS_RUN_WRAP_H
 #define WEFT_TOOLS_RUN_WRAP_H
