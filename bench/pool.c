@@ -15,9 +15,11 @@ static weft_value nothing(weft_value argument)
     return weft_none;
 }
 
+static enum weft_task_kind kind = WEFT_THREAD;
+
 static weft_pool *pool_new(void)
 {
-    weft_pool *pool = weft_pool_new(WEFT_THREAD, .workers = 2);
+    weft_pool *pool = weft_pool_new(kind, .workers = 2);
     bench_need(pool != NULL, "weft_pool_new");
     return pool;
 }
@@ -77,9 +79,22 @@ static double round_trip(long iterations, const char *variant)
     return seconds / (double)iterations * 1e9;
 }
 
+static double process_empty(long iterations, const char *variant)
+{
+    kind = WEFT_PROCESS;
+    return empty(iterations, variant);
+}
+
+static double process_round_trip(long iterations, const char *variant)
+{
+    kind = WEFT_PROCESS;
+    return round_trip(iterations, variant);
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench_row rows[] = {
-        {"pool-empty", empty}, {"pool-round-trip", round_trip}, {"pool-round-trip-pinned", round_trip}, {NULL, NULL}};
+        {"pool-empty", empty}, {"pool-round-trip", round_trip}, {"pool-round-trip-pinned", round_trip},
+        {"pool-process-empty", process_empty}, {"pool-process-round-trip", process_round_trip}, {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Pools of processes: what they add to the interface of pools. What all kinds have in common is tested in test_pool_kinds.c. */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,10 +84,321 @@ START_TEST(values_of_any_size_cross)
 }
 END_TEST
 
+/* Deaths. */
+
+static weft_value dies(weft_value unused)
+{
+    (void)unused;
+    raise(SIGKILL);
+    return weft_none;
+}
+
+static bool says(weft_value error, int code, const char *words)
+{
+    bool it = weft_is_error(error) && weft_error_code(error) == code && strstr(weft_error_text(error), words);
+    weft_drop(error);
+    return it;
+}
+
+static void future_ends(weft_future *future, enum weft_outcome outcome, int code, const char *words)
+{
+    weft_value value = weft_none;
+    MUST(future && weft_future_result(future, &value, weft_in(20)) == 0);
+    MUST(weft_future_outcome(future) == outcome);
+    if (code)
+        MUST(says(value, code, words));
+    else
+        weft_drop(value);
+    weft_future_free(future);
+}
+
+/* One worker dies in its task: that task is lost and says why; all others end as ever, before and after. */
+static void root_of_the_dead(void)
+{
+    enum { MANY = 100 };
+    weft_pool *pool = pool_of(2);
+    weft_future *futures[MANY];
+    for (int i = 0; i < MANY; i++)
+        MUST((futures[i] =
+                  i == MANY / 2 ? weft_pool_submit(pool, dies, weft_none, .name = "fragile") : weft_pool_submit(pool, twice, weft_int(i))));
+    for (int i = 0; i < MANY; i++)
+        if (i == MANY / 2)
+            future_ends(futures[i], WEFT_LOST, EOWNERDEAD, "fragile");
+        else
+            future_ends(futures[i], WEFT_DONE, 0, NULL);
+    future_ends(weft_pool_submit(pool, dies, weft_none), WEFT_LOST, EOWNERDEAD, "signal 9");
+    for (int i = 0; i < MANY; i++) {
+        weft_value value;
+        MUST(weft_pool_apply(pool, twice, weft_int(i), &value, weft_in(20)) == 0 && weft_as_int(value) == 2 * i);
+    }
+    struct weft_pool_counts counts = counts_of(pool);
+    MUST(counts.lost == 2 && counts.done == 2 * MANY - 1 && counts.submitted == 2 * MANY + 1);
+    weft_pool_free(pool);
+}
+
+START_TEST(a_death_costs_its_own_task_only)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_the_dead);
+}
+END_TEST
+
+/* Dies while the number that the argument points to can be counted down. */
+static weft_value dies_sometimes(weft_value pointer)
+{
+    int *left = weft_as_ptr(pointer);
+    if (__atomic_fetch_sub(left, 1, __ATOMIC_RELAXED) > 0)
+        raise(SIGSEGV);
+    return weft_str("alive");
+}
+
+static void root_of_retries(void)
+{
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 2, .retries = 3);
+    int *left = weft_shared_new(int);
+    MUST(pool && left);
+    *left = 3;
+    future_ends(weft_pool_submit(pool, dies_sometimes, weft_ptr(left)), WEFT_DONE, 0, NULL);
+    *left = 4;
+    future_ends(weft_pool_submit(pool, dies_sometimes, weft_ptr(left)), WEFT_LOST, EOWNERDEAD, "signal 11");
+    *left = 1;
+    future_ends(weft_pool_submit(pool, dies_sometimes, weft_ptr(left), .retries = -1), WEFT_LOST, EOWNERDEAD, "signal 11");
+    *left = 5;
+    future_ends(weft_pool_submit(pool, dies_sometimes, weft_ptr(left), .retries = 5), WEFT_DONE, 0, NULL);
+    weft_pool_free(pool);
+    weft_shared_free(left);
+}
+
+START_TEST(a_task_begins_again_as_often_as_was_said)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_retries);
+}
+END_TEST
+
+static weft_value own_pid(weft_value unused)
+{
+    (void)unused;
+    return weft_int(getpid());
+}
+
+static weft_value waits_to_die(weft_value pointer)
+{
+    __atomic_add_fetch((uint32_t *)weft_as_ptr(pointer), 1, __ATOMIC_RELEASE);
+    while (weft_as_ptr(pointer))
+        pause();
+    return weft_none;
+}
+
+static void root_that_kills(void)
+{
+    weft_pool *pool = pool_of(3);
+    weft_value pid;
+    uint32_t *begun = weft_shared_new(uint32_t);
+    for (int i = 0; i < 10; i++) { /* killed at rest, or at the edge of it */
+        MUST(weft_pool_apply(pool, own_pid, weft_none, &pid, weft_in(20)) == 0);
+        MUST(kill((pid_t)weft_as_int(pid), SIGKILL) == 0);
+        MUST(weft_pool_apply(pool, own_pid, weft_none, NULL, weft_in(20)) == 0);
+    }
+    weft_future *future = weft_pool_submit(pool, waits_to_die, weft_ptr(begun));
+    MUST(root_until(begun, 1));
+    for (uint32_t i = 0; i < 3; i++) {
+        struct wefti_process_worker *worker = ((struct wefti_process_pool *)(void *)pool)->table[i];
+        if (worker && __atomic_load_n(&worker->state, __ATOMIC_ACQUIRE) == WEFTI_WORKER_THERE)
+            kill(worker->pid, SIGKILL);
+    }
+    future_ends(future, WEFT_LOST, EOWNERDEAD, "signal 9");
+    MUST(weft_pool_apply(pool, own_pid, weft_none, NULL, weft_in(20)) == 0);
+    weft_pool_free(pool);
+    weft_shared_free(begun);
+}
+
+START_TEST(killed_workers_are_replaced)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_kills);
+}
+END_TEST
+
+/* The supervisor is killed, and all workers with it. */
+static void root_without_supervisor(void)
+{
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 2, .retries = 2);
+    for (int i = 0; i < 5; i++) {
+        MUST(weft_pool_apply(pool, own_pid, weft_none, NULL, weft_in(20)) == 0);
+        kill(wefti_family_now()->supervisor, SIGKILL);
+        MUST(weft_pool_apply(pool, own_pid, weft_none, NULL, weft_in(20)) == 0);
+    }
+    weft_pool_free(pool);
+}
+
+START_TEST(a_dead_supervisor_is_survived)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_without_supervisor);
+}
+END_TEST
+
+/* Time limits. */
+
+static weft_value sleeps_long(weft_value seconds)
+{
+    weft_sleep(weft_as_float(seconds));
+    return weft_none;
+}
+
+/* Leaves a grandchild in a session of its own, whose parent is gone, and writes down its number. */
+static weft_value leaves_grandchild(weft_value pointer)
+{
+    int32_t *pid = weft_as_ptr(pointer);
+    if (fork() == 0) {
+        setsid();
+        if (fork() == 0) {
+            __atomic_store_n(pid, getpid(), __ATOMIC_RELEASE);
+            while (pid)
+                pause();
+        }
+        _exit(0);
+    }
+    while (pid)
+        pause();
+    return weft_none;
+}
+
+/* Whether there is such a process, and no zombie. */
+static bool runs(int32_t pid)
+{
+    char path[64], line[512] = "";
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    FILE *file = fopen(path, "r");
+    const char *end = file && fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+    if (file)
+        fclose(file);
+    return end && end[1] && end[2] != 'Z' && end[2] != 'X';
+}
+
+static void root_of_limits(void)
+{
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 2, .task_timeout = 0.2);
+    int32_t *pid = weft_shared_new(int32_t);
+    weft_future *future = weft_pool_submit(pool, leaves_grandchild, weft_ptr(pid), .name = "nest", .timeout = 0.5);
+    weft_future *other = weft_pool_submit(pool, sleeps_long, weft_float(30));
+    future_ends(other, WEFT_TIMED_OUT, ETIMEDOUT, "0.200");
+    future_ends(future, WEFT_TIMED_OUT, ETIMEDOUT, "nest");
+    MUST(*pid > 0 && !runs(*pid));
+    for (int i = 0; i < 20; i++) {
+        weft_value value;
+        MUST(weft_pool_apply(pool, twice, weft_int(i), &value, weft_in(20)) == 0 && weft_as_int(value) == 2 * i);
+    }
+    MUST(counts_of(pool).timed_out == 2);
+    weft_pool_free(pool);
+    weft_shared_free(pid);
+}
+
+START_TEST(what_has_timed_out_is_stopped_with_all_it_started)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_limits);
+}
+END_TEST
+
+static void root_of_few_tasks_a_worker(void)
+{
+    enum { MANY = 12 };
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 1, .max_tasks_per_worker = 3);
+    int64_t pids[MANY];
+    for (int i = 0; i < MANY; i++) {
+        weft_value pid;
+        MUST(weft_pool_apply(pool, own_pid, weft_none, &pid, weft_in(20)) == 0);
+        pids[i] = weft_as_int(pid);
+        MUST(i % 3 == 0 || pids[i] == pids[i - 1]);
+        MUST(i % 3 != 0 || i == 0 || pids[i] != pids[i - 1]);
+    }
+    weft_pool_free(pool);
+}
+
+START_TEST(a_worker_ends_after_as_many_tasks_as_was_said)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_few_tasks_a_worker);
+}
+END_TEST
+
+/* The end of a pool. */
+
+static void root_that_terminates(void)
+{
+    weft_pool *pool = pool_of(2);
+    weft_future *running = weft_pool_submit(pool, sleeps_long, weft_float(100)), *waiting[10];
+    while (!weft_future_running(running))
+        weft_sleep(0.001);
+    for (int i = 0; i < 10; i++)
+        MUST((waiting[i] = weft_pool_submit(pool, sleeps_long, weft_float(100))));
+    MUST(weft_pool_terminate(pool, weft_in(20)) == 0 && weft_pool_terminate(pool, weft_in(20)) == 0);
+    future_ends(running, WEFT_CANCELLED, 0, NULL);
+    for (int i = 0; i < 10; i++)
+        future_ends(waiting[i], WEFT_CANCELLED, 0, NULL);
+    MUST(!weft_pool_submit(pool, twice, weft_int(1)) && errno == ESHUTDOWN);
+    struct weft_pool_counts counts = counts_of(pool);
+    MUST(counts.workers == 0 && counts.cancelled == 11 && counts.running == 0 && counts.queued == 0);
+    weft_pool_free(pool);
+}
+
+START_TEST(terminate_ends_what_runs)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_terminates);
+}
+END_TEST
+
+/* Its maker dies, and others have futures of it. */
+static weft_value makes_and_dies(weft_value pointer)
+{
+    uint32_t *words = weft_as_ptr(pointer);
+    weft_pool *pool = pool_of(1);
+    __atomic_store_n((weft_pool **)(void *)(words + 2), pool, __ATOMIC_RELEASE);
+    MUST(weft_pool_start(pool, waits_to_die, weft_ptr(words)) == 0 && root_until(words, 1));
+    __atomic_store_n(&words[1], 1, __ATOMIC_RELEASE);
+    while (words)
+        pause();
+    return weft_none;
+}
+
+static void root_of_a_dead_maker(void)
+{
+    uint32_t *words = weft_shared_alloc(64);
+    weft_pool *outer = pool_of(1);
+    weft_future *maker = weft_pool_submit(outer, makes_and_dies, weft_ptr(words));
+    MUST(maker && root_until(&words[1], 1));
+    weft_pool *inner = *(weft_pool **)(void *)(words + 2);
+    weft_future *mine = weft_pool_submit(inner, twice, weft_int(1)); /* its only worker is busy */
+    MUST(mine);
+    kill(((struct wefti_process_pool *)(void *)outer)->table[0]->pid, SIGKILL);
+    future_ends(maker, WEFT_LOST, EOWNERDEAD, "signal 9");
+    future_ends(mine, WEFT_LOST, EOWNERDEAD, "");
+    MUST(!weft_pool_submit(inner, twice, weft_int(1)) && errno == EOWNERDEAD);
+    weft_pool_free(outer);
+}
+
+START_TEST(a_pool_ends_with_its_maker)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_a_dead_maker);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, a_task_runs_in_another_process);
     tcase_add_test(tests, values_of_any_size_cross);
+    tcase_add_test(tests, a_death_costs_its_own_task_only);
+    tcase_add_test(tests, a_task_begins_again_as_often_as_was_said);
+    tcase_add_test(tests, killed_workers_are_replaced);
+    tcase_add_test(tests, a_dead_supervisor_is_survived);
+    tcase_add_test(tests, what_has_timed_out_is_stopped_with_all_it_started);
+    tcase_add_test(tests, a_worker_ends_after_as_many_tasks_as_was_said);
+    tcase_add_test(tests, terminate_ends_what_runs);
+    tcase_add_test(tests, a_pool_ends_with_its_maker);
 }
 
 int main(void)

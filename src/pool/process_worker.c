@@ -37,6 +37,7 @@ static struct {
     struct wefti_context *context;
     weft_value value;
     struct wefti_spin spin;
+    bool reaps;
     struct found { /* functions that were looked up */
         weft_function *function;
         uint64_t module;
@@ -163,6 +164,8 @@ static void worker_end(struct wefti_process_worker *worker, struct wefti_process
 /* The keeper is told of a task with a limit, unless it looks early enough anyway. */
 static void limit_begin(struct wefti_process_worker *worker, struct wefti_process_task *task, uint32_t state)
 {
+    if (!self.reaps) /* from now on, all that its tasks start stays below it: process_stop.c */
+        self.reaps = prctl(PR_SET_CHILD_SUBREAPER, 1) == 0;
     task->began = weft_clock();
     __atomic_store_n(&worker->runs, wefti_process_hint(task, state), __ATOMIC_SEQ_CST);
     if (task->began + task->limit < __atomic_load_n(&worker->pool->watched, __ATOMIC_SEQ_CST))
