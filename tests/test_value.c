@@ -48,7 +48,8 @@ static const weft_value scalars[] = {
 enum { SCALARS = sizeof scalars / sizeof *scalars };
 /* What no call makes, but a program may hand in: kinds without their object, and no kind at all. */
 static const weft_value broken[] = {{.kind = WEFT_STR}, {.kind = WEFT_BYTES}, {.kind = WEFT_LIST}, {.kind = WEFT_TUPLE},
-    {.kind = WEFT_DICT}, {.kind = 77, .as.integer = 1}};
+    {.kind = WEFT_DICT}, {.kind = WEFT_BIGINT}, {.kind = WEFT_SET}, {.kind = WEFT_FROZENSET}, {.kind = WEFT_BYTEARRAY},
+    {.kind = WEFT_NUMBERS}, {.kind = WEFT_OBJECT}, {.kind = 77, .as.integer = 1}};
 enum { BROKEN = sizeof broken / sizeof *broken };
 
 START_TEST(scalars_are_what_they_were_made_of)
@@ -108,7 +109,8 @@ END_TEST
 
 START_TEST(kinds_have_names)
 {
-    static const char *const names[] = {"none", "bool", "int", "float", "ptr", "str", "bytes", "list", "tuple", "dict", "error", "unknown"};
+    static const char *const names[] = {"none", "bool", "int", "float", "ptr", "str", "bytes", "list", "tuple", "dict", "error", "bigint",
+        "set", "frozenset", "bytearray", "numbers", "object", "unknown"};
     for (unsigned kind = 0; kind < sizeof names / sizeof *names; kind++)
         ck_assert_str_eq(weft_kind_name((enum weft_value_kind)kind), names[kind]);
     ck_assert_str_eq(weft_kind_name((enum weft_value_kind) - 1), "unknown");

@@ -21,7 +21,7 @@ END_TEST
 static uint64_t hash_of(weft_value key)
 {
     uint64_t hash = 0;
-    ck_assert_int_eq(wefti_value_hash(key, &hash), 0);
+    ck_assert_int_eq(wefti_value_hash(key, &hash, &(uint8_t){0}), 0);
     weft_drop(key);
     return hash;
 }

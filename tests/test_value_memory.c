@@ -72,6 +72,24 @@ static bool make_bytes(long n)
     return assert_made(weft_bytes("abc", 3), n);
 }
 
+static bool make_numbers(long n)
+{
+    arm(n);
+    return assert_made(weft_numbers('i', (int32_t[]){1, 2}, 2), n);
+}
+
+static bool make_bigint(long n)
+{
+    arm(n);
+    return assert_made(weft_int_n("0123456789", 10), n);
+}
+
+static bool make_set(long n)
+{
+    arm(n);
+    return assert_made(weft_set(), n);
+}
+
 static bool make_list(long n)
 {
     arm(n);
@@ -89,10 +107,20 @@ START_TEST(constructors_fail)
     fail_each(make_str);
     fail_each(make_formatted);
     fail_each(make_bytes);
+    fail_each(make_numbers);
+    fail_each(make_bigint);
+    fail_each(make_set);
     fail_each(make_list);
     fail_each(make_dict);
 }
 END_TEST
+
+static weft_value nested_tuple(weft_value innermost)
+{
+    for (int i = 0; i < 50; i++)
+        innermost = weft_tuple(&innermost, 1);
+    return innermost;
+}
 
 static bool make_error(long n)
 {
@@ -127,9 +155,42 @@ static bool make_tuple(long n)
     return failed;
 }
 
+static bool make_frozenset(long n)
+{
+    weft_value items[] = {weft_str("a"), nested_tuple(weft_int(1)), weft_str("a"), weft_int(3)};
+    arm(n);
+    weft_value set = weft_frozenset(items, 4);
+    bool failed = disarm(n);
+    if (weft_is_error(set)) {
+        ck_assert_int_eq(errno, ENOMEM);
+        for (int i = 0; i < 4; i++)
+            weft_drop(items[i]);
+    } else {
+        ck_assert_uint_eq(weft_length(set), 3);
+    }
+    weft_drop(set);
+    return failed;
+}
+
+static bool make_object(long n)
+{
+    weft_value arguments = weft_tuple((weft_value[]){weft_str("a")}, 1), state = weft_dict();
+    arm(n);
+    weft_value object = weft_object("module.Class", arguments, state);
+    bool failed = disarm(n);
+    if (weft_is_error(object)) {
+        ck_assert_int_eq(errno, ENOMEM);
+        weft_drop(arguments), weft_drop(state);
+    }
+    weft_drop(object);
+    return failed;
+}
+
 START_TEST(tuples_leave_their_items)
 {
     fail_each(make_tuple);
+    fail_each(make_frozenset);
+    fail_each(make_object);
 }
 END_TEST
 
@@ -282,13 +343,6 @@ START_TEST(bytes_that_cannot_grow)
     fail_each(fill);
 }
 END_TEST
-
-static weft_value nested_tuple(weft_value innermost)
-{
-    for (int i = 0; i < 50; i++)
-        innermost = weft_tuple(&innermost, 1);
-    return innermost;
-}
 
 static bool compare(long n)
 {

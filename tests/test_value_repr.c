@@ -187,7 +187,7 @@ START_TEST(what_is_no_utf8_is_escaped)
     assert_repr(weft_str("\xe2\x82"), "'\\xe2\\x82'");
     assert_repr(weft_str("\xc0\xaf"), "'\\xc0\\xaf'");
     assert_repr(weft_str("\xe0\x80\xaf"), "'\\xe0\\x80\\xaf'");
-    assert_repr(weft_str("\xed\xa0\x80"), "'\\xed\\xa0\\x80'");
+    assert_repr(weft_str("\xed\xa0\x80"), "'\\ud800'");
     assert_repr(weft_str("\xf4\x90\x80\x80"), "'\\xf4\\x90\\x80\\x80'");
     assert_repr(weft_str("\xf8\x88\x80\x80\x80"), "'\\xf8\\x88\\x80\\x80\\x80'");
 }

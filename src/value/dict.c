@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Dicts: entries in the order in which their keys came, and an index that leads from a hash to an entry (see object.h).
+ * Dicts, and sets, which are dicts without items: entries in the order in which their keys came, and an index that leads from a hash to an entry (see
+ * object.h).
  *
  * A place of the index is EMPTY, or GONE (its entry was popped; searches go on past it), or the number of an entry. Each entry that came
  * since the block was made took one place of the index, and there are fewer entries than places: so there is always an EMPTY one.
@@ -18,6 +19,12 @@ enum { PLACES_FIRST = 2 };
 enum { PLACES_FIRST = 8 };
 #endif
 
+/*
+ * So many frozensets may lie within each other: to compare two is to search one for what the other holds, and that is to compare again. The only
+ * recursion there is, a kilobyte of stack a time.
+ */
+enum { FROZEN_MOST = 8 };
+
 /* A key as searches need it. Of a text only the octets need be there: `value` is none until an entry is made of it. */
 struct key {
     uint64_t hash;
@@ -25,6 +32,7 @@ struct key {
     const char *text; /* NULL: no str or bytes */
     size_t length;
     uint8_t kind;
+    uint8_t frozen; /* frozensets within each other in it */
 };
 
 static int key_of_value(weft_value value, struct key *key)
@@ -35,7 +43,7 @@ static int key_of_value(weft_value value, struct key *key)
         key->text = text->octets;
         key->length = text->length;
     }
-    return wefti_value_hash(value, &key->hash);
+    return wefti_value_hash(value, &key->hash, &key->frozen);
 }
 
 static int key_of_text(const char *text, struct key *key)
@@ -208,15 +216,28 @@ static struct wefti_dict *dict_to_read(weft_value dict)
     return object;
 }
 
-/* For a change by which `item` comes into it; NULL with EINVAL, EBUSY. */
-static struct wefti_dict *dict_to_change(weft_value dict, weft_value item)
+static struct wefti_dict *set_to_read(weft_value set)
 {
-    struct wefti_dict *object = wefti_object_of(dict, WEFT_DICT);
+    struct wefti_dict *object = wefti_object_of(set, set.kind == WEFT_SET ? WEFT_SET : WEFT_FROZENSET);
+    if (!object)
+        errno = EINVAL;
+    return object;
+}
+
+/* For a change by which `item` comes into a dict or set, as `kind` says; NULL with EINVAL, EBUSY. */
+static struct wefti_dict *hashed_to_change(weft_value value, enum weft_value_kind kind, weft_value item)
+{
+    struct wefti_dict *object = wefti_object_of(value, kind);
     int error = object ? wefti_container_changeable(&object->container, item) : EINVAL;
     if (!error)
         return object;
     errno = error;
     return NULL;
+}
+
+static struct wefti_dict *dict_to_change(weft_value dict, weft_value item)
+{
+    return hashed_to_change(dict, WEFT_DICT, item);
 }
 
 weft_value weft_dict(void)
@@ -226,11 +247,18 @@ weft_value weft_dict(void)
     return value;
 }
 
+weft_value weft_set(void)
+{
+    weft_value value;
+    wefti_object_new(WEFT_SET, sizeof(struct wefti_dict), 0, &value);
+    return value;
+}
+
 weft_value wefti_dict_copy(weft_value dict)
 {
-    const struct wefti_dict *old = wefti_object_of(dict, WEFT_DICT);
+    const struct wefti_dict *old = wefti_handle_object(dict);
     weft_value value;
-    struct wefti_dict *new = wefti_object_new(WEFT_DICT, sizeof *new, 0, &value);
+    struct wefti_dict *new = wefti_object_new((enum weft_value_kind)dict.kind, sizeof *new, 0, &value);
     if (!new || !old->length)
         return value;
     if (dict_block(new, old->mask + 1) != 0) {
@@ -251,11 +279,32 @@ int wefti_dict_find(weft_value dict, weft_value key, weft_value *item)
     size_t place;
     if (key_of_value(key, &sought) != 0)
         return -1;
-    const struct wefti_dict *object = wefti_object_of(dict, WEFT_DICT);
+    const struct wefti_dict *object = wefti_handle_object(dict);
     int found = dict_search(object, &sought, &place);
     if (found == 1)
         *item = object->entries[object->index[place]].item;
     return found;
+}
+
+/* 1: it is new. 0: an equal one was there, and stays. */
+static int set_put(struct wefti_dict *set, struct key *key)
+{
+    size_t place;
+    int found = dict_search(set, key, &place);
+    if (found < 0 || (found == 0 && dict_insert(set, key, weft_none) != 0))
+        return -1;
+    if (found == 0)
+        return 1;
+    weft_drop(key->value);
+    return 0;
+}
+
+int wefti_dict_add(struct wefti_dict *dict, weft_value key, weft_value item)
+{
+    struct key sought;
+    if (key_of_value(key, &sought) != 0)
+        return -1;
+    return dict->container.head.kind == WEFT_DICT ? dict_put(dict, &sought, item) : set_put(dict, &sought);
 }
 
 int weft_dict_set(weft_value dict, weft_value key, weft_value item)
@@ -315,4 +364,73 @@ bool weft_dict_next(weft_value dict, size_t *at, weft_value *key, weft_value *it
     if (item)
         *item = entry->item;
     return true;
+}
+
+int weft_set_add(weft_value set, weft_value item)
+{
+    struct key sought;
+    struct wefti_dict *object = hashed_to_change(set, WEFT_SET, item);
+    return object && key_of_value(item, &sought) == 0 ? set_put(object, &sought) : -1;
+}
+
+int weft_set_has(weft_value set, weft_value item)
+{
+    struct key sought;
+    size_t place;
+    struct wefti_dict *object = set_to_read(set);
+    return object && key_of_value(item, &sought) == 0 ? dict_search(object, &sought, &place) : -1;
+}
+
+int weft_set_take(weft_value set, weft_value item)
+{
+    struct key sought;
+    struct wefti_dict *object = hashed_to_change(set, WEFT_SET, weft_none);
+    return object && key_of_value(item, &sought) == 0 ? dict_take(object, &sought, NULL) : -1;
+}
+
+bool weft_set_next(weft_value set, size_t *at, weft_value *item)
+{
+    weft_value unused;
+    return set_to_read(set) && at && wefti_container_next(set, at, item ? item : &unused);
+}
+
+/* Takes nothing: the frozenset has holds of its own on the items until all are in it. */
+static int frozenset_fill(struct wefti_dict *set, const weft_value *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct key sought;
+        if (key_of_value(items[i], &sought) != 0)
+            return -1;
+        if (sought.frozen >= FROZEN_MOST) {
+            errno = EINVAL;
+            return -1;
+        }
+        if (sought.frozen >= set->container.head.more)
+            set->container.head.more = (uint8_t)(sought.frozen + 1);
+        sought.value = weft_keep(items[i]);
+        if (set_put(set, &sought) < 0) {
+            weft_drop(sought.value);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+weft_value weft_frozenset(const weft_value *items, size_t count)
+{
+    if (!items && count)
+        return wefti_value_failed(EINVAL);
+    weft_value value;
+    struct wefti_dict *set = wefti_object_new(WEFT_FROZENSET, sizeof *set, 0, &value);
+    if (!set)
+        return value;
+    set->container.head.more = 1;
+    if (frozenset_fill(set, items, count) != 0) {
+        int error = errno;
+        weft_drop(value);
+        return wefti_value_failed(error);
+    }
+    for (size_t i = 0; i < count; i++)
+        weft_drop(wefti_value_take(items[i]));
+    return value;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Equality, as Python has it but for one thing: a NaN has no identity here, so a list that holds one equals itself, but no copy of it.
- * Two containers are walked side by side, without recursion; only a dict that is searched compares keys once more, and keys hold no dicts.
+ * Two containers are walked side by side, without recursion; only a dict or a set that is searched compares keys once more, and keys hold no dicts, and
+ * frozensets only so many within each other.
  */
 
 #include <string.h>
@@ -12,12 +13,38 @@ enum { DIFFERENT = 0, SAME = 1 }; /* -1: ENOMEM */
 
 static bool kind_is_number(unsigned kind)
 {
-    return kind >= WEFT_BOOL && kind <= WEFT_FLOAT;
+    return (kind >= WEFT_BOOL && kind <= WEFT_FLOAT) || kind == WEFT_BIGINT;
+}
+
+/* Kinds that Python compares with each other are one. */
+static unsigned kind_compared(unsigned kind)
+{
+    return kind == WEFT_BYTEARRAY ? WEFT_BYTES : kind == WEFT_FROZENSET ? WEFT_SET : kind;
+}
+
+static bool text_same(const struct wefti_text *a, const struct wefti_text *b)
+{
+    return a->length == b->length && memcmp(a->octets, b->octets, a->length) == 0;
+}
+
+/* Of an integer and another number. One that has 64 bits is never a bigint's equal. */
+static bool bigint_same(const struct wefti_text *bigint, weft_value other)
+{
+    unsigned char octets[WEFTI_FLOAT_OCTETS];
+    const struct wefti_text *text = wefti_object_of(other, WEFT_BIGINT);
+    if (text)
+        return text_same(bigint, text);
+    size_t length = other.kind == WEFT_FLOAT ? wefti_bigint_of_float(other.as.real, octets) : 0;
+    return length == bigint->length && memcmp(octets, bigint->octets, length) == 0;
 }
 
 static bool number_same(weft_value a, weft_value b)
 {
     int64_t integer;
+    if (wefti_object_of(a, WEFT_BIGINT))
+        return bigint_same(wefti_handle_object(a), b);
+    if (wefti_object_of(b, WEFT_BIGINT))
+        return bigint_same(wefti_handle_object(b), a);
     if (a.kind == WEFT_FLOAT && b.kind == WEFT_FLOAT)
         return a.as.real == b.as.real;
     if (a.kind == WEFT_FLOAT)
@@ -27,9 +54,41 @@ static bool number_same(weft_value a, weft_value b)
     return a.as.integer == b.as.integer;
 }
 
-static bool text_same(const struct wefti_text *a, const struct wefti_text *b)
+static double numbers_float(const struct wefti_text *numbers, size_t at)
 {
-    return a->length == b->length && memcmp(a->octets, b->octets, a->length) == 0;
+    double real;
+    float single;
+    if (numbers->head.more == 'd') {
+        memcpy(&real, numbers->octets + at * sizeof(real), sizeof(real));
+        return real;
+    }
+    memcpy(&single, numbers->octets + at * sizeof(single), sizeof(single));
+    return (double)single;
+}
+
+static bool numbers_same(const struct wefti_text *a, const struct wefti_text *b)
+{
+    if (a->head.more != b->head.more || (a->head.more != 'f' && a->head.more != 'd'))
+        return a->head.more == b->head.more && text_same(a, b);
+    size_t count = a->length / wefti_numbers_size((char)a->head.more);
+    bool same = a->length == b->length;
+    for (size_t i = 0; same && i < count; i++)
+        same = numbers_float(a, i) == numbers_float(b, i);
+    return same;
+}
+
+static bool error_same(const struct wefti_text *a, const struct wefti_text *b)
+{
+    return text_same(a, b) && a->head.more == b->head.more &&
+           (!a->head.more || strcmp(a->octets + a->length + 1, b->octets + b->length + 1) == 0);
+}
+
+/* Of two of one kind that hold no values. */
+static bool octets_same(unsigned kind, const struct wefti_text *a, const struct wefti_text *b)
+{
+    if (kind == WEFT_NUMBERS)
+        return numbers_same(a, b);
+    return kind == WEFT_ERROR ? error_same(a, b) : text_same(a, b);
 }
 
 /* Of two of one kind, neither of which has an object: null pointers are what is left of broken values. */
@@ -37,14 +96,14 @@ static bool plain_same(weft_value a, weft_value b)
 {
     if (a.kind == WEFT_PTR)
         return a.as.pointer == b.as.pointer;
-    return a.code == b.code && !wefti_value_counted(a) && !wefti_value_counted(b);
+    return a.kind == b.kind && a.code == b.code && !wefti_value_counted(a) && !wefti_value_counted(b);
 }
 
 static int pair_begin(struct wefti_walk *walk, weft_value a, weft_value b)
 {
     if (kind_is_number(a.kind) && kind_is_number(b.kind))
         return number_same(a, b);
-    if (a.kind != b.kind)
+    if (kind_compared(a.kind) != kind_compared(b.kind))
         return DIFFERENT;
     if (!wefti_value_counted(a) || !wefti_value_counted(b))
         return plain_same(a, b);
@@ -54,8 +113,8 @@ static int pair_begin(struct wefti_walk *walk, weft_value a, weft_value b)
     if (first == second)
         return SAME;
     if (!wefti_kind_contains(a.kind))
-        return text_same(first, second);
-    if (weft_length(a) != weft_length(b))
+        return octets_same(a.kind, first, second);
+    if (a.kind != WEFT_OBJECT && weft_length(a) != weft_length(b))
         return DIFFERENT;
     return wefti_walk_enter(walk, a, b) == 0 ? SAME : -1;
 }
@@ -70,9 +129,11 @@ static int pair_step(struct wefti_walk *walk)
         wefti_walk_leave(walk);
         return SAME;
     }
-    if (top->container.kind != WEFT_DICT)
-        return pair_begin(walk, key, weft_list_at(top->partner, (ptrdiff_t)place));
+    if (!wefti_kind_hashed(top->container.kind))
+        return pair_begin(walk, key, ((struct wefti_array *)wefti_handle_object(top->partner))->items[place]);
     int found = wefti_dict_find(top->partner, key, &other);
+    if (wefti_kind_set(top->container.kind))
+        return found;
     wefti_container_next(top->container, &top->at, &item);
     return found == 1 ? pair_begin(walk, item, other) : found;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The flat form: items one after the other, each a kind (an octet) and what that kind has:
- *   none; bool, an octet; int, float, ptr, eight octets; str, bytes, a length and octets; an error without a text, its code; ERROR_TEXT, the code, a length
- *   and the text; list, tuple, a count and so many items; dict, a count and so many keys and items in turn; AGAIN, the number of an object that is complete.
+ *   none; bool, an octet; int, float, ptr, eight octets; str, bytes, bytearray, bigint, a length and octets; numbers, their letter, a length and octets; an
+ *   error without a text, its code; ERROR_TEXT, the code, a length and the text; ERROR_TYPE, the same, a length and the type; list, tuple, set, frozenset, a
+ *   count and so many items; an object, 3, its name, arguments and state; dict, a count and so many keys and items in turn; AGAIN, the number of an object
+ *   that is complete.
  * Lengths, counts and numbers are eight octets, a code four, in this machine's order, unaligned.
  *
  * Objects are numbered from 0 in the order in which they begin. Only what is held more than once can come again, so only that is looked for when
@@ -17,7 +19,7 @@
 
 #include "value/object.h"
 
-enum { AGAIN = 64, ERROR_TEXT = 65 };
+enum { AGAIN = 64, ERROR_TEXT = 65, ERROR_TYPE = 66 };
 
 /* Writing. */
 
@@ -100,10 +102,15 @@ static void put_text(struct writer *writer, const struct wefti_text *text)
 static void put_error(struct writer *writer, weft_value value)
 {
     const struct wefti_text *text = wefti_object_of(value, WEFT_ERROR);
-    put_kind(writer, text ? ERROR_TEXT : WEFT_ERROR);
+    const char *type = weft_error_type(value);
+    put_kind(writer, type ? ERROR_TYPE : text ? ERROR_TEXT : WEFT_ERROR);
     put(writer, &value.code, sizeof(value.code));
     if (text)
         put_text(writer, text);
+    if (type) {
+        put_number(writer, strlen(type));
+        put(writer, type, strlen(type));
+    }
 }
 
 /* 1: it was written before, and says so; 0: it is to be written; -1 with ENOMEM. An error's code is its holder's, so it is written each time. */
@@ -143,7 +150,7 @@ static int put_pointer(struct writer *writer, weft_value value)
 static int put_container(struct writer *writer, weft_value value)
 {
     put_kind(writer, value.kind);
-    put_number(writer, weft_length(value));
+    put_number(writer, value.kind == WEFT_OBJECT ? WEFTI_OBJECT_PARTS : weft_length(value));
     return wefti_walk_enter(&writer->walk, value, weft_none);
 }
 
@@ -158,14 +165,22 @@ static int put_value(struct writer *writer, weft_value value)
     case WEFT_LIST:
     case WEFT_TUPLE:
     case WEFT_DICT:
+    case WEFT_SET:
+    case WEFT_FROZENSET:
+    case WEFT_OBJECT:
         return put_container(writer, value);
     case WEFT_ERROR:
         put_error(writer, value);
         return 0;
     case WEFT_STR:
     case WEFT_BYTES:
+    case WEFT_BIGINT:
+    case WEFT_BYTEARRAY:
+    case WEFT_NUMBERS:
         put_kind(writer, value.kind);
-        put_text(writer, wefti_object_of(value, (enum weft_value_kind)value.kind));
+        if (value.kind == WEFT_NUMBERS)
+            put_kind(writer, (uint8_t)weft_numbers_type(value));
+        put_text(writer, wefti_text_of(value));
         return 0;
     case WEFT_NONE:
     case WEFT_BOOL:
@@ -278,15 +293,25 @@ static weft_value *objects_push(struct reader *reader)
     return object;
 }
 
+/* The octets that a kind's text cannot have. */
+static bool text_wrong(const struct reader *reader, uint8_t kind, uint8_t letter, uint64_t length)
+{
+    if (kind == WEFT_NUMBERS)
+        return wefti_numbers_size((char)letter) == 0 || length % wefti_numbers_size((char)letter) != 0;
+    return kind == WEFT_BIGINT && (length <= sizeof(int64_t) || length > WEFT_BIGINT_MOST ||
+                                      wefti_bigint_trim((const unsigned char *)reader->at, length) != length);
+}
+
 static int take_text(struct reader *reader, uint8_t kind)
 {
     uint64_t length;
-    if (!take_count(reader, &length, 1))
+    uint8_t letter = 0;
+    if ((kind == WEFT_NUMBERS && !take(reader, &letter, 1)) || !take_count(reader, &length, 1) || text_wrong(reader, kind, letter, length))
         return refuse();
     weft_value *object = objects_push(reader);
     if (!object)
         return -1;
-    weft_value text = kind == WEFT_STR ? weft_str_n(reader->at, length) : weft_bytes(reader->at, length);
+    weft_value text = wefti_text_new((enum weft_value_kind)kind, letter, reader->at, length);
     if (weft_is_error(text))
         return -1;
     reader->at += length;
@@ -297,22 +322,25 @@ static int take_text(struct reader *reader, uint8_t kind)
 static int take_error(struct reader *reader, uint8_t kind)
 {
     int32_t code;
-    uint64_t length = 0;
-    if (!take(reader, &code, sizeof(code)) || (kind == ERROR_TEXT && (!take_count(reader, &length, 1) || length > INT32_MAX)))
+    uint64_t length = 0, type_length = 0;
+    if (!take(reader, &code, sizeof(code)) || (kind != WEFT_ERROR && !take_count(reader, &length, 1)))
         return refuse();
-    weft_value error = kind == ERROR_TEXT ? weft_error(code, "%.*s", (int)length, reader->at) : weft_error(code, NULL);
-    if (kind == ERROR_TEXT && !wefti_value_counted(error)) {
-        errno = ENOMEM;
-        return -1;
-    }
+    const char *text = reader->at;
     reader->at += length;
+    if (kind == ERROR_TYPE && !take_count(reader, &type_length, 1))
+        return refuse();
+    const char *type = kind == ERROR_TYPE ? reader->at : NULL;
+    reader->at += type_length;
+    weft_value error = wefti_error_new(code, kind == WEFT_ERROR ? NULL : text, length, type, type_length);
+    if (kind != WEFT_ERROR && !wefti_value_counted(error))
+        return -1;
     return done_push(reader, error);
 }
 
 static int take_container(struct reader *reader, uint8_t kind)
 {
     uint64_t count;
-    if (!take_count(reader, &count, kind == WEFT_DICT ? 2 : 1))
+    if (!take_count(reader, &count, kind == WEFT_DICT ? 2 : 1) || (kind == WEFT_OBJECT && count != WEFTI_OBJECT_PARTS))
         return refuse();
     struct open *opened = stack_push(&reader->opened, sizeof(*opened));
     if (!opened)
@@ -349,29 +377,53 @@ static int take_item(struct reader *reader)
         return refuse();
     if (kind <= WEFT_PTR)
         return take_scalar(reader, kind);
-    if (kind == WEFT_STR || kind == WEFT_BYTES)
+    if (wefti_kind_text(kind))
         return take_text(reader, kind);
     if (wefti_kind_contains(kind))
         return take_container(reader, kind);
-    if (kind == WEFT_ERROR || kind == ERROR_TEXT)
+    if (kind == WEFT_ERROR || kind == ERROR_TEXT || kind == ERROR_TYPE)
         return take_error(reader, kind);
     return kind == AGAIN ? take_again(reader) : refuse();
 }
 
-/* A list or dict of the items, which it takes; *taken says how many. A key that comes twice has its last item. */
+static int changeable_add(weft_value made, const weft_value *item)
+{
+    if (made.kind == WEFT_LIST)
+        return weft_list_append(made, item[0]);
+    return made.kind == WEFT_DICT ? weft_dict_set(made, item[0], item[1]) : weft_set_add(made, item[0]);
+}
+
+/* A list, dict or set of the items, which it takes; *taken says how many. A key that comes twice has its last item. */
 static weft_value changeable_make(uint8_t kind, const weft_value *items, size_t count, size_t *taken)
 {
-    weft_value made = kind == WEFT_LIST ? weft_list() : weft_dict();
-    size_t step = kind == WEFT_LIST ? 1 : 2;
+    weft_value made = kind == WEFT_LIST ? weft_list() : kind == WEFT_DICT ? weft_dict() : weft_set();
+    size_t step = kind == WEFT_DICT ? 2 : 1;
     for (*taken = 0; !weft_is_error(made) && *taken < count; *taken += step) {
         const weft_value *item = items + *taken;
-        if ((step == 1 ? weft_list_append(made, item[0]) : weft_dict_set(made, item[0], item[1])) == 0)
+        if (changeable_add(made, item) >= 0)
             continue;
         int error = errno == ENOMEM ? ENOMEM : EBADMSG; /* what may not be a key */
         weft_drop(made);
         return weft_error(error, NULL);
     }
     return made;
+}
+
+/* A container that never changes, of all the items. */
+static weft_value constant_make(uint8_t kind, const weft_value *items, size_t count)
+{
+    weft_value made;
+    if (kind == WEFT_TUPLE)
+        return weft_tuple(items, count);
+    if (kind == WEFT_FROZENSET) {
+        made = weft_frozenset(items, count);
+    } else {
+        const char *name = wefti_object_of(items[0], WEFT_STR) ? weft_as_str(items[0]) : NULL;
+        made = weft_object(name, items[1], items[2]);
+        if (!weft_is_error(made))
+            weft_drop(items[0]);
+    }
+    return weft_error_code(made) == EINVAL ? weft_error(EBADMSG, NULL) : made;
 }
 
 /* The innermost container has all its items: it is made of them. */
@@ -382,8 +434,8 @@ static int container_close(struct reader *reader)
     items = items ? items + closing.base : NULL;
     size_t count = reader->done.count - closing.base, taken = 0;
     weft_value made;
-    if (closing.kind == WEFT_TUPLE) {
-        made = weft_tuple(count ? items : NULL, count);
+    if (closing.kind == WEFT_TUPLE || closing.kind == WEFT_FROZENSET || closing.kind == WEFT_OBJECT) {
+        made = constant_make(closing.kind, count ? items : NULL, count);
         taken = weft_is_error(made) ? 0 : count;
     } else {
         made = changeable_make(closing.kind, items, count, &taken);

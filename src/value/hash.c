@@ -5,7 +5,7 @@
  * random key of this process.
  *
  * A key is hashed as a sequence of 64-bit words: first one that tells kind and length, then its contents; a tuple's items follow its own
- * first word, however they nest, so no two keys that differ are the same sequence. Numbers that are equal are made the same words first: 1,
+ * first word, however they nest, so no two keys that differ are the same sequence (frozensets, which have no order, come as a sum). Numbers that are equal are made the same words first: 1,
  * 1.0 and true. A NaN, which equals nothing, gets a hash of its own each time, or a dict of many would be slow.
  */
 
@@ -19,6 +19,7 @@
 struct sip {
     uint64_t v0, v1, v2, v3;
     uint64_t words;
+    uint8_t frozen; /* the most frozensets within each other that came by */
 };
 
 static uint64_t sip_turn(uint64_t word, unsigned bits)
@@ -41,7 +42,7 @@ static void sip_round(struct sip *sip)
 
 static void sip_begin(struct sip *sip, uint64_t key0, uint64_t key1)
 {
-    *sip = (struct sip){key0 ^ 0x736f6d6570736575, key1 ^ 0x646f72616e646f6d, key0 ^ 0x6c7967656e657261, key1 ^ 0x7465646279746573, 0};
+    *sip = (struct sip){key0 ^ 0x736f6d6570736575, key1 ^ 0x646f72616e646f6d, key0 ^ 0x6c7967656e657261, key1 ^ 0x7465646279746573, 0, 0};
 }
 
 static void sip_word(struct sip *sip, uint64_t word)
@@ -134,10 +135,41 @@ static void hash_float(struct sip *sip, double real)
     sip_word(sip, word);
 }
 
-/* Of a tuple only its head. False for what may not be a key. */
+/* A float that is as large an integer as a bigint is the same words. */
+static void hash_number(struct sip *sip, double real)
+{
+    unsigned char octets[WEFTI_FLOAT_OCTETS];
+    size_t length = wefti_bigint_of_float(real, octets);
+    if (length == 0) {
+        hash_float(sip, real);
+        return;
+    }
+    hash_head(sip, WEFT_BIGINT, length);
+    hash_octets(sip, octets, length);
+}
+
+/* In no order: the sum of the hashes of what is in it, which nobody outside can foresee. */
+static void hash_frozenset(struct sip *sip, const struct wefti_dict *set)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < set->used; i++)
+        sum += set->entries[i].hash;
+    hash_head(sip, WEFT_FROZENSET, set->length);
+    sip_word(sip, sum);
+    if (set->container.head.more > sip->frozen)
+        sip->frozen = set->container.head.more;
+}
+
+/* A text that may be a key: what may change in Python may not. */
+static struct wefti_text *hash_text(weft_value key)
+{
+    return wefti_kind_among(key.kind, 1U << WEFT_STR | 1U << WEFT_BYTES | 1U << WEFT_BIGINT) ? wefti_text_of(key) : NULL;
+}
+
+/* Of a tuple or object only its head. False for what may not be a key. */
 static bool hash_one(struct sip *sip, weft_value key)
 {
-    struct wefti_text *text = wefti_object_of(key, key.kind == WEFT_STR ? WEFT_STR : WEFT_BYTES);
+    struct wefti_text *text = hash_text(key);
     if (text) {
         hash_head(sip, key.kind, text->length);
         hash_octets(sip, text->octets, text->length);
@@ -147,7 +179,11 @@ static bool hash_one(struct sip *sip, weft_value key)
         hash_head(sip, WEFT_INT, 0);
         sip_word(sip, (uint64_t)key.as.integer);
     } else if (key.kind == WEFT_FLOAT) {
-        hash_float(sip, key.as.real);
+        hash_number(sip, key.as.real);
+    } else if (wefti_object_of(key, WEFT_FROZENSET)) {
+        hash_frozenset(sip, wefti_handle_object(key));
+    } else if (wefti_object_of(key, WEFT_OBJECT)) {
+        hash_head(sip, WEFT_OBJECT, 0);
     } else if (wefti_object_of(key, WEFT_TUPLE)) {
         hash_head(sip, WEFT_TUPLE, weft_length(key));
     } else {
@@ -169,7 +205,7 @@ static int hash_step(struct sip *sip, struct wefti_walk *walk)
         errno = EINVAL;
         return -1;
     }
-    return item.kind == WEFT_TUPLE ? wefti_walk_enter(walk, item, weft_none) : 0;
+    return item.kind == WEFT_TUPLE || item.kind == WEFT_OBJECT ? wefti_walk_enter(walk, item, weft_none) : 0;
 }
 
 static int hash_tuple(struct sip *sip, weft_value tuple)
@@ -183,7 +219,7 @@ static int hash_tuple(struct sip *sip, weft_value tuple)
     return result;
 }
 
-int wefti_value_hash(weft_value key, uint64_t *hash)
+int wefti_value_hash(weft_value key, uint64_t *hash, uint8_t *frozen)
 {
     struct sip sip;
     hash_begin(&sip);
@@ -191,8 +227,9 @@ int wefti_value_hash(weft_value key, uint64_t *hash)
         errno = EINVAL;
         return -1;
     }
-    if (key.kind == WEFT_TUPLE && hash_tuple(&sip, key) != 0)
+    if ((key.kind == WEFT_TUPLE || key.kind == WEFT_OBJECT) && hash_tuple(&sip, key) != 0)
         return -1;
+    *frozen = sip.frozen;
     *hash = sip_end(&sip);
     return 0;
 }

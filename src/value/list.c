@@ -121,6 +121,14 @@ static struct wefti_array *list_to_change(weft_value list, weft_value item)
     return NULL;
 }
 
+int wefti_list_add(struct wefti_array *list, weft_value item)
+{
+    if (!list_grow(list))
+        return -1;
+    list->items[list->length++] = wefti_container_adopt(&list->container, wefti_value_take(item));
+    return 0;
+}
+
 int weft_list_append(weft_value list, weft_value item)
 {
     struct wefti_array *array = list_to_change(list, item);

@@ -184,7 +184,7 @@ static void container_bury(struct wefti_container *container)
     while (dead) {
         container = dead;
         dead = container->owner;
-        if (container->head.kind == WEFT_DICT)
+        if (wefti_kind_hashed(container->head.kind))
             dict_bury((struct wefti_dict *)container, &dead);
         else
             array_bury((struct wefti_array *)container, &dead);

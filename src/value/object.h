@@ -29,22 +29,28 @@
 struct wefti_object {
     uint32_t count;
     uint8_t kind; /* enum weft_value_kind */
+    uint8_t
+        more; /* of numbers: their letter; of an error: 1 when it has a type; of a frozenset: how many lie within each other, it being the first */
 };
 
-/* A str, bytes, or the text of an error. */
+/*
+ * A str, bytes, bytearray, bigint, numbers, or the text of an error. What comes after the zero of an error's text is the name of its type, and another
+ * zero.
+ */
 struct wefti_text {
     struct wefti_object head;
-    size_t length;
+    size_t length; /* of an error: without its type */
     char octets[]; /* and a zero */
 };
 
 struct wefti_container {
     struct wefti_object head;
     uint32_t inside;
+    uint32_t depth;                /* while a pickle is read: how many containers lie within each other here, it being the first */
     struct wefti_container *owner; /* of a dead one: the next dead */
 };
 
-/* A list or a tuple. */
+/* A list or a tuple; or an object, which is a tuple of three: its name, its arguments, its state. */
 struct wefti_array {
     struct wefti_container container;
     size_t length;
@@ -59,9 +65,10 @@ struct wefti_entry {
     weft_value item;
 };
 enum { WEFTI_ENTRY_GONE = 255 };
+enum { WEFTI_OBJECT_NAME, WEFTI_OBJECT_ARGUMENTS, WEFTI_OBJECT_STATE, WEFTI_OBJECT_PARTS };
 
 /*
- * A dict: entries in the order in which they came, and an index of them by hash, with open addressing. Entries and index are one block,
+ * A dict, or a set, whose items are none: entries in the order in which they came, and an index of them by hash, with open addressing. Entries and index are one block,
  * made anew when the entries run out.
  */
 struct wefti_dict {
@@ -77,12 +84,35 @@ struct wefti_dict {
 /* Whether the value's pointer leads to an object. */
 static inline bool wefti_value_counted(weft_value value)
 {
-    return value.kind >= WEFT_STR && value.kind <= WEFT_ERROR && value.as.pointer;
+    return value.kind >= WEFT_STR && value.kind <= WEFT_OBJECT && value.as.pointer;
+}
+
+static inline bool wefti_kind_among(unsigned kind, uint32_t kinds)
+{
+    return kind < 32 && (kinds >> kind & 1);
 }
 
 static inline bool wefti_kind_contains(unsigned kind)
 {
-    return kind >= WEFT_LIST && kind <= WEFT_DICT;
+    return wefti_kind_among(
+        kind, 1U << WEFT_LIST | 1U << WEFT_TUPLE | 1U << WEFT_DICT | 1U << WEFT_SET | 1U << WEFT_FROZENSET | 1U << WEFT_OBJECT);
+}
+
+/* Whether its object is a struct wefti_dict. */
+static inline bool wefti_kind_hashed(unsigned kind)
+{
+    return wefti_kind_among(kind, 1U << WEFT_DICT | 1U << WEFT_SET | 1U << WEFT_FROZENSET);
+}
+
+static inline bool wefti_kind_set(unsigned kind)
+{
+    return kind == WEFT_SET || kind == WEFT_FROZENSET;
+}
+
+/* Whether its object is a struct wefti_text that a value has for its own sake: not an error's. */
+static inline bool wefti_kind_text(unsigned kind)
+{
+    return wefti_kind_among(kind, 1U << WEFT_STR | 1U << WEFT_BYTES | 1U << WEFT_BIGINT | 1U << WEFT_BYTEARRAY | 1U << WEFT_NUMBERS);
 }
 
 #ifdef WEFTI_VALUE_CHECKS
@@ -95,6 +125,12 @@ static inline bool wefti_kind_contains(unsigned kind)
 static inline void *wefti_object_of(weft_value value, enum weft_value_kind kind)
 {
     return value.kind == kind && value.as.pointer ? wefti_handle_object(value) : NULL;
+}
+
+/* The object of a text's kinds; NULL of any other. */
+static inline struct wefti_text *wefti_text_of(weft_value value)
+{
+    return wefti_kind_text(value.kind) && value.as.pointer ? wefti_handle_object(value) : NULL;
 }
 
 /* What a constructor gives that failed: an error value that needs no memory; sets errno. */
@@ -115,16 +151,48 @@ weft_value wefti_container_adopt(struct wefti_container *container, weft_value i
 /* Notes that it no longer is: it is handed to a caller, or about to be dropped. */
 weft_value wefti_container_release(struct wefti_container *container, weft_value item);
 
-/* Copies with the same items; `failed` as constructors. */
+/* Copies with the same items; `failed` as constructors. The second is for sets, too. */
 weft_value wefti_list_copy(weft_value list);
 weft_value wefti_dict_copy(weft_value dict);
-/* The item of a key: 1 found, 0 not, -1 with ENOMEM or EINVAL. */
+/* The item of a key, of a dict or a set: 1 found, 0 not, -1 with ENOMEM or EINVAL. */
 int wefti_dict_find(weft_value dict, weft_value key, weft_value *item);
+/*
+ * Changes by who builds a list, dict or set and knows that nobody else may look into it, however many holds there are: 0 (of a set 1 when it was new), and the
+ * item and the key are given away; -1 with EINVAL (no key), ENOMEM.
+ */
+int wefti_list_add(struct wefti_array *list, weft_value item);
+int wefti_dict_add(struct wefti_dict *dict, weft_value key, weft_value item);
+
+/* Octets of a number of this letter, 0 of others. */
+size_t wefti_numbers_size(char type);
+/* Numbers, or any text but an error's, of octets that are checked already. */
+weft_value wefti_text_new(enum weft_value_kind kind, uint8_t more, const void *octets, size_t length);
+/* An error of text and type (NULL: none) that need no zero; of no text and no type a plain one. ENOMEM as the constructors. */
+weft_value wefti_error_new(int32_t code, const char *text, size_t length, const char *type, size_t type_length);
+
+/*
+ * Bigints. The octets, without those that say nothing: how many. A float that is an integer which does not fit into 64 bits, in octets: how many, 0 for any
+ * other.
+ */
+size_t wefti_bigint_trim(const unsigned char *octets, size_t length);
+enum { WEFTI_FLOAT_OCTETS = 130 };
+size_t wefti_bigint_of_float(double real, unsigned char octets[WEFTI_FLOAT_OCTETS]);
+/* The nearest float; ERANGE and infinity where there is none. */
+double wefti_bigint_float(const struct wefti_text *bigint);
+/* Its magnitude in groups of nine decimal digits, the highest first: at groups[first], up to the end. */
+enum { WEFTI_BIGINT_GROUPS = WEFT_BIGINT_MOST * 8 / 29 };
+struct wefti_bigint_groups {
+    uint32_t groups[WEFTI_BIGINT_GROUPS];
+    size_t first;
+};
+void wefti_bigint_decimal(const struct wefti_text *bigint, struct wefti_bigint_groups *decimal);
 
 /* Equal: 1, not: 0, -1 with ENOMEM. */
 int wefti_value_compare(weft_value a, weft_value b);
-/* Hashes of what may be a key: equal keys have equal ones. -1 with EINVAL (may not be a key), ENOMEM. */
-int wefti_value_hash(weft_value key, uint64_t *hash);
+/*
+ * Hashes of what may be a key: equal keys have equal ones. -1 with EINVAL (may not be a key), ENOMEM. *frozen: how many frozensets lie within each other in it.
+ */
+int wefti_value_hash(weft_value key, uint64_t *hash, uint8_t *frozen);
 /* SipHash-1-3 of so many words under a key. */
 uint64_t wefti_hash_words(uint64_t key0, uint64_t key1, const uint64_t *words, size_t count);
 uint64_t wefti_text_hash(enum weft_value_kind kind, const void *octets, size_t length);

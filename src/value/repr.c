@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Values as Python prints them. Needs no memory, and the same four kilobytes of stack for any value: containers are walked with a fixed
- * number of levels, and one that is nested deeper than that is printed as [...], (...) or {...}.
+ * Values as Python prints them. Needs no memory, and the same four kilobytes of stack for any value, or eight with bigints: containers are
+ * walked with a fixed number of levels, and one that is nested deeper than that is printed as [...], (...) or {...}.
  */
 
 #include <float.h>
@@ -155,9 +155,20 @@ static void print_float(struct printer *out, double real)
         print_positional(out, &decimal);
 }
 
+/* Of a complex number, where Python leaves out ".0". */
+static void print_complex_part(struct printer *out, double real)
+{
+    char text[32];
+    struct printer part = {text, sizeof text, 0};
+    print_float(&part, real);
+    if (part.length > 2 && text[part.length - 2] == '.' && text[part.length - 1] == '0')
+        part.length -= 2;
+    print_octets(out, text, part.length);
+}
+
 /*
- * The character at the begin of UTF-8: its length in octets, 0 where there is none. Overlong forms, surrogates and what lies beyond
- * 0x10ffff are none.
+ * The character at the begin of UTF-8: its length in octets, 0 where there is none. Overlong forms and what lies beyond 0x10ffff are none; a
+ * surrogate is one, as in Python's str.
  */
 static size_t utf8_character(const char *text, size_t length, uint32_t *character)
 {
@@ -172,20 +183,19 @@ static size_t utf8_character(const char *text, size_t length, uint32_t *characte
             return 0;
         *character = *character << 6 | (text[i] & 0x3f);
     }
-    bool surrogate = *character >= 0xd800 && *character < 0xe000;
-    return *character >= least[octets] && *character <= 0x10ffff && !surrogate ? octets : 0;
+    return *character >= least[octets] && *character <= 0x10ffff ? octets : 0;
 }
 
 /*
  * What a reader would not see, or would see as something else: controls, spaces other than the plain one, marks that change the direction
- * of text, private use. Python has a table of all of Unicode and escapes unassigned characters too.
+ * of text, surrogates, private use. Python has a table of all of Unicode and escapes unassigned characters too.
  */
 static bool character_hidden(uint32_t character)
 {
     static const struct {
         uint32_t first, last;
     } hidden[] = {{0, 0x1f}, {0x7f, 0xa0}, {0xad, 0xad}, {0x600, 0x605}, {0x61c, 0x61c}, {0x6dd, 0x6dd}, {0x70f, 0x70f}, {0x1680, 0x1680},
-        {0x180e, 0x180e}, {0x2000, 0x200f}, {0x2028, 0x202f}, {0x205f, 0x206f}, {0x3000, 0x3000}, {0xe000, 0xf8ff}, {0xfeff, 0xfeff},
+        {0x180e, 0x180e}, {0x2000, 0x200f}, {0x2028, 0x202f}, {0x205f, 0x206f}, {0x3000, 0x3000}, {0xd800, 0xf8ff}, {0xfeff, 0xfeff},
         {0xfff0, 0xfffb}, {0xfffe, 0xffff}, {0xe0000, 0xe0fff}, {0xf0000, 0x10ffff}};
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
         if (character >= hidden[i].first && character <= hidden[i].last)
@@ -236,11 +246,16 @@ static void print_error(struct printer *out, weft_value error)
 {
     const char *name = strerrorname_np(error.code);
     bool told = wefti_value_counted(error) || strerrordesc_np(error.code);
+    const char *type = weft_error_type(error);
     print_text(out, "<error ");
     if (name)
         print_text(out, name);
     else
         print_number(out, "%" PRId64, error.code);
+    if (type) {
+        print_text(out, ": ");
+        print_text(out, type);
+    }
     if (told) {
         print_text(out, ": ");
         print_text(out, weft_error_text(error));
@@ -248,9 +263,65 @@ static void print_error(struct printer *out, weft_value error)
     print_text(out, ">");
 }
 
+/* Out of line: its room is on the stack only while there is one to print. */
+__attribute__((noinline)) static void print_bigint(struct printer *out, const struct wefti_text *bigint)
+{
+    struct wefti_bigint_groups decimal;
+    wefti_bigint_decimal(bigint, &decimal);
+    print_text(out, bigint->octets[bigint->length - 1] & 0x80 ? "-" : "");
+    for (size_t i = decimal.first; i < WEFTI_BIGINT_GROUPS; i++)
+        print_number(out, i == decimal.first ? "%" PRId64 : "%09" PRId64, decimal.groups[i]);
+}
+
+/* The number that lies there, in native order. */
+static void print_one_number(struct printer *out, char type, const char *octets)
+{
+    uint64_t integer = 0;
+    float single;
+    double real;
+    size_t size = wefti_numbers_size(type);
+    memcpy(&integer, octets, size);
+    memcpy(&single, octets, sizeof(single) < size ? sizeof(single) : size);
+    memcpy(&real, octets, size);
+    unsigned unused = 64 - 8 * (unsigned)size;
+    if (type == 'd' || type == 'f')
+        print_float(out, type == 'd' ? real : (double)single);
+    else if (type >= 'a')
+        print_number(out, "%" PRId64, (int64_t)(integer << unused) >> unused);
+    else
+        print_number(out, "%" PRIu64, (int64_t)integer);
+}
+
+static void print_numbers(struct printer *out, const struct wefti_text *numbers)
+{
+    char type = (char)numbers->head.more;
+    size_t size = wefti_numbers_size(type);
+    print_text(out, "array('");
+    print_octets(out, &type, 1);
+    print_text(out, numbers->length ? "', [" : "'");
+    for (size_t at = 0; at < numbers->length; at += size) {
+        print_text(out, at ? ", " : "");
+        print_one_number(out, type, numbers->octets + at);
+    }
+    print_text(out, numbers->length ? "])" : ")");
+}
+
+static void print_of_octets(struct printer *out, const struct wefti_text *text, unsigned kind)
+{
+    if (kind == WEFT_BIGINT) {
+        print_bigint(out, text);
+    } else if (kind == WEFT_NUMBERS) {
+        print_numbers(out, text);
+    } else {
+        print_text(out, kind == WEFT_BYTEARRAY ? "bytearray(b" : kind == WEFT_BYTES ? "b" : "");
+        print_quoted(out, text, kind == WEFT_STR);
+        print_text(out, kind == WEFT_BYTEARRAY ? ")" : "");
+    }
+}
+
 static void print_plain(struct printer *out, weft_value value)
 {
-    struct wefti_text *text = wefti_object_of(value, value.kind == WEFT_STR ? WEFT_STR : WEFT_BYTES);
+    struct wefti_text *text = wefti_text_of(value);
     if (value.kind == WEFT_NONE) {
         print_text(out, "None");
     } else if (value.kind == WEFT_BOOL) {
@@ -264,8 +335,7 @@ static void print_plain(struct printer *out, weft_value value)
     } else if (value.kind == WEFT_ERROR) {
         print_error(out, value);
     } else if (text) {
-        print_text(out, value.kind == WEFT_BYTES ? "b" : "");
-        print_quoted(out, text, value.kind == WEFT_STR);
+        print_of_octets(out, text, value.kind);
     } else {
         print_text(out, "<broken value>");
     }
@@ -275,6 +345,7 @@ struct level {
     weft_value container;
     size_t at;
     size_t printed; /* things; of a dict, a key and its item are two */
+    bool of_object; /* it is a tuple of arguments */
 };
 
 struct levels {
@@ -282,33 +353,95 @@ struct levels {
     size_t depth;
 };
 
-static const char *container_marks(unsigned kind)
+/* Python has no other way to write an empty set. */
+static const char *container_begin(weft_value value)
 {
-    return kind == WEFT_LIST ? "[]" : kind == WEFT_TUPLE ? "()" : "{}";
+    bool empty = wefti_kind_set(value.kind) && weft_length(value) == 0;
+    switch ((enum weft_value_kind)value.kind) {
+    case WEFT_LIST:
+        return "[";
+    case WEFT_TUPLE:
+    case WEFT_OBJECT:
+        return "(";
+    case WEFT_SET:
+        return empty ? "set(" : "{";
+    case WEFT_FROZENSET:
+        return empty ? "frozenset(" : "frozenset({";
+    default:
+        return "{";
+    }
+}
+
+static const char *container_end(weft_value value)
+{
+    bool empty = wefti_kind_set(value.kind) && weft_length(value) == 0;
+    switch ((enum weft_value_kind)value.kind) {
+    case WEFT_LIST:
+        return "]";
+    case WEFT_TUPLE:
+    case WEFT_OBJECT:
+        return ")";
+    case WEFT_SET:
+        return empty ? ")" : "}";
+    case WEFT_FROZENSET:
+        return empty ? ")" : "})";
+    default:
+        return "}";
+    }
+}
+
+/* (1+2j); what has no real part, not even minus zero, is printed without one. */
+static bool print_complex(struct printer *out, weft_value object)
+{
+    weft_value arguments = weft_object_arguments(object);
+    weft_value real = weft_list_at(arguments, 0), imaginary = weft_list_at(arguments, 1);
+    if (strcmp(weft_object_name(object), "complex") != 0 || real.kind != WEFT_FLOAT || imaginary.kind != WEFT_FLOAT)
+        return false;
+    bool both = real.as.real != 0 || __builtin_signbit(real.as.real);
+    print_text(out, both ? "(" : "");
+    if (both)
+        print_complex_part(out, real.as.real);
+    print_text(out, both && (imaginary.as.real != imaginary.as.real || !__builtin_signbit(imaginary.as.real)) ? "+" : "");
+    print_complex_part(out, imaginary.as.real);
+    print_text(out, both ? "j)" : "j");
+    return true;
+}
+
+/* An object's name, without its module. Then its arguments are what is printed as a container; false when it has none. */
+static bool print_name(struct printer *out, weft_value *object)
+{
+    if (print_complex(out, *object))
+        return false;
+    const char *name = weft_object_name(*object), *dot = strrchr(name, '.');
+    print_text(out, dot ? dot + 1 : name);
+    *object = weft_object_arguments(*object);
+    return !weft_is_none(*object);
 }
 
 static void print_begin(struct printer *out, struct levels *levels, weft_value value)
 {
+    bool of_object = wefti_object_of(value, WEFT_OBJECT) != NULL;
     if (!wefti_kind_contains(value.kind) || !value.as.pointer) {
         print_plain(out, value);
         return;
     }
-    const char *marks = container_marks(value.kind);
-    print_octets(out, &marks[0], 1);
+    if (of_object && !print_name(out, &value))
+        return;
+    print_text(out, container_begin(value));
     if (levels->depth < REPR_DEPTH) {
-        levels->of[levels->depth++] = (struct level){value, 0, 0};
+        levels->of[levels->depth++] = (struct level){value, 0, 0, of_object};
         return;
     }
     print_text(out, "...");
-    print_octets(out, &marks[1], 1);
+    print_text(out, container_end(value));
 }
 
 static void print_end(struct printer *out, struct levels *levels)
 {
     const struct level *level = &levels->of[--levels->depth];
-    if (level->container.kind == WEFT_TUPLE && level->printed == 1)
+    if (level->container.kind == WEFT_TUPLE && level->printed == 1 && !level->of_object)
         print_text(out, ",");
-    print_octets(out, &container_marks(level->container.kind)[1], 1);
+    print_text(out, container_end(level->container));
 }
 
 /* The next thing of the innermost container, or its end. */

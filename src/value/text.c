@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is made of octets and never changes: str, bytes, and errors, whose code stands in the value itself. */
+/* What is made of octets and never changes: str, bytes and their kin, and errors, whose code stands in the value itself. */
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,15 +21,20 @@ static struct wefti_text *text_new(enum weft_value_kind kind, size_t length, wef
     return text;
 }
 
-static weft_value text_copy(enum weft_value_kind kind, const void *octets, size_t length)
+weft_value wefti_text_new(enum weft_value_kind kind, uint8_t more, const void *octets, size_t length)
 {
-    if (!octets && length)
-        return wefti_value_failed(EINVAL);
     weft_value value;
     struct wefti_text *text = text_new(kind, length, &value);
+    if (text)
+        text->head.more = more;
     if (text && length)
         memcpy(text->octets, octets, length);
     return value;
+}
+
+static weft_value text_copy(enum weft_value_kind kind, const void *octets, size_t length)
+{
+    return octets || !length ? wefti_text_new(kind, 0, octets, length) : wefti_value_failed(EINVAL);
 }
 
 /* Gives an error value with vsnprintf's errno when it refuses. */
@@ -74,6 +79,11 @@ weft_value weft_bytes(const void *data, size_t length)
     return text_copy(WEFT_BYTES, data, length);
 }
 
+weft_value weft_bytearray(const void *data, size_t length)
+{
+    return text_copy(WEFT_BYTEARRAY, data, length);
+}
+
 static struct wefti_text *bytes_begin(weft_value *value, size_t length)
 {
     weft_value made;
@@ -105,18 +115,70 @@ char *wefti_bytes_resize(weft_value *value, size_t length)
     return text->octets;
 }
 
-weft_value weft_error(int code, const char *format, ...)
+weft_value wefti_error_new(int32_t code, const char *text, size_t length, const char *type, size_t type_length)
 {
     weft_value value = {.kind = WEFT_ERROR};
-    int before = errno;
-    if (format) {
-        va_list arguments;
-        va_start(arguments, format);
-        value = text_format(WEFT_ERROR, format, arguments);
-        va_end(arguments);
+    if (text || type) {
+        struct wefti_text *made = NULL;
+        if (length + type_length < PTRDIFF_MAX - 2)
+            made = wefti_object_new(WEFT_ERROR, sizeof *made, length + type_length + 2, &value);
+        else
+            value = wefti_value_failed(ENOMEM);
+        if (!made)
+            return value;
+        made->length = length;
+        made->head.more = type != NULL;
+        memset(made->octets + length, 0, type_length + 2);
+        if (length)
+            memcpy(made->octets, text, length);
+        if (type_length)
+            memcpy(made->octets + length + 1, type, type_length);
     }
-    errno = before;
     value.code = code ? code : EINVAL;
+    return value;
+}
+
+/* The error with a type: of the text that it was made with. Takes it. */
+static weft_value error_typed(weft_value error, const char *type)
+{
+    const struct wefti_text *text = wefti_object_of(error, WEFT_ERROR);
+    weft_value typed = wefti_error_new(error.code, text ? text->octets : NULL, text ? text->length : 0, type, strlen(type));
+    if (!wefti_value_counted(typed))
+        return error;
+    weft_drop(error);
+    return typed;
+}
+
+static weft_value error_format(int code, const char *format, va_list arguments)
+{
+    weft_value value = {.kind = WEFT_ERROR};
+    if (format)
+        value = text_format(WEFT_ERROR, format, arguments);
+    value.code = code ? code : EINVAL;
+    return value;
+}
+
+weft_value weft_error(int code, const char *format, ...)
+{
+    int before = errno;
+    va_list arguments;
+    va_start(arguments, format);
+    weft_value value = error_format(code, format, arguments);
+    va_end(arguments);
+    errno = before;
+    return value;
+}
+
+weft_value weft_error_of_type(int code, const char *type, const char *format, ...)
+{
+    int before = errno;
+    va_list arguments;
+    va_start(arguments, format);
+    weft_value value = error_format(code, format, arguments);
+    va_end(arguments);
+    if (type)
+        value = error_typed(value, type);
+    errno = before;
     return value;
 }
 
@@ -131,8 +193,11 @@ const char *weft_as_str(weft_value value)
 
 const void *weft_as_bytes(weft_value value)
 {
-    struct wefti_text *text = wefti_object_of(value, WEFT_BYTES);
-    return text ? text->octets : weft_as_str(value);
+    struct wefti_text *text = wefti_text_of(value);
+    if (text)
+        return text->octets;
+    errno = EINVAL;
+    return NULL;
 }
 
 int weft_error_code(weft_value value)
@@ -151,4 +216,12 @@ const char *weft_error_text(weft_value value)
         return text->octets;
     const char *words = strerrordesc_np(value.code);
     return words ? words : "Unknown error";
+}
+
+const char *weft_error_type(weft_value value)
+{
+    if (value.kind != WEFT_ERROR)
+        errno = EINVAL;
+    const struct wefti_text *text = wefti_object_of(value, WEFT_ERROR);
+    return text && text->head.more ? text->octets + text->length + 1 : NULL;
 }

@@ -21,7 +21,8 @@ extern inline void weft_drop(weft_value value);
 
 const char *weft_kind_name(enum weft_value_kind kind)
 {
-    static const char *const names[] = {"none", "bool", "int", "float", "ptr", "str", "bytes", "list", "tuple", "dict", "error"};
+    static const char *const names[] = {"none", "bool", "int", "float", "ptr", "str", "bytes", "list", "tuple", "dict", "error", "bigint",
+        "set", "frozenset", "bytearray", "numbers", "object"};
     return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : "unknown";
 }
 
@@ -52,8 +53,11 @@ int64_t weft_as_int_converted(weft_value value)
         return float_cut(value.as.real);
     if (value.kind == WEFT_BOOL || value.kind == WEFT_INT)
         return value.as.integer;
-    errno = EINVAL;
-    return 0;
+    const struct wefti_text *bigint = wefti_object_of(value, WEFT_BIGINT);
+    errno = bigint ? ERANGE : EINVAL;
+    if (!bigint)
+        return 0;
+    return bigint->octets[bigint->length - 1] & 0x80 ? INT64_MIN : INT64_MAX;
 }
 
 double weft_as_float_converted(weft_value value)
@@ -62,6 +66,9 @@ double weft_as_float_converted(weft_value value)
         return value.as.real;
     if (value.kind == WEFT_BOOL || value.kind == WEFT_INT)
         return (double)value.as.integer;
+    const struct wefti_text *bigint = wefti_object_of(value, WEFT_BIGINT);
+    if (bigint)
+        return wefti_bigint_float(bigint);
     errno = EINVAL;
     return 0;
 }
@@ -80,11 +87,20 @@ bool weft_as_bool(weft_value value)
         return value.as.pointer;
     case WEFT_ERROR:
         return true;
+    case WEFT_BIGINT:
+    case WEFT_OBJECT:
+        if (wefti_value_counted(value))
+            return true;
+        break;
     case WEFT_STR:
     case WEFT_BYTES:
     case WEFT_LIST:
     case WEFT_TUPLE:
     case WEFT_DICT:
+    case WEFT_SET:
+    case WEFT_FROZENSET:
+    case WEFT_BYTEARRAY:
+    case WEFT_NUMBERS:
         break;
     }
     return weft_length(value) != 0;
@@ -98,14 +114,21 @@ void *weft_as_ptr(weft_value value)
     return NULL;
 }
 
+static size_t numbers_count(const struct wefti_text *numbers)
+{
+    return numbers->length / wefti_numbers_size((char)numbers->head.more);
+}
+
 size_t weft_length(weft_value value)
 {
     bool counted = wefti_value_counted(value);
-    if (counted && (value.kind == WEFT_STR || value.kind == WEFT_BYTES))
+    if (counted && value.kind == WEFT_NUMBERS)
+        return numbers_count(wefti_handle_object(value));
+    if (counted && wefti_kind_text(value.kind))
         return ((struct wefti_text *)wefti_handle_object(value))->length;
     if (counted && (value.kind == WEFT_LIST || value.kind == WEFT_TUPLE))
         return ((struct wefti_array *)wefti_handle_object(value))->length;
-    if (counted && value.kind == WEFT_DICT)
+    if (counted && wefti_kind_hashed(value.kind))
         return ((struct wefti_dict *)wefti_handle_object(value))->length;
     errno = EINVAL;
     return 0;
@@ -115,7 +138,7 @@ weft_value weft_copy(weft_value value)
 {
     if (wefti_object_of(value, WEFT_LIST))
         return wefti_list_copy(value);
-    if (wefti_object_of(value, WEFT_DICT))
+    if (wefti_object_of(value, WEFT_DICT) || wefti_object_of(value, WEFT_SET))
         return wefti_dict_copy(value);
     return weft_keep(value);
 }

@@ -33,7 +33,8 @@ static inline weft_value wefti_value_take(weft_value value)
 char *wefti_bytes_resize(weft_value *value, size_t length);
 
 /*
- * The next thing that a list, tuple or dict holds, borrowed, through *item; a dict gives its keys and items in turn: key, item, key, item.
+ * The next thing that a container holds, borrowed, through *item; a dict gives its keys and items in turn: key, item, key, item; an object its name,
+ * arguments and state.
  * `*at` begins as 0 and is this function's. False at the end, and for what is no container.
  */
 bool wefti_container_next(weft_value container, size_t *at, weft_value *item);

@@ -13,6 +13,16 @@ static bool array_next(const struct wefti_array *array, size_t *at, weft_value *
     return true;
 }
 
+static bool set_next(const struct wefti_dict *set, size_t *at, weft_value *item)
+{
+    while (*at < set->used && set->entries[*at].key.kind == WEFTI_ENTRY_GONE)
+        ++*at;
+    if (*at >= set->used)
+        return false;
+    *item = set->entries[(*at)++].key;
+    return true;
+}
+
 /* `at` is twice the entry, and one more when its key has been given. */
 static bool dict_next(const struct wefti_dict *dict, size_t *at, weft_value *item)
 {
@@ -31,6 +41,8 @@ bool wefti_container_next(weft_value container, size_t *at, weft_value *item)
     if (!wefti_kind_contains(container.kind) || !container.as.pointer)
         return false;
     const void *object = wefti_handle_object(container);
+    if (wefti_kind_set(container.kind))
+        return set_next(object, at, item);
     return container.kind == WEFT_DICT ? dict_next(object, at, item) : array_next(object, at, item);
 }
 
