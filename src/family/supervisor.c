@@ -170,9 +170,11 @@ static void undertake(nfds_t at)
     close(pidfd);
 }
 
-/* The root is gone: so is the family. */
+/* The root is gone: so is the family. The spare too, if it has not seen it. */
 _Noreturn static void end_all(void)
 {
+    if (supervisor.spare)
+        kill(supervisor.spare, SIGKILL); /* its child, not reaped yet: nobody else's number */
     for (nfds_t i = FIRST; i < supervisor.count; i++)
         syscall(SYS_pidfd_send_signal, supervisor.polls[i].fd, SIGKILL, NULL, 0);
     wefti_leave(0);
@@ -520,6 +522,12 @@ static void spare_wait(unsigned number, int pidfd)
     inherit(before);
 }
 
+static bool root_dead(void)
+{
+    struct pollfd root = {.fd = supervisor.polls[ROOT].fd, .events = POLLIN};
+    return poll(&root, 1, 0) > 0;
+}
+
 /*
  * Sees to it that there is a spare. In the supervisor that goes on with its work; in the spare it comes back when that one is dead, and this is the supervisor,
  * who has no spare yet.
@@ -532,6 +540,8 @@ static void spare_have(void)
         pid_t spare = own < 0 ? -1 : fork();
         if (spare == 0) {
             spare_wait(number, own);
+            if (root_dead()) /* before there is another that would find the same */
+                end_all();
             continue;
         }
         close(own);
