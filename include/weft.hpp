@@ -1192,7 +1192,7 @@ class semaphore
     weft_semaphore object_;
 
   public:
-    explicit constexpr semaphore(std::uint32_t permits) noexcept : object_{permits, 0, 0, 0}
+    explicit constexpr semaphore(std::uint32_t permits) noexcept : object_{{permits}, 0, 0, 0, 0}
     {
     }
     semaphore(const semaphore &) = delete;

@@ -196,6 +196,8 @@ static struct member *dead_now[2]; /* in the order in which they died */
 
 static int buries_and_checks(void)
 {
+    if (plan_now->meanwhile)
+        plan_now->meanwhile();
     for (int i = 0; i < 2 && dead_now[i]; i++)
         member_bury(dead_now[i]);
     plan_now->check();
@@ -277,7 +279,10 @@ unsigned step_anew(const struct step_plan *plan)
         plan->prepare();
         struct member stepped = stepped_start(plan->body);
         inside = stepped_go(&stepped, deaths * stride);
-        member_dies(&stepped);
+        member_kill(&stepped);
+        if (plan->meanwhile)
+            plan->meanwhile();
+        member_bury(&stepped);
         plan->check();
     }
     section_unmap();

@@ -37,6 +37,7 @@ bool member_sleeps(const struct member *member);
 struct step_plan {
     void (*prepare)(void);
     void (*body)(void);
+    void (*meanwhile)(void); /* when the member is dead, and not buried yet; NULL: nothing */
     void (*check)(void); /* what it and the body tell each other lies in the arena */
     unsigned stride;     /* only each n-th instruction is a last one; 0: each. AddressSanitizer, which adds instructions, makes it larger */
     /* Whether an instruction that leaves the arena so is worth a death; NULL: each is. Of those that are not, each 500th is one all the same. */
@@ -47,7 +48,8 @@ struct step_plan {
 
 /*
  * The member is stopped, not killed: what survivors do (each is a process of its own, where `check` runs) is undone after each instruction, so that the
- * section is walked through once. For bodies that have to do with nobody else. How many deaths there were.
+ * section is walked through once. For bodies that have to do with nobody else, and do not look at the clock, which would seem never to stand still long enough to be read. How many
+ * deaths there were.
  */
 unsigned step_through(const struct step_plan *plan);
 /*

@@ -31,6 +31,7 @@
 #include "base/latch.h"
 #include "base/opening.h"
 #include "shared/block.h"
+#include "shared/joint.h"
 
 wefti_mender *wefti_menders[WEFTI_HOLD_KINDS];
 
@@ -152,6 +153,21 @@ struct wefti_life *wefti_life_begin(void)
     return life;
 }
 
+static struct wefti_life *seat_lives(const struct wefti_seat *seat)
+{
+    return __atomic_load_n(&seat->lives, __ATOMIC_ACQUIRE);
+}
+
+struct wefti_life *wefti_life_of(uint32_t ident)
+{
+    const struct wefti_family *family = wefti_family_now();
+    uint32_t seat = wefti_life_seat(ident);
+    struct wefti_life *life = family && seat < WEFTI_SEATS ? seat_lives(&family->seats[seat]) : NULL;
+    while (life && life->ident != ident)
+        life = life->next;
+    return life;
+}
+
 /* Holdings. */
 
 static struct wefti_holding *holding_among(struct wefti_holding *holdings, unsigned count, uint64_t object)
@@ -234,16 +250,12 @@ static void holdings_mend(uint32_t dead, struct wefti_holding *holdings, unsigne
 static void life_mend(struct wefti_life *life)
 {
     wefti_life_wakes(life);
+    wefti_joint_recover(life);
     holdings_mend(life->ident, life->holdings, WEFTI_LIFE_HOLDINGS);
     for (struct wefti_life_more *more = life->more; more; more = more->next) {
         wefti_block_commit(more, sizeof(*more)); /* its maker may have died before he did */
         holdings_mend(life->ident, more->holdings, WEFTI_LIFE_MORE);
     }
-}
-
-static struct wefti_life *seat_lives(const struct wefti_seat *seat)
-{
-    return __atomic_load_n(&seat->lives, __ATOMIC_ACQUIRE);
 }
 
 /* Lets everybody who sleeps on words of the arena look again. */

@@ -49,6 +49,14 @@ struct wefti_life_more {
     struct wefti_holding holdings[WEFTI_LIFE_MORE];
 };
 
+/* A change of two words that is being made: joint.c. */
+struct wefti_joint {
+    uint64_t state; /* others may set a bit in it */
+    uint64_t *word;
+    struct wefti_holding *holding;
+    uint64_t detail; /* what the holding's will be */
+};
+
 /* Written by its task alone, while that lives; read by anybody. */
 struct wefti_life {
     uint32_t ident;          /* constant */
@@ -58,8 +66,9 @@ struct wefti_life {
     char name[16];       /* its thread's or coroutine's, for `weft ps`; may be read half written */
     uint64_t since;      /* weft_clock at the beginning of the present sleep */
     uint32_t waits_used; /* how many of `waits` it sleeps on; stored (sequentially consistent) after them and before the sleep */
-    uint32_t reserved;
+    uint32_t inside;     /* it is changing a holding together with its object: signal handlers that interrupt that leave both alone */
     const uint32_t *waits[WEFTI_LIFE_WAITS];
+    struct wefti_joint joint;
     struct wefti_holding holdings[WEFTI_LIFE_HOLDINGS];
 };
 
@@ -70,6 +79,9 @@ struct wefti_life {
 struct wefti_life *wefti_life_begin(void);
 /* Mends what its task still holds, and lets another have it. NULL is allowed. */
 void wefti_life_end(struct wefti_life *life);
+
+/* The life with this ident, or NULL. Lives stay where they are; their tasks come and go. */
+struct wefti_life *wefti_life_of(uint32_t ident);
 
 /* A place for one more holding, still empty; NULL with ENOMEM. It stays empty unless wefti_hold is called. By the life's task. */
 struct wefti_holding *wefti_holding_find(struct wefti_life *life);

@@ -15,12 +15,16 @@
  * that leaves by his deadline was not woken (weft_wait tells the two apart), so no wake leaves with him.
  *
  * Giving is a release, taking an acquire, on `word`.
+ *
+ * A semaphore that lies in the arena is another: semaphore_shared.c.
  */
 
 #include <weft/semaphore.h>
 
 #include <errno.h>
 
+#include "shared/arena.h"
+#include "sync/inside.h"
 #include "sync/word.h"
 #include "wait/context.h"
 
@@ -121,11 +125,15 @@ static __attribute__((noinline)) int semaphore_give(weft_semaphore *semaphore, u
 
 int weft_semaphore_acquire(weft_semaphore *semaphore, weft_time deadline)
 {
+    if (__builtin_expect(wefti_is_shared(semaphore), 0))
+        return wefti_semaphore_shared_acquire(semaphore, deadline);
     return semaphore_try(semaphore) ? 0 : semaphore_wait(semaphore, deadline);
 }
 
 int weft_semaphore_release(weft_semaphore *semaphore, uint32_t permits)
 {
+    if (__builtin_expect(wefti_is_shared(semaphore), 0))
+        return wefti_semaphore_shared_release(semaphore, permits);
     if (permits != 1 || semaphore->bound || (wefti_word_look(&semaphore->word) & ~WAITERS) > FAR_FROM_LIMIT)
         return semaphore_give(semaphore, permits);
     /* One each, as many tasks as there can be do not lead from here to the limit; and an addition need not wait for what was looked at. */
