@@ -38,8 +38,8 @@ struct step_plan {
     void (*prepare)(void);
     void (*body)(void);
     void (*meanwhile)(void); /* when the member is dead, and not buried yet; NULL: nothing */
-    void (*check)(void); /* what it and the body tell each other lies in the arena */
-    unsigned stride;     /* only each n-th instruction is a last one; 0: each. AddressSanitizer, which adds instructions, makes it larger */
+    void (*check)(void);     /* what it and the body tell each other lies in the arena */
+    unsigned stride; /* only each n-th instruction is a last one; 0: each. AddressSanitizer, which adds instructions, makes it larger */
     /* Whether an instruction that leaves the arena so is worth a death; NULL: each is. Of those that are not, each 500th is one all the same. */
     bool (*matters)(void);
     unsigned mender_points; /* whoever buries the member dies too, at each of so many instructions: 0: does not */
