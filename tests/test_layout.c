@@ -38,6 +38,7 @@ static const struct {
     FIELD(weft_rlock, reserved, 28),
     SIZE(weft_rwlock, 48),
     FIELD(weft_rwlock, word, 0),
+    FIELD(weft_rwlock, half, 0),
     FIELD(weft_rwlock, gate, 8),
     FIELD(weft_rwlock, turn, 32),
     FIELD(weft_rwlock, left, 36),
