@@ -22,5 +22,6 @@
 #include <weft/inspect.h>
 #include <weft/parallel.h>
 #include <weft/command.h>
+#include <weft/coroutine.h>
 
 #endif

@@ -106,6 +106,7 @@ void fixture_look_again(weft_time late, const char *expression)
 {
     if (weft_clock() > late)
         ck_abort_msg("waited in vain for: %s", expression);
+    weft_yield(); /* to coroutines of this thread */
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 

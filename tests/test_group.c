@@ -277,7 +277,7 @@ START_TEST(mistakes_are_told)
     weft_group *group = weft_group_new();
     ck_fails(weft_group_spawn(group, WEFT_THREAD, NULL, weft_none), EINVAL);
     ck_fails(weft_group_spawn(group, (enum weft_task_kind)77, succeed, weft_none), EINVAL);
-    ck_fails(weft_group_spawn(group, WEFT_COROUTINE, succeed, weft_none), ENOTSUP);
+    ck_fails(weft_group_spawn(group, WEFT_COROUTINE, succeed, weft_none, .nice = 1), ENOTSUP);
     ck_fails(weft_group_spawn_with(group, NULL, NULL), EINVAL);
     ck_assert_uint_eq(weft_group_alive(group), 0);
     weft_case none = weft_case_group(NULL);

@@ -183,8 +183,6 @@ START_TEST(bad_calls_are_refused)
     ck_fails_null(weft_spawn(WEFT_THREAD, NULL, weft_none), EINVAL);
     ck_fails_null(weft_spawn((enum weft_task_kind)99, nothing, weft_none), EINVAL);
     ck_fails_null(weft_spawn((enum weft_task_kind)0, nothing, weft_none), EINVAL);
-    ck_fails_null(weft_spawn(WEFT_COROUTINE, nothing, weft_none), ENOTSUP);
-    ck_fails_null(weft_spawn(WEFT_COROUTINE, nothing, weft_none), ENOTSUP);
     ck_fails_null(weft_task_new_with(NULL), EINVAL);
     struct weft_spawn_options empty = {.size = 8};
     ck_fails_null(weft_task_new_with(&empty), EINVAL);

@@ -71,7 +71,8 @@ WEFT_API weft_task *weft_spawn_with(const struct weft_spawn_options *options) WE
 /*
  * Starts a task. From any task. -1 with EALREADY (it was started before), EAGAIN or ENOMEM (the system has no room), EINVAL (none of its cpus is
  * there, or allowed to this process; those that are not are left out when others are; a stack_size that cannot be), EACCES or EPERM (a
- * nice below 0 without the right to it). Its function has not been called then, and it can be tried again.
+ * nice below 0 without the right to it), ENOTSUP (cpus or nice of a coroutine, which runs on the thread that starts it: coroutine.h). Its function has not been called then, and it
+ * can be tried again.
  */
 WEFT_API int weft_task_start(weft_task *task);
 
@@ -157,7 +158,7 @@ WEFT_API size_t weft_active_count(void);
 WEFT_API int weft_sleep_until(weft_time deadline);
 /* Waits so many seconds: weft_sleep_until(weft_in(seconds)). */
 WEFT_API int weft_sleep(double seconds);
-/* Lets others run. Any task; cannot fail. */
+/* Lets others run: the thread's other coroutines, in turn, or other threads. Any task; cannot fail. */
 WEFT_API void weft_yield(void);
 /*
  * How many processors this process may use: those in the caller's affinity mask, or fewer where its cgroup or one above it (version 1 or 2)

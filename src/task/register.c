@@ -140,6 +140,7 @@ weft_task *weft_current(void)
 /* A thread that Weft did not start ends: its locals, and its handle if it has one. */
 static void context_leave(struct wefti_context *context)
 {
+    wefti_coroutines_join();
     wefti_locals_destroy(context);
     weft_task *task = context->task;
     if (!task || task->state != WEFT_STARTED)
@@ -156,16 +157,21 @@ static void context_leave(struct wefti_context *context)
         weft_task_free(task);
 }
 
-/* One that the exiting thread has to wait for, kept; NULL when there is none. */
-static weft_task *exit_next(void)
+weft_task *wefti_register_find(bool (*is)(const weft_task *task))
 {
-    weft_task *self = weft_current(), *found = NULL;
+    weft_task *found = NULL;
     wefti_latch_close(&register_latch);
     for (weft_task *task = register_oldest; task && !found; task = task->next)
-        if (!task->daemon && task != self && task != register_main)
+        if (is(task))
             found = weft_task_keep(task);
     wefti_latch_open(&register_latch);
     return found;
+}
+
+/* Whether the exiting thread has to wait for it. */
+static bool task_outlives(const weft_task *task)
+{
+    return !task->daemon && task != wefti_context_current()->task && task != register_main;
 }
 
 void (*wefti_exit_hook)(void);
@@ -173,7 +179,8 @@ void (*wefti_exit_hook)(void);
 void wefti_exit_join(void)
 {
     wefti_shield_raise();
-    for (weft_task *task; (task = exit_next());) {
+    weft_current(); /* is no other task */
+    for (weft_task *task; (task = wefti_register_find(task_outlives));) {
         weft_task_join(task, WEFT_FOREVER);
         weft_task_free(task);
     }

@@ -31,8 +31,7 @@ static struct wefti_task_carrier *carrier_of(enum weft_task_kind kind)
     case WEFT_PROCESS:
         return &wefti_task_process;
     case WEFT_COROUTINE:
-        errno = ENOTSUP;
-        return NULL;
+        return &wefti_task_coroutine;
     default:
         errno = EINVAL;
         return NULL;
@@ -167,7 +166,7 @@ int weft_task_start(weft_task *task)
 void wefti_task_number_from(uint64_t ident)
 {
     task_idents = ident;
-    wefti_task_thread.numbers = wefti_task_process.numbers = 0;
+    wefti_task_thread.numbers = wefti_task_process.numbers = wefti_task_coroutine.numbers = 0;
 }
 
 void wefti_task_began(weft_task *task)
@@ -321,7 +320,7 @@ static int task_wait(weft_task *task, bool reaps, weft_time deadline)
         return task->carrier->wait_and_reap(task, deadline);
     if (state_pass(task, WEFT_STARTED, deadline) != 0)
         return -1;
-    if (reaps)
+    if (reaps && task->carrier->reap)
         task->carrier->reap(task);
     return 0;
 }

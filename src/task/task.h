@@ -52,7 +52,7 @@ struct wefti_task_carrier {
  */
 enum { WEFTI_STARTING = 3, WEFTI_ENDING = 4 };
 
-extern struct wefti_task_carrier wefti_task_thread, wefti_task_process;
+extern struct wefti_task_carrier wefti_task_thread, wefti_task_process, wefti_task_coroutine;
 
 struct wefti_task_process;
 
@@ -110,6 +110,13 @@ int wefti_processes_begin(void);
 /* The register of tasks that are alive. */
 void wefti_register_add(struct weft_task *task);
 void wefti_register_remove(struct weft_task *task);
+/* The oldest of which this is true, kept; NULL: there is none. `is` is called under the register's latch. */
+struct weft_task *wefti_register_find(bool (*is)(const struct weft_task *task));
+
+/*
+ * What a thread does before it ends: waits for its coroutines, cancelling those that are daemons when the others have ended. Not ended by cancellation.
+ */
+void wefti_coroutines_join(void);
 
 /* Calls the destructors of the context's task-local pointers, in that context. */
 void wefti_locals_destroy(struct wefti_context *context);

@@ -35,6 +35,7 @@ static void *thread_main(void *data)
     __atomic_store_n(&task->native_id, id, __ATOMIC_RELAXED);
     wefti_task_began(task);
     wefti_task_run(task);
+    wefti_coroutines_join();
     wefti_context_current()->task = NULL; /* the handle may go now, thread-locals are still to be destroyed */
     weft_task_free(task);
     return NULL;

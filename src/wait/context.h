@@ -43,6 +43,7 @@ struct wefti_context {
     struct wefti_wait *wait;     /* the wait it sleeps in, while a canceller may end it */
     const uint32_t *watched;     /* NULL, or a word of the arena: the context is cancelled when that is not 0; the context's own */
     struct wefti_life *life;     /* what is known of it in the arena, once it has used something there; the context's own */
+    void *flow;                  /* the coroutine floor's; NULL: its thread has had no coroutines */
     void *task;                  /* the task floor's */
     void *locals;                /* the task floor's */
     uint32_t locals_count;       /* the task floor's */

@@ -175,6 +175,13 @@ static void wait_withdraw(struct wefti_wait *wait)
     wefti_latch_open(&wait->context->guard);
 }
 
+/* The wait has ended for another reason: a wake that the kernel gave to this item another can use. */
+static void item_pass_on(const struct wefti_item *item)
+{
+    if (item->kind == WEFTI_KERNEL_WORD && item->seen == WEFTI_SEEN_WOKEN)
+        wefti_futex_wake_shared(item->word, 1);
+}
+
 /* Parks until the wait is claimed, by another or by this; errno says why when this found neither word nor descriptor. */
 static void wait_park(struct wefti_wait *wait)
 {
@@ -190,6 +197,8 @@ static void wait_park(struct wefti_wait *wait)
             break;
         }
     if (!wait_claim(wait, claim)) { /* somebody was faster, and his unpark is on its way */
+        if (claim >= CLAIM_ITEM)
+            item_pass_on(wefti_wait_item(wait, claim - CLAIM_ITEM));
         struct wefti_wait rest = {.context = context, .deadline = WEFT_FOREVER};
         context->carrier->park(context, &rest);
         if (claim >= CLAIM_ITEM && wefti_wait_item(wait, claim - CLAIM_ITEM)->kind == WEFTI_KERNEL_WORD &&

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Coroutines: tasks of WEFT_COROUTINE (task.h), of which a thread may have a million. All coroutines that a thread has started take turns on that thread, and never change to
+ * another; its own flow of control is one more among them. They change over where one waits in Weft, ends, or calls weft_yield, and nowhere else. So what one does between two
+ * such calls no other coroutine of its thread sees half done, and errno and thread-local variables are what they were.
+ *
+ * A thread runs its coroutines whenever it waits itself: in weft_task_join, weft_sleep, weft_queue_get, in any call that may wait. A thread that computes, or waits in a call that
+ * is not Weft's, lets them stand. When its function has returned, a thread of Weft's goes on until its coroutines have ended: the daemonic ones are cancelled when all others
+ * have; so does a thread that Weft did not start, when it ends. At exit(3) the program joins those that are not daemonic, as it does with all tasks.
+ *
+ * Stacks. The option stack_size of weft_spawn is address space; memory is used as far as the stack was ever deep: 4 KiB for a coroutine that waits near its beginning. It is made a
+ * power of two of at least 16 KiB; 0 is 64 KiB. Deep recursion, large local arrays, and printf of floating-point numbers (some 8 KiB) want attention. Below each stack is a guard page:
+ * who runs into it ends the program with SIGSEGV, and stderr names the coroutine and the size of its stack. A function whose local variables take more than a page may step over the
+ * guard unless it is compiled with -fstack-clash-protection.
+ *
+ * fork(2): in the child there is only the flow that forked. A coroutine that returns there ends the process, with exit(0).
+ */
+#ifndef WEFT_COROUTINE_H
+#define WEFT_COROUTINE_H
+
+#include <weft/base.h>
+
+WEFT_BEGIN
+
+/*
+ * With false, before the first coroutine of the program: no handler for SIGSEGV is installed, and nothing said of a stack that overflows. So does WEFT_OVERFLOW_REPORT=0
+ * in the environment. A handler is installed only where SIGSEGV has its default disposition. Any task; cannot fail.
+ */
+WEFT_API void weft_overflow_report(bool wanted);
+
+WEFT_END
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptors that coroutines wait for, by epoll.
+ *
+ * Of each descriptor the table has a list of the items (of waits) that wait for it, linked through their fields for the parking lot, which does not queue
+ * descriptors. epoll is asked for what any of them wants, once (EPOLLONESHOT): whoever begins to wait asks anew, and epoll then reports what is there already; so
+ * no look before the wait is needed, and none is lost. One that waits no more leaves its question standing; the answer finds nobody, and costs no more than that.
+ *
+ * A closed descriptor has left epoll by itself, and its number may be another's by now: asking finds that out (ENOENT), and adds it. A number whose
+ * description lives on elsewhere may still bring a last report of the old one: a spurious return, which every wait allows.
+ *
+ * What epoll refuses, regular files, is always ready, as poll(2) has it; a number that is no descriptor is POLLNVAL.
+ *
+ * All of it is used by the hub's thread alone. fork: the child closes the two, and begins anew.
+ */
+
+#include "coroutine/descriptors.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "wait/parked.h"
+
+enum { ALWAYS = POLLERR | POLLHUP | POLLNVAL, EVENTS_A_LOOK = 64, TABLE_LEAST = 64 };
+_Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLPRI == EPOLLPRI && POLLERR == EPOLLERR && POLLHUP == EPOLLHUP &&
+                   POLLRDHUP == EPOLLRDHUP,
+    "poll's events are epoll's");
+
+#define BELL UINT64_MAX /* what epoll reports for it */
+
+void wefti_descriptors_end(struct wefti_descriptors *descriptors)
+{
+    if (descriptors->epoll >= 0)
+        close(descriptors->epoll);
+    if (descriptors->bell >= 0)
+        close(descriptors->bell);
+    wefti_release(descriptors->table);
+    wefti_descriptors_begin(descriptors);
+}
+
+int wefti_descriptors_open(struct wefti_descriptors *descriptors)
+{
+    if (descriptors->epoll >= 0)
+        return 0;
+    if (wefti_fails_with(EMFILE))
+        return -1;
+    int epoll = epoll_create1(EPOLL_CLOEXEC), bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = BELL};
+    if (epoll >= 0 && bell >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, bell, &event) == 0) {
+        descriptors->epoll = epoll;
+        descriptors->bell = bell;
+        return 0;
+    }
+    if (epoll >= 0)
+        close(epoll);
+    if (bell >= 0)
+        close(bell);
+    errno = EMFILE;
+    return -1;
+}
+
+/* The table's entry for the number; NULL with ENOMEM. */
+static struct wefti_descriptor *descriptor_of(struct wefti_descriptors *descriptors, int number)
+{
+    if ((size_t)number < descriptors->room)
+        return &descriptors->table[number];
+    size_t room = descriptors->room ? descriptors->room : TABLE_LEAST;
+    while (room <= (size_t)number)
+        room *= 2;
+    struct wefti_descriptor *table = wefti_realloc(descriptors->table, room * sizeof(*table));
+    if (!table)
+        return NULL;
+    memset(table + descriptors->room, 0, (room - descriptors->room) * sizeof(*table));
+    descriptors->table = table;
+    descriptors->room = room;
+    return &table[number];
+}
+
+/* What those who wait for it want. */
+static uint32_t descriptor_wanted(const struct wefti_descriptor *descriptor)
+{
+    uint32_t events = 0;
+    for (const struct wefti_item *item = descriptor->first; item; item = item->next)
+        events |= (uint16_t)item->events;
+    return events;
+}
+
+/* Asks epoll for the events. 0, or an errno number. */
+static int descriptor_arm(struct wefti_descriptors *descriptors, int number, struct wefti_descriptor *descriptor, uint32_t events)
+{
+    struct epoll_event event = {.events = events | EPOLLONESHOT, .data.u64 = (uint64_t)number};
+    int change = descriptor->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    int failed = epoll_ctl(descriptors->epoll, change, number, &event);
+    if (failed && errno == (descriptor->known ? ENOENT : EEXIST))
+        failed = epoll_ctl(descriptors->epoll, descriptor->known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, number, &event);
+    descriptor->known = !failed;
+    descriptor->armed = failed ? 0 : events;
+    return failed ? errno : 0;
+}
+
+static void item_unlink(struct wefti_descriptors *descriptors, struct wefti_item *item)
+{
+    struct wefti_descriptor *descriptor = &descriptors->table[item->descriptor];
+    *(item->previous ? &item->previous->next : &descriptor->first) = item->next;
+    if (item->next)
+        item->next->previous = item->previous;
+    item->queued = false;
+    descriptors->waiting--;
+}
+
+/* Adds one. 0; 1: it is ready; -1 with errno. */
+static int item_add(struct wefti_descriptors *descriptors, struct wefti_item *item, struct wefti_wait *wait)
+{
+    if (item->descriptor < 0)
+        return 0; /* as poll(2): never */
+    if (wefti_descriptors_open(descriptors) != 0)
+        return -1;
+    struct wefti_descriptor *descriptor = descriptor_of(descriptors, item->descriptor);
+    if (!descriptor)
+        return -1;
+    item->wait = wait;
+    item->previous = NULL;
+    item->next = descriptor->first;
+    if (descriptor->first)
+        descriptor->first->previous = item;
+    descriptor->first = item;
+    item->queued = true;
+    descriptors->waiting++;
+    int error = descriptor_arm(descriptors, item->descriptor, descriptor, descriptor_wanted(descriptor));
+    if (error == 0)
+        return 0;
+    item_unlink(descriptors, item);
+    if (error == EPERM)
+        item->seen = (short)(item->events & (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM));
+    else if (error == EBADF)
+        item->seen = POLLNVAL;
+    errno = error == ENOSPC ? ENOMEM : error;
+    return item->seen ? 1 : error == EPERM ? 0 : -1;
+}
+
+int wefti_descriptors_add(struct wefti_descriptors *descriptors, const struct wefti_wait *wait)
+{
+    for (unsigned i = 0; i < wait->count; i++) {
+        struct wefti_item *item = wefti_wait_item(wait, i);
+        int added = item->kind == WEFTI_DESCRIPTOR ? item_add(descriptors, item, (struct wefti_wait *)wait) : 0;
+        if (added == 0)
+            continue;
+        int error = errno;
+        wefti_descriptors_remove(descriptors, wait);
+        errno = error;
+        return added;
+    }
+    return 0;
+}
+
+void wefti_descriptors_ring(struct wefti_descriptors *descriptors)
+{
+    eventfd_write(descriptors->bell, 1);
+}
+
+void wefti_descriptors_remove(struct wefti_descriptors *descriptors, const struct wefti_wait *wait)
+{
+    for (unsigned i = 0; i < wait->count; i++) {
+        struct wefti_item *item = wefti_wait_item(wait, i);
+        if (item->kind == WEFTI_DESCRIPTOR && item->queued)
+            item_unlink(descriptors, item);
+    }
+}
+
+/* Waits for epoll so long: to the nanosecond where the kernel can (Linux 5.11). */
+static int epoll_for(int epoll, struct epoll_event *events, weft_time left)
+{
+    static uint32_t coarse; /* 1: it cannot */
+    struct timespec rest = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+    weft_time milliseconds = left / 1000000 + 1;
+    if (!__atomic_load_n(&coarse, __ATOMIC_RELAXED)) {
+        int count = (int)syscall(SYS_epoll_pwait2, epoll, events, EVENTS_A_LOOK, &rest, NULL, (size_t)0);
+        if (count >= 0 || errno != ENOSYS)
+            return count;
+        __atomic_store_n(&coarse, 1, __ATOMIC_RELAXED);
+    }
+    return epoll_wait(epoll, events, EVENTS_A_LOOK, milliseconds < INT32_MAX ? (int)milliseconds : INT32_MAX);
+}
+
+static int epoll_until(int epoll, struct epoll_event *events, weft_time until)
+{
+    if (until == WEFT_FOREVER)
+        return epoll_wait(epoll, events, EVENTS_A_LOOK, -1);
+    weft_time left = until <= WEFT_NOW ? 0 : until - weft_clock();
+    return left <= 0 ? epoll_wait(epoll, events, EVENTS_A_LOOK, 0) : epoll_for(epoll, events, left);
+}
+
+/* Deals out what epoll reported of one descriptor, and asks for what the others want. */
+static void descriptor_report(struct wefti_descriptors *descriptors, int number, uint32_t events, void (*ready)(struct wefti_wait *wait))
+{
+    struct wefti_descriptor *descriptor = &descriptors->table[number];
+    descriptor->armed = 0;
+    for (struct wefti_item *item = descriptor->first, *next; item; item = next) {
+        next = item->next;
+        item->seen = (short)(events & ((uint16_t)item->events | ALWAYS));
+        if (!item->seen)
+            continue;
+        item_unlink(descriptors, item);
+        ready(item->wait);
+    }
+    uint32_t wanted = descriptor_wanted(descriptor);
+    if (descriptor->first)
+        descriptor_arm(descriptors, number, descriptor, wanted); /* it was there a moment ago; if it is closed, so is the wait's subject */
+}
+
+void wefti_descriptors_poll(struct wefti_descriptors *descriptors, weft_time until, void (*ready)(struct wefti_wait *wait))
+{
+    struct epoll_event events[EVENTS_A_LOOK];
+    int count = epoll_until(descriptors->epoll, events, until);
+    for (int i = 0; i < count; i++) {
+        eventfd_t rung;
+        if (events[i].data.u64 == BELL)
+            eventfd_read(descriptors->bell, &rung);
+        else
+            descriptor_report(descriptors, (int)events[i].data.u64, events[i].events, ready);
+    }
+}

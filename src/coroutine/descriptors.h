@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* The descriptors that the flows of a hub wait for; see descriptors.c. */
+#ifndef WEFTI_DESCRIPTORS_H
+#define WEFTI_DESCRIPTORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/base.h>
+
+struct wefti_wait;
+
+struct wefti_descriptor {
+    struct wefti_item *first; /* of the items that wait for it */
+    uint32_t armed;           /* the events that epoll is to report once; 0: none */
+    bool known;               /* epoll may have it */
+};
+
+struct wefti_descriptors {
+    int epoll;                      /* -1: none yet */
+    int bell;                       /* an eventfd among epoll's; -1: none yet */
+    struct wefti_descriptor *table; /* by number */
+    size_t room;
+    size_t waiting; /* items */
+};
+
+/* What is there before the first wait for one. */
+static inline void wefti_descriptors_begin(struct wefti_descriptors *descriptors)
+{
+    *descriptors = (struct wefti_descriptors){.epoll = -1, .bell = -1};
+}
+void wefti_descriptors_end(struct wefti_descriptors *descriptors);
+
+/* Makes epoll and the bell, if they are not there. -1 with EMFILE, ENOMEM. */
+int wefti_descriptors_open(struct wefti_descriptors *descriptors);
+
+/*
+ * Adds the wait's descriptors. 0; 1: some are ready already, their `seen` set, and none was added; -1 with ENOMEM, EMFILE: none was added.
+ */
+int wefti_descriptors_add(struct wefti_descriptors *descriptors, const struct wefti_wait *wait);
+/* Takes those out that were not reported. */
+void wefti_descriptors_remove(struct wefti_descriptors *descriptors, const struct wefti_wait *wait);
+/* Rings the bell. By anybody. */
+void wefti_descriptors_ring(struct wefti_descriptors *descriptors);
+
+/*
+ * Looks which are ready, waiting for one until `until` (WEFT_NOW: not at all), or until the bell rings, and has `ready` called with each wait that has one, whose
+ * `seen` are set.
+ */
+void wefti_descriptors_poll(struct wefti_descriptors *descriptors, weft_time until, void (*ready)(struct wefti_wait *wait));
+
+#endif

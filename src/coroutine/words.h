@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Words that the kernel or other processes wake, and that coroutines wait for; see words.c. */
+#ifndef WEFTI_WORDS_H
+#define WEFTI_WORDS_H
+
+#include <stdbool.h>
+
+struct wefti_flow;
+struct wefti_wait;
+
+/*
+ * Has the kernel words of the flow's wait watched; when one of them has been woken or has changed, its `seen` is set, and `worded` of the flow posted, once. 0; 1: one has
+ * changed already, its `seen` set; -1 with ENOMEM or EAGAIN (no thread could be had). What was watched is to be removed in any case.
+ */
+int wefti_words_add(struct wefti_flow *flow, const struct wefti_wait *wait);
+/* Has them watched no more. True: the note was posted before that, or is just being; when it has come, words_sent is to be taken back. */
+bool wefti_words_remove(struct wefti_flow *flow, const struct wefti_wait *wait);
+
+#endif

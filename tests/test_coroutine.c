@@ -1,0 +1,678 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "coroutine/coroutine.h"
+#include "fixture.h"
+#include "wait/wait.h"
+
+static weft_task *spawn(weft_function *function, void *data)
+{
+    weft_task *task = weft_spawn(WEFT_COROUTINE, function, weft_ptr(data));
+    ck_assert_ptr_nonnull(task);
+    return task;
+}
+
+static int64_t end(weft_task *task)
+{
+    weft_value value = weft_none;
+    ck_assert_int_eq(weft_task_result(task, &value, weft_in(20)), 0);
+    weft_task_free(task);
+    return weft_as_int(value);
+}
+
+static weft_value square(weft_value n)
+{
+    return weft_int(weft_as_int(n) * weft_as_int(n));
+}
+
+START_TEST(a_coroutine_is_a_task)
+{
+    weft_task *task = weft_task_new(WEFT_COROUTINE, square, weft_int(12));
+    char text[64];
+    ck_assert_ptr_nonnull(task);
+    ck_assert_int_eq(weft_task_kind_of(task), WEFT_COROUTINE);
+    ck_assert_str_eq(weft_task_name(task), "Coroutine-1");
+    ck_assert_int_eq(weft_task_state_of(task), WEFT_INITIAL);
+    ck_assert_int_eq(weft_task_native_id(task), 0);
+    ck_fails(weft_task_join(task, WEFT_FOREVER), EINVAL);
+    ck_assert_int_eq(weft_task_start(task), 0);
+    ck_fails(weft_task_start(task), EALREADY);
+    ck_assert_int_eq(weft_task_state_of(task), WEFT_STARTED);
+    ck_assert_int_eq(weft_task_native_id(task), gettid());
+    ck_assert_uint_eq(weft_active_count(), 2);
+    weft_task_repr(task, text, sizeof(text));
+    ck_assert_str_eq(text, "<Coroutine(Coroutine-1, started)>");
+    ck_fails(weft_task_kill(task), ENOTSUP);
+    ck_fails(weft_task_join(task, WEFT_NOW), EAGAIN); /* it has not had its turn */
+    ck_assert_int_eq(weft_task_join(task, WEFT_FOREVER), 0);
+    ck_assert_int_eq(weft_task_join(task, WEFT_NOW), 0);
+    ck_assert_int_eq(weft_task_outcome(task), WEFT_DONE);
+    ck_assert_int_eq(weft_task_exitcode(task), 0);
+    ck_assert_uint_eq(weft_active_count(), 1);
+    ck_assert_int_eq(end(task), 144);
+}
+END_TEST
+
+START_TEST(options_that_cannot_be)
+{
+    ck_fails_null(weft_spawn(WEFT_COROUTINE, square, weft_none, .cpus = "0"), ENOTSUP);
+    ck_fails_null(weft_spawn(WEFT_COROUTINE, square, weft_none, .nice = 1), ENOTSUP);
+    ck_fails_null(weft_spawn(WEFT_COROUTINE, square, weft_none, .stack_size = SIZE_MAX), EINVAL);
+    ck_fails_null(weft_spawn(WEFT_COROUTINE, NULL, weft_none), EINVAL);
+    ck_assert_uint_eq(weft_active_count(), 1);
+}
+END_TEST
+
+static char turns[64];
+
+static weft_value take_turns(weft_value letter)
+{
+    for (int i = 0; i < 3; i++) {
+        strncat(turns, weft_as_ptr(letter), 1);
+        weft_yield();
+    }
+    return weft_none;
+}
+
+START_TEST(they_take_turns_in_order)
+{
+    weft_task *a = spawn(take_turns, "a"), *b = spawn(take_turns, "b"), *c = spawn(take_turns, "c");
+    ck_assert_str_eq(turns, "");
+    weft_yield();
+    ck_assert_str_eq(turns, "abc");
+    end(a), end(b), end(c);
+    ck_assert_str_eq(turns, "abcabcabc");
+}
+END_TEST
+
+static weft_value own_errno(weft_value number)
+{
+    for (int i = 0; i < 100; i++) {
+        errno = (int)weft_as_int(number);
+        i % 2 ? weft_yield() : (void)weft_sleep(0.0001);
+        ck_assert_int_eq(errno, (int)weft_as_int(number));
+    }
+    return weft_none;
+}
+
+START_TEST(each_has_its_errno)
+{
+    weft_task *one = weft_spawn(WEFT_COROUTINE, own_errno, weft_int(1)), *two = weft_spawn(WEFT_COROUTINE, own_errno, weft_int(2));
+    end(one), end(two);
+}
+END_TEST
+
+static weft_value is_itself(weft_value parent)
+{
+    ck_assert_ptr_ne(weft_current(), weft_as_ptr(parent));
+    ck_assert_int_eq(weft_task_kind_of(weft_current()), WEFT_COROUTINE);
+    ck_assert_int_eq(weft_task_native_id(weft_current()), gettid());
+    ck_fails(weft_task_join(weft_current(), WEFT_FOREVER), EDEADLK);
+    return weft_none;
+}
+
+START_TEST(each_is_current_in_its_turn)
+{
+    ck_assert_int_eq(end(spawn(is_itself, weft_current())), 0);
+    ck_assert_ptr_eq(weft_current(), weft_main());
+}
+END_TEST
+
+static weft_value sleep_for_ever(weft_value data)
+{
+    (void)data;
+    return weft_sleep_until(WEFT_FOREVER) == -1 && errno == ECANCELED ? weft_error(ECANCELED, NULL) : weft_none;
+}
+
+START_TEST(cancellation_ends_the_wait_it_is_in)
+{
+    weft_task *asleep = spawn(sleep_for_ever, NULL);
+    weft_yield();
+    weft_task_cancel(asleep);
+    ck_assert_int_eq(weft_task_join(asleep, WEFT_FOREVER), 0);
+    ck_assert_int_eq(weft_task_outcome(asleep), WEFT_CANCELLED);
+    weft_task_free(asleep);
+
+    weft_task *before = spawn(sleep_for_ever, NULL); /* it has not begun */
+    weft_task_terminate(before);
+    ck_assert_int_eq(weft_task_join(before, WEFT_FOREVER), 0);
+    ck_assert_int_eq(weft_task_outcome(before), WEFT_CANCELLED);
+    weft_task_free(before);
+}
+END_TEST
+
+static weft_value cancel_it(weft_value task)
+{
+    weft_sleep(0.005);
+    weft_task_cancel(weft_as_ptr(task));
+    return weft_none;
+}
+
+START_TEST(another_thread_may_cancel)
+{
+    weft_task *asleep = spawn(sleep_for_ever, NULL);
+    weft_task *thread = weft_spawn(WEFT_THREAD, cancel_it, weft_ptr(asleep));
+    ck_assert_int_eq(weft_task_join(asleep, WEFT_FOREVER), 0);
+    ck_assert_int_eq(weft_task_outcome(asleep), WEFT_CANCELLED);
+    weft_task_free(asleep);
+    end(thread);
+}
+END_TEST
+
+static weft_value sleep_and_note(weft_value milliseconds)
+{
+    weft_sleep(0.001 * (double)weft_as_int(milliseconds));
+    char digit[2] = {(char)('0' + weft_as_int(milliseconds) / 10), 0};
+    strcat(turns, digit);
+    return weft_none;
+}
+
+START_TEST(deadlines_come_in_their_order)
+{
+    const int order[] = {5, 1, 4, 2, 3, 6};
+    weft_task *tasks[6];
+    weft_time begin = weft_clock();
+    for (int i = 0; i < 6; i++)
+        tasks[i] = weft_spawn(WEFT_COROUTINE, sleep_and_note, weft_int(10 * order[i]));
+    for (int i = 0; i < 6; i++)
+        end(tasks[i]);
+    ck_assert_str_eq(turns, "123456");
+    ck_assert_int_ge(weft_clock() - begin, 60000000);
+}
+END_TEST
+
+static weft_value read_one(weft_value pipe)
+{
+    short seen = 0;
+    weft_case cases[] = {weft_case_descriptor((int)weft_as_int(pipe), POLLIN, &seen)};
+    char octet = 0;
+    ck_assert_int_eq(weft_select(cases, 1, weft_in(20)), 0);
+    ck_assert(seen & POLLIN);
+    ck_assert_int_eq((int)read((int)weft_as_int(pipe), &octet, 1), 1);
+    return weft_int(octet);
+}
+
+START_TEST(descriptors_are_waited_for_side_by_side)
+{
+    enum { MANY = 50 };
+    int pipes[MANY][2];
+    weft_task *tasks[MANY];
+    for (int i = 0; i < MANY; i++) {
+        ck_assert_int_eq(pipe(pipes[i]), 0);
+        tasks[i] = weft_spawn(WEFT_COROUTINE, read_one, weft_int(pipes[i][0]));
+    }
+    weft_sleep(0.001);
+    for (int i = MANY - 1; i >= 0; i--)
+        ck_assert_int_eq((int)write(pipes[i][1], &(char){(char)i}, 1), 1);
+    for (int i = 0; i < MANY; i++) {
+        ck_assert_int_eq(end(tasks[i]), i);
+        close(pipes[i][0]);
+        close(pipes[i][1]);
+    }
+}
+END_TEST
+
+START_TEST(several_wait_for_one_descriptor)
+{
+    int pipes[2];
+    weft_task *tasks[3];
+    ck_assert_int_eq(pipe(pipes), 0);
+    for (int i = 0; i < 3; i++)
+        tasks[i] = weft_spawn(WEFT_COROUTINE, read_one, weft_int(pipes[0]));
+    weft_sleep(0.001);
+    ck_assert_int_eq((int)write(pipes[1], "abc", 3), 3);
+    int64_t sum = 0;
+    for (int i = 0; i < 3; i++)
+        sum += end(tasks[i]);
+    ck_assert_int_eq(sum, 'a' + 'b' + 'c');
+    close(pipes[0]);
+    close(pipes[1]);
+}
+END_TEST
+
+/* One of a thread that a coroutine waits for in ways of all kinds: see test_wait.c. */
+static weft_value wait_in_all_ways(weft_value data)
+{
+    (void)data;
+    uint32_t word = 0;
+    int pipes[2];
+    ck_fails(weft_wait(&word, 0, weft_in(0.001)), ETIMEDOUT);
+    ck_fails(weft_wait(&word, 0, WEFT_NOW), EAGAIN);
+    ck_fails(weft_wait(&word, 0, 1), ETIMEDOUT);
+    ck_assert_int_eq(weft_wait(&word, 1, WEFT_FOREVER), 0);
+    ck_assert_int_eq(pipe(pipes), 0);
+    struct wefti_item items[] = {{.kind = WEFTI_DESCRIPTOR, .descriptor = pipes[0], .events = POLLIN},
+        {.kind = WEFTI_DESCRIPTOR, .descriptor = pipes[1], .events = POLLOUT}, {.kind = WEFTI_WORD, .word = &word}};
+    ck_fails(wefti_wait_items(items, 1, WEFT_NOW), EAGAIN);
+    ck_fails(wefti_wait_items(items, 1, weft_in(0.001)), ETIMEDOUT);
+    ck_assert_int_eq(wefti_wait_items(items, 3, WEFT_FOREVER), 1);
+    ck_assert_int_eq(items[1].seen, POLLOUT);
+    ck_assert_int_eq((int)write(pipes[1], "x", 1), 1);
+    ck_assert_int_eq(wefti_wait_items(items, 1, WEFT_FOREVER), 0);
+    ck_assert_int_eq(items[0].seen, POLLIN);
+    close(pipes[0]);
+    close(pipes[1]);
+    struct wefti_item closed = {.kind = WEFTI_DESCRIPTOR, .descriptor = 999, .events = POLLIN};
+    ck_assert_int_eq(wefti_wait_items(&closed, 1, WEFT_FOREVER), 0);
+    ck_assert_int_eq(closed.seen, POLLNVAL);
+    struct wefti_item file = {.kind = WEFTI_DESCRIPTOR, .descriptor = fileno(tmpfile()), .events = POLLIN};
+    ck_assert_int_eq(wefti_wait_items(&file, 1, WEFT_FOREVER), 0);
+    ck_assert_int_eq(file.seen, POLLIN);
+    close(file.descriptor);
+    struct wefti_item kernel = {.kind = WEFTI_KERNEL_WORD, .word = &word};
+    ck_fails(wefti_wait_items(&kernel, 1, WEFT_NOW), EAGAIN);
+    ck_fails(wefti_wait_items(&kernel, 1, weft_in(0.001)), ETIMEDOUT);
+    kernel.expected = 1;
+    ck_assert_int_eq(wefti_wait_items(&kernel, 1, WEFT_FOREVER), 0);
+    return weft_none;
+}
+
+START_TEST(every_wait_is_there)
+{
+    weft_task *tasks[5];
+    for (int i = 0; i < 5; i++)
+        tasks[i] = spawn(wait_in_all_ways, NULL);
+    for (int i = 0; i < 5; i++)
+        end(tasks[i]);
+}
+END_TEST
+
+static weft_value sleep_awhile(weft_value data)
+{
+    (void)data;
+    weft_sleep(0.02);
+    return weft_none;
+}
+
+static uint32_t joiners;
+static weft_event may_end;
+
+static weft_value join_it(weft_value task)
+{
+    ck_fails(weft_task_join(weft_as_ptr(task), weft_in(0.002)), ETIMEDOUT);
+    joiners++;
+    return weft_int(weft_task_join(weft_as_ptr(task), weft_in(20)));
+}
+
+static weft_value wait_for_may_end(weft_value data)
+{
+    (void)data;
+    return weft_int(weft_event_wait(&may_end, WEFT_FOREVER));
+}
+
+START_TEST(coroutines_join_threads_and_each_other)
+{
+    weft_task *thread = weft_spawn(WEFT_THREAD, wait_for_may_end, weft_none);
+    weft_task *first = spawn(join_it, thread), *second = spawn(join_it, first), *third = spawn(join_it, thread);
+    while (joiners < 3)
+        weft_sleep(0.001);
+    weft_event_set(&may_end);
+    ck_assert_int_eq(end(second), 0);
+    ck_assert_int_eq(end(first), 0);
+    ck_assert_int_eq(end(third), 0);
+    end(thread);
+}
+END_TEST
+
+struct kernel_word {
+    uint32_t word;
+    uint32_t waiting;
+};
+
+static weft_value wait_for_kernel_word(weft_value data)
+{
+    struct kernel_word *wanted = weft_as_ptr(data);
+    struct wefti_item item = {.kind = WEFTI_KERNEL_WORD, .word = &wanted->word};
+    wanted->waiting++;
+    while (__atomic_load_n(&wanted->word, __ATOMIC_ACQUIRE) == 0)
+        ck_assert_int_eq(wefti_wait_items(&item, 1, weft_in(20)), 0);
+    return weft_none;
+}
+
+static void *set_kernel_word(void *data)
+{
+    struct kernel_word *wanted = data;
+    usleep(3000);
+    __atomic_store_n(&wanted->word, 1, __ATOMIC_RELEASE);
+    wefti_futex_wake_shared(&wanted->word, UINT32_MAX);
+    return NULL;
+}
+
+START_TEST(words_of_the_kernel_block_no_hub)
+{
+    enum { MANY = 40 };
+    struct kernel_word words[4] = {{0}};
+    weft_task *tasks[MANY];
+    pthread_t threads[4];
+    for (int i = 0; i < MANY; i++)
+        tasks[i] = spawn(wait_for_kernel_word, &words[i % 4]);
+    weft_task *other = spawn(sleep_awhile, NULL);
+    weft_yield();
+    for (int i = 0; i < 4; i++) {
+        ck_assert_uint_eq(words[i].waiting, MANY / 4);
+        pthread_create(&threads[i], NULL, set_kernel_word, &words[i]);
+    }
+    for (int i = 0; i < MANY; i++)
+        end(tasks[i]);
+    end(other);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+}
+END_TEST
+
+static uint32_t counted;
+
+static weft_value count_slowly(weft_value data)
+{
+    (void)data;
+    for (int i = 0; i < 5; i++)
+        weft_sleep(0.001);
+    __atomic_add_fetch(&counted, 1, __ATOMIC_RELAXED);
+    return weft_none;
+}
+
+static weft_value leave_some(weft_value data)
+{
+    (void)data;
+    for (int i = 0; i < 10; i++)
+        weft_task_free(spawn(count_slowly, NULL));
+    weft_task_free(weft_spawn(WEFT_COROUTINE, sleep_for_ever, weft_none, .daemon = true));
+    return weft_none;
+}
+
+static void *leave_some_foreign(void *data)
+{
+    leave_some(weft_none);
+    return data;
+}
+
+START_TEST(a_thread_ends_with_its_coroutines)
+{
+    weft_task *thread = weft_spawn(WEFT_THREAD, leave_some, weft_none);
+    end(thread);
+    fixture_until(__atomic_load_n(&counted, __ATOMIC_RELAXED) == 10);
+    pthread_t foreign;
+    pthread_create(&foreign, NULL, leave_some_foreign, NULL);
+    pthread_join(foreign, NULL);
+    ck_assert_uint_eq(counted, 20);
+    ck_assert_uint_eq(weft_active_count(), 1);
+}
+END_TEST
+
+static int exit_output;
+
+static weft_value say(weft_value word)
+{
+    weft_sleep(0.002);
+    ck_assert_int_ge((int)write(exit_output, weft_as_ptr(word), 1), 1);
+    return weft_none;
+}
+
+static void exit_with_some(int output)
+{
+    exit_output = output;
+    weft_task_free(spawn(say, "a"));
+    weft_task_free(spawn(say, "b"));
+    weft_task_free(weft_spawn(WEFT_COROUTINE, sleep_for_ever, weft_none, .daemon = true));
+}
+
+START_TEST(the_program_joins_them_at_exit)
+{
+    char text[16];
+    fixture_exit_output(exit_with_some, text, sizeof(text));
+    ck_assert_str_eq(text, "ab");
+}
+END_TEST
+
+static weft_value yield_until(weft_value flag)
+{
+    uint32_t *word = weft_as_ptr(flag);
+    while (__atomic_load_n(word, __ATOMIC_RELAXED) == 0)
+        weft_yield();
+    return weft_none;
+}
+
+static weft_value set_after_all(weft_value data)
+{
+    uint32_t *word = weft_as_ptr(data);
+    int pipes[2];
+    ck_assert_int_eq(pipe(pipes), 0);
+    weft_sleep(0.001); /* time */
+    ck_assert_int_eq((int)write(pipes[1], "x", 1), 1);
+    end(weft_spawn(WEFT_COROUTINE, read_one, weft_int(pipes[0]))); /* a descriptor */
+    end(weft_spawn(WEFT_THREAD, sleep_awhile, weft_none));         /* another thread */
+    close(pipes[0]);
+    close(pipes[1]);
+    __atomic_store_n(word, 1, __ATOMIC_RELAXED);
+    return weft_none;
+}
+
+START_TEST(who_never_waits_starves_nobody)
+{
+    uint32_t flag = 0;
+    weft_task *busy[] = {spawn(yield_until, &flag), spawn(yield_until, &flag)}, *other = spawn(set_after_all, &flag);
+    end(other);
+    end(busy[0]), end(busy[1]);
+}
+END_TEST
+
+/* As another program: LeakSanitizer does not see the stack that the thread came with when it looks from a coroutine's. */
+_Noreturn static void leave(int status)
+{
+    char line[16];
+    snprintf(line, sizeof(line), "exit %d", status);
+    execl("/bin/sh", "sh", "-c", line, NULL);
+    _exit(100);
+}
+
+static weft_value fork_here(weft_value data)
+{
+    (void)data;
+    pid_t child = fork();
+    if (child == 0) {
+        weft_task *task = weft_spawn(WEFT_COROUTINE, square, weft_int(3));
+        weft_value value = weft_none;
+        if (!task || weft_task_result(task, &value, weft_in(20)) != 0 || weft_as_int(value) != 9)
+            leave(1);
+        weft_task_free(task);
+        if (weft_sleep(0.001) != 0)
+            leave(2);
+        leave(weft_current() == weft_main() ? 0 : 3);
+    }
+    int status = -1;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    return weft_int(status);
+}
+
+START_TEST(a_forked_child_has_only_the_flow_that_forked)
+{
+    weft_task *others[] = {spawn(sleep_for_ever, NULL), spawn(sleep_awhile, NULL)};
+    weft_yield();
+    ck_assert_int_eq(end(spawn(fork_here, NULL)), 0);
+    weft_value from_home = fork_here(weft_none);
+    ck_assert_int_eq(weft_as_int(from_home), 0);
+    weft_task_cancel(others[0]);
+    weft_task_join(others[0], WEFT_FOREVER);
+    weft_task_free(others[0]);
+    end(others[1]);
+}
+END_TEST
+
+static int deep(int levels)
+{
+    volatile char room[512];
+    room[levels % 512] = (char)levels;
+    return levels == 0 ? 0 : deep(levels - 1) + room[levels % 512];
+}
+
+static weft_value overflow(weft_value data)
+{
+    (void)data;
+    return weft_int(deep(1000000));
+}
+
+/* What a child says on stderr that overflows a stack, and how it ends. */
+static int overflow_of(char *text, size_t size, bool report)
+{
+    int pipes[2], status = -1;
+    ck_assert_int_eq(pipe(pipes), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(pipes[1], STDERR_FILENO);
+        weft_overflow_report(report);
+        weft_task *task = weft_spawn(WEFT_COROUTINE, overflow, weft_none, .name = "Deep", .stack_size = 32768);
+        weft_task_join(task, WEFT_FOREVER);
+        _exit(0);
+    }
+    close(pipes[1]);
+    ssize_t got, all = 0;
+    while ((got = read(pipes[0], text + all, size - 1 - (size_t)all)) > 0)
+        all += got;
+    text[all] = 0;
+    close(pipes[0]);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    return status;
+}
+
+START_TEST(an_overflow_is_reported)
+{
+    char text[4096];
+    struct sigaction now;
+    sigaction(SIGSEGV, NULL, &now);
+    if (now.sa_handler != SIG_DFL || fixture_copies())
+        fixture_skip("somebody else handles SIGSEGV");
+    int status = overflow_of(text, sizeof(text), true);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    ck_assert_ptr_eq(strstr(text, "weft: coroutine Deep has overflowed its stack of "), text);
+    ck_assert_ptr_nonnull(strstr(text, " bytes\n"));
+    status = overflow_of(text, sizeof(text), false);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    ck_assert_str_eq(text, "");
+}
+END_TEST
+
+static uint32_t handler_word;
+
+static void wake_in_handler(int signal)
+{
+    (void)signal;
+    __atomic_add_fetch(&handler_word, 1, __ATOMIC_RELAXED);
+    weft_wake(&handler_word, UINT32_MAX);
+}
+
+static weft_value wait_for_handler(weft_value data)
+{
+    (void)data;
+    while (__atomic_load_n(&counted, __ATOMIC_RELAXED) == 0)
+        weft_wait(&handler_word, __atomic_load_n(&handler_word, __ATOMIC_RELAXED), WEFT_FOREVER);
+    return weft_none;
+}
+
+static void *send_signals(void *thread)
+{
+    for (int i = 0; i < 2000; i++) {
+        pthread_kill(*(pthread_t *)thread, SIGUSR1);
+        usleep(10);
+    }
+    __atomic_store_n(&counted, 1, __ATOMIC_RELAXED);
+    pthread_kill(*(pthread_t *)thread, SIGUSR1);
+    return NULL;
+}
+
+START_TEST(signal_handlers_may_wake)
+{
+    struct sigaction action = {.sa_handler = wake_in_handler, .sa_flags = SA_RESTART};
+    pthread_t self = pthread_self(), sender;
+    weft_task *tasks[8];
+    sigaction(SIGUSR1, &action, NULL);
+    for (int i = 0; i < 8; i++)
+        tasks[i] = spawn(wait_for_handler, NULL);
+    pthread_create(&sender, NULL, send_signals, &self);
+    for (int i = 0; i < 8; i++)
+        end(tasks[i]);
+    pthread_join(sender, NULL);
+}
+END_TEST
+
+static weft_local own_text = WEFT_LOCAL(free);
+
+static weft_value keep_text(weft_value number)
+{
+    char text[16];
+    snprintf(text, sizeof(text), "%d", (int)weft_as_int(number));
+    ck_assert_ptr_null(weft_local_get(&own_text));
+    weft_local_set(&own_text, strdup(text));
+    weft_yield();
+    ck_assert_str_eq(weft_local_get(&own_text), text);
+    return weft_none;
+}
+
+START_TEST(each_has_its_locals)
+{
+    weft_task *tasks[4];
+    for (int i = 0; i < 4; i++)
+        tasks[i] = weft_spawn(WEFT_COROUTINE, keep_text, weft_int(i));
+    for (int i = 0; i < 4; i++)
+        end(tasks[i]);
+}
+END_TEST
+
+static weft_value ten_thousand(weft_value data)
+{
+    weft_sleep(0.001 * (double)weft_as_int(data));
+    return weft_none;
+}
+
+START_TEST(many_are_alive_at_once)
+{
+    enum { MANY = FIXTURE_TSAN ? 500 : 10000 };
+    static weft_task *tasks[MANY];
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < MANY; i++) {
+            tasks[i] = weft_spawn(WEFT_COROUTINE, ten_thousand, weft_int(i % 50));
+            ck_assert_ptr_nonnull(tasks[i]);
+        }
+        ck_assert_uint_eq(weft_active_count(), MANY + 1);
+        for (int i = 0; i < MANY; i++)
+            end(tasks[i]);
+    }
+}
+END_TEST
+
+static void add(TCase *tests)
+{
+    tcase_add_test(tests, a_coroutine_is_a_task);
+    tcase_add_test(tests, options_that_cannot_be);
+    tcase_add_test(tests, they_take_turns_in_order);
+    tcase_add_test(tests, each_has_its_errno);
+    tcase_add_test(tests, each_is_current_in_its_turn);
+    tcase_add_test(tests, cancellation_ends_the_wait_it_is_in);
+    tcase_add_test(tests, another_thread_may_cancel);
+    tcase_add_test(tests, deadlines_come_in_their_order);
+    tcase_add_test(tests, descriptors_are_waited_for_side_by_side);
+    tcase_add_test(tests, several_wait_for_one_descriptor);
+    tcase_add_test(tests, every_wait_is_there);
+    tcase_add_test(tests, coroutines_join_threads_and_each_other);
+    tcase_add_test(tests, words_of_the_kernel_block_no_hub);
+    tcase_add_test(tests, a_thread_ends_with_its_coroutines);
+    tcase_add_test(tests, the_program_joins_them_at_exit);
+    tcase_add_test(tests, who_never_waits_starves_nobody);
+    tcase_add_test(tests, a_forked_child_has_only_the_flow_that_forked);
+    tcase_add_test(tests, an_overflow_is_reported);
+    tcase_add_test(tests, signal_handlers_may_wake);
+    tcase_add_test(tests, each_has_its_locals);
+    tcase_add_test(tests, many_are_alive_at_once);
+}
+
+int main(void)
+{
+    return fixture_main("coroutine", add);
+}
