@@ -109,6 +109,31 @@ START_TEST(a_dead_owner_is_told_until_somebody_repairs)
 }
 END_TEST
 
+static int repairs(void *data)
+{
+    errno = EBADMSG;
+    return *(int *)data;
+}
+
+START_TEST(a_block_repairs_or_is_passed_over)
+{
+    struct member owner = owner_start();
+    member_dies(&owner);
+    int fails = 1, works = 0, entered = 0;
+    weft_with_repair(&shared->lock, repairs, &fails) entered++;
+    ck_assert_int_eq(errno, EBADMSG);
+    ck_assert(entered == 0 && !weft_lock_locked(&shared->lock));
+    weft_with_repair(&shared->lock, repairs, &works) entered++;
+    ck_assert_int_eq(entered, 1);
+    weft_with_repair(&shared->lock, repairs, &fails) /* nothing to do */
+        entered++;
+    weft_with_repair(&shared->rlock, repairs, &fails) entered++;
+    ck_assert_int_eq(entered, 3);
+    ck_assert_int_eq(weft_lock_acquire(&shared->lock, WEFT_NOW), 0);
+    ck_assert_int_eq(weft_lock_release(&shared->lock), 0);
+}
+END_TEST
+
 static weft_value takes(weft_value unused)
 {
     (void)unused;
@@ -379,6 +404,7 @@ static void add(TCase *tests)
     tcase_add_checked_fixture(tests, set_up, NULL);
     tcase_add_test(tests, processes_take_turns);
     tcase_add_test(tests, a_dead_owner_is_told_until_somebody_repairs);
+    tcase_add_test(tests, a_block_repairs_or_is_passed_over);
     tcase_add_test(tests, who_waits_for_a_dead_owner_is_let_in);
     tcase_add_test(tests, a_thread_that_ends_with_the_lock_leaves_it);
     tcase_add_test(tests, a_dead_waiter_is_in_nobodys_way);

@@ -34,11 +34,19 @@ static struct wefti_blocks_census census(void)
 
 static uint64_t committed_before;
 
+static weft_value uses(weft_value queue)
+{
+    return weft_int(weft_queue_put(weft_as_ptr(queue), weft_none, WEFT_NOW));
+}
+
 static void set_up(void)
 {
     ck_assert_int_eq(weft_shared_limit(8 << 20), 0);
-    weft_queue *queue = weft_queue_new(.shared = true, .capacity = 1); /* so that there is a life, and the table */
+    weft_queue *queue = weft_queue_new(.shared = true, .capacity = 1); /* so that there are lives, and the table */
     ck_assert_int_eq(weft_queue_put(queue, weft_none, WEFT_NOW), 0);
+    weft_task *task = weft_spawn(WEFT_THREAD, uses, weft_ptr(queue));
+    ck_assert_int_eq(weft_task_join(task, WEFT_FOREVER), 0);
+    weft_task_free(task);
     weft_queue_free(queue);
     committed_before = census().committed;
 }
@@ -244,6 +252,155 @@ START_TEST(select_waits_for_it)
 }
 END_TEST
 
+static void puts_some(weft_queue *queue, int count, size_t octets)
+{
+    for (int i = 0; i < count; i++)
+        ck_assert_int_eq(weft_queue_put(queue, octets ? bytes_of(octets, (unsigned char)i) : weft_int(i), WEFT_NOW), 0);
+}
+
+static int take(weft_queue *queue)
+{
+    weft_value got = weft_none;
+    ck_assert_int_eq(weft_queue_get(queue, &got, WEFT_NOW), 0);
+    int number = weft_kind(got) == WEFT_INT ? (int)weft_as_int(got) : *(const unsigned char *)weft_as_bytes(got);
+    weft_drop(got);
+    return number;
+}
+
+START_TEST(what_is_taken_is_out_until_it_is_done)
+{
+    weft_queue *queue = weft_queue_new(.shared = true, .joinable = true, .capacity = 200);
+    weft_value got;
+    ck_fails(weft_queue_task_done(queue), EINVAL);
+    ck_fails(weft_queue_deliveries(queue), EINVAL);
+    ck_assert_int_eq(weft_queue_join(queue, WEFT_NOW), 0);
+    for (size_t octets = 0; octets <= 400; octets += 200) {
+        puts_some(queue, 200, octets);
+        ck_fails(weft_queue_join(queue, WEFT_NOW), EAGAIN);
+        for (int i = 0; i < 200; i++)
+            ck_assert_int_eq(take(queue), i);
+        ck_fails(weft_queue_get(queue, &got, WEFT_NOW), EAGAIN);
+        ck_assert_int_eq(weft_queue_deliveries(queue), 1);
+        for (int i = 0; i < 200; i++) {
+            ck_fails(weft_queue_join(queue, i % 2 ? WEFT_NOW : weft_in(0.0001)), i % 2 ? EAGAIN : ETIMEDOUT);
+            ck_assert_int_eq(weft_queue_task_done(queue), 0);
+        }
+        ck_assert_int_eq(weft_queue_join(queue, WEFT_FOREVER), 0);
+        ck_fails(weft_queue_task_done(queue), EINVAL);
+    }
+    ck_fails(weft_queue_dead_letter(queue, &got, WEFT_NOW), EAGAIN);
+    ck_fails(weft_queue_dead_letter(queue, &got, weft_in(0.001)), ETIMEDOUT);
+    weft_queue_close(queue);
+    ck_fails(weft_queue_dead_letter(queue, &got, WEFT_FOREVER), EPIPE);
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+
+START_TEST(who_has_no_leases_says_so)
+{
+    weft_queue *queue = weft_queue_new(.shared = true), *here = weft_queue_new(.joinable = true);
+    weft_value got;
+    ck_fails(weft_queue_deliveries(queue), ENOTSUP);
+    ck_fails(weft_queue_deliveries(here), ENOTSUP);
+    ck_fails(weft_queue_dead_letter(queue, &got, WEFT_NOW), ENOTSUP);
+    ck_fails(weft_queue_dead_letter(here, &got, WEFT_NOW), ENOTSUP);
+    weft_queue_free(here);
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+
+static weft_value takes_two(weft_value queue)
+{
+    take(weft_as_ptr(queue));
+    take(weft_as_ptr(queue));
+    return weft_none;
+}
+
+static void thread_takes_two(weft_queue *queue)
+{
+    weft_task *task = weft_spawn(WEFT_THREAD, takes_two, weft_ptr(queue));
+    ck_assert_int_eq(weft_task_join(task, WEFT_FOREVER), 0);
+    weft_task_free(task);
+}
+
+START_TEST(what_an_ended_thread_had_comes_back_first)
+{
+    for (size_t octets = 0; octets <= 300; octets += 300) {
+        weft_queue *queue = weft_queue_new(.shared = true, .joinable = true, .deaths = 2);
+        weft_value got;
+        puts_some(queue, 4, octets);
+        thread_takes_two(queue);
+        fixture_until(weft_queue_size(queue) == 4);
+        for (int i = 0; i < 4; i++) {
+            ck_assert_int_eq(take(queue), i);
+            ck_assert_int_eq(weft_queue_deliveries(queue), i < 2 ? 2 : 1);
+            ck_assert_int_eq(weft_queue_task_done(queue), 0);
+        }
+        ck_assert_int_eq(weft_queue_join(queue, WEFT_FOREVER), 0);
+        puts_some(queue, 3, octets);
+        for (int i = 0; i < 2; i++) {
+            thread_takes_two(queue);
+            fixture_until(weft_queue_size(queue) == (i ? 1 : 3));
+        }
+        ck_assert_int_eq(take(queue), 2);
+        ck_assert_int_eq(weft_queue_task_done(queue), 0);
+        ck_assert_int_eq(weft_queue_join(queue, WEFT_FOREVER), 0);
+        for (int i = 0; i < 2; i++) {
+            ck_assert_int_eq(weft_queue_dead_letter(queue, &got, i ? WEFT_FOREVER : WEFT_NOW), 0);
+            ck_assert_int_eq(octets ? *(const unsigned char *)weft_as_bytes(got) : (int)weft_as_int(got), i);
+            weft_drop(got);
+        }
+        weft_queue_free(queue);
+        nothing_left();
+    }
+}
+END_TEST
+
+static weft_value says_done(weft_value queue)
+{
+    return weft_int(weft_queue_task_done(weft_as_ptr(queue)));
+}
+
+START_TEST(another_thread_may_say_that_it_is_done)
+{
+    weft_queue *queue = weft_queue_new(.shared = true, .joinable = true);
+    weft_value result;
+    puts_some(queue, 1, 500);
+    take(queue);
+    weft_task *task = weft_spawn(WEFT_THREAD, says_done, weft_ptr(queue));
+    ck_assert_int_eq(weft_task_result(task, &result, WEFT_FOREVER), 0);
+    weft_task_free(task);
+    ck_assert_int_eq(weft_as_int(result), 0);
+    ck_assert_int_eq(weft_queue_join(queue, WEFT_NOW), 0);
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+
+START_TEST(closing_at_once_leaves_what_was_taken)
+{
+    weft_queue *queue = weft_queue_new(.shared = true, .joinable = true);
+    weft_value got;
+    puts_some(queue, 5, 200);
+    take(queue);
+    thread_takes_two(queue);
+    fixture_until(weft_queue_size(queue) == 4);
+    ck_assert_uint_eq(weft_queue_close_now(queue), 4);
+    ck_fails(weft_queue_get(queue, &got, WEFT_FOREVER), EPIPE);
+    ck_fails(weft_queue_join(queue, WEFT_NOW), EAGAIN);
+    ck_assert_int_eq(weft_queue_task_done(queue), 0);
+    ck_assert_int_eq(weft_queue_join(queue, WEFT_FOREVER), 0);
+    weft_queue_free(queue);
+    queue = weft_queue_new(.shared = true, .joinable = true);
+    puts_some(queue, 5, 200);
+    take(queue);
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+
 START_TEST(what_cannot_be_made_is_refused)
 {
     ck_fails_null(weft_queue_new(.shared = true, .order = (enum weft_queue_order)9), EINVAL);
@@ -332,17 +489,31 @@ static void puts_numbered(weft_value value)
     ledger->put_least++;
 }
 
+static bool stepped_joinable;
+
 static void gets_numbered(void)
 {
     weft_value got;
-    ledger->got_most++;
+    ledger->got_most += !stepped_joinable;
     MUST(weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0);
-    ledger->got_least++;
+    ledger->got_least += !stepped_joinable;
     weft_drop(got);
+    if (!stepped_joinable)
+        return;
+    ledger->got_most++;
+    MUST(weft_queue_task_done(stepped_queue) == 0);
+    ledger->got_least++;
 }
 
+/* The table of leases is made here: what the test's own process allocated would be undone behind its back. */
 static void fill_first(void)
 {
+    weft_value got;
+    if (stepped_joinable) {
+        MUST(weft_queue_put_many(stepped_queue, (weft_value[]){weft_none, weft_none}, 2, WEFT_NOW) == 2);
+        MUST(weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0 && weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0);
+        MUST(weft_queue_task_done(stepped_queue) == 0 && weft_queue_task_done(stepped_queue) == 0);
+    }
     for (int i = 0; i < FIRST_VALUES; i++)
         puts_numbered(numbered(i));
 }
@@ -390,13 +561,16 @@ static void swept_is_whole(uint64_t committed)
             number++;
         ck_assert_msg(is_numbered(got, number), "at step %u: not %d", steps, (int)number);
         weft_drop(got);
+        ck_assert(!stepped_joinable || weft_queue_task_done(stepped_queue) == 0);
     }
     ck_assert_int_eq(errno, EAGAIN);
     ck_assert_int_ge(number, ledger->got_least);
     ck_assert_msg(number >= ledger->put_least || (number + 1 == ledger->put_least && ledger->got_most == ledger->put_least),
         "lost at step %u", steps);
     ck_assert_int_le(number, ledger->put_most);
-    uint64_t chained = weft_queue_capacity(stepped_queue) == WEFT_UNBOUNDED; /* a segment may have been linked for nothing yet */
+    ck_assert(!stepped_joinable || weft_queue_join(stepped_queue, WEFT_NOW) == 0);
+    uint64_t chained =
+        stepped_joinable || weft_queue_capacity(stepped_queue) == WEFT_UNBOUNDED; /* a segment may have been made for nothing yet */
     ck_assert_msg(census().committed - committed <= chained, "%ld at step %u", (long)(census().committed - committed), steps);
 }
 
@@ -422,12 +596,13 @@ static bool arena_same(const char *saved, size_t used)
     return true;
 }
 
-static void steps_through(size_t capacity)
+static void steps_through(size_t capacity, bool joinable)
 {
     if (fixture_copies() || FIXTURE_TSAN)
         fixture_skip("neither Valgrind nor what ThreadSanitizer adds can be stepped through");
     ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    stepped_queue = weft_queue_new(.shared = true, .capacity = capacity);
+    stepped_queue = weft_queue_new(.shared = true, .capacity = capacity, .joinable = joinable);
+    stepped_joinable = joinable;
     child_of(3, fill_first);
     char *saved = calloc(1, wefti_arena_size);
     pid_t child = fork();
@@ -457,13 +632,19 @@ static void steps_through(size_t capacity)
 
 START_TEST(a_death_at_any_instruction_of_a_bounded_one)
 {
-    steps_through(5);
+    steps_through(5, false);
 }
 END_TEST
 
 START_TEST(a_death_at_any_instruction_of_an_unbounded_one)
 {
-    steps_through(WEFT_UNBOUNDED);
+    steps_through(WEFT_UNBOUNDED, false);
+}
+END_TEST
+
+START_TEST(a_death_at_any_instruction_of_a_joinable_one)
+{
+    steps_through(5, true);
 }
 END_TEST
 
@@ -477,6 +658,11 @@ static void add(TCase *tests)
     tcase_add_test(tests, close_lets_out_what_is_in_it);
     tcase_add_test(tests, batches_go_together);
     tcase_add_test(tests, select_waits_for_it);
+    tcase_add_test(tests, what_is_taken_is_out_until_it_is_done);
+    tcase_add_test(tests, who_has_no_leases_says_so);
+    tcase_add_test(tests, what_an_ended_thread_had_comes_back_first);
+    tcase_add_test(tests, another_thread_may_say_that_it_is_done);
+    tcase_add_test(tests, closing_at_once_leaves_what_was_taken);
     tcase_add_test(tests, what_cannot_be_made_is_refused);
     tcase_add_test(tests, a_forked_child_is_no_member);
 #ifdef WEFTI_SMALL
@@ -484,6 +670,7 @@ static void add(TCase *tests)
 #endif
     tcase_add_test(tests, a_death_at_any_instruction_of_a_bounded_one);
     tcase_add_test(tests, a_death_at_any_instruction_of_an_unbounded_one);
+    tcase_add_test(tests, a_death_at_any_instruction_of_a_joinable_one);
 }
 
 int main(void)

@@ -59,6 +59,7 @@ struct weft_pool_options {
     weft_value initializer_argument; /* borrowed by each call; given away to the pool when it has been made */
     /* Called in each worker at its end with what the initializer returned (none without one), not where that failed; not cancelled. */
     weft_function *finalizer;
+    /* Of pools of threads; with another kind each is ENOTSUP. */
     const char *cpus; /* the processors that its workers may use, as in weft_spawn; NULL: those that the task may which starts a worker */
     int nice;         /* added to the niceness of who makes the pool, from -39 to 39; its workers have that, whoever starts them */
     /* Of pools of processes; with another kind each is ENOTSUP. */

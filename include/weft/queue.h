@@ -6,7 +6,9 @@
  * With .shared it lies in shared memory (weft/shared.h), where the same pointer is the same queue in every process of the family. A value goes through it as a copy:
  * all kinds can, but a pointer in it has to lead into shared memory (or be NULL); weft_ptr(block) hands over a block of any size for the cost of a number. Any
  * process may die at any moment: what was put is there until it is taken, nothing half written is ever seen, and nobody waits for the dead.
- * A get takes the value out before it returns: what a process had taken when it died is gone with it.
+ * A get takes the value out before it returns: what a process had taken when it died is gone with it. Not so with .joinable: there a value that was taken is
+ * its taker's until weft_queue_task_done, and when he dies before that (the process, or the thread that took it) it comes back, to be the next that is taken. So it is
+ * delivered at least once, and what harms whoever takes it is given up after .deaths deaths: weft_queue_dead_letter.
  */
 #ifndef WEFT_QUEUE_H
 #define WEFT_QUEUE_H
@@ -95,8 +97,22 @@ WEFT_API bool weft_queue_empty(const weft_queue *queue);
 WEFT_API bool weft_queue_full(const weft_queue *queue);
 /* The capacity it was made with. */
 WEFT_API size_t weft_queue_capacity(const weft_queue *queue);
-/* Says that one value which was taken is dealt with. -1 with EINVAL when that is said more often than values were put; ENOTSUP as join. */
+/*
+ * Says that one value which was taken is dealt with; of a shared queue the one that the caller took first, or, if he has none, that his process took first (EINVAL: nor
+ * that). -1 with EINVAL when that is said more often than values were put; ENOTSUP as join.
+ */
 WEFT_API int weft_queue_task_done(weft_queue *queue);
+/*
+ * How often the value was delivered that task_done would end: 1, or more when takers of it have died. -1 with EINVAL (the caller's process has none),
+ * ENOTSUP (the queue is not shared and .joinable).
+ */
+WEFT_API long weft_queue_deliveries(weft_queue *queue);
+/*
+ * Takes, out of a shared .joinable queue, the first of the values that were given up because as many takers died as .deaths says, waiting while there is none; it
+ * is yours, and needs no task_done: join does not wait for it. 0; -1 with EPIPE (closed, and nothing is left that could be given up yet), EAGAIN, ETIMEDOUT, ECANCELED,
+ * ENOMEM (it is there still), ENOTSUP.
+ */
+WEFT_API int weft_queue_dead_letter(weft_queue *queue, weft_value *value, weft_time deadline);
 /* Waits until every value that was put has been dealt with. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, ENOTSUP (shared and not .joinable: a taker that died
  * would be waited for without end). */
 WEFT_API int weft_queue_join(weft_queue *queue, weft_time deadline);

@@ -79,6 +79,9 @@ static void task_mend(
         wefti_ring_put(pool, &pool->rings[WEFTI_RING_AGAIN], task, UINT64_MAX);
     if (task->owner == seat)
         owned_mend(task);
+    if (wefti_task_ended(state) &&
+        (state & WEFTI_TASK_CALLS)) /* who ended it may not have come to say so; its keeper looks twice at worst */
+        __atomic_or_fetch(wefti_process_task_bits(pool, task->number), UINT64_C(1) << task->number % 64, __ATOMIC_SEQ_CST);
     wefti_process_task_release(task);
 }
 

@@ -243,12 +243,12 @@ static struct wefti_process_task *worker_next(struct wefti_process_worker *worke
             return NULL;
         struct wefti_process_task *task = wefti_process_take(pool, worker->place);
         if (task) {
-            if (came) {
-                __atomic_store_n(&worker->idle, 0, __ATOMIC_RELEASE);
+            __atomic_store_n(&worker->taken, worker->taken + 1, __ATOMIC_RELAXED);
+            if (came) { /* first of all it no longer says that it is idle, or to come: the keeper counts those */
+                __atomic_store_n(&worker->idle, 0, __ATOMIC_SEQ_CST);
                 if (wefti_process_any(pool))
                     wefti_process_call(pool);
             }
-            __atomic_store_n(&worker->taken, worker->taken + 1, __ATOMIC_RELAXED);
             return task;
         }
         if (__atomic_load_n(&pool->closed, __ATOMIC_SEQ_CST) && !wefti_process_any(pool))

@@ -153,12 +153,11 @@ void wefti_shared_door_ring(struct wefti_shared_door *door)
 
 /* Deaths. */
 
-/* The queue of a gate that a dead task owned; NULL when this is no gate any more. */
-static struct wefti_shared_queue *gate_queue(const struct wefti_gate *gate)
+/* Whether it is a queue yet: what a holding says may be long past. */
+static bool queue_is_whole(const struct wefti_shared_queue *queue)
 {
-    struct wefti_shared_queue *queue = gate->queue;
     bool whole = wefti_is_shared(queue) && wefti_is_shared(queue + 1) && queue->magic == WEFTI_QUEUE_MAGIC;
-    return whole && wefti_queue_shared_kind(queue) ? queue : NULL;
+    return whole && wefti_queue_shared_kind(queue);
 }
 
 static void gate_mend(struct wefti_gate *gate, uint32_t dead)
@@ -166,8 +165,8 @@ static void gate_mend(struct wefti_gate *gate, uint32_t dead)
     uint32_t word = __atomic_load_n(&gate->word, __ATOMIC_ACQUIRE);
     if ((word & ~(uint32_t)WEFTI_GATE_FLAGS) != dead << WEFTI_GATE_OWNER_SHIFT)
         return;
-    struct wefti_shared_queue *queue = gate_queue(gate);
-    if (!queue)
+    struct wefti_shared_queue *queue = gate->queue;
+    if (!queue_is_whole(queue))
         return;
     wefti_queue_shared_kind(queue)->settle(queue, gate, (uint16_t)wefti_life_seat(dead));
     gate_ring(gate, WEFTI_GATE_FLAGS);
@@ -181,8 +180,11 @@ static void gate_mend(struct wefti_gate *gate, uint32_t dead)
 
 static void queue_mend(uint32_t dead, void *object, uint64_t detail)
 {
-    if (detail == WEFTI_DETAIL_GATE)
+    struct wefti_shared_queue *queue = object;
+    if ((detail & WEFTI_DETAIL_KINDS) == WEFTI_DETAIL_GATE)
         gate_mend(object, dead);
+    else if (queue_is_whole(queue) && wefti_queue_shared_kind(queue)->mend)
+        wefti_queue_shared_kind(queue)->mend(queue, dead);
 }
 
 /* Values in. */
@@ -306,11 +308,11 @@ void wefti_queue_shared_prepare(struct wefti_shared_queue *queue, unsigned kind,
 
 struct weft_queue *wefti_queue_shared_new(const struct weft_queue_options *options)
 {
-    if (options->capacity == WEFT_RENDEZVOUS || options->order != WEFT_FIFO || options->joinable) {
+    if (options->capacity == WEFT_RENDEZVOUS || options->order != WEFT_FIFO) {
         errno = ENOTSUP;
         return NULL;
     }
-    return wefti_queue_shared_fifo_new(options->capacity);
+    return wefti_queue_shared_fifo_new(options);
 }
 
 /* What queue.c does itself for private ones. */
@@ -331,6 +333,24 @@ int wefti_queue_shared_join(struct weft_queue *queue, weft_time deadline)
     const struct wefti_shared_kind *kind = wefti_queue_shared_kind(shared);
     if (kind->join)
         return kind->join(shared, deadline);
+    errno = ENOTSUP;
+    return -1;
+}
+
+long weft_queue_deliveries(weft_queue *queue)
+{
+    struct wefti_shared_queue *shared = (struct wefti_shared_queue *)queue;
+    if (wefti_queue_is_shared(queue) && wefti_queue_shared_kind(shared)->deliveries)
+        return wefti_queue_shared_kind(shared)->deliveries(shared);
+    errno = ENOTSUP;
+    return -1;
+}
+
+int weft_queue_dead_letter(weft_queue *queue, weft_value *value, weft_time deadline)
+{
+    struct wefti_shared_queue *shared = (struct wefti_shared_queue *)queue;
+    if (wefti_queue_is_shared(queue) && wefti_queue_shared_kind(shared)->letter)
+        return wefti_queue_shared_kind(shared)->letter(shared, value, deadline);
     errno = ENOTSUP;
     return -1;
 }

@@ -67,9 +67,13 @@ struct wefti_shared_kind {
      * has taken, or that never came to the structure, is withdrawn in his name. May be done again after who did it has died.
      */
     void (*settle)(struct wefti_shared_queue *queue, struct wefti_gate *gate, uint16_t dead);
+    size_t (*drop_all)(struct wefti_shared_queue *queue);
+    /* NULL where nothing is leased, as the next four. What the dead task had leased comes back. */
+    void (*mend)(struct wefti_shared_queue *queue, uint32_t dead);
     int (*task_done)(struct wefti_shared_queue *queue);
     int (*join)(struct wefti_shared_queue *queue, weft_time deadline);
-    size_t (*drop_all)(struct wefti_shared_queue *queue);
+    long (*deliveries)(struct wefti_shared_queue *queue);
+    int (*letter)(struct wefti_shared_queue *queue, weft_value *value, weft_time deadline);
 };
 
 extern const struct wefti_shared_kind wefti_queue_shared_fifo __attribute__((visibility("hidden")));
@@ -81,7 +85,7 @@ struct wefti_visit {
 };
 
 /* What the detail of a holding says. */
-enum { WEFTI_DETAIL_GATE = 1 };
+enum { WEFTI_DETAIL_GATE = 1, WEFTI_DETAIL_LEASES = 2, WEFTI_DETAIL_KINDS = 255 /* the rest is a count */ };
 
 int wefti_gate_enter_slow(struct wefti_gate *gate, struct wefti_visit *visit);
 void wefti_gate_leave_slow(struct wefti_gate *gate, struct wefti_visit *visit, uint32_t brought);
@@ -210,7 +214,7 @@ static inline int wefti_cell_read(const struct wefti_cell *cell, weft_value *val
     return 0;
 }
 
-struct weft_queue *wefti_queue_shared_fifo_new(size_t capacity);
+struct weft_queue *wefti_queue_shared_fifo_new(const struct weft_queue_options *options);
 /* What all kinds begin with. */
 void wefti_queue_shared_prepare(struct wefti_shared_queue *queue, unsigned kind, size_t capacity);
 const struct wefti_shared_kind *wefti_queue_shared_kind(const struct wefti_shared_queue *queue);

@@ -35,7 +35,7 @@
 #include <string.h>
 
 #include "hint.h"
-#include "queue/queue_shared.h"
+#include "queue/queue_shared_fifo.h"
 #include "value/value.h"
 #include "wait/wait.h"
 
@@ -44,74 +44,7 @@ enum { CHAIN_CELLS = 3, LINGER = 2000 /* ns */ };
 #else
 enum { CHAIN_CELLS = 254 /* two segments are a slab */, LINGER = 20000 /* ns */ };
 #endif
-enum { GATHER_LEAST = 8, GATHER_MOST = 128, GATHER_ENOUGH = 256 /* values */, LOOKS = 16 };
-
-/* What is being done to the pending block. */
-enum { PUT = 1, TAKE = 2, PUSH = 3, POP = 4, CHAIN = 5, UNCHAIN = 6, WHAT = 15 };
-
-struct shared_segment {
-    struct shared_segment *next; /* a putter's, once; a bounded queue's is itself */
-    uint64_t first;              /* the count at its first cell, of a chain; constant */
-    uint64_t reserved[6];
-    struct wefti_cell cells[];
-};
-
-/* All is written inside the gate; count is read outside of it. */
-struct shared_end {
-    struct wefti_gate gate;
-    uint64_t count;                 /* values that have passed. The truth */
-    uint64_t limit;                 /* how far count may go, by what was last seen of the other end */
-    uint64_t first;                 /* the count at the first cell of the segment; derived */
-    struct shared_segment *segment; /* of the next cell, if that is not beyond its end; derived, but for `out` of a chain */
-    uint64_t back;                  /* of `out`: the address of the cargo that was given back last, or 0 */
-    uint64_t backs;                 /* how many there are; derived */
-    uint64_t lead;                  /* constant: how far this end's count may be ahead of the other's */
-    uint64_t reserved[5];
-} __attribute__((aligned(64)));
-
-struct shared_fifo {
-    struct wefti_shared_queue shared;
-    uint64_t cells; /* of a segment; constant */
-    uint64_t reserved[7];
-    struct shared_end in, out;
-};
-
-static inline struct shared_end *end_other(struct shared_fifo *fifo, struct shared_end *end)
-{
-    return end == &fifo->in ? &fifo->out : &fifo->in;
-}
-
-static inline bool fifo_chains(const struct shared_fifo *fifo)
-{
-    return fifo->shared.queue.capacity == WEFT_UNBOUNDED;
-}
-
-static inline uint64_t count_look(const struct shared_end *end)
-{
-    return __atomic_load_n(&end->count, __ATOMIC_ACQUIRE);
-}
-
-/* Commits. */
-static inline void count_move(struct shared_end *end, uint64_t count)
-{
-    __atomic_store_n(&end->count, count, __ATOMIC_RELEASE);
-}
-
-/* Whether one more may pass. Inside. */
-static inline bool shared_may_pass(struct shared_fifo *fifo, struct shared_end *end)
-{
-    if (__builtin_expect(end->count != end->limit, 1))
-        return true;
-    __atomic_store_n(&end->limit, count_look(end_other(fifo, end)) + end->lead, __ATOMIC_RELAXED);
-    return end->count != end->limit;
-}
-
-static bool shared_looks_shut(struct shared_fifo *fifo, struct shared_end *end)
-{
-    uint64_t count = count_look(end);
-    return count == __atomic_load_n(&end->limit, __ATOMIC_RELAXED) && count == count_look(end_other(fifo, end)) + end->lead &&
-           __atomic_load_n(&end->back, __ATOMIC_RELAXED) == 0;
-}
+enum { DEATHS = 3, GATHER_LEAST = 8, GATHER_MOST = 128, GATHER_ENOUGH = 256 /* values */, LOOKS = 16 };
 
 /* Segments. */
 
@@ -165,8 +98,7 @@ static void shared_out_next(struct shared_fifo *fifo)
     wefti_block_discard(old);
 }
 
-/* The cell of the next value. Inside, and there is one. */
-static inline const struct wefti_cell *cell_out(struct shared_fifo *fifo)
+const struct wefti_cell *wefti_fifo_cell_out(struct shared_fifo *fifo)
 {
     struct shared_end *out = &fifo->out;
     if (__builtin_expect(out->count - out->first == fifo->cells, 0))
@@ -245,7 +177,7 @@ static inline int fifo_remove(struct shared_fifo *fifo, struct catch *caught)
         if (!shared_may_pass(fifo, out)) /* looked at again: a put may have come before the close */
             return EPIPE;
     }
-    const struct wefti_cell *cell = cell_out(fifo);
+    const struct wefti_cell *cell = wefti_fifo_cell_out(fifo);
     if (__builtin_expect(cell->form & WEFTI_FORM_BLOCK, 0)) {
         fifo_take_cargo(out, cell, caught);
         return 0;
@@ -309,6 +241,8 @@ static inline int shared_try_put(struct shared_fifo *fifo, struct wefti_parcel *
 /* 0, EPIPE (closed and empty), EAGAIN (empty), ENOMEM, ESTALE. */
 static inline int shared_try_get(struct shared_fifo *fifo, weft_value *value)
 {
+    if (fifo->joinable)
+        return wefti_joinable_try_get(fifo, value);
     struct wefti_visit visit;
     struct catch caught;
     if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
@@ -462,7 +396,7 @@ static size_t shared_put_some(weft_queue *queue, const weft_value *values, size_
 /* Of the next value; false when there is none. Inside. */
 static bool next_has_cargo(struct shared_fifo *fifo)
 {
-    return fifo->out.back || (shared_may_pass(fifo, &fifo->out) && (cell_out(fifo)->form & WEFTI_FORM_BLOCK));
+    return fifo->out.back || (shared_may_pass(fifo, &fifo->out) && (wefti_fifo_cell_out(fifo)->form & WEFTI_FORM_BLOCK));
 }
 
 /* Up to one with a block, which is read outside. */
@@ -480,7 +414,9 @@ static size_t shared_get_some(weft_queue *queue, weft_value *values, size_t coun
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
     struct wefti_visit visit;
     size_t got = 0, some;
-    do {
+    while (fifo->joinable && got < count && (*error = shared_try_get(fifo, &values[got])) == 0)
+        got++;
+    while (!fifo->joinable && got < count) {
         *error = 0;
         if (wefti_gate_enter(&fifo->out.gate, &visit) != 0) {
             *error = errno;
@@ -493,22 +429,38 @@ static size_t shared_get_some(weft_queue *queue, weft_value *values, size_t coun
         if (got == count || *error)
             return got;
         *error = shared_try_get(fifo, &values[got]); /* the one with a block */
-        got += *error == 0;
-    } while (got < count && *error == 0);
+        if (*error)
+            return got;
+        got++;
+    }
     return got;
+}
+
+/* Counts what has come back from the dead. */
+static void shared_rebuild(struct shared_fifo *fifo)
+{
+    struct wefti_visit visit;
+    if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
+        return;
+    wefti_nodes_whole(&fifo->nodes);
+    wefti_gate_leave(&fifo->out.gate, &visit, 0);
+    wefti_visit_end(&visit);
 }
 
 /* Exact at the moment at which in.count was read, but for what was given back. */
 static size_t shared_size(const weft_queue *queue)
 {
     const struct shared_fifo *fifo = (const struct shared_fifo *)queue;
+    if (__builtin_expect(__atomic_load_n(&fifo->nodes.broken, __ATOMIC_ACQUIRE), 0))
+        shared_rebuild((struct shared_fifo *)(uintptr_t)queue); /* NOLINT: none of what it says of itself changes */
     uint64_t in, out, again = count_look(&fifo->out);
     do {
         out = again;
         in = count_look(&fifo->in);
         again = count_look(&fifo->out);
     } while (again != out);
-    return (size_t)(in - out + __atomic_load_n(&fifo->out.backs, __ATOMIC_RELAXED));
+    return (size_t)(in - out + __atomic_load_n(&fifo->out.backs, __ATOMIC_RELAXED) +
+                    __atomic_load_n(&fifo->nodes.returned_count, __ATOMIC_RELAXED));
 }
 
 static void shared_close(weft_queue *queue)
@@ -519,6 +471,8 @@ static void shared_close(weft_queue *queue)
     __atomic_store_n(&queue->closed, 1, __ATOMIC_RELEASE);
     wefti_shared_door_ring(&fifo->shared.filled);
     wefti_shared_door_ring(&fifo->shared.emptied);
+    __atomic_add_fetch(&queue->done.bell, 1, __ATOMIC_RELEASE); /* who waits for what may be given up */
+    weft_wake(&queue->done.bell, UINT32_MAX);
     if (!inside)
         return;
     wefti_gate_leave(&fifo->in.gate, &visit, 0);
@@ -526,7 +480,7 @@ static void shared_close(weft_queue *queue)
 }
 
 /* Takes the next value and forgets it. */
-static bool shared_discard(struct shared_fifo *fifo)
+bool wefti_fifo_discard(struct shared_fifo *fifo)
 {
     struct wefti_visit visit;
     struct catch caught = {.value = weft_none};
@@ -546,7 +500,9 @@ static bool shared_discard(struct shared_fifo *fifo)
 static size_t shared_drop_all(struct wefti_shared_queue *queue)
 {
     size_t dropped = 0;
-    while (shared_discard((struct shared_fifo *)queue))
+    if (((struct shared_fifo *)queue)->joinable)
+        return wefti_joinable_drop_all(queue);
+    while (wefti_fifo_discard((struct shared_fifo *)queue))
         dropped++;
     return dropped;
 }
@@ -561,6 +517,7 @@ static void shared_free(weft_queue *queue)
         next = segment->next;
         weft_shared_free(segment);
     }
+    wefti_nodes_end(&fifo->nodes);
     fifo->shared.magic = 0;
     weft_shared_free(fifo);
 }
@@ -636,7 +593,7 @@ static const struct weft_waitable shared_put_waitable = {
 /* After a death. */
 
 /* Whether the pending block has become, or is still, the structure's. */
-static bool pending_is_ours(const struct shared_fifo *fifo, const struct wefti_gate *gate, uintptr_t block, unsigned what)
+static bool pending_is_ours(struct shared_fifo *fifo, const struct wefti_gate *gate, uintptr_t block, unsigned what)
 {
     const struct shared_end *in = &fifo->in, *out = &fifo->out;
     switch (what) {
@@ -649,8 +606,10 @@ static bool pending_is_ours(const struct shared_fifo *fifo, const struct wefti_g
         return out->back == block;
     case CHAIN:
         return (uintptr_t)in->segment->next == block;
-    default:
+    case UNCHAIN:
         return (uintptr_t)out->segment == block;
+    default:
+        return wefti_joinable_settle(fifo, what, block);
     }
 }
 
@@ -681,6 +640,7 @@ static void fifo_settle(struct wefti_shared_queue *queue, struct wefti_gate *gat
     else {
         end_place(fifo, &fifo->out);
         backs_count(&fifo->out);
+        __atomic_store_n(&fifo->nodes.broken, fifo->joinable, __ATOMIC_SEQ_CST);
     }
 }
 
@@ -698,7 +658,12 @@ const struct wefti_shared_kind wefti_queue_shared_fifo = {
             .put_case = &shared_put_waitable,
         },
     .settle = fifo_settle,
+    .mend = wefti_joinable_mend,
     .drop_all = shared_drop_all,
+    .task_done = wefti_joinable_task_done,
+    .join = wefti_joinable_join,
+    .deliveries = wefti_joinable_deliveries,
+    .letter = wefti_joinable_letter,
 };
 
 /* Making one. A bounded queue is one block, with its segment behind it. */
@@ -720,7 +685,7 @@ static void shared_fill(struct shared_fifo *fifo, struct shared_segment *segment
     fifo->in.gate.queue = fifo->out.gate.queue = &fifo->shared;
 }
 
-static struct weft_queue *shared_bounded_new(size_t capacity)
+static struct shared_fifo *shared_bounded_new(size_t capacity)
 {
     if (capacity > (PTRDIFF_MAX - sizeof(struct shared_fifo)) / sizeof(struct wefti_cell) - 1) {
         errno = EINVAL;
@@ -732,10 +697,10 @@ static struct weft_queue *shared_bounded_new(size_t capacity)
         return NULL;
     shared_fill(fifo, (struct shared_segment *)(fifo + 1), capacity, capacity);
     wefti_block_commit(fifo, size);
-    return &fifo->shared.queue;
+    return fifo;
 }
 
-static struct weft_queue *shared_unbounded_new(void)
+static struct shared_fifo *shared_unbounded_new(void)
 {
     struct shared_fifo *fifo = wefti_block_take(sizeof(*fifo));
     struct shared_segment *segment = fifo ? wefti_block_take(segment_size(CHAIN_CELLS)) : NULL;
@@ -747,10 +712,15 @@ static struct weft_queue *shared_unbounded_new(void)
     shared_fill(fifo, segment, WEFT_UNBOUNDED, CHAIN_CELLS);
     wefti_block_commit(segment, segment_size(CHAIN_CELLS));
     wefti_block_commit(fifo, sizeof(*fifo));
-    return &fifo->shared.queue;
+    return fifo;
 }
 
-struct weft_queue *wefti_queue_shared_fifo_new(size_t capacity)
+struct weft_queue *wefti_queue_shared_fifo_new(const struct weft_queue_options *options)
 {
-    return capacity == WEFT_UNBOUNDED ? shared_unbounded_new() : shared_bounded_new(capacity);
+    struct shared_fifo *fifo = options->capacity == WEFT_UNBOUNDED ? shared_unbounded_new() : shared_bounded_new(options->capacity);
+    if (!fifo)
+        return NULL;
+    fifo->joinable = options->joinable;
+    fifo->nodes.deaths = options->deaths ? options->deaths : DEATHS;
+    return &fifo->shared.queue;
 }

@@ -61,6 +61,9 @@ bool wefti_joint_move(
         *seen = __atomic_load_n(word, __ATOMIC_SEQ_CST);
         return false;
     }
+    uint32_t inside = life->inside;
+    __atomic_store_n(&life->inside, 1, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     uint64_t state = (joint->state & ~(uint64_t)(BEGUN | VOUCHED)) + COUNTED;
     __atomic_store_n(&joint->word, word, __ATOMIC_RELAXED);
     __atomic_store_n(&joint->holding, holding, __ATOMIC_RELAXED);
@@ -73,6 +76,8 @@ bool wefti_joint_move(
         joint_unmark(life, word);
     }
     __atomic_store_n(&joint->state, state, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&life->inside, inside, __ATOMIC_RELAXED);
     return moved;
 }
 

@@ -4,6 +4,7 @@
 #define WEFTI_SYNC_INSIDE_H
 
 #include <weft/lock.h>
+#include <weft/rwlock.h>
 #include <weft/semaphore.h>
 
 /* Whether the caller holds the lock. */
@@ -16,6 +17,24 @@ bool wefti_lock_shared_mine(const weft_lock *lock);
 /* Whether this life has it, the caller's or another's. */
 bool wefti_lock_shared_owned(const weft_lock *lock, uint32_t life);
 void wefti_lock_shared_repaired(weft_lock *lock);
+
+/* Sees to it that a release wakes who sleeps on the word while it is *word. False when the lock is free. */
+bool wefti_lock_shared_announce(weft_lock *lock, uint32_t *word);
+/* As release, which wakes one. */
+int wefti_lock_shared_give(weft_lock *lock, uint32_t count);
+/* Whether somebody has it: in one order with all sequentially consistent steps. */
+bool wefti_lock_shared_held(const weft_lock *lock);
+/* 1: an owner died, and nobody has repaired; else 0. */
+int wefti_lock_shared_died(const weft_lock *lock);
+
+/* rwlock_shared.c */
+int wefti_rwlock_shared_acquire_read(weft_rwlock *lock, weft_time deadline);
+int wefti_rwlock_shared_release_read(weft_rwlock *lock);
+int wefti_rwlock_shared_acquire_write(weft_rwlock *lock, weft_time deadline);
+int wefti_rwlock_shared_release_write(weft_rwlock *lock);
+int wefti_rwlock_shared_downgrade(weft_rwlock *lock);
+uint32_t wefti_rwlock_shared_readers(const weft_rwlock *lock);
+bool wefti_rwlock_shared_written(const weft_rwlock *lock);
 
 /* semaphore_shared.c */
 int wefti_semaphore_shared_acquire(weft_semaphore *semaphore, weft_time deadline);

@@ -45,7 +45,7 @@ static bool shared_try(weft_lock *lock, uint32_t me, uint32_t waiters)
 {
     uint32_t word = wefti_word_look(&lock->word);
     while (!(word & ~(uint32_t)FLAGS))
-        if (wefti_word_take(&lock->word, &word, me | word | waiters))
+        if (wefti_word_move(&lock->word, &word, me | word | waiters)) /* in one order with rwlock_shared.c's count of readers */
             return true;
     return false;
 }
@@ -65,7 +65,7 @@ static bool shared_spin(weft_lock *lock, uint32_t me)
 }
 
 /* Sees to WAITERS. False when the lock may be had instead; else *word is what may be slept on. */
-static bool shared_announce(weft_lock *lock, uint32_t *word)
+bool wefti_lock_shared_announce(weft_lock *lock, uint32_t *word)
 {
     *word = wefti_word_look(&lock->word);
     while (*word & ~(uint32_t)FLAGS) {
@@ -87,7 +87,7 @@ static int shared_wait(weft_lock *lock, uint32_t me, weft_time deadline)
         return 0;
     uint32_t word;
     while (!shared_try(lock, me, WAITERS))
-        if (shared_announce(lock, &word) && wefti_wait_quiet(&lock->word, word, deadline) < 0)
+        if (wefti_lock_shared_announce(lock, &word) && wefti_wait_quiet(&lock->word, word, deadline) < 0)
             return -1;
     return 0;
 }
@@ -112,7 +112,7 @@ int wefti_lock_shared_acquire(weft_lock *lock, weft_time deadline)
     return -1;
 }
 
-int wefti_lock_shared_release(weft_lock *lock)
+int wefti_lock_shared_give(weft_lock *lock, uint32_t count)
 {
     struct wefti_life *life = wefti_context_current()->life;
     uint32_t word = wefti_word_look(&lock->word);
@@ -124,9 +124,24 @@ int wefti_lock_shared_release(weft_lock *lock)
     while (!wefti_word_give(&lock->word, &word, word & DIED))
         ;
     if (word & WAITERS)
-        weft_wake(&lock->word, 1);
+        weft_wake(&lock->word, count);
     wefti_unhold(holding);
     return 0;
+}
+
+int wefti_lock_shared_release(weft_lock *lock)
+{
+    return wefti_lock_shared_give(lock, 1);
+}
+
+bool wefti_lock_shared_held(const weft_lock *lock)
+{
+    return (wefti_word_read(&lock->word) & ~(uint32_t)FLAGS) != 0;
+}
+
+int wefti_lock_shared_died(const weft_lock *lock)
+{
+    return wefti_word_look(&lock->word) & DIED ? 1 : 0;
 }
 
 bool wefti_lock_shared_mine(const weft_lock *lock)

@@ -25,12 +25,15 @@
  * Who comes in, by whatever step, has read `word` with acquire; who gives the lock back changes it with release; and whatever changes
  * `word` in between is a read-modify-write, which carries the release on. So a reader sees what the last writer wrote, and a writer who
  * finds READING 0 comes after all that the readers read.
+ *
+ * A lock that lies in the arena is another: rwlock_shared.c.
  */
 
 #include <weft/rwlock.h>
 
 #include <errno.h>
 
+#include "shared/arena.h"
 #include "sync/inside.h"
 #include "sync/word.h"
 #include "wait/wait.h"
@@ -129,6 +132,8 @@ static __attribute__((noinline)) int read_wait(weft_rwlock *lock, weft_time dead
 
 int weft_rwlock_acquire_read(weft_rwlock *lock, weft_time deadline)
 {
+    if (__builtin_expect(wefti_is_shared(lock), 0))
+        return wefti_rwlock_shared_acquire_read(lock, deadline);
     uint64_t word = rwlock_look(lock);
     while (!(word & WRITER)) {
         if ((word & READING) >= READERS_LIMIT)
@@ -141,6 +146,8 @@ int weft_rwlock_acquire_read(weft_rwlock *lock, weft_time deadline)
 
 int weft_rwlock_release_read(weft_rwlock *lock)
 {
+    if (__builtin_expect(wefti_is_shared(lock), 0))
+        return wefti_rwlock_shared_release_read(lock);
     uint64_t word = rwlock_look(lock);
     do {
         if (!(word & READING))
@@ -193,6 +200,8 @@ static bool write_enter(weft_rwlock *lock, bool *begun)
 
 int weft_rwlock_acquire_write(weft_rwlock *lock, weft_time deadline)
 {
+    if (__builtin_expect(wefti_is_shared(lock), 0))
+        return wefti_rwlock_shared_acquire_write(lock, deadline);
     int taken = weft_lock_acquire(&lock->gate, deadline);
     if (taken < 0)
         return -1;
@@ -212,6 +221,8 @@ int weft_rwlock_acquire_write(weft_rwlock *lock, weft_time deadline)
 
 int weft_rwlock_release_write(weft_rwlock *lock)
 {
+    if (__builtin_expect(wefti_is_shared(lock), 0))
+        return wefti_rwlock_shared_release_write(lock);
     if (!wefti_lock_mine(&lock->gate))
         return rwlock_refuse(EPERM);
     write_end(lock, 0);
@@ -220,19 +231,30 @@ int weft_rwlock_release_write(weft_rwlock *lock)
 
 int weft_rwlock_downgrade(weft_rwlock *lock)
 {
+    if (__builtin_expect(wefti_is_shared(lock), 0))
+        return wefti_rwlock_shared_downgrade(lock);
     if (!wefti_lock_mine(&lock->gate))
         return rwlock_refuse(EPERM);
     write_end(lock, READER);
     return 0;
 }
 
+int weft_rwlock_repaired(weft_rwlock *lock)
+{
+    return weft_lock_repaired(&lock->gate);
+}
+
 uint32_t weft_rwlock_readers(const weft_rwlock *lock)
 {
+    if (__builtin_expect(wefti_is_shared(lock), 0))
+        return wefti_rwlock_shared_readers(lock);
     return (uint32_t)(rwlock_look(lock) & READING);
 }
 
 bool weft_rwlock_written(const weft_rwlock *lock)
 {
+    if (__builtin_expect(wefti_is_shared(lock), 0))
+        return wefti_rwlock_shared_written(lock);
     uint64_t word = rwlock_look(lock);
     return (word & WRITER) && !(word & READING);
 }

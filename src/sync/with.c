@@ -6,6 +6,8 @@
 
 #include <weft/with.h>
 
+#include <errno.h>
+
 #include "sync/inside.h"
 #include "wait/wait.h"
 
@@ -62,20 +64,57 @@ struct weft_with_scope weft_with_semaphore(weft_semaphore *semaphore, bool *died
     return scope_enter(semaphore, release_semaphore, taken, died);
 }
 
-struct weft_with_scope weft_with_rwlock_read(weft_rwlock *lock)
+struct weft_with_scope weft_with_rwlock_read(weft_rwlock *lock, bool *died)
 {
     wefti_shield_raise();
     int taken = weft_rwlock_acquire_read(lock, WEFT_FOREVER);
     wefti_shield_lower();
-    return scope_enter(lock, release_rwlock_read, taken, NULL);
+    return scope_enter(lock, release_rwlock_read, taken, died);
 }
 
-struct weft_with_scope weft_with_rwlock_write(weft_rwlock *lock)
+struct weft_with_scope weft_with_rwlock_write(weft_rwlock *lock, bool *died)
 {
     wefti_shield_raise();
     int taken = weft_rwlock_acquire_write(lock, WEFT_FOREVER);
     wefti_shield_lower();
-    return scope_enter(lock, release_rwlock_write, taken, NULL);
+    return scope_enter(lock, release_rwlock_write, taken, died);
+}
+
+/* A scope that was entered over what a dead owner left goes on if the function makes that whole. */
+static struct weft_with_scope scope_repair(
+    struct weft_with_scope scope, bool died, weft_lock *lock, int (*function)(void *data), void *data)
+{
+    if (!scope.inside || !died)
+        return scope;
+    if (function(data) == 0) {
+        weft_lock_repaired(lock);
+        return scope;
+    }
+    int error = errno;
+    weft_with_end(&scope);
+    errno = error;
+    return (struct weft_with_scope){.object = scope.object};
+}
+
+struct weft_with_scope weft_with_lock_repair(weft_lock *lock, int (*function)(void *data), void *data)
+{
+    bool died = false;
+    struct weft_with_scope scope = weft_with_lock(lock, &died);
+    return scope_repair(scope, died, lock, function, data);
+}
+
+struct weft_with_scope weft_with_rlock_repair(weft_rlock *lock, int (*function)(void *data), void *data)
+{
+    bool died = false;
+    struct weft_with_scope scope = weft_with_rlock(lock, &died);
+    return scope_repair(scope, died, &lock->lock, function, data);
+}
+
+struct weft_with_scope weft_with_rwlock_repair(weft_rwlock *lock, int (*function)(void *data), void *data)
+{
+    bool died = false;
+    struct weft_with_scope scope = weft_with_rwlock_write(lock, &died);
+    return scope_repair(scope, died, &lock->gate, function, data);
 }
 
 void weft_with_end(struct weft_with_scope *scope)

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of leases: queue_shared_nodes.h says what it is and why any process may die.
+ *
+ * The table grows by segments, each twice as long as the one before, and never shrinks: it is as long as the most values that were out at once. A segment is the
+ * table's when its address stands there, which is one store; before that it is the gate's pending block.
+ */
+
+#include "queue/queue_shared_nodes.h"
+
+#include <errno.h>
+#include <string.h>
+
+#ifdef WEFTI_SMALL
+enum { FIRST_NODES = 2 };
+#else
+enum { FIRST_NODES = 64 };
+#endif
+enum { LEASE_ONE = 256, LEASE_QUICK = 4 };
+
+/* Nodes by number. */
+
+static struct wefti_node *segment_nodes(const struct wefti_nodes *nodes, unsigned segment)
+{
+    return (struct wefti_node *)(uintptr_t)__atomic_load_n(&nodes->segments[segment], __ATOMIC_ACQUIRE); /* NOLINT: it was a pointer */
+}
+
+static uint32_t segment_length(unsigned segment)
+{
+    return (uint32_t)FIRST_NODES << segment;
+}
+
+/* Segment k begins with number FIRST_NODES * (2^k - 1) + 1. */
+struct wefti_node *wefti_node_at(const struct wefti_nodes *nodes, uint32_t number)
+{
+    if (number == 0)
+        return NULL;
+    unsigned segment = 31U - (unsigned)__builtin_clz((number - 1) / FIRST_NODES + 1);
+    return segment_nodes(nodes, segment) + (number - 1 - (segment_length(segment) - FIRST_NODES));
+}
+
+static unsigned segments_count(const struct wefti_nodes *nodes)
+{
+    unsigned count = 0;
+    while (count < WEFTI_NODE_SEGMENTS && segment_nodes(nodes, count))
+        count++;
+    return count;
+}
+
+/* Lists. */
+
+static void list_push(const struct wefti_nodes *nodes, uint32_t *list, struct wefti_node *node)
+{
+    (void)nodes;
+    node->next = *list;
+    *list = node->number;
+}
+
+static struct wefti_node *list_pop(const struct wefti_nodes *nodes, uint32_t *list)
+{
+    struct wefti_node *node = wefti_node_at(nodes, *list);
+    if (node)
+        *list = node->next;
+    return node;
+}
+
+static uint64_t node_order(const struct wefti_node *node, bool leases)
+{
+    return leases ? node->lease : node->sequence;
+}
+
+/* Two lists that are in order become one. */
+static uint32_t list_merge(const struct wefti_nodes *nodes, uint32_t a, uint32_t b, bool leases)
+{
+    uint32_t first = 0, *end = &first;
+    while (a && b) {
+        struct wefti_node *one = wefti_node_at(nodes, a), *other = wefti_node_at(nodes, b);
+        bool before = node_order(one, leases) <= node_order(other, leases);
+        struct wefti_node *next = before ? one : other;
+        *(before ? &a : &b) = next->next;
+        *end = next->number;
+        end = &next->next;
+    }
+    *end = a ? a : b;
+    return first;
+}
+
+/* `sorted[i]` is a list in order of 2^i nodes, or none: as a binary number counts. */
+static uint32_t list_sort(const struct wefti_nodes *nodes, uint32_t list, bool leases)
+{
+    uint32_t sorted[32] = {0}, all = 0;
+    while (list) {
+        struct wefti_node *node = list_pop(nodes, &list);
+        uint32_t carry = node->number;
+        unsigned i = 0;
+        node->next = 0;
+        for (; sorted[i]; i++) {
+            carry = list_merge(nodes, sorted[i], carry, leases);
+            sorted[i] = 0;
+        }
+        sorted[i] = carry;
+    }
+    for (unsigned i = 0; i < 32; i++)
+        all = list_merge(nodes, sorted[i], all, leases);
+    return all;
+}
+
+static void leased_link_back(struct wefti_nodes *nodes)
+{
+    uint32_t previous = 0;
+    for (struct wefti_node *node = wefti_node_at(nodes, nodes->leased); node; node = wefti_node_at(nodes, node->next)) {
+        node->previous = previous;
+        previous = node->number;
+    }
+    nodes->leased_last = previous;
+}
+
+static void node_sort_in(struct wefti_nodes *nodes, struct wefti_node *node)
+{
+    enum wefti_node_state state = wefti_node_state(wefti_node_look(node));
+    nodes->held += state != WEFTI_NODE_FREE && state != WEFTI_NODE_LETTER;
+    if (state == WEFTI_NODE_FREE)
+        list_push(nodes, &nodes->free, node);
+    else if (state == WEFTI_NODE_RETURNED) {
+        list_push(nodes, &nodes->returned, node);
+        nodes->returned_count++;
+    } else if (state == WEFTI_NODE_LETTER)
+        list_push(nodes, &nodes->letters, node);
+    else {
+        list_push(nodes, &nodes->leased, node);
+        nodes->leases = node->lease > nodes->leases ? node->lease : nodes->leases;
+    }
+}
+
+void wefti_nodes_rebuild(struct wefti_nodes *nodes)
+{
+    __atomic_exchange_n(&nodes->broken, 0, __ATOMIC_SEQ_CST); /* before a word is looked at: pairs with that of wefti_nodes_mend */
+    nodes->free = nodes->returned = nodes->letters = nodes->leased = nodes->leased_last = 0;
+    nodes->held = 0;
+    __atomic_store_n(&nodes->returned_count, 0, __ATOMIC_RELAXED);
+    for (unsigned segment = segments_count(nodes); segment-- > 0;)
+        for (uint32_t i = segment_length(segment); i-- > 0;)
+            node_sort_in(nodes, segment_nodes(nodes, segment) + i);
+    nodes->returned = list_sort(nodes, nodes->returned, false);
+    nodes->letters = list_sort(nodes, nodes->letters, false);
+    nodes->leased = list_sort(nodes, nodes->leased, true);
+    leased_link_back(nodes);
+}
+
+static int nodes_grow(struct wefti_nodes *nodes, struct wefti_gate *gate, unsigned what)
+{
+    unsigned segment = segments_count(nodes);
+    size_t size = segment < WEFTI_NODE_SEGMENTS ? segment_length(segment) * sizeof(struct wefti_node) : 0;
+    struct wefti_node *made = size ? wefti_block_take(size) : NULL;
+    if (!made) {
+        errno = ENOMEM;
+        return -1;
+    }
+    memset(made, 0, size);
+    for (uint32_t i = 0; i < segment_length(segment); i++)
+        made[i].number = segment_length(segment) - FIRST_NODES + i + 1;
+    wefti_gate_begin(gate, made, what, segment);
+    wefti_block_commit(made, size);
+    __atomic_store_n(&nodes->segments[segment], (uintptr_t)made, __ATOMIC_RELEASE);
+    wefti_gate_done(gate);
+    for (uint32_t i = segment_length(segment); i-- > 0;)
+        list_push(nodes, &nodes->free, made + i);
+    return 0;
+}
+
+struct wefti_node *wefti_node_new(struct wefti_nodes *nodes, struct wefti_gate *gate, unsigned what)
+{
+    if (!nodes->free && nodes_grow(nodes, gate, what) != 0)
+        return NULL;
+    return list_pop(nodes, &nodes->free);
+}
+
+void wefti_node_free(struct wefti_nodes *nodes, struct wefti_node *node)
+{
+    list_push(nodes, &nodes->free, node);
+}
+
+struct wefti_node *wefti_node_returned(struct wefti_nodes *nodes)
+{
+    struct wefti_node *node = list_pop(nodes, &nodes->returned);
+    if (node)
+        __atomic_store_n(&nodes->returned_count, nodes->returned_count - 1, __ATOMIC_RELAXED);
+    return node;
+}
+
+struct wefti_node *wefti_node_letter(struct wefti_nodes *nodes)
+{
+    return list_pop(nodes, &nodes->letters);
+}
+
+void wefti_node_back(struct wefti_nodes *nodes, struct wefti_node *node)
+{
+    if (wefti_node_state(wefti_node_look(node)) == WEFTI_NODE_LETTER) {
+        list_push(nodes, &nodes->letters, node);
+        return;
+    }
+    list_push(nodes, &nodes->returned, node);
+    __atomic_store_n(&nodes->returned_count, nodes->returned_count + 1, __ATOMIC_RELAXED);
+}
+
+void wefti_node_lease(struct wefti_nodes *nodes, struct wefti_node *node)
+{
+    struct wefti_node *last = wefti_node_at(nodes, nodes->leased_last);
+    node->next = 0;
+    node->previous = nodes->leased_last;
+    *(last ? &last->next : &nodes->leased) = node->number;
+    nodes->leased_last = node->number;
+}
+
+void wefti_node_unlease(struct wefti_nodes *nodes, struct wefti_node *node)
+{
+    struct wefti_node *previous = wefti_node_at(nodes, node->previous), *next = wefti_node_at(nodes, node->next);
+    *(previous ? &previous->next : &nodes->leased) = node->next;
+    *(next ? &next->previous : &nodes->leased_last) = node->previous;
+}
+
+struct wefti_node *wefti_node_oldest(const struct wefti_nodes *nodes, uint32_t life, bool process)
+{
+    struct wefti_node *of_process = NULL;
+    for (struct wefti_node *node = wefti_node_at(nodes, nodes->leased); node; node = wefti_node_at(nodes, node->next)) {
+        uint64_t word = wefti_node_look(node);
+        if (wefti_node_state(word) != WEFTI_NODE_LEASED)
+            continue;
+        if (wefti_node_taker(word) == life)
+            return node;
+        if (!of_process && process && wefti_life_seat(wefti_node_taker(word)) == wefti_life_seat(life))
+            of_process = node;
+    }
+    return of_process;
+}
+
+/* Deaths. */
+
+static void node_mend(const struct wefti_nodes *nodes, struct wefti_node *node, uint32_t dead)
+{
+    uint64_t word = wefti_node_look(node);
+    enum wefti_node_state state = wefti_node_state(word);
+    if ((state != WEFTI_NODE_LEASED && state != WEFTI_NODE_READING) || wefti_node_taker(word) != dead)
+        return;
+    uint64_t deliveries = wefti_node_deliveries(word);
+    uint64_t next = wefti_node_word(deliveries >= nodes->deaths ? WEFTI_NODE_LETTER : WEFTI_NODE_RETURNED, 0, deliveries);
+    __atomic_compare_exchange_n(&node->word, &word, next, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+void wefti_nodes_mend(struct wefti_nodes *nodes, uint32_t dead)
+{
+    for (unsigned segment = segments_count(nodes); segment-- > 0;)
+        for (uint32_t i = segment_length(segment); i-- > 0;)
+            node_mend(nodes, segment_nodes(nodes, segment) + i, dead);
+    __atomic_store_n(&nodes->broken, 1, __ATOMIC_SEQ_CST);
+}
+
+void wefti_nodes_end(struct wefti_nodes *nodes)
+{
+    for (unsigned segment = segments_count(nodes); segment-- > 0;) {
+        struct wefti_node *first = segment_nodes(nodes, segment);
+        for (uint32_t i = segment_length(segment); i-- > 0;)
+            if (wefti_node_state(first[i].word) != WEFTI_NODE_FREE)
+                weft_shared_free(wefti_cell_cargo(&first[i].cell));
+        __atomic_store_n(&nodes->segments[segment], 0, __ATOMIC_RELEASE);
+        weft_shared_free(first);
+    }
+}
+
+/* Holdings. */
+
+static struct wefti_holding *lease_holding(struct wefti_life *life, const struct wefti_shared_queue *queue)
+{
+    for (unsigned i = 0; i < LEASE_QUICK; i++)
+        if (wefti_holding_is(&life->holdings[i], WEFTI_HOLD_QUEUE, queue))
+            return &life->holdings[i];
+    return wefti_holding_of(life, WEFTI_HOLD_QUEUE, queue);
+}
+
+int wefti_lease_hold(struct wefti_shared_queue *queue)
+{
+    struct wefti_life *life = wefti_context_life(wefti_context_current());
+    if (!life)
+        return -1;
+    struct wefti_holding *holding = lease_holding(life, queue);
+    if (holding) {
+        __atomic_store_n(&holding->detail, holding->detail + LEASE_ONE, __ATOMIC_RELAXED);
+        return 0;
+    }
+    /* the first is left to gates, which come and go */
+    holding = life->holdings[1].object == 0 ? &life->holdings[1] : wefti_holding_find(life);
+    if (!holding)
+        return -1;
+    wefti_hold(holding, WEFTI_HOLD_QUEUE, queue, LEASE_ONE | WEFTI_DETAIL_LEASES);
+    return 0;
+}
+
+void wefti_lease_unhold(struct wefti_shared_queue *queue)
+{
+    struct wefti_life *life = wefti_context_current()->life;
+    struct wefti_holding *holding = life ? lease_holding(life, queue) : NULL;
+    if (!holding)
+        return;
+    if (holding->detail < 2 * LEASE_ONE)
+        wefti_unhold(holding);
+    else
+        __atomic_store_n(&holding->detail, holding->detail - LEASE_ONE, __ATOMIC_RELAXED);
+}

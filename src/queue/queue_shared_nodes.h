@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Leases: what has been taken from a joinable queue of the arena and is not done yet. Each is a node of a table; the node's word is the truth.
+ *
+ * node.word: state (bits 0 to 2), life of the taker (3 to 31), how often it was delivered (32 to 47).
+ *   FREE      nobody's
+ *   READING   the taker unpacks its block, outside the gate
+ *   LEASED    the taker's, until he or another task of his process says that it is done
+ *   RETURNED  its taker died: it is the next to be delivered
+ *   LETTER    so many takers died that it was given up
+ * Moves: by who is inside the gate, but for two: the taker moves READING to LEASED, and who mends moves what is a dead taker's, by compare-and-swap, to RETURNED or LETTER,
+ * and then says that the lists are `broken`. Who enters next makes them anew from the words. He takes `broken` back first: so what is moved while he looks is said again.
+ *
+ * A taker has a holding of the queue in his life, from before he takes until nothing is his any more. Its detail counts.
+ */
+#ifndef WEFTI_QUEUE_SHARED_NODES_H
+#define WEFTI_QUEUE_SHARED_NODES_H
+
+#include "queue/queue_shared.h"
+
+enum wefti_node_state { WEFTI_NODE_FREE, WEFTI_NODE_READING, WEFTI_NODE_LEASED, WEFTI_NODE_RETURNED, WEFTI_NODE_LETTER };
+
+enum { WEFTI_NODE_SEGMENTS = 26 };
+
+struct wefti_node {
+    uint64_t word;
+    uint64_t sequence; /* of the put; constant while it is not FREE */
+    uint64_t lease;    /* the order of takings */
+    uint32_t number;   /* constant; its place in the table, from 1 */
+    uint32_t next;     /* number of another, or 0; derived, as the next */
+    uint32_t previous;
+    uint32_t reserved[7];
+    struct wefti_cell cell;
+};
+
+/* Written inside the gate but for `broken`. All but `segments` and `broken` is derived from the words of the nodes. */
+struct wefti_nodes {
+    uint32_t broken;
+    uint32_t deaths;   /* constant: a value is given up when so many takers have died */
+    uint32_t free;     /* lists, by the number of the first: in no order; */
+    uint32_t returned; /* by sequence; */
+    uint32_t letters;
+    uint32_t leased, leased_last;           /* by lease, linked both ways */
+    uint32_t returned_count;                /* read outside, too */
+    uint64_t held;                          /* nodes that are neither FREE nor LETTER */
+    uint64_t leases;                        /* the number of the last */
+    uint64_t segments[WEFTI_NODE_SEGMENTS]; /* addresses, or 0; each twice as long as the one before */
+};
+
+static inline uint64_t wefti_node_word(enum wefti_node_state state, uint32_t taker, uint64_t deliveries)
+{
+    return (uint64_t)state | (uint64_t)taker << 3 | deliveries << 32;
+}
+
+static inline enum wefti_node_state wefti_node_state(uint64_t word)
+{
+    return (enum wefti_node_state)(word & 7);
+}
+
+static inline uint32_t wefti_node_taker(uint64_t word)
+{
+    return (uint32_t)word >> 3;
+}
+
+static inline uint64_t wefti_node_deliveries(uint64_t word)
+{
+    return word >> 32 & 0xffff;
+}
+
+static inline uint64_t wefti_node_look(const struct wefti_node *node)
+{
+    return __atomic_load_n(&node->word, __ATOMIC_ACQUIRE);
+}
+
+static inline void wefti_node_put(struct wefti_node *node, uint64_t word)
+{
+    __atomic_store_n(&node->word, word, __ATOMIC_RELEASE);
+}
+
+struct wefti_node *wefti_node_at(const struct wefti_nodes *nodes, uint32_t number);
+
+/* Inside, first of all: the lists are whole after it. */
+void wefti_nodes_rebuild(struct wefti_nodes *nodes);
+static inline void wefti_nodes_whole(struct wefti_nodes *nodes)
+{
+    if (__builtin_expect(__atomic_load_n(&nodes->broken, __ATOMIC_ACQUIRE) != 0, 0))
+        wefti_nodes_rebuild(nodes);
+}
+
+/* A FREE node, on no list any more; NULL with ENOMEM. `what` is how the kind calls a pending segment, whose number is then gate.at. Inside, as all that follow. */
+struct wefti_node *wefti_node_new(struct wefti_nodes *nodes, struct wefti_gate *gate, unsigned what);
+/* A FREE node goes onto the list of those. */
+void wefti_node_free(struct wefti_nodes *nodes, struct wefti_node *node);
+/* The first of the list of those that came back, or were given up, leaves it; NULL: there is none. */
+struct wefti_node *wefti_node_returned(struct wefti_nodes *nodes);
+struct wefti_node *wefti_node_letter(struct wefti_nodes *nodes);
+/* Puts such a node back where it was. */
+void wefti_node_back(struct wefti_nodes *nodes, struct wefti_node *node);
+/* It joins those that are leased, or leaves them. */
+void wefti_node_lease(struct wefti_nodes *nodes, struct wefti_node *node);
+void wefti_node_unlease(struct wefti_nodes *nodes, struct wefti_node *node);
+/* What the life has had longest, else what its process has; NULL: nothing. `process`: whether that counts too. */
+struct wefti_node *wefti_node_oldest(const struct wefti_nodes *nodes, uint32_t life, bool process);
+
+/* What a dead taker had comes back. By anybody, outside. */
+void wefti_nodes_mend(struct wefti_nodes *nodes, uint32_t dead);
+/* Frees the table; blocks of values too. Nobody uses the queue any more. */
+void wefti_nodes_end(struct wefti_nodes *nodes);
+
+/* The calling life has one more of the queue's values: before it takes it. -1 with ENOMEM. */
+int wefti_lease_hold(struct wefti_shared_queue *queue);
+/* And one less: after it is done. */
+void wefti_lease_unhold(struct wefti_shared_queue *queue);
+
+#endif
