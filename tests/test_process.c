@@ -794,6 +794,8 @@ static void root_that_exits(void)
     MUST(root_until(there, 1));
     weft_task *task = weft_spawn(WEFT_PROCESS, says_later, weft_ptr(there));
     MUST(daemon && task);
+    weft_task_free(daemon);
+    weft_task_free(task);
     exit(0);
 }
 

@@ -146,7 +146,7 @@ static int arena_make(size_t size)
     }
     madvise(place, size, MADV_DONTDUMP);
     arena_fd = fd;
-    wefti_arena_base = (uintptr_t)place;
+    __atomic_store_n(&wefti_arena_base, (uintptr_t)place, __ATOMIC_RELAXED);
     __atomic_store_n(&wefti_arena_size, size, __ATOMIC_RELEASE); /* pairs with the acquire in wefti_arena_now */
     return 0;
 }

@@ -41,7 +41,8 @@ extern size_t wefti_arena_size __attribute__((visibility("hidden")));
 
 static inline bool wefti_is_shared(const void *address)
 {
-    return (uintptr_t)address - wefti_arena_base < wefti_arena_size;
+    size_t size = __atomic_load_n(&wefti_arena_size, __ATOMIC_ACQUIRE); /* first: another thread may be making it, and stores it last */
+    return (uintptr_t)address - __atomic_load_n(&wefti_arena_base, __ATOMIC_RELAXED) < size;
 }
 
 /* The arena, made if there is none: NULL with the errno of weft_shared_alloc. */
