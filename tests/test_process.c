@@ -514,8 +514,7 @@ static void root_with_state(void)
     uint32_t *word = weft_shared_new(uint32_t);
     MUST(weft_local_set(&local, &mine) == 0);
     weft_task *task = NULL;
-    weft_shield weft_deadline (weft_in(0.01))
-        task = weft_spawn(WEFT_PROCESS, finds_nothing, weft_none);
+    weft_shield weft_deadline (weft_in(0.01)) task = weft_spawn(WEFT_PROCESS, finds_nothing, weft_none);
     MUST(weft_as_bool(result(task)));
     weft_task_free(task);
     weft_task *sleeper = weft_spawn(WEFT_PROCESS, sleeps, weft_none), *thread = weft_spawn(WEFT_THREAD, sleeps, weft_none);
@@ -770,6 +769,8 @@ static void root_with_threads(void)
 {
     weft_task *thread = weft_spawn(WEFT_THREAD, sleeps, weft_none);
     errno = 0;
+    MUST(!weft_spawn(WEFT_PROCESS, twice, weft_int(1), .method = WEFT_SPAWN) && errno == ENOSYS); /* nobody called weft_init */
+    MUST(!weft_spawn(WEFT_PROCESS, twice, weft_int(1), .method = (enum weft_process_method)3) && errno == EINVAL);
     MUST(!weft_spawn(WEFT_PROCESS, twice, weft_int(1)) && errno == EBUSY);
     weft_task_cancel(thread);
     MUST(weft_task_join(thread, WEFT_FOREVER) == 0);

@@ -52,6 +52,11 @@ struct weft_spawn_options {
 WEFT_BEGIN
 
 /*
+ * For programs that use WEFT_SPAWN, first thing in main, before there are threads: in a process that is such a task it does not return, else it does nothing that costs. 0.
+ */
+WEFT_API int weft_init(int argc, char **argv);
+
+/*
  * Makes a task without starting it. The argument is given away on success. The handle is yours: weft_task_free.
  * weft_task_new(kind, function, argument, .name = ..., .daemon = ..., .stack_size = ..., .cpus = ..., .nice = ...)
  * From any task. NULL with EINVAL (no function, unknown kind, a name longer than 255 bytes, cpus that are no list, nice out of range), ENOTSUP (a kind

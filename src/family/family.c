@@ -34,15 +34,19 @@
 #include <unistd.h>
 
 #include "base/futex.h"
+#include "base/latch.h"
 #include "base/leave.h"
 #include "base/memory.h"
 #include "base/opening.h"
+#include "family/ids.h"
 #include "family/joined.h"
 #include "shared/block.h"
 #include "shared/life.h"
 #include "wait/wait.h"
 
 static int asking = -1; /* the members' end of the socket */
+bool wefti_family_threaded;
+uintptr_t wefti_family_shift;
 
 static uint32_t *life_word(struct wefti_keeper *keeper)
 {
@@ -105,7 +109,7 @@ enum { OWN_THREADS = 2 }; /* it has one itself */
 enum { OWN_THREADS = 1 };
 #endif
 
-static bool threads_live(void)
+bool wefti_threads_live(void)
 {
     int count = 0;
     DIR *folder = opendir("/proc/self/task");
@@ -144,7 +148,7 @@ static int supervisor_start(struct wefti_family *family, struct wefti_supervisor
 {
     start->root = (int)syscall(SYS_pidfd_open, getpid(), 0);
     fflush(NULL); /* what is buffered here would be printed again by each process that is made */
-    long between = wefti_fails_with(EAGAIN) ? -1 : syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+    long between = wefti_fails_with(EAGAIN) ? -1 : wefti_family_threaded ? fork() : syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
     if (between == 0)
         between_run(family, start);
     int error = between < 0 ? errno : 0;
@@ -155,13 +159,14 @@ static int supervisor_start(struct wefti_family *family, struct wefti_supervisor
         return error;
     siginfo_t info;
     while (syscall(SYS_waitid, P_PID, between, &info, WEXITED | __WALL, NULL) != 0 && errno == EINTR)
-        ;
+        ; /* a host that waits for any child may have been faster, where this one is one */
     return supervisor_await(start->asking);
 }
 
 static int family_start(void)
 {
     int ends[2];
+    wefti_ids_note();
     if (wefti_fails_with(EMFILE) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return errno;
     struct wefti_family *family = wefti_family_get();
@@ -170,24 +175,46 @@ static int family_start(void)
     if (!family)
         close(ends[0]);
     if (!error) {
-        asking = ends[1];
+        __atomic_store_n(&asking, ends[1], __ATOMIC_RELEASE);
         return 0;
     }
     close(ends[1]);
     return error;
 }
 
-int wefti_family_begin(void)
+static int family_begin(bool threaded)
 {
+    static struct wefti_latch latch; /* of the beginning; those who are made meanwhile have it closed, and do not come here */
     if (!wefti_arena_get())
         return -1;
     int error = 0;
-    if (asking < 0) /* with one thread nobody else can be here */
-        error = threads_live() ? EBUSY : family_start();
+    if (__atomic_load_n(&asking, __ATOMIC_ACQUIRE) < 0) {
+        wefti_latch_close(&latch);
+        bool threads = asking < 0 && wefti_threads_live();
+        if (threads && !threaded)
+            error = EBUSY;
+        else if (asking < 0) {
+            wefti_family_threaded = threads;
+            error = family_start();
+        }
+        wefti_latch_open(&latch);
+    }
+    if (!error && wefti_family_threaded && !threaded)
+        error = EBUSY;
     if (!error)
         return 0;
     errno = error;
     return -1;
+}
+
+int wefti_family_begin(void)
+{
+    return family_begin(false);
+}
+
+int wefti_family_begin_threaded(void)
+{
+    return family_begin(true);
 }
 
 /* Processes. */
@@ -205,6 +232,11 @@ void wefti_process_release(struct wefti_process *process, uint32_t hold)
         record_free(process);
 }
 
+static int (*main_there(int (*main)(struct wefti_process *self)))(struct wefti_process *self)
+{
+    return (int (*)(struct wefti_process *))((uintptr_t)main + wefti_family_shift); /* NOLINT: the library's, elsewhere */
+}
+
 struct wefti_process *wefti_process_new(int (*main)(struct wefti_process *self), void *data)
 {
     struct wefti_family *family = wefti_family_get();
@@ -212,7 +244,7 @@ struct wefti_process *wefti_process_new(int (*main)(struct wefti_process *self),
     if (!process)
         return NULL;
     uint64_t ticket = __atomic_add_fetch(&family->tickets, 1, __ATOMIC_RELAXED);
-    *process = (struct wefti_process){.holds = WEFTI_PROCESS_MAKERS, .main = main, .data = data, .ticket = ticket};
+    *process = (struct wefti_process){.holds = WEFTI_PROCESS_MAKERS, .main = main_there(main), .data = data, .ticket = ticket};
     if (wefti_hold_process(WEFTI_HOLD_PROCESS, process, ticket) != 0) {
         wefti_block_cancel(process, sizeof(*process));
         return NULL;
@@ -336,7 +368,13 @@ static int process_ask(struct wefti_process *process, bool adopt, const int *des
 int wefti_process_start(struct wefti_process *process)
 {
     int handed[WEFTI_HANDED];
-    if (!family_asked() || descriptors_gather(handed) != 0)
+    if (!family_asked())
+        return -1;
+    if (!wefti_ids_same()) {
+        errno = EPERM;
+        return -1;
+    }
+    if (descriptors_gather(handed) != 0)
         return -1;
     process->signals = mask_now();
     process->creation_mask = creation_mask_now();
@@ -385,6 +423,11 @@ int wefti_process_wait(struct wefti_process *process, int *status, weft_time dea
 void wefti_family_joined(int socket)
 {
     asking = socket;
+}
+
+int wefti_family_socket(void)
+{
+    return asking;
 }
 
 WEFTI_OPENING_WAIT static void family_open(void)

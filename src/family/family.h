@@ -33,9 +33,17 @@ struct wefti_process {
 
 /*
  * Makes this process the first of a family, with a supervisor: once, before there are other threads. 0, also when it was done before; -1 with EBUSY
- * (other threads live: a copy of this process would be without them), EAGAIN, ENOMEM, EMFILE, and what the arena's first use says.
+ * (other threads live, or did when it began: a copy of this process would be without them), EAGAIN, ENOMEM, EMFILE, and what the arena's first use says.
  */
 int wefti_family_begin(void);
+/*
+ * The same, also when there are other threads: then wefti_family_threaded is true, in all its processes, and these may do nothing but become another image
+ * (execve). A host sees the signal of one child that ends.
+ */
+int wefti_family_begin_threaded(void);
+extern bool wefti_family_threaded __attribute__((visibility("hidden")));
+/* Whether this process has threads besides the one that calls. */
+bool wefti_threads_live(void);
 
 /* A process that can be asked for, held by the caller. A maker that dies lets go. NULL with ESTALE (this process is no member), ENOMEM. */
 struct wefti_process *wefti_process_new(int (*main)(struct wefti_process *self), void *data);
@@ -44,7 +52,7 @@ void wefti_process_let_go(struct wefti_process *process);
 /*
  * Asks for it: a copy of what this process was when the family began, with the present working directory, umask, signal mask and the first three
  * descriptors. Not ended by cancellation. 0 when it runs; -1 with EAGAIN (no seat, or the system has no room), EPIPE (supervisor and spare are both dead), ESTALE (this process is no
- * member), EMFILE.
+ * member), EPERM (its users, groups or capabilities are not those that the family began with), EMFILE.
  */
 int wefti_process_start(struct wefti_process *process);
 

@@ -5,10 +5,18 @@
 
 #include "family/family.h"
 
+#include <stdint.h>
+
 enum { WEFTI_HANDED = 4 }; /* the descriptors of a request */
 
 /* In a process that the supervisor has made: the socket by which it asks for others. */
 void wefti_family_joined(int socket);
+/*
+ * In a fresh image of the program, where the library lies elsewhere: what an address in it is more by in the supervisor, which is told what its processes are to call.
+ */
+extern uintptr_t wefti_family_shift __attribute__((visibility("hidden")));
+/* That socket, for a process that hands it on to its next image. */
+int wefti_family_socket(void);
 
 /* Ends the maker's or the supervisor's hold of a record. */
 void wefti_process_release(struct wefti_process *process, uint32_t hold);

@@ -196,6 +196,22 @@ struct wefti_arena *wefti_arena_get(void)
     return wefti_arena_now();
 }
 
+int wefti_arena_adopt(int descriptor, uintptr_t base, size_t size)
+{
+    void *place = (void *)base; /* NOLINT: an address that was chosen */
+    const struct wefti_arena *arena =
+        mmap(place, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, descriptor, 0);
+    if (arena != place || arena->magic != WEFTI_ARENA_MAGIC || arena->base != base || arena->size != size) {
+        errno = ENOMEM;
+        return -1;
+    }
+    madvise(place, size, MADV_DONTDUMP);
+    arena_fd = descriptor;
+    __atomic_store_n(&wefti_arena_base, base, __ATOMIC_RELAXED);
+    __atomic_store_n(&wefti_arena_size, size, __ATOMIC_RELEASE);
+    return 0;
+}
+
 int wefti_arena_descriptor(void)
 {
     return arena_fd;

@@ -24,6 +24,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,9 +34,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/futex.h"
+#include "base/leave.h"
 #include "base/memory.h"
 #include "base/opening.h"
 #include "family/family.h"
+#include "family/ids.h"
+#include "family/joined.h"
 #include "shared/block.h"
 #include "shared/life.h"
 #include "task/function.h"
@@ -52,6 +57,8 @@ struct record {
     uint32_t arrived; /* whether the process could begin; waited for if `awaited` */
     uint32_t outcome; /* enum weft_outcome; 0: there is no result */
     uint64_t ticket;  /* no other record of the family ever had it; 0 once it is freed */
+    int32_t pid;      /* of one that its maker forked; minus an errno number when that failed */
+    uint32_t ended;   /* of such a one: 1 + its status as waitpid gives it, once that is known */
     int32_t failure;  /* errno number why there is no value: the result could not cross, or the process not begin */
     bool awaited, daemon;
     int32_t nice;
@@ -71,6 +78,7 @@ struct wefti_task_process {
     struct record *record;
     struct wefti_process *process;
     uint16_t member; /* this process: another's are not this handle's to touch */
+    pid_t between;   /* the parent of one that this process forked, which is to be reaped; 0: there is none */
     bool asked;      /* to end, by a signal */
     bool unknown;    /* nobody can say how it ended */
     weft_task *task;
@@ -288,6 +296,131 @@ static int child_main(struct wefti_process *self)
     return failed;
 }
 
+/*
+ * WEFT_SPAWN. In a copy of the zygote: becomes the program anew, which finds in its environment where everything is. Comes back when that cannot be.
+ */
+
+static const char spawn_variable[] = "WEFT_SPAWN";
+static bool spawn_possible; /* weft_init was called */
+
+static int spawn_main(struct wefti_process *self)
+{
+    char told[128];
+    struct record *record = self->data;
+    int arena = wefti_arena_descriptor(), socket = wefti_family_socket();
+    snprintf(told, sizeof(told), "%d %d %#llx %#llx %#llx %#llx %u", arena, socket, (unsigned long long)wefti_arena_base,
+        (unsigned long long)wefti_arena_size, (unsigned long long)(uintptr_t)self, (unsigned long long)(uintptr_t)spawn_main,
+        (unsigned)wefti_member);
+    char *arguments[] = {program_invocation_name, NULL};
+    if (fcntl(arena, F_SETFD, 0) == 0 && fcntl(socket, F_SETFD, 0) == 0 && setenv(spawn_variable, told, 1) == 0)
+        execv("/proc/self/exe", arguments);
+    child_arrive(record, errno);
+    return 1;
+}
+
+/* What such a process was told: false when this is none. */
+static bool spawn_told(int *arena, int *socket, unsigned long long numbers[4], unsigned *member)
+{
+    const char *told = secure_getenv(spawn_variable);
+    return told &&
+           sscanf(told, "%d %d %llx %llx %llx %llx %u", arena, socket, &numbers[0], &numbers[1], &numbers[2], &numbers[3], member) == 7;
+}
+
+int weft_init(int argc, char **argv)
+{
+    int arena, socket;
+    unsigned member;
+    unsigned long long numbers[4]; /* base, size, process, where spawn_main is in the supervisor */
+    (void)argc;
+    (void)argv;
+    spawn_possible = true;
+    if (!spawn_told(&arena, &socket, numbers, &member))
+        return 0;
+    unsetenv(spawn_variable);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (fcntl(arena, F_SETFD, FD_CLOEXEC) != 0 || fcntl(socket, F_SETFD, FD_CLOEXEC) != 0 ||
+        wefti_arena_adopt(arena, numbers[0], numbers[1]) != 0)
+        wefti_leave(1);
+    wefti_member = (uint16_t)member;
+    wefti_family_joined(socket);
+    wefti_family_shift = (uintptr_t)numbers[3] - (uintptr_t)spawn_main;
+    wefti_ids_note();
+    if (getppid() == 1) /* whoever made it died before it could see that */
+        wefti_leave(1);
+    int status = child_main((struct wefti_process *)(uintptr_t)numbers[2]); /* NOLINT: an address in the arena */
+    fflush(NULL);
+    wefti_leave(status);
+}
+
+/*
+ * WEFT_FORK. The process has a parent of its own, in between, so that the host never sees it as a child; that one closes all it has, waits for its child's end, and writes
+ * down how it ended. It is reaped by name, and sends no signal.
+ */
+
+_Noreturn static void fork_child(struct wefti_process *process, pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent || wefti_process_join(process) != 0)
+        wefti_leave(1);
+    int status = child_main(process);
+    fflush(NULL);
+    wefti_leave(status);
+}
+
+_Noreturn static void between_run(struct wefti_process *process, struct record *record)
+{
+    pid_t self = getpid(), child = fork();
+    if (child == 0)
+        fork_child(process, self);
+    __atomic_store_n(&record->pid, child > 0 ? child : -errno, __ATOMIC_RELEASE);
+    wefti_futex_wake_shared((uint32_t *)&record->pid, UINT32_MAX);
+    syscall(SYS_close_range, 0, ~0U, 0);
+    prctl(PR_SET_NAME, "weft-between");
+    siginfo_t info;
+    memset(&info, 0, sizeof(info));
+    while (child > 0 && waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR)
+        ;
+    int status = info.si_code == CLD_EXITED ? (info.si_status & 0xff) << 8 : info.si_status;
+    __atomic_store_n(&record->ended, 1 + (uint32_t)status, __ATOMIC_RELEASE);
+    wefti_futex_wake_shared(&record->ended, UINT32_MAX);
+    while (child > 0 && waitid(P_PID, (id_t)child, &info, WEXITED) != 0 && errno == EINTR)
+        ;
+    wefti_leave(0);
+}
+
+/* Forks it, and has it watched by the supervisor. 0; -1 with errno. */
+static int fork_start(struct wefti_task_process *own, bool threads)
+{
+    struct record *record = own->record;
+    fflush(NULL); /* what is buffered would be printed twice */
+    own->between = wefti_fails_with(EAGAIN) ? -1 : threads ? fork() : (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+    if (own->between == 0)
+        between_run(own->process, record);
+    if (own->between < 0) {
+        own->between = 0;
+        return -1;
+    }
+    while (__atomic_load_n(&record->pid, __ATOMIC_ACQUIRE) == 0)
+        weft_wait((uint32_t *)&record->pid, 0, WEFT_FOREVER);
+    int pidfd = record->pid > 0 ? (int)syscall(SYS_pidfd_open, record->pid, 0) : (errno = -record->pid, -1);
+    int adopted = pidfd < 0 ? -1 : wefti_process_adopt(own->process, pidfd), error = errno;
+    if (pidfd >= 0)
+        close(pidfd);
+    if (adopted != 0 && record->pid > 0)
+        kill(record->pid, SIGKILL); /* its parent has not reaped it: it waits for what comes of this */
+    errno = error;
+    return adopted;
+}
+
+/* The parent in between is gone, or about to be: its word about how its child ended is there. */
+static void fork_reap(struct wefti_task_process *own)
+{
+    siginfo_t info;
+    while (own->between && syscall(SYS_waitid, P_PID, own->between, &info, WEXITED | __WALL, NULL) != 0 && errno == EINTR)
+        ;
+    own->between = 0;
+}
+
 /* The maker's side. */
 
 static bool process_mine(const struct wefti_task_process *own)
@@ -340,8 +473,10 @@ static weft_task *living_find(bool (*is)(const struct wefti_task_process *own))
 /* It has ended, or nobody can say so any more. The reference of what runs goes; the caller has another. */
 static void process_settle(weft_task *task)
 {
-    if (!wefti_task_end(task, process_outcome(task->process)))
+    if (!wefti_task_end_begin(task))
         return;
+    fork_reap(task->process);
+    wefti_task_end(task, process_outcome(task->process));
     living_remove(task->process);
     weft_task_free(task);
 }
@@ -412,11 +547,17 @@ static void process_drop(struct wefti_task_process *own, bool alone)
 static bool process_run(weft_task *task, struct wefti_task_process *own, bool *alone)
 {
     *alone = true;
-    if (!(own->record = record_make(task)) || !(own->process = wefti_process_new(child_main, own->record)))
+    int (*main)(struct wefti_process * self) = task->method == WEFT_SPAWN ? spawn_main : child_main;
+    if (!(own->record = record_make(task)) || !(own->process = wefti_process_new(main, own->record)))
         return false;
-    own->record->awaited = process_doubtful(task);
-    if (wefti_process_start(own->process) != 0)
+    own->record->awaited = task->method == WEFT_SPAWN || process_doubtful(task);
+    int started = task->method == WEFT_FORK ? fork_start(own, task->insist && wefti_threads_live()) : wefti_process_start(own->process);
+    if (started != 0) {
+        int error = errno;
+        fork_reap(own);
+        errno = error;
         return false;
+    }
     *alone = false;
     int error = 0;
     if (own->record->awaited) {
@@ -441,13 +582,29 @@ static void process_began(weft_task *task, struct wefti_task_process *own)
     wefti_task_began(task);
 }
 
-static int process_start(weft_task *task)
+/* Begins the family if need be, and settles the method. -1 with errno. */
+static int method_choose(weft_task *task)
 {
-    if (task->method != WEFT_ZYGOTE) {
-        errno = ENOTSUP;
+    if (task->method == WEFT_SPAWN && !spawn_possible) {
+        errno = ENOSYS;
         return -1;
     }
-    if (wefti_processes_begin() != 0)
+    if (task->method == WEFT_FORK && !task->insist && wefti_threads_live()) {
+        errno = EBUSY;
+        return -1;
+    }
+    if (task->method == WEFT_ZYGOTE && wefti_processes_begin() == 0)
+        return 0;
+    if (task->method == WEFT_ZYGOTE && (errno != EBUSY || !spawn_possible))
+        return -1;
+    if (task->method == WEFT_ZYGOTE)
+        task->method = WEFT_SPAWN; /* there were threads before the family: the zygote is none, but may begin images anew */
+    return wefti_family_begin_threaded();
+}
+
+static int process_start(weft_task *task)
+{
+    if (method_choose(task) != 0)
         return -1;
     wefti_processes_look();
     struct wefti_task_process *own = wefti_alloc(sizeof(*own));
@@ -495,6 +652,9 @@ static void process_word(weft_task *task, struct wefti_item *item)
 
 static int process_status(const struct wefti_task_process *own)
 {
+    uint32_t ended = process_mine(own) ? __atomic_load_n(&own->record->ended, __ATOMIC_ACQUIRE) : 0;
+    if (ended)
+        return (int)(ended - 1);
     return process_mine(own) && !__atomic_load_n(&own->unknown, __ATOMIC_RELAXED) ? own->process->status : SIGKILL;
 }
 

@@ -184,13 +184,15 @@ static void task_stop(weft_task *task, enum weft_outcome outcome)
     weft_wake(&task->state, UINT32_MAX);
 }
 
-bool wefti_task_end(weft_task *task, enum weft_outcome outcome)
+bool wefti_task_end_begin(weft_task *task)
 {
-    if (!task_move(task, WEFT_STARTED, WEFTI_ENDING))
-        return false;
+    return task_move(task, WEFT_STARTED, WEFTI_ENDING);
+}
+
+void wefti_task_end(weft_task *task, enum weft_outcome outcome)
+{
     wefti_register_remove(task);
     task_stop(task, outcome);
-    return true;
 }
 
 /* Takes the context on. False when the task was cancelled before. */

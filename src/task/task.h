@@ -91,8 +91,9 @@ void wefti_task_began(struct weft_task *task);
 /* For the carriers: begins the task in the context that runs it, calls its function, ends it. */
 void wefti_task_run(struct weft_task *task);
 
-/* For a carrier with `look`: the task has ended in this way. True to the one who made the handle say so. */
-bool wefti_task_end(struct weft_task *task, enum weft_outcome outcome);
+/* For a carrier with `look`: the task has ended. True to the one who is to make the handle say so: by the next. */
+bool wefti_task_end_begin(struct weft_task *task);
+void wefti_task_end(struct weft_task *task, enum weft_outcome outcome);
 /* Waits until weft_task_start is done with a task. From any task; not ended by cancellation. */
 void wefti_task_settle(struct weft_task *task);
 /* Ends a task that was never started, as cancelled. False when it has been started. */
