@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An event: a flag that tasks wait for. Set, it stays set (and lets everybody through) until it is cleared. All-zero is ready, and not
- * set.
+ * set. In shared memory it is for the tasks of all processes of the family; nobody's death changes it.
  */
 #ifndef WEFT_EVENT_H
 #define WEFT_EVENT_H

@@ -13,6 +13,8 @@
  * Used again at once: the next round begins while those of this one are still waking up, as each parity has a place of its own. Only a
  * round whose predecessor but one still has somebody leaving (more tasks than parties, or a flood of resets) waits in barrier_enter.
  *
+ * A barrier that lies in the arena is another: barrier_shared.c.
+ *
  * Who waits cannot return without the lock, so the memory is not freed under whoever ends the round; his wake uses the address alone.
  */
 
@@ -20,6 +22,7 @@
 
 #include <errno.h>
 
+#include "shared/arena.h"
 #include "sync/inside.h"
 #include "sync/word.h"
 #include "wait/wait.h"
@@ -28,8 +31,7 @@ enum { BROKEN = 1, ACTION = 2, FAILED = 4 };
 
 static void barrier_lock(weft_barrier *barrier)
 {
-    if (wefti_lock_insist(&barrier->lock) > 0) /* who held it died in here: what he was changing is not to be trusted */
-        wefti_word_note(&barrier->state, wefti_word_peek(&barrier->state) | BROKEN);
+    wefti_lock_insist(&barrier->lock);
 }
 
 static void barrier_unlock(weft_barrier *barrier)
@@ -141,6 +143,8 @@ static int barrier_sleep(weft_barrier *barrier, uint32_t round, weft_time deadli
 
 int weft_barrier_wait(weft_barrier *barrier, weft_time deadline)
 {
+    if (__builtin_expect(wefti_is_shared(barrier), 0))
+        return wefti_barrier_shared_wait(barrier, deadline);
     if (barrier->parties == 0 || wefti_word_peek(&barrier->runner) == wefti_ident()) {
         errno = barrier->parties == 0 ? EINVAL : EDEADLK;
         return -1;
@@ -165,6 +169,10 @@ int weft_barrier_wait(weft_barrier *barrier, weft_time deadline)
 
 void weft_barrier_abort(weft_barrier *barrier)
 {
+    if (__builtin_expect(wefti_is_shared(barrier), 0)) {
+        wefti_barrier_shared_abort(barrier);
+        return;
+    }
     barrier_lock(barrier);
     barrier_break(barrier, 0);
     barrier_unlock(barrier);
@@ -173,6 +181,10 @@ void weft_barrier_abort(weft_barrier *barrier)
 
 void weft_barrier_reset(weft_barrier *barrier)
 {
+    if (__builtin_expect(wefti_is_shared(barrier), 0)) {
+        wefti_barrier_shared_reset(barrier);
+        return;
+    }
     barrier_lock(barrier);
     if (wefti_word_peek(&barrier->arrived) > 0)
         barrier_end(barrier, true);
@@ -188,5 +200,7 @@ uint32_t weft_barrier_waiting(const weft_barrier *barrier)
 
 bool weft_barrier_broken(const weft_barrier *barrier)
 {
+    if (__builtin_expect(wefti_is_shared(barrier), 0))
+        return wefti_barrier_shared_broken(barrier);
     return barrier_has(barrier, BROKEN);
 }

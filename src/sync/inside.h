@@ -3,6 +3,7 @@
 #ifndef WEFTI_SYNC_INSIDE_H
 #define WEFTI_SYNC_INSIDE_H
 
+#include <weft/barrier.h>
 #include <weft/lock.h>
 #include <weft/rwlock.h>
 #include <weft/semaphore.h>
@@ -35,6 +36,12 @@ int wefti_rwlock_shared_release_write(weft_rwlock *lock);
 int wefti_rwlock_shared_downgrade(weft_rwlock *lock);
 uint32_t wefti_rwlock_shared_readers(const weft_rwlock *lock);
 bool wefti_rwlock_shared_written(const weft_rwlock *lock);
+
+/* barrier_shared.c */
+int wefti_barrier_shared_wait(weft_barrier *barrier, weft_time deadline);
+void wefti_barrier_shared_abort(weft_barrier *barrier);
+void wefti_barrier_shared_reset(weft_barrier *barrier);
+bool wefti_barrier_shared_broken(const weft_barrier *barrier);
 
 /* semaphore_shared.c */
 int wefti_semaphore_shared_acquire(weft_semaphore *semaphore, weft_time deadline);
