@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/leave.h"
+#include "base/memory.h"
 #include "fixture.h"
 #include "queue/queue_shared.h"
 #include "shared/block.h"
