@@ -634,11 +634,19 @@ template <class R = value> class task
 namespace detail
 {
 
+/* A callable is an object of this process; processes take plain functions and values (weft_spawn, weft_pool_new). */
+inline weft_task_kind kind_of_callables(weft_task_kind kind)
+{
+    if (kind != WEFT_THREAD && kind != WEFT_COROUTINE)
+        throw error(ENOTSUP, "callables run in this process: as threads or coroutines");
+    return kind;
+}
+
 template <class Call> weft_spawn_options spawning(const spawn_options &chosen, Call *going)
 {
     weft_spawn_options options{};
     options.size = sizeof(options);
-    options.kind = chosen.kind;
+    options.kind = kind_of_callables(chosen.kind);
     options.function = Call::run_last;
     options.argument = weft_ptr(going);
     options.name = chosen.name;
@@ -821,7 +829,7 @@ class pool
     {
         weft_pool_options options{};
         options.size = sizeof(options);
-        options.kind = chosen.kind;
+        options.kind = detail::kind_of_callables(chosen.kind);
         options.workers = chosen.workers;
         options.backlog = chosen.backlog;
         options.when_full = chosen.when_full;

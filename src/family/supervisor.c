@@ -220,7 +220,7 @@ _Noreturn static void child_run(struct wefti_process *process, uint32_t seat, co
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
-        wefti_leave(1);
+        kill(getpid(), SIGKILL); /* as the signal would have; no status of its own is to be taken for its task's */
     __atomic_store_n(&supervisor.family->seats[seat].pid, getpid(), __ATOMIC_RELEASE);
     child_close();
     if (child_place(handed) != 0)
