@@ -92,6 +92,19 @@ static int shared_wait(weft_lock *lock, uint32_t me, weft_time deadline)
     return 0;
 }
 
+/* A place for the holding; and where it is. Mostly the first one: most tasks hold one thing at a time. */
+static struct wefti_holding *shared_place(struct wefti_life *life)
+{
+    struct wefti_holding *first = &life->holdings[0];
+    return __atomic_load_n(&first->object, __ATOMIC_RELAXED) == 0 ? first : wefti_holding_find(life);
+}
+
+static struct wefti_holding *shared_placed(struct wefti_life *life, const weft_lock *lock)
+{
+    struct wefti_holding *first = &life->holdings[0];
+    return wefti_holding_is(first, WEFTI_HOLD_LOCK, lock) ? first : wefti_holding_of(life, WEFTI_HOLD_LOCK, lock);
+}
+
 int wefti_lock_shared_acquire(weft_lock *lock, weft_time deadline)
 {
     struct wefti_life *life = wefti_context_life(wefti_context_current());
@@ -102,7 +115,7 @@ int wefti_lock_shared_acquire(weft_lock *lock, weft_time deadline)
         errno = EDEADLK;
         return -1;
     }
-    struct wefti_holding *holding = wefti_holding_find(life);
+    struct wefti_holding *holding = shared_place(life);
     if (!holding)
         return -1;
     wefti_hold(holding, WEFTI_HOLD_LOCK, lock, 0);
@@ -120,7 +133,7 @@ int wefti_lock_shared_give(weft_lock *lock, uint32_t count)
         errno = EPERM;
         return -1;
     }
-    struct wefti_holding *holding = wefti_holding_of(life, WEFTI_HOLD_LOCK, lock);
+    struct wefti_holding *holding = shared_placed(life, lock);
     while (!wefti_word_give(&lock->word, &word, word & DIED))
         ;
     if (word & WAITERS)
