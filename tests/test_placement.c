@@ -262,7 +262,6 @@ START_TEST(a_pools_workers_run_where_they_are_told_to)
     weft_pool_free(pool);
     ck_fails_null(weft_pool_new(WEFT_THREAD, .cpus = "0-"), EINVAL);
     ck_fails_null(weft_pool_new(WEFT_THREAD, .nice = 40), EINVAL);
-    ck_fails_null(weft_pool_new(WEFT_PROCESS, .nice = 1), ENOTSUP);
     pool = narrow_pool("65535", 0);
     ck_fails_null(weft_pool_submit(pool, nothing, weft_none), EINVAL);
     weft_pool_free(pool);

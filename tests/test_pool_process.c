@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Pools of processes: what they add to the interface of pools. What all kinds have in common is tested in test_pool_kinds.c. */
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "family_root.h"
 #include "pool/process.h"
@@ -324,6 +326,174 @@ START_TEST(a_worker_ends_after_as_many_tasks_as_was_said)
 }
 END_TEST
 
+/* Memory. */
+
+static weft_value hoards(weft_value mebibytes)
+{
+    size_t size = (size_t)weft_as_int(mebibytes) << 20;
+    char *octets = malloc(size);
+    memset(octets, 1, size);
+    weft_sleep(octets[size / 2] == 1 ? 10 : 0);
+    free(octets);
+    return weft_none;
+}
+
+static weft_value hoards_and_dies(weft_value mebibytes)
+{
+    size_t size = (size_t)weft_as_int(mebibytes) << 20;
+    char *octets = malloc(size);
+    memset(octets, 1, size);
+    kill(getpid(), octets[size / 2] == 1 ? SIGABRT : SIGKILL);
+    return weft_none;
+}
+
+static void root_of_much_memory(void)
+{
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 1, .memory = 64 << 20, .retries = 2);
+    future_ends(weft_pool_submit(pool, hoards, weft_int(200), .name = "hoard"), WEFT_LOST, ENOMEM, "hoard");
+    MUST(weft_pool_apply(pool, own_pid, weft_none, NULL, weft_in(20)) == 0);
+    weft_pool_free(pool);
+}
+
+START_TEST(a_worker_has_no_more_memory_than_it_may)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_much_memory);
+}
+END_TEST
+
+static uint64_t peak_of(weft_pool *pool, int64_t mebibytes)
+{
+    unsigned long long kibibytes = 0;
+    weft_value error = weft_none;
+    MUST(weft_pool_apply(pool, hoards_and_dies, weft_int(mebibytes), &error, weft_in(20)) == 0 && weft_is_error(error));
+    const char *peak = strstr(weft_error_text(error), "peak memory ");
+    MUST(strstr(weft_error_text(error), "signal 6") && peak && sscanf(peak, "peak memory %llu KiB", &kibibytes) == 1);
+    weft_drop(error);
+    return kibibytes >> 10;
+}
+
+static void root_of_peaks(void)
+{
+    weft_pool *pool = pool_of(1);
+    MUST(peak_of(pool, 100) >= 100);
+    weft_future *future = weft_pool_submit(pool, hoards, weft_int(300));
+    MUST(future && weft_future_result(future, NULL, weft_in(0.3)) == -1);
+    MUST(weft_future_cancel(future) && weft_future_result(future, NULL, weft_in(20)) == 0);
+    weft_future_free(future);
+    MUST(peak_of(pool, 1) < 300); /* the same worker, which had more before */
+    weft_pool_free(pool);
+}
+
+START_TEST(the_peak_of_the_dead_is_told)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_peaks);
+}
+END_TEST
+
+static weft_value cpus_and_nice(weft_value unused)
+{
+    (void)unused;
+    cpu_set_t set;
+    sched_getaffinity(0, sizeof(set), &set);
+    return weft_int(CPU_COUNT(&set) * 100 + getpriority(PRIO_PROCESS, 0));
+}
+
+static void root_of_the_placed(void)
+{
+    cpu_set_t set;
+    size_t first = 0;
+    MUST(sched_getaffinity(0, sizeof(set), &set) == 0);
+    while (!CPU_ISSET(first, &set))
+        first++;
+    char cpus[16];
+    snprintf(cpus, sizeof(cpus), "%zu", first);
+    MUST(!weft_pool_new(WEFT_PROCESS, .cpus = "x") && errno == EINVAL);
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 1, .cpus = cpus, .nice = 3);
+    weft_value value;
+    MUST(weft_pool_apply(pool, cpus_and_nice, weft_none, &value, weft_in(20)) == 0);
+    MUST(weft_as_int(value) == 100 + getpriority(PRIO_PROCESS, 0) + 3);
+    weft_pool_free(pool);
+}
+
+START_TEST(workers_are_placed)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_the_placed);
+}
+END_TEST
+
+static weft_value interrupts_itself(weft_value unused)
+{
+    (void)unused;
+    return weft_bool(raise(SIGINT) == 0);
+}
+
+static void root_that_is_interrupted(void)
+{
+    weft_pool *pool = pool_of(1);
+    weft_value before, after;
+    MUST(weft_pool_apply(pool, own_pid, weft_none, &before, weft_in(20)) == 0);
+    MUST(weft_pool_apply(pool, interrupts_itself, weft_none, NULL, weft_in(20)) == 0);
+    MUST(weft_pool_apply(pool, own_pid, weft_none, &after, weft_in(20)) == 0 && weft_as_int(before) == weft_as_int(after));
+    weft_pool_free(pool);
+}
+
+START_TEST(an_interrupt_is_for_the_program_to_answer)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_is_interrupted);
+}
+END_TEST
+
+/* A pool that nobody frees: what was submitted is finished when the program exits. */
+static void exits_without_freeing(int output)
+{
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 2);
+    (void)output;
+    for (int i = 0; i < 50; i++)
+        MUST(weft_pool_start(pool, twice, weft_int(i), .on_done = NULL) == 0);
+    exit(0);
+}
+
+START_TEST(a_program_that_exits_finishes_its_pools)
+{
+    NEEDS_PIDFDS;
+    char text[64];
+    fixture_exit_output(exits_without_freeing, text, sizeof(text));
+}
+END_TEST
+
+/* What cannot cross is told. */
+static weft_value private_pointer(weft_value unused)
+{
+    (void)unused;
+    static int mine;
+    return weft_ptr(&mine);
+}
+
+static void root_of_pointers(void)
+{
+    int here;
+    weft_pool *pool = pool_of(1);
+    weft_value error, argument = weft_ptr(&here);
+    MUST(!weft_pool_submit(pool, twice, argument) && errno == EFAULT);
+    MUST(weft_pool_apply(pool, private_pointer, weft_none, &error, weft_in(20)) == 0 && weft_error_code(error) == EFAULT);
+    weft_drop(error);
+    MUST(!weft_pool_new(WEFT_PROCESS, .workers = 5000) && errno == EINVAL);
+    MUST(!weft_pool_new(WEFT_PROCESS, .retries = 300) && errno == EINVAL);
+    MUST(weft_parallel_for(3, NULL, NULL, .pool = pool) == -1);
+    weft_pool_free(pool);
+}
+
+START_TEST(what_cannot_cross_is_told)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_pointers);
+}
+END_TEST
+
 /* The end of a pool. */
 
 static void root_that_terminates(void)
@@ -397,6 +567,12 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_dead_supervisor_is_survived);
     tcase_add_test(tests, what_has_timed_out_is_stopped_with_all_it_started);
     tcase_add_test(tests, a_worker_ends_after_as_many_tasks_as_was_said);
+    tcase_add_test(tests, a_worker_has_no_more_memory_than_it_may);
+    tcase_add_test(tests, the_peak_of_the_dead_is_told);
+    tcase_add_test(tests, workers_are_placed);
+    tcase_add_test(tests, an_interrupt_is_for_the_program_to_answer);
+    tcase_add_test(tests, a_program_that_exits_finishes_its_pools);
+    tcase_add_test(tests, what_cannot_cross_is_told);
     tcase_add_test(tests, terminate_ends_what_runs);
     tcase_add_test(tests, a_pool_ends_with_its_maker);
 }

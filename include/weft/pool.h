@@ -20,6 +20,24 @@
  */
 typedef struct weft_pool weft_pool;
 
+/*
+ * Pools of processes: weft_pool_new(WEFT_PROCESS, .workers = 4) and the same calls. What differs:
+ * - Tasks run in copies of the program as it was when it first used a process feature (task.h, WEFT_ZYGOTE), each with one thread. They see its state of then, their argument, and shared
+ *   memory. Arguments and results are copied; a pointer in them that does not lead into shared memory is EFAULT, in the submit, or as the task's failure. A function of a module that was
+ *   loaded later fails with ENOEXEC. The first pool (or other process feature) is to be made before the program has other threads, else EBUSY.
+ * - The pool and its futures lie in shared memory: any process of the program may submit, wait and cancel, as long as the process that made the pool has not freed it, and futures there as long as
+ *   the one that submitted lives. Callbacks are called in the process that submitted, on a thread of the pool there (weft_pool_shutdown is EDEADLK in them, and the
+ *   shutting down has begun all the same); only that process can add some, else EPERM.
+ * - Any process may die at any moment. A worker's death costs the task that it was running: WEFT_LOST, with an error of EOWNERDEAD that names the task, the process, how it ended, and its peak memory
+ *   (of that task, or of one just before it that took little time; or that of a process it had waited for), or it begins again (.retries). Another worker takes its place. The death of the
+ *   process that made the pool ends it: what waits is WEFT_LOST, workers end when they have ended their task.
+ * - A worker that waits for a task of its own pool never runs it itself; another stands in, up to 256, and ends afterwards. Tasks that wait for one another in a circle are not found out.
+ * - weft_pool_terminate kills what runs, with all that it has started; it is WEFT_CANCELLED. weft_future_cancel is gentle, as with threads.
+ * - .workers is at most 1024, and without it weft_cpu_count(), wherever the pool is made; WEFT_UNBOUNDED is a million tasks; when tasks have several priorities and several threads submit at once, the bound may be passed
+ *   by one a thread. weft_pool_count is exact when nothing died: it may be off by one for each death.
+ * - SIGINT, which a terminal sends to the whole program, does nothing to workers. What it does to the program decides: workers end with it, however it ends.
+ */
+
 /* What submit does when `backlog` tasks are waiting. */
 enum weft_full_policy {
     WEFT_FULL_WAIT = 0, /* wait until the deadline; in one of the pool's own workers: run the task in the caller */
@@ -59,7 +77,6 @@ struct weft_pool_options {
     weft_value initializer_argument; /* borrowed by each call; given away to the pool when it has been made */
     /* Called in each worker at its end with what the initializer returned (none without one), not where that failed; not cancelled. */
     weft_function *finalizer;
-    /* Of pools of threads; with another kind each is ENOTSUP. */
     const char *cpus; /* the processors that its workers may use, as in weft_spawn; NULL: those that the task may which starts a worker */
     int nice;         /* added to the niceness of who makes the pool, from -39 to 39; its workers have that, whoever starts them */
     /* Of pools of processes; with another kind each is ENOTSUP. */
@@ -130,7 +147,7 @@ WEFT_BEGIN
 /*
  * weft_pool_new(WEFT_THREAD, .workers = 4). From any task. Yours: weft_pool_free.
  * NULL with EINVAL (options that are none, a name longer than 240 bytes, cpus that are no list, nice out of range), ENOTSUP (a kind this
- * build does not have), ENOMEM.
+ * build does not have), ENOMEM. Processes: what the first use of shared memory gives (shared.h), EBUSY (see above), EAGAIN, EMFILE.
  */
 WEFT_API weft_pool *weft_pool_new_with(const struct weft_pool_options *options) WEFT_WARN_UNUSED;
 #define weft_pool_new(...) weft_pool_new_with(&(struct weft_pool_options){.size = sizeof(struct weft_pool_options), .kind = __VA_ARGS__})
@@ -146,7 +163,7 @@ WEFT_API weft_pool *weft_default_pool(void);
  * weft_pool_submit(pool, function, argument, .on_done = ..., .data = ...)
  * From any kind of task. NULL with ESHUTDOWN, EOWNERDEAD (an initializer failed), EINVAL, EAGAIN (full, WEFT_FULL_FAIL, or no thread could
  * be started and none is there), what weft_task_start gives for the pool's .cpus and .nice while no worker is there, ETIMEDOUT, ECANCELED,
- * ENOMEM, ESTALE (in a child that was forked since the pool was made), EDEADLK (full, in a worker of the pool that neither may run the task
+ * ENOMEM, EFAULT (processes: a pointer that does not lead into shared memory, a function of no module), ESTALE (in a child that was forked since the pool was made), EDEADLK (full, in a worker of the pool that neither may run the task
  * on its stack, 64 deep already, nor can have a stand-in).
  */
 WEFT_API weft_future *weft_pool_submit_with(const struct weft_submit_options *options) WEFT_WARN_UNUSED;
@@ -226,7 +243,7 @@ WEFT_API void weft_results_free(weft_results *results);
  * has begun all the same). 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, EINVAL (no pool), ESTALE (in a forked child).
  */
 WEFT_API int weft_pool_shutdown(weft_pool *pool, bool cancel_pending, weft_time deadline);
-/* Shutdown that also cancels what has not begun, and what runs: its waits fail with ECANCELED. Returns and errors of weft_pool_shutdown. */
+/* Shutdown that also cancels what has not begun, and what runs: its waits fail with ECANCELED (processes are killed). Returns and errors of weft_pool_shutdown. */
 WEFT_API int weft_pool_terminate(weft_pool *pool, weft_time deadline);
 /*
  * Waits for what was submitted (weft_pool_shutdown without end, and not to be cancelled), then frees it; its futures stay. NULL is

@@ -26,6 +26,7 @@ struct wefti_process {
     int (*main)(struct wefti_process *self); /* runs in it; what it returns is the exit status */
     void *data;                              /* its maker's, for `main` */
     uint64_t ticket;                         /* no other record of the family ever had it; 0 once the record is freed */
+    uint64_t peak; /* octets: the most memory that it had, or a child that it waited for, since it was made or reset that (clear_refs); 0: unknown */
     uint32_t creation_mask;                  /* umask */
     uint32_t reserved;
     uint64_t signals; /* the signal mask it begins with */

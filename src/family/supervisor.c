@@ -32,6 +32,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -131,11 +132,14 @@ static int status_asked(int pidfd)
 static int status_learn(const struct made *made, int pidfd)
 {
     siginfo_t info;
+    struct rusage usage;
     memset(&info, 0, sizeof(info));
+    memset(&usage, 0, sizeof(usage));
     if (!made->child)
         return status_asked(pidfd);
-    while (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR)
+    while (syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | WNOWAIT, &usage) != 0 && errno == EINTR)
         ;
+    made->process->peak = (uint64_t)usage.ru_maxrss << 10;
     return status_of(&info);
 }
 

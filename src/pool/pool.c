@@ -152,9 +152,8 @@ static bool options_valid(const struct weft_pool_options *options)
         return false;
     }
     bool limits = options->max_tasks_per_worker || options->task_timeout > 0 || options->retries || options->memory;
-    bool placed = options->cpus || options->nice;
     errno = ENOTSUP;
-    return (options->kind == WEFT_PROCESS && !placed) || (options->kind == WEFT_THREAD && !limits);
+    return options->kind == WEFT_PROCESS || (options->kind == WEFT_THREAD && !limits);
 }
 
 /* Finds the pools around it, if the caller is a task of one. */

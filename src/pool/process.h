@@ -189,6 +189,8 @@ struct wefti_process_pool {
     weft_function *initializer, *finalizer;
     struct wefti_packed initial;
     struct wefti_process_handle *handle; /* in the maker's memory */
+    char *cpus;                          /* a block: the processors that workers may use; NULL: those of the maker */
+    int32_t nice, niceness;              /* what was asked for; what workers have, if that is not 0 */
     uint64_t signals;                    /* the mask that workers have */
     struct wefti_process_worker *table[WEFTI_PROCESS_WORKERS];
     struct wefti_process_task

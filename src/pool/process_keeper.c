@@ -215,6 +215,51 @@ static weft_time limits_keep(struct wefti_process_pool *pool)
     return next;
 }
 
+/* What the process has for itself: resident and not shared, in octets. The arena, and what it shares with the zygote's files, is not its own. */
+static uint64_t memory_of(int32_t pid)
+{
+    char path[64];
+    unsigned long long all, resident = 0, shared = 0;
+    snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+    FILE *file = fopen(path, "re");
+    bool read = file && fscanf(file, "%llu %llu %llu", &all, &resident, &shared) == 3;
+    if (file)
+        fclose(file);
+    return read && resident > shared ? (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+/* The task that runs in this place, whatever its hint says: a look at all records. */
+static struct wefti_process_task *task_in(const struct wefti_process_pool *pool, uint32_t place, uint32_t *state)
+{
+    uint32_t records = wefti_process_records(__atomic_load_n(&pool->slabs, __ATOMIC_ACQUIRE));
+    for (uint32_t i = 0; i < records; i++) {
+        struct wefti_process_task *task = wefti_process_task_at(pool, i);
+        *state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST);
+        if (wefti_task_phase(*state) == WEFTI_TASK_RUNNING && wefti_task_who(*state) == place)
+            return task;
+    }
+    return NULL;
+}
+
+/* Stops what has too much memory; between tasks the worker alone. When to look again. */
+static weft_time memory_keep(struct wefti_process_pool *pool)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < pool->places; i++) {
+        uint32_t state;
+        struct wefti_process_worker *worker = pool->table[i];
+        if (__atomic_load_n(&worker->state, __ATOMIC_SEQ_CST) != WEFTI_WORKER_THERE || __atomic_load_n(&worker->idle, __ATOMIC_SEQ_CST))
+            continue;
+        any = true;
+        if (memory_of(worker->pid) <= pool->memory)
+            continue;
+        struct wefti_process_task *task = task_in(pool, i, &state);
+        if (task && !(state & WEFTI_TASK_STOPPED))
+            wefti_process_stop(pool, worker, task, state, WEFT_LOST);
+    }
+    return any ? weft_clock() + MEMORY_LOOK : WEFT_FOREVER;
+}
+
 /* Calls. */
 
 static void word_call(struct wefti_process_handle *handle, uint64_t *word, uint32_t first)
@@ -305,7 +350,8 @@ static weft_time keeper_keep(struct wefti_process_handle *handle)
     __atomic_store_n(&pool->watched, WEFT_FOREVER, __ATOMIC_SEQ_CST); /* whoever begins meanwhile rings */
     weft_time until = pool->limits ? limits_keep(pool) : WEFT_FOREVER;
     __atomic_store_n(&pool->watched, until, __ATOMIC_SEQ_CST);
-    return until;
+    weft_time look = pool->memory ? memory_keep(pool) : WEFT_FOREVER;
+    return look < until ? look : until;
 }
 
 static weft_value keeper_main(weft_value pointer)

@@ -41,6 +41,7 @@ static void running_mend(struct wefti_process_pool *pool, struct wefti_process_t
         return;
     task->pid = worker->pid;
     task->status = worker->process ? worker->process->status : 0;
+    task->peak = worker->process ? worker->process->peak : 0;
     wefti_packed_free(&task->result, wefti_member);
     wefti_process_task_end(task, state, outcome);
 }

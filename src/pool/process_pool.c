@@ -132,6 +132,8 @@ void wefti_process_pool_unmake(struct wefti_process_pool *pool)
         wefti_block_free(pool->table[i]);
     wefti_packed_free(&pool->initial, wefti_member);
     wefti_packed_free(&pool->failure, wefti_member);
+    if (pool->cpus)
+        wefti_block_free(pool->cpus);
     wefti_block_free(pool);
 }
 
@@ -172,6 +174,26 @@ static void pool_fill(struct wefti_process_pool *pool, const struct weft_pool_op
     syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &pool->signals, sizeof(pool->signals));
 }
 
+/* How its workers are placed. */
+static bool pool_place_workers(struct wefti_process_pool *pool, const struct weft_pool_options *options)
+{
+    struct wefti_placement valid;
+    if (!wefti_placement_make(&valid, options->cpus, options->nice))
+        return false;
+    wefti_placement_clear(&valid);
+    pool->nice = options->nice;
+    pool->niceness = wefti_placement_niceness() + options->nice;
+    if (!options->cpus)
+        return true;
+    size_t size = strlen(options->cpus) + 1;
+    pool->cpus = wefti_block_take(size);
+    if (!pool->cpus)
+        return false;
+    memcpy(pool->cpus, options->cpus, size);
+    wefti_block_commit(pool->cpus, size);
+    return true;
+}
+
 /* All that a pool is made of, but its keeper; NULL with errno. */
 static struct wefti_process_pool *pool_make(const struct weft_pool_options *options)
 {
@@ -181,7 +203,8 @@ static struct wefti_process_pool *pool_make(const struct weft_pool_options *opti
     pool_fill(pool, options);
     bool named = wefti_pool_name(options->name, pool->name, sizeof(pool->name));
     wefti_block_commit(pool, sizeof(*pool));
-    if (named && wefti_pack(options->initializer_argument, &pool->initial, pool->initial_room) == 0 && rings_make(pool) == 0)
+    if (named && pool_place_workers(pool, options) && wefti_pack(options->initializer_argument, &pool->initial, pool->initial_room) == 0 &&
+        rings_make(pool) == 0)
         return pool;
     int error = errno;
     wefti_process_pool_unmake(pool);

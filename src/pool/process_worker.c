@@ -13,10 +13,12 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -32,18 +34,20 @@
 enum { SEARCH_TIME = 20000 /* ns */, SEARCH_LOOKS = 16, FOUND = 16 };
 
 /* This process, if it is a worker. */
-static struct {
+static struct worker_self {
     struct wefti_process_worker *worker;
     struct wefti_context *context;
     weft_value value;
     struct wefti_spin spin;
-    bool reaps;
+    bool reaps;    /* it takes in what its descendants leave behind */
+    long ticked;   /* the coarse clock, when the peak was last renewed */
+    int refs;      /* /proc/self/clear_refs; -1: not open */
     struct found { /* functions that were looked up */
         weft_function *function;
         uint64_t module;
         weft_function *here;
     } found[FOUND];
-} self;
+} self = {.refs = -1};
 
 struct wefti_process_worker *wefti_process_worker_here(void)
 {
@@ -172,6 +176,23 @@ static void limit_begin(struct wefti_process_worker *worker, struct wefti_proces
         wefti_process_ring_bell(worker->pool);
 }
 
+/*
+ * The most memory that this process has had is told by the kernel when it is dead (ru_maxrss). So that it is that of the task it died in, it begins anew after each task that may have
+ * raised it: one in which the coarse clock has gone on, for what takes less than some milliseconds cannot touch much. That costs a look at the clock a task.
+ */
+static void peak_renew(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (now.tv_nsec == self.ticked)
+        return;
+    self.ticked = now.tv_nsec;
+    if (self.refs < 0)
+        self.refs = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    ssize_t written = self.refs >= 0 ? pwrite(self.refs, "5", 1, 0) : 0;
+    (void)written;
+}
+
 static void worker_run(struct wefti_process_worker *worker, struct wefti_process_task *task)
 {
     bool failed, limited = task->call & WEFTI_CALL_LIMITED;
@@ -246,6 +267,8 @@ static struct wefti_process_task *worker_next(struct wefti_process_worker *worke
             __atomic_store_n(&worker->taken, worker->taken + 1, __ATOMIC_RELAXED);
             if (came) { /* first of all it no longer says that it is idle, or to come: the keeper counts those */
                 __atomic_store_n(&worker->idle, 0, __ATOMIC_SEQ_CST);
+                if (pool->memory) /* the keeper looks at it from now on */
+                    wefti_process_ring_bell(pool);
                 if (wefti_process_any(pool))
                     wefti_process_call(pool);
             }
@@ -305,6 +328,18 @@ static void worker_christen(const struct wefti_process_worker *worker)
     weft_task_set_name(weft_current(), name);
 }
 
+/* On its processors, with its niceness. What it may not have it does without, as a thread's start would have failed in the maker. */
+static void worker_place(const struct wefti_process_pool *pool)
+{
+    struct wefti_placement placement;
+    int more = pool->nice != 0 ? pool->niceness - wefti_placement_niceness() : 0;
+    more = pool->nice > 0 && more < 0 ? 0 : more < -39 ? -39 : more > 39 ? 39 : more;
+    if (!wefti_placement_make(&placement, pool->cpus, more))
+        return;
+    wefti_placement_take(&placement);
+    wefti_placement_clear(&placement);
+}
+
 /* Whether it may take tasks. */
 static bool worker_initialize(struct wefti_process_worker *worker)
 {
@@ -349,6 +384,7 @@ int wefti_process_worker_main(struct wefti_process *process)
     worker_context();
     worker_signals(pool);
     worker_christen(worker);
+    worker_place(pool);
     __atomic_store_n(&worker->pid, getpid(), __ATOMIC_RELAXED);
     __atomic_store_n(&worker->state, WEFTI_WORKER_THERE, __ATOMIC_SEQ_CST);
     bool able = worker_initialize(worker);
@@ -359,8 +395,10 @@ int wefti_process_worker_main(struct wefti_process *process)
         worker_broken(worker);
     struct wefti_process_task *task;
     uint64_t most = pool->tasks_a_worker ? pool->tasks_a_worker : UINT64_MAX;
-    while (able && worker->taken < most && (task = worker_next(worker)))
+    while (able && worker->taken < most && (task = worker_next(worker))) {
         worker_run(worker, task);
+        peak_renew();
+    }
     if (able)
         worker_finalize(worker);
     return able ? 0 : 1; /* the mender does the rest: that a worker ends is one thing, however it does */
