@@ -284,6 +284,7 @@ static uint32_t seat_reserve(struct wefti_process *process)
 {
     uint32_t number = seat_find(supervisor.family);
     struct wefti_seat *seat = &supervisor.family->seats[number];
+    process->pid = 0; /* it may have been begun before, by a supervisor that died */
     __atomic_fetch_or(&process->holds, WEFTI_PROCESS_SUPERVISORS, __ATOMIC_RELAXED);
     if (!number)
         return 0;
