@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 
 #include "family_root.h"
+#include "shared/block.h"
+#include "shared/seat.h"
 
 static weft_value twice(weft_value n)
 {
@@ -864,6 +866,57 @@ START_TEST(a_forked_child_is_no_member)
 }
 END_TEST
 
+/* What a dead supervisor had made dies with it; the next one makes others. */
+static void root_that_loses_its_supervisor(void)
+{
+    uint32_t *there = weft_shared_new(uint32_t);
+    weft_task *task = weft_spawn(WEFT_PROCESS, sleeps, weft_ptr(there));
+    MUST(root_until(there, 1) && kill(wefti_family_now()->supervisor, SIGKILL) == 0);
+    weft_value error = result(task);
+    MUST(weft_error_code(error) == EOWNERDEAD && weft_task_outcome(task) == WEFT_LOST && weft_task_exitcode(task) == -SIGKILL);
+    weft_drop(error);
+    weft_task_free(task);
+    for (int i = 0; i < 3; i++) {
+        task = weft_spawn(WEFT_PROCESS, twice, weft_int(i));
+        MUST(weft_as_int(result(task)) == 2 * i);
+        weft_task_free(task);
+    }
+}
+
+START_TEST(a_dead_supervisor_costs_its_tasks)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_loses_its_supervisor);
+}
+END_TEST
+
+/* What a task's records and results take is given back, whoever died when. */
+static void root_that_counts(void)
+{
+    struct wefti_blocks_census before, after;
+    for (int round = 0; round < 2; round++) {
+        wefti_blocks_count(round ? &after : &before);
+        for (int i = 0; i < 8 && !round; i++) {
+            weft_task *task = i % 4 == 0   ? weft_spawn(WEFT_PROCESS, dies, weft_int(SIGKILL))
+                              : i % 4 == 1 ? weft_spawn(WEFT_PROCESS, nothing, weft_bytes(NULL, 0))
+                              : i % 4 == 2 ? weft_spawn(WEFT_PROCESS, nothing, weft_str_f("%2000d", i))
+                                           : weft_spawn(WEFT_PROCESS, spawns_down, weft_int(1));
+            MUST(task && weft_task_join(task, WEFT_FOREVER) == 0);
+            weft_task_free(task);
+            if (i == 3) /* what stays of the first of each: lives, the family */
+                wefti_blocks_count(&before);
+        }
+    }
+    MUST(after.wrong == 0 && after.committed <= before.committed + 2 && after.octets <= before.octets + 8192);
+}
+
+START_TEST(nothing_stays_in_the_arena)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_counts);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, a_process_runs_and_gives_its_result);
@@ -888,6 +941,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, the_first_comes_before_there_are_threads);
     tcase_add_test(tests, at_exit_all_are_joined_and_daemons_killed);
     tcase_add_test(tests, a_forked_child_is_no_member);
+    tcase_add_test(tests, a_dead_supervisor_costs_its_tasks);
+    tcase_add_test(tests, nothing_stays_in_the_arena);
 }
 
 int main(void)

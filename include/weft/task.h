@@ -2,6 +2,19 @@
 /*
  * A task is a function being run: as a coroutine, a thread, a process or on another machine. One handle and one set of verbs serves
  * all; which it is, is one word.
+ *
+ * A task as a process (WEFT_PROCESS). The first one begins the program's family: a small process of Weft's own, which has then seen the program as it was at that moment, and makes every
+ * further one from that. So a process costs the same however large the program has grown and however many threads it has; it sees the program's memory as it was when the family
+ * began, and besides only its argument and shared memory (<weft/shared.h>). That first use comes before the program has other threads, else it fails with EBUSY: begin early,
+ * or call weft_init first thing in main, and late comers are fresh images.
+ *
+ * Argument and result cross as copies. A pointer crosses if it is into shared memory, or NULL; another fails the call with EFAULT, and a result that has one becomes an error value of
+ * EFAULT. In the process weft_current and weft_main are this task (its name, number, kind); there are no tasks, task-local pointers, shields or deadlines of its starter's. It begins with
+ * the working directory, umask, signal mask (but for SIGTERM and what weft_signals objects wait for, which are not blocked) and first three descriptors of its starter, and no
+ * others; signal handlers are reset, ignored signals stay ignored. When its function has returned, the result is told, non-daemonic tasks of its own are joined, its pools finish, and it
+ * ends without calling the program's exit handlers. A process that ends in another way (exit, _exit, a signal) has no result: its task is WEFT_LOST, and its result an error value of
+ * EOWNERDEAD whose text names the task, the pid and the signal or status. All processes end with the first one of the program, however that ends. To the program they are no
+ * children: wait() sees none.
  */
 #ifndef WEFT_TASK_H
 #define WEFT_TASK_H
@@ -26,10 +39,13 @@ enum weft_outcome {
 
 /* Where the process of a process task comes from. */
 enum weft_process_method {
-    WEFT_ZYGOTE =
-        0, /* a copy of what the program was when its first process task (or other process feature) was used: costs the same whatever it has become since */
-    WEFT_FORK = 1, /* a copy of what it is now */
-    WEFT_SPAWN = 2 /* a fresh image of the program */
+    WEFT_ZYGOTE = 0, /* a copy of what the program was when its family began */
+    /*
+     * A copy of what it is now, made by fork(2), all descriptors included; stdio is flushed first. EBUSY while other threads live. Two processes are forked: the other waits for
+     * the end of the first, and holds nothing.
+     */
+    WEFT_FORK = 1,
+    WEFT_SPAWN = 2 /* a fresh image of the program: needs weft_init, else ENOSYS */
 };
 
 typedef struct weft_task weft_task;
@@ -40,19 +56,21 @@ struct weft_spawn_options {
     weft_function *function;
     weft_value argument;
     struct weft_guard *guard;
-    const char *name;  /* copied; default "Thread-1", "Thread-2" ... */
-    bool daemon;       /* not joined when the program exits */
+    const char *name;  /* copied; default "Thread-1", "Thread-2" ...; "Process-1", and "Process-1:1" for the first that this starts */
+    bool daemon;       /* not joined when the program exits; a process is killed then */
     size_t stack_size; /* bytes; 0: the default of the kind */
     const char *cpus;  /* the processors it may use, as taskset has them: "0-3,8,10-20:2"; NULL: those that its starter may use */
     int nice;          /* added to the niceness of its starter, from -39 to 39, as nice(2) does */
-    enum weft_process_method method; /* of a process task */
-    bool insist;                     /* WEFT_FORK also while other threads live, whose locks nobody will open in the copy */
+    enum weft_process_method method; /* of a process */
+    bool
+        insist; /* WEFT_FORK also while other threads live, whose locks nobody will open in the copy; wait() then sees the second process */
 };
 
 WEFT_BEGIN
 
 /*
- * For programs that use WEFT_SPAWN, first thing in main, before there are threads: in a process that is such a task it does not return, else it does nothing that costs. 0.
+ * First thing in main, for programs that use WEFT_SPAWN, or whose first process task may come when they have threads. In a process that is such a task it does
+ * not return; else it starts nothing, and returns 0. The arguments are for later versions. The variable WEFT_SPAWN of the environment is the library's.
  */
 WEFT_API int weft_init(int argc, char **argv);
 
@@ -78,6 +96,10 @@ WEFT_API weft_task *weft_spawn_with(const struct weft_spawn_options *options) WE
  * there, or allowed to this process; those that are not are left out when others are; a stack_size that cannot be), EACCES or EPERM (a
  * nice below 0 without the right to it), ENOTSUP (cpus or nice of a coroutine, which runs on the thread that starts it: coroutine.h). Its function has not been called then, and it
  * can be tried again.
+ * Of a process also with EFAULT (the argument has a pointer to private memory, or the function is in no module), ENOEXEC (the function's module is not loaded in the process: the program
+ * loaded it after its family began), EBUSY (the family would begin now, and other threads live: see above, and WEFT_FORK), ENOSYS (WEFT_SPAWN without weft_init), EPERM (this process has
+ * changed users, groups or capabilities since the family began), ESTALE (a child that the program forked itself: it is no member), EMFILE, EPIPE (those who look after the family were
+ * killed, both at once), and what the first use of shared memory says.
  */
 WEFT_API int weft_task_start(weft_task *task);
 
@@ -89,7 +111,8 @@ WEFT_API int weft_task_join(weft_task *task, weft_time deadline);
 
 /* Waits for the end as weft_task_join does, then gives what the function returned (an error value included) in *value, which is yours;
  * NULL for value is allowed. Returns and errors of weft_task_join; *value is untouched on failure. A result that nobody asked for and
- * that is an error goes to the hook of weft_on_uncollected when the last handle is freed. */
+ * that is an error goes to the hook of weft_on_uncollected when the last handle is freed; that of a lost process too, unless it was
+ * stopped through its handle. Of a process each caller gets a copy of his own: also ENOMEM. */
 WEFT_API int weft_task_result(weft_task *task, weft_value *value, weft_time deadline);
 
 /*
@@ -103,7 +126,10 @@ WEFT_API enum weft_outcome weft_task_outcome(const weft_task *task);
 WEFT_API enum weft_task_state weft_task_state_of(const weft_task *task);
 /* Started and not ended. Any task; cannot fail. */
 WEFT_API bool weft_task_is_alive(const weft_task *task);
-/* -1 until it has ended; then 0, or 1 when it returned an error value (a process: its status, or minus the signal). Any task. */
+/*
+ * -1 until it has ended; then 0, or 1 when it returned an error value; of a process its exit status (what it gave to exit, if it did), or minus the signal that
+ * killed it. Any task; cannot fail.
+ */
 WEFT_API int weft_task_exitcode(const weft_task *task);
 
 /* Borrowed, valid while the handle is (until the next weft_task_set_name). Any task; cannot fail. */
@@ -115,7 +141,7 @@ WEFT_API const char *weft_task_name(const weft_task *task);
 WEFT_API int weft_task_set_name(weft_task *task, const char *name);
 /* A number that no other task of this program has; 0 before the start. Any task; cannot fail. */
 WEFT_API uint64_t weft_task_ident(const weft_task *task);
-/* The kernel's thread id, for sched_setaffinity, setpriority and their like; 0 before the start. Any task; cannot fail. */
+/* The kernel's thread id (of a process its pid), for sched_setaffinity, setpriority and their like; 0 before the start. Any task; cannot fail. */
 WEFT_API int weft_task_native_id(const weft_task *task);
 WEFT_API bool weft_task_daemon(const weft_task *task);
 WEFT_API enum weft_task_kind weft_task_kind_of(const weft_task *task);
@@ -125,9 +151,12 @@ WEFT_API enum weft_task_kind weft_task_kind_of(const weft_task *task);
  * A task that was not started ends at once as WEFT_CANCELLED, its function never called. Any task; cannot fail.
  */
 WEFT_API void weft_task_cancel(weft_task *task);
-/* Stops it: a thread or coroutine as weft_task_cancel. Any task; 0. */
+/*
+ * Stops it: a thread or coroutine as weft_task_cancel, a process by SIGTERM. 0, also when it has ended: no later process of that number is hit; one that was not started ends as by
+ * weft_task_cancel. -1 with EMFILE, ENFILE (a process is signalled through a descriptor). Any task.
+ */
 WEFT_API int weft_task_terminate(weft_task *task);
-/* Stops it without asking. -1 with ENOTSUP: a thread or coroutine cannot be. */
+/* Stops it without asking: a process by SIGKILL, as weft_task_terminate. -1 with ENOTSUP: a thread or coroutine cannot be. */
 WEFT_API int weft_task_kill(weft_task *task);
 /* Whether the current task has been cancelled (inside weft_shield too): for long computations that never wait. Any task; cannot fail. */
 WEFT_API bool weft_cancelled(void);

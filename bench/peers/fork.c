@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Plain POSIX processes: fork, _exit and waitpid, one after another; of the row "process-large" by a parent that has touched two gigabytes. */
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../bench.h"
+
+static const size_t large = (size_t)2 << 30;
+
+static double seconds(long times)
+{
+    double start = bench_clock();
+    for (long i = 0; i < times; i++) {
+        pid_t child = fork();
+        bench_need(child >= 0, "fork");
+        if (child == 0)
+            _exit(0);
+        bench_need(waitpid(child, NULL, 0) == child, "waitpid");
+    }
+    return bench_clock() - start;
+}
+
+static double start_and_join(long iterations, const char *variant)
+{
+    (void)variant;
+    seconds(iterations / 10 + 1);
+    return seconds(iterations) / (double)iterations * 1e6;
+}
+
+static double start_and_join_large(long iterations, const char *variant)
+{
+    (void)variant;
+    void *memory = mmap(NULL, large, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bench_need(memory != MAP_FAILED, "mmap");
+    madvise(memory, large, MADV_NOHUGEPAGE);
+    memset(memory, 1, large);
+    return start_and_join(iterations, "");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct bench_row rows[] = {{"process", start_and_join}, {"process-large", start_and_join_large}, {NULL, NULL}};
+    return bench_main(argc, argv, rows);
+}
