@@ -291,6 +291,62 @@ START_TEST(faults_of_shared_memory)
 }
 END_TEST
 
+/* A change that fails leaves the map as it was; the value stays the caller's. */
+static void map_set(weft_map *map, const char *key, weft_value value)
+{
+    size_t size = weft_map_size(map);
+    if (weft_map_set(map, key, value) == 0)
+        return;
+    strike(errno);
+    ck_assert_uint_eq(weft_map_size(map), size);
+    ck_assert_int_eq(weft_map_set(map, key, value), 0);
+}
+
+static weft_value map_all(weft_map *map, weft_value (*list)(weft_map *map))
+{
+    weft_value all = list(map);
+    if (weft_is_error(all)) {
+        strike(weft_error_code(all));
+        all = list(map);
+    }
+    return all;
+}
+
+static void use_shared_data(void)
+{
+    weft_array *array;
+    weft_map *map;
+    weft_value value = weft_none, dict = weft_dict();
+    if (weft_is_error(dict)) {
+        strike(ENOMEM);
+        dict = weft_dict();
+    }
+    TRY(weft_dict_set_str(dict, "d", weft_int(4)));
+    MAKE(array, weft_array_new('d', 20000));
+    MAKE(map, weft_map_new());
+    TRY(weft_map_contains(map, "") < 0); /* now this task has a life */
+    map_set(map, "a", weft_int(1));
+    map_set(map, "b", weft_keep(dict));
+    map_set(map, "c", weft_float(1)); /* and a table that is full, in a small build */
+    TRY(weft_map_update_from(map, dict));
+    TRY(weft_map_get(map, "b", &value));
+    weft_drop(value);
+    TRY(weft_map_pop(map, "b", &value));
+    weft_drop(value);
+    value = map_all(map, weft_map_items);
+    ck_assert_uint_eq(weft_length(value), 3);
+    weft_drop(value);
+    weft_drop(dict);
+    TRY(weft_map_free(map));
+    TRY(weft_array_free(array));
+}
+
+START_TEST(faults_of_shared_data)
+{
+    each_fault(use_shared_data, (int[]){ENOMEM, EMFILE, 0}, 10);
+}
+END_TEST
+
 /* Pools and futures. */
 
 static int count_done(weft_future *future, void *count)
@@ -555,6 +611,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, faults_of_queues);
     tcase_add_test(tests, faults_of_select);
     tcase_add_test(tests, faults_of_shared_memory);
+    tcase_add_test(tests, faults_of_shared_data);
     tcase_add_test(tests, faults_of_futures);
     tcase_add_test(tests, faults_of_pools);
     tcase_add_test(tests, faults_of_pools_in_bulk);
