@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""CPython's own: queue.Queue, threading.Thread, ThreadPoolExecutor, subprocess."""
+"""CPython's own: queue.Queue, threading.Thread, ThreadPoolExecutor, subprocess, multiprocessing."""
+import multiprocessing
 import queue
 import random
 import subprocess
@@ -126,7 +127,61 @@ def cat(iterations):
     return len(data) * iterations / seconds(through_cat, data, iterations) / 1e6
 
 
+def get_all(shared, keys, times):
+    for i in range(times):
+        shared[keys[i % 10]]
+
+
+def set_all(shared, keys, times):
+    for i in range(times):
+        shared[keys[i % 10]] = i
+
+
+def add_all(shared, keys, times):
+    for _ in range(times):
+        with shared.get_lock():
+            shared[0] += 1
+
+
+def process(work, shared, number, ready, times):
+    keys = [f"{number} {i}" for i in range(10)]
+    if work is not add_all:
+        set_all(shared, keys, 10)
+    work(shared, keys, times // 10)
+    ready.wait()
+    work(shared, keys, times)
+    ready.wait()
+
+
+def side_by_side(processes, work, shared, iterations):
+    ready = multiprocessing.Barrier(processes + 1)
+    members = [multiprocessing.Process(target=process, args=(work, shared, i, ready, iterations // processes)) for i in range(processes)]
+    for member in members:
+        member.start()
+    ready.wait()
+    spent = seconds(ready.wait)
+    for member in members:
+        member.join()
+    return spent / iterations * 1e9
+
+
+def managed(processes, work):
+    def measure(iterations):
+        with multiprocessing.Manager() as manager:
+            return side_by_side(processes, work, manager.dict(), iterations)
+    return measure
+
+
+def array_add(iterations):
+    return side_by_side(1, add_all, multiprocessing.Array("i", 10), iterations)
+
+
 ROWS = {
+    "map-get": managed(1, get_all),
+    "map-set": managed(1, set_all),
+    "map-get-4": managed(4, get_all),
+    "map-set-4": managed(4, set_all),
+    "array-add": array_add,
     "queue-1p1c": queue_pairs(1),
     "queue-2p2c": queue_pairs(2),
     "queue-priority": priority,

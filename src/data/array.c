@@ -332,7 +332,7 @@ int weft_array_set_float(weft_array *array, ptrdiff_t index, double value)
 static uint64_t slice_end(const weft_array *array, ptrdiff_t end)
 {
     if (end < 0)
-        return (uint64_t)-end > array->count ? 0 : array->count - (uint64_t)-end;
+        return 0 - (uint64_t)end > array->count ? 0 : array->count + (uint64_t)end;
     return (uint64_t)end > array->count ? array->count : (uint64_t)end;
 }
 

@@ -68,8 +68,9 @@ enum { ROOM_FIRST = 2 };
 enum { ROOM_FIRST = 8 };
 #endif
 
-enum { TABLE = UINT32_MAX, NOWHERE = UINT32_MAX, GONE = UINT32_MAX }; /* no numbers of slots */
-enum { FORM_FLAT = 32 };                                              /* a record's kind: value/flat.h says what it is */
+/* No numbers of slots. */
+static const uint32_t TABLE = UINT32_MAX, NOWHERE = UINT32_MAX, GONE = UINT32_MAX;
+enum { FORM_FLAT = 32 }; /* a record's kind: value/flat.h says what it is */
 
 /* What a link can lead to. */
 struct linked {
@@ -407,6 +408,7 @@ static void link_out(struct wefti_holding *holding, weft_map *map, uint32_t numb
 {
     struct linked **link = link_of(map, number), *old = *link;
     old->number = number;
+    link_put(&old->replaces, NULL);
     going_put(holding, old);
     wefti_block_withdraw(old, wefti_member);
     link_put(link, NULL);
@@ -501,7 +503,7 @@ static void entry_take_out(struct wefti_holding *holding, weft_map *map, const s
     uint32_t number = (uint32_t)*place - 1;
     derived_begin(map);
     link_out(holding, map, number);
-    *place = (*place & ~(uint64_t)UINT32_MAX) | (uint32_t)GONE;
+    *place = (*place & ~(uint64_t)UINT32_MAX) | GONE;
     map->count--;
     derived_end(map);
 }
