@@ -75,6 +75,8 @@ static const struct {
     FIELD(struct weft_with_scope, object, 0),
     FIELD(struct weft_with_scope, release, 8),
     FIELD(struct weft_with_scope, inside, 16),
+    SIZE(weft_scalar, 8),
+    FIELD(weft_scalar, word, 0),
     SIZE(weft_case, 168),
     FIELD(weft_case, waitable, 0),
     FIELD(weft_case, object, 8),
