@@ -68,6 +68,19 @@ def start_and_join(times):
         thread.join()
 
 
+def start_and_join_processes(context, times):
+    for _ in range(times):
+        process = context.Process(target=nothing)
+        process.start()
+        process.join()
+
+
+def process(iterations):
+    context = multiprocessing.get_context(sys.argv[3] if len(sys.argv) > 3 else "fork")
+    start_and_join_processes(context, iterations // 10)
+    return seconds(start_and_join_processes, context, iterations) / iterations * 1e6
+
+
 def thread(iterations):
     start_and_join(iterations // 10)
     return seconds(start_and_join, iterations) / iterations * 1e6
@@ -186,6 +199,7 @@ ROWS = {
     "queue-2p2c": queue_pairs(2),
     "queue-priority": priority,
     "thread": thread,
+    "process": process,
     "pool-empty": empty,
     "pool-round-trip": round_trip,
     "command-wait": start_and_wait,
