@@ -174,9 +174,12 @@ START_TEST(an_unbounded_one_takes_all)
         }
     }
     long put = 0;
-    while (weft_queue_put(queue, bytes_of(120, 1), WEFT_NOW) == 0)
-        put++;
+    weft_value text = bytes_of(120, 1);
+    for (; weft_queue_put(queue, weft_keep(text), WEFT_NOW) == 0; put++)
+        ;
     ck_assert_int_eq(errno, ENOMEM);
+    weft_drop(text);
+    weft_drop(text);
     ck_assert_int_gt(put, MANY);
     ck_assert_int_eq(weft_queue_get(queue, &got, WEFT_NOW), 0);
     weft_drop(got);

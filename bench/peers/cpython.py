@@ -45,6 +45,25 @@ def queue_pairs(pairs):
     return measure
 
 
+def put_all(items, message, count):
+    for _ in range(count):
+        items.put(message)
+
+
+def shared_queue(message):
+    def measure(iterations):
+        items = multiprocessing.Queue(1024)
+        warm = iterations // 10
+        child = multiprocessing.Process(target=put_all, args=(items, message, warm + iterations))
+        child.start()
+        for _ in range(warm):
+            items.get()
+        taken = seconds(lambda: [items.get() for _ in range(iterations)] and None)
+        child.join()
+        return taken / iterations * 1e9
+    return measure
+
+
 def put_and_get(items, steps):
     last = 0
     for step in steps:
@@ -195,6 +214,9 @@ ROWS = {
     "map-get-4": managed(4, get_all),
     "map-set-4": managed(4, set_all),
     "array-add": array_add,
+    "shared-queue-8": shared_queue(7),
+    "shared-queue-100": shared_queue(bytes(100)),
+    "shared-queue-64k": shared_queue(bytes(65536)),
     "queue-1p1c": queue_pairs(1),
     "queue-2p2c": queue_pairs(2),
     "queue-priority": priority,

@@ -156,6 +156,7 @@ static uint32_t *slab_word_at(const struct wefti_arena *arena, uint64_t chunk, u
 /* Gives back chunks that this member has TAKEN, each for itself. */
 static void chunks_leave(struct wefti_arena *arena, uint64_t chunk, uint64_t count)
 {
+    uint64_t first = chunk;
     for (uint64_t end = chunk + count; chunk < end; chunk++) {
         bool keep = __atomic_load_n(&arena->kept, __ATOMIC_RELAXED) < KEPT_MOST;
         if (keep)
@@ -164,6 +165,9 @@ static void chunks_leave(struct wefti_arena *arena, uint64_t chunk, uint64_t cou
             wefti_arena_unback(chunk, 1);
         chunk_put(arena, chunk, word_of(keep ? KEPT : FREE, 0, 0, 0));
     }
+    if (first < __atomic_load_n(&arena->hint,
+                    __ATOMIC_RELAXED)) /* what was used before is used again before what never was: it has memory, and is mapped */
+        __atomic_store_n(&arena->hint, first, __ATOMIC_RELAXED);
 }
 
 /* Takes this chunk if nobody has it, with memory: 1; 0 when somebody has, -1 when there is no memory. */
