@@ -304,5 +304,5 @@ static void add(TCase *tests)
 
 int main(void)
 {
-    return fixture_main("stress_queue_family", add);
+    return fixture_main("storm_queue", add);
 }
