@@ -97,7 +97,7 @@ static unsigned seed_of(void)
 {
     const char *given = getenv("WEFT_STORM_SEED");
     unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)weft_clock();
-    printf("WEFT_STORM_SEED=%u\n", seed);
+    printf("storm of maps: WEFT_STORM_SEED=%u\n", seed);
     fflush(stdout);
     return seed;
 }
@@ -148,7 +148,7 @@ static void root_of_the_storm(void)
     }
     weft_value sum = weft_none;
     MUST(weft_map_get(storm->map, "sum", &sum) == 0);
-    printf("%lld killed, %lld increments, %lld of them not told\n", (long long)kills, (long long)weft_as_int(sum),
+    printf("storm of maps: %lld killed, %lld increments, %lld of them not told\n", (long long)kills, (long long)weft_as_int(sum),
         (long long)(weft_as_int(sum) - added));
     fflush(stdout);
     MUST(weft_as_int(sum) >= added && weft_as_int(sum) <= added + kills);
@@ -245,5 +245,5 @@ static void add(TCase *tests)
 
 int main(void)
 {
-    return fixture_main("map", add);
+    return fixture_main("storm_map", add);
 }
