@@ -94,7 +94,7 @@ def start_and_join_processes(context, times):
         process.join()
 
 
-def process(iterations):
+def processes(iterations):
     context = multiprocessing.get_context(sys.argv[3] if len(sys.argv) > 3 else "fork")
     start_and_join_processes(context, iterations // 10)
     return seconds(start_and_join_processes, context, iterations) / iterations * 1e6
@@ -221,7 +221,7 @@ ROWS = {
     "queue-2p2c": queue_pairs(2),
     "queue-priority": priority,
     "thread": thread,
-    "process": process,
+    "process": processes,
     "pool-empty": empty,
     "pool-round-trip": round_trip,
     "command-wait": start_and_wait,
