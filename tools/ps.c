@@ -190,6 +190,18 @@ static void print_keeper(const char *name, long long pid)
         printf(", %s %lld", name, pid);
 }
 
+static void print_objects(weft_value objects)
+{
+    for (size_t i = 0; i < weft_length(objects); i++) {
+        weft_value one = weft_list_at(objects, (ptrdiff_t)i), name, item;
+        printf("   %s %s:", words(one, "kind"), words(one, "address"));
+        for (size_t at = 0; weft_dict_next(one, &at, &name, &item);)
+            if (item.kind == WEFT_INT)
+                printf(" %s %lld", weft_as_str(name), (long long)weft_as_int(item));
+        puts(weft_as_bool(field(one, "closed")) ? " closed" : "");
+    }
+}
+
 static void print_family(weft_value report, bool why)
 {
     weft_value processes = field(report, "processes");
@@ -201,6 +213,8 @@ static void print_family(weft_value report, bool why)
         print_process(weft_list_at(processes, (ptrdiff_t)i));
     if (why)
         print_chains(report);
+    else
+        print_objects(field(report, "objects"));
 }
 
 struct ps_options {

@@ -32,6 +32,9 @@ WEFT_API int weft_families(weft_value *roots);
  *       holds                 a list of dicts: kind ("lock", "permits", ...), address, count
  *       waits                 a list of dicts: kind, address, and where somebody has what is waited for: pid, thread of the owner
  *       seconds               for how long it has waited
+ *   objects                   a list of dicts: kind and address, and
+ *     of a "queue"            capacity (-1: unbounded), closed, getters and putters, how many of each wait
+ *     of a "pool"             limit, workers, idle of them, closed
  * From any task. 0; -1 with ESRCH (no such process, or it is of no family), EACCES (it is another user's), EPROTO (of another version of the library, or
  * damaged), EINVAL (NULL), ENOMEM.
  */

@@ -20,7 +20,10 @@
 
 #include <weft/lock.h>
 
+#include "base/memory.h"
 #include "inspect/view.h"
+#include "pool/process.h"
+#include "queue/queue_shared.h"
 #include "shared/block.h"
 
 enum { LIVES_MOST = 1 << 20 /* a list that is longer is damaged */, LOCK_FLAGS = 3 };
@@ -33,7 +36,6 @@ static const char *const holding_names[WEFTI_HOLD_KINDS] = {[WEFTI_HOLD_LOCK] = 
     [WEFTI_HOLD_ONCE] = "once",
     [WEFTI_HOLD_QUEUE] = "queue",
     [WEFTI_HOLD_MAP] = "map",
-    [WEFTI_HOLD_PROCESS] = "process",
     [WEFTI_HOLD_POOL] = "pool"};
 
 /* Values; `failed` remembers that one could not be had. */
@@ -76,6 +78,11 @@ static const struct wefti_life *life_of(const struct wefti_view *view, const str
     return NULL;
 }
 
+static const char *holding_name(unsigned kind)
+{
+    return holding_names[kind] ? holding_names[kind] : "something";
+}
+
 typedef void holding_visitor(unsigned kind, uint64_t address, uint64_t detail, void *data);
 
 static void holdings_visit(const struct wefti_holding *holdings, unsigned count, holding_visitor *visitor, void *data)
@@ -100,11 +107,108 @@ static void holdings_each(const struct wefti_view *view, const struct wefti_life
     }
 }
 
+/* Objects: blocks that say by a magic number what they are. What they hold is read once, and may be changing. */
+
+struct object {
+    const char *kind;
+    const char *block; /* here */
+    size_t size;
+};
+
+struct objects {
+    const struct wefti_view *view;
+    struct object *list;
+    size_t count, room;
+    bool failed;
+};
+
+static const char *object_kind(const void *block, size_t size)
+{
+    const struct wefti_shared_queue *queue = block;
+    const struct wefti_process_pool *pool = block;
+    if (size >= sizeof(*queue) && __atomic_load_n(&queue->magic, __ATOMIC_ACQUIRE) == WEFTI_QUEUE_MAGIC)
+        return "queue";
+    return size >= sizeof(*pool) && __atomic_load_n(&pool->magic, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_MAGIC ? "pool" : NULL;
+}
+
+static void object_visit(const void *block, size_t size, void *data)
+{
+    struct objects *objects = data;
+    const char *kind = object_kind(block, size);
+    if (!kind || objects->failed)
+        return;
+    if (objects->count == objects->room) {
+        size_t room = objects->room ? objects->room * 2 : 16;
+        struct object *list = wefti_realloc(objects->list, room * sizeof(*list));
+        objects->failed = !list;
+        objects->list = list ? list : objects->list;
+        objects->room = list ? room : objects->room;
+    }
+    if (!objects->failed)
+        objects->list[objects->count++] = (struct object){.kind = kind, .block = block, .size = size};
+}
+
+static uint64_t object_address(const struct objects *objects, const struct object *object)
+{
+    return objects->view->base + (uint64_t)(object->block - (const char *)objects->view->arena);
+}
+
+/* The object that an address there lies in, or NULL. */
+static const struct object *object_of(const struct objects *objects, uint64_t address)
+{
+    for (size_t i = 0; i < objects->count; i++)
+        if (address - object_address(objects, &objects->list[i]) < objects->list[i].size)
+            return &objects->list[i];
+    return NULL;
+}
+
+static void queue_report(weft_value report, const struct wefti_shared_queue *queue, bool *failed)
+{
+    size_t capacity = queue->queue.capacity;
+    field_set(report, "capacity", weft_int(capacity > INT64_MAX ? -1 : (int64_t)capacity), failed);
+    field_set(report, "closed", weft_bool(__atomic_load_n(&queue->queue.closed, __ATOMIC_RELAXED) != 0), failed);
+    field_set(report, "getters", weft_int(__atomic_load_n(&queue->filled.waiting, __ATOMIC_RELAXED)), failed);
+    field_set(report, "putters", weft_int(__atomic_load_n(&queue->emptied.waiting, __ATOMIC_RELAXED)), failed);
+}
+
+static void pool_report(const struct wefti_view *view, weft_value report, const struct wefti_process_pool *pool, bool *failed)
+{
+    int64_t there = 0, idle = 0;
+    for (uint32_t i = 0; i < WEFTI_PROCESS_WORKERS; i++) {
+        const struct wefti_process_worker *worker = pool->table[i] ? wefti_view_at(view, pool->table[i], sizeof(*worker)) : NULL;
+        bool runs = worker && __atomic_load_n(&worker->state, __ATOMIC_ACQUIRE) == WEFTI_WORKER_THERE;
+        there += runs;
+        idle += runs && __atomic_load_n(&worker->idle, __ATOMIC_RELAXED);
+    }
+    field_set(report, "limit", weft_int(pool->workers), failed);
+    field_set(report, "workers", weft_int(there), failed);
+    field_set(report, "idle", weft_int(idle), failed);
+    field_set(report, "closed", weft_bool(__atomic_load_n(&pool->closed, __ATOMIC_RELAXED) != 0), failed);
+}
+
+static weft_value objects_report(const struct objects *objects, bool *failed)
+{
+    weft_value list = weft_list();
+    for (size_t i = 0; i < objects->count; i++) {
+        weft_value one = weft_dict();
+        const struct object *object = &objects->list[i];
+        field_set(one, "kind", weft_str(object->kind), failed);
+        address_set(one, object_address(objects, object), failed);
+        if (strcmp(object->kind, "queue") == 0)
+            queue_report(one, (const void *)object->block, failed);
+        else
+            pool_report(objects->view, one, (const void *)object->block, failed);
+        item_add(list, one, failed);
+    }
+    return list;
+}
+
 /* One task's report while it is made. */
 struct task_report {
     const struct wefti_view *view;
     const struct wefti_family *family;
     const struct wefti_life *life;
+    const struct objects *objects;
     weft_value holds;
     uint64_t word;   /* that is waited for: the next is what it lies in */
     unsigned kind;   /* of that holding, or 0 */
@@ -123,8 +227,10 @@ static void holding_report(unsigned kind, uint64_t address, uint64_t detail, voi
     struct task_report *task = data;
     if (kind == WEFTI_HOLD_LOCK && lock_owner(task->view, address) != task->life->ident)
         return; /* it waits for it */
+    if (kind == WEFTI_HOLD_PROCESS || kind == WEFTI_HOLD_TASK)
+        return; /* what the library keeps of its processes is no object of the program's */
     weft_value one = weft_dict();
-    field_set(one, "kind", weft_str(holding_names[kind]), &task->failed);
+    field_set(one, "kind", weft_str(holding_name(kind)), &task->failed);
     address_set(one, address, &task->failed);
     if (kind == WEFTI_HOLD_PERMITS || kind == WEFTI_HOLD_READER)
         field_set(one, "count", weft_int((int64_t)detail), &task->failed);
@@ -148,9 +254,12 @@ static weft_value wait_report(struct task_report *task, const uint32_t *word)
     task->kind = 0;
     task->object = task->word;
     holdings_each(task->view, task->life, holding_covers, task);
-    field_set(one, "kind", weft_str(task->kind ? holding_names[task->kind] : "word"), &task->failed);
+    const struct object *object = object_of(task->objects, task->word);
+    if (object)
+        task->object = object_address(task->objects, object);
+    field_set(one, "kind", weft_str(object ? object->kind : task->kind ? holding_name(task->kind) : "word"), &task->failed);
     address_set(one, task->object, &task->failed);
-    uint32_t owner = task->kind == WEFTI_HOLD_LOCK ? lock_owner(task->view, task->object) : 0;
+    uint32_t owner = task->kind == WEFTI_HOLD_LOCK && !object ? lock_owner(task->view, task->object) : 0;
     const struct wefti_life *other = owner ? life_of(task->view, task->family, owner) : NULL;
     if (other) {
         field_set(one, "pid", weft_int(task->family->seats[wefti_life_seat(owner) % WEFTI_SEATS].pid), &task->failed);
@@ -159,10 +268,11 @@ static weft_value wait_report(struct task_report *task, const uint32_t *word)
     return one;
 }
 
-static weft_value task_report(const struct wefti_view *view, const struct wefti_family *family, const struct wefti_life *life, bool *failed)
+static weft_value task_report(const struct objects *objects, const struct wefti_family *family, const struct wefti_life *life, bool *failed)
 {
+    const struct wefti_view *view = objects->view;
     char name[sizeof(life->name) + 1] = "";
-    struct task_report task = {.view = view, .family = family, .life = life, .holds = weft_list()};
+    struct task_report task = {.view = view, .family = family, .life = life, .objects = objects, .holds = weft_list()};
     weft_value report = weft_dict(), waits = weft_list();
     memcpy(name, life->name, sizeof(life->name));
     field_set(report, "thread", weft_int(life->thread), failed);
@@ -199,8 +309,9 @@ static double seconds_since(uint64_t started)
     return ((double)now.tv_sec * 1e9 + (double)now.tv_nsec - (double)started) / 1e9;
 }
 
-static weft_value process_report(const struct wefti_view *view, const struct wefti_family *family, uint32_t number, bool *failed)
+static weft_value process_report(const struct objects *objects, const struct wefti_family *family, uint32_t number, bool *failed)
 {
+    const struct wefti_view *view = objects->view;
     static const char *const states[] = {"empty", "coming", "runs", "gone"};
     const struct wefti_seat *seat = &family->seats[number];
     weft_value report = weft_dict(), tasks = weft_list();
@@ -213,7 +324,7 @@ static weft_value process_report(const struct wefti_view *view, const struct wef
     const struct wefti_life *life = life_at(view, __atomic_load_n(&seat->lives, __ATOMIC_ACQUIRE));
     for (int i = 0; life && i < LIVES_MOST; i++, life = life_at(view, life->next))
         if (__atomic_load_n(&life->thread, __ATOMIC_RELAXED) != 0)
-            item_add(tasks, task_report(view, family, life, failed), failed);
+            item_add(tasks, task_report(objects, family, life, failed), failed);
     field_set(report, "tasks", tasks, failed);
     return report;
 }
@@ -260,6 +371,8 @@ static weft_value family_report(const struct wefti_view *view, const struct weft
 {
     struct wefti_blocks_census census;
     weft_value report = weft_dict(), processes = weft_list();
+    struct objects objects = {.view = view};
+    wefti_blocks_walk(view->arena, object_visit, &objects);
     wefti_blocks_count_in(view->arena, &census);
     field_set(report, "root", weft_int(family->root), failed);
     field_set(report, "alive", weft_bool(process_same(family->root, family->seats[WEFTI_SEAT_ROOT].started)), failed);
@@ -270,8 +383,11 @@ static weft_value family_report(const struct wefti_view *view, const struct weft
     field_set(report, "blocks", weft_int((int64_t)census.committed), failed);
     for (uint32_t i = WEFTI_SEAT_ROOT; i < WEFTI_SEATS; i++)
         if (__atomic_load_n(&family->seats[i].state, __ATOMIC_ACQUIRE) != WEFTI_SEAT_EMPTY)
-            item_add(processes, process_report(view, family, i, failed), failed);
+            item_add(processes, process_report(&objects, family, i, failed), failed);
     field_set(report, "processes", processes, failed);
+    field_set(report, "objects", objects_report(&objects, failed), failed);
+    *failed |= objects.failed;
+    wefti_release(objects.list);
     return report;
 }
 

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * families deadlock|queue: a family for the test of weft ps. Says "ready PID" when its processes wait, and ends when its input does.
+ * deadlock: two processes, each with a lock that the other wants. queue: one that waits for a value of a queue; a pool of two.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weft.h>
+
+static weft_lock *locks;
+static uint32_t *taken;
+
+static weft_value take_both(weft_value first)
+{
+    int mine = (int)weft_as_int(first);
+    weft_lock_acquire(&locks[mine], WEFT_FOREVER);
+    __atomic_add_fetch(taken, 1, __ATOMIC_RELEASE);
+    weft_wake(taken, UINT32_MAX);
+    for (uint32_t seen; (seen = __atomic_load_n(taken, __ATOMIC_ACQUIRE)) < 2;)
+        weft_wait(taken, seen, WEFT_FOREVER);
+    weft_lock_acquire(&locks[1 - mine], WEFT_FOREVER);
+    return weft_none;
+}
+
+static weft_value get_one(weft_value queue)
+{
+    weft_value value = weft_none;
+    weft_queue_get(weft_as_ptr(queue), &value, WEFT_FOREVER);
+    weft_drop(value);
+    return weft_none;
+}
+
+static weft_value same(weft_value value)
+{
+    return weft_keep(value);
+}
+
+static int serve(void)
+{
+    printf("ready %d\n", (int)getpid());
+    fflush(stdout);
+    while (getchar() != EOF)
+        ;
+    return 0;
+}
+
+static int deadlock(void)
+{
+    locks = weft_shared_alloc(2 * sizeof(*locks));
+    taken = weft_shared_new(uint32_t);
+    for (int i = 0; i < 2; i++)
+        if (!weft_spawn(WEFT_PROCESS, take_both, weft_int(i), .daemon = true))
+            return 1;
+    return serve();
+}
+
+static int queue(void)
+{
+    weft_queue *queue = weft_queue_new(.shared = true, .capacity = 7);
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 2);
+    weft_value result;
+    if (!queue || !pool || weft_pool_apply(pool, same, weft_int(1), &result, WEFT_FOREVER) != 0)
+        return 1;
+    if (!weft_spawn(WEFT_PROCESS, get_one, weft_ptr(queue), .daemon = true))
+        return 1;
+    return serve();
+}
+
+int main(int argc, char **argv)
+{
+    return argc == 2 && strcmp(argv[1], "deadlock") == 0 ? deadlock() : queue();
+}
