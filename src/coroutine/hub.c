@@ -55,7 +55,7 @@ enum { TURNS = 3, SPIN_TIME = 2000 };
 #else
 enum { TURNS = 64, SPIN_TIME = 20000 /* ns */ };
 #endif
-enum { SPIN_LOOKS = 8, NEVER_SPIN = UINT32_MAX };
+enum { SPIN_LOOKS = 8 };
 
 #define SLEEPS ((struct wefti_note *)1)
 #define POLLS ((struct wefti_note *)3)
@@ -510,7 +510,7 @@ static struct wefti_coroutine *coroutine_make(struct wefti_hub *hub, size_t stac
         return NULL;
     struct wefti_coroutine *coroutine = (struct wefti_coroutine *)(void *)((char *)stack - offsetof(struct wefti_coroutine, stack));
     wefti_context_prepare(&coroutine->context, &hub_carrier);
-    coroutine->context.spin.rest = coroutine->context.lock_spin.rest = NEVER_SPIN; /* others may run meanwhile */
+    coroutine->context.spin.rest = coroutine->context.lock_spin.rest = WEFTI_SPIN_NEVER; /* others may run meanwhile */
     flow_begin(&coroutine->flow, hub, &coroutine->context);
     void *top = (void *)((uintptr_t)coroutine & ~(uintptr_t)15);
     wefti_told_begin(&coroutine->flow.told, stack->bottom, stack + 1);
@@ -547,7 +547,7 @@ int wefti_coroutine_start(size_t stack_size, void (*function)(void *data), void 
         coroutine->data = data;
         if (hub->alive++ == 0) { /* so it is the thread itself that runs, and it is in no wait */
             hub->home.context->carrier = &hub_carrier;
-            hub->home.context->spin.rest = hub->home.context->lock_spin.rest = NEVER_SPIN;
+            hub->home.context->spin.rest = hub->home.context->lock_spin.rest = WEFTI_SPIN_NEVER;
         }
         queue_add(hub, &coroutine->flow);
     }

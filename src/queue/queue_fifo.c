@@ -148,7 +148,7 @@ static uint64_t end_look(const struct fifo_end *end, int pauses)
 static void end_linger(const struct fifo_end *end, uint64_t seen)
 {
     uint64_t now = seen, before = seen;
-    if (!wefti_many_processors())
+    if (!wefti_may_spin())
         return;
     for (int pauses = 1; pauses <= LINGER_MOST && now == seen; pauses *= 2)
         now = end_look(end, pauses);

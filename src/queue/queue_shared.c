@@ -58,7 +58,7 @@ static bool gate_try(struct wefti_gate *gate, uint32_t me, uint32_t flags)
 
 static bool gate_spin(struct wefti_gate *gate, uint32_t me)
 {
-    for (int i = 0; i < SPINS && wefti_many_processors(); i++) {
+    for (int i = 0; i < SPINS && wefti_may_spin(); i++) {
         if (gate_try(gate, me, 0))
             return true;
         wefti_pause();

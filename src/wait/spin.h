@@ -9,6 +9,9 @@
 
 #include "wait/wait.h"
 
+/* As `rest`: a context that has others to let run instead. It counts down, but not in a lifetime. */
+#define WEFTI_SPIN_NEVER UINT32_MAX
+
 /* One context's experience with one kind of waiting; its own. All-zero is ready. */
 struct wefti_spin {
     uint32_t failures; /* spins in vain, one after another */

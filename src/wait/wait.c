@@ -274,6 +274,12 @@ bool wefti_many_processors(void)
     return many_processors;
 }
 
+bool wefti_may_spin(void)
+{
+    const struct wefti_context *context = wefti_context_now;
+    return many_processors && !(context && context->spin.rest > WEFTI_SPIN_NEVER / 2);
+}
+
 /* Looks at the word for a while. True when it has changed. */
 static bool word_spin(struct wefti_context *context, const uint32_t *word, uint32_t expected, weft_time deadline)
 {

@@ -53,6 +53,9 @@ int wefti_wait_quiet(const uint32_t *word, uint32_t expected, weft_time deadline
 /* Whether this process may use more than one processor, so that a spin can pay at all; as it was when the library was loaded. */
 bool wefti_many_processors(void);
 
+/* Whether the caller may spin for what another processor does: not where it holds up coroutines that it may be waiting for. */
+bool wefti_may_spin(void);
+
 /* The number by which locks know their owner: of the current context, never 0, below 2^29; it stays while the context lives. */
 uint32_t wefti_ident(void);
 
