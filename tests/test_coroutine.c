@@ -647,8 +647,133 @@ START_TEST(many_are_alive_at_once)
 }
 END_TEST
 
+/* One turn of a host's loop: waits for the hub's descriptor as for any other of its own, then lets the hub run. False: it was quiet for `milliseconds`. */
+static bool host_turn(int milliseconds)
+{
+    struct pollfd hub = {.fd = weft_hub_fd(), .events = POLLIN};
+    ck_assert_int_ge(hub.fd, 0);
+    if (poll(&hub, 1, milliseconds) <= 0)
+        return false;
+    weft_hub_run_once();
+    return true;
+}
+
+static void host_run(weft_task *task)
+{
+    while (weft_task_is_alive(task))
+        ck_assert(host_turn(20000));
+    ck_assert_int_eq(weft_task_join(task, WEFT_NOW), 0);
+}
+
+static weft_value wait_for_event(weft_value event)
+{
+    return weft_int(weft_event_wait(weft_as_ptr(event), WEFT_FOREVER));
+}
+
+static weft_value set_event_soon(weft_value event)
+{
+    usleep(3000);
+    weft_event_set(weft_as_ptr(event));
+    return weft_none;
+}
+
+static weft_value yield_often(weft_value count)
+{
+    for (int64_t i = weft_as_int(count); i > 0; i--)
+        weft_yield();
+    return weft_none;
+}
+
+/* On a thread, with which its descriptor goes. */
+static weft_value live_in_another_loop(weft_value data)
+{
+    int pipes[2];
+    weft_event event = {0};
+    ck_assert_uint_eq(weft_hub_run_once(), 0);
+    ck_assert(!host_turn(0));
+    weft_task *task = weft_spawn(WEFT_COROUTINE, square, weft_int(5)); /* a start is told */
+    host_run(task);
+    ck_assert_int_eq(end(task), 25);
+    task = weft_spawn(WEFT_COROUTINE, sleep_and_note, weft_int(10)); /* a deadline */
+    host_run(task);
+    end(task);
+    ck_assert(!host_turn(0));
+    ck_assert_int_eq(pipe(pipes), 0); /* a descriptor */
+    task = weft_spawn(WEFT_COROUTINE, read_one, weft_int(pipes[0]));
+    ck_assert(host_turn(1000));
+    ck_assert(!host_turn(0));
+    ck_assert_int_eq((int)write(pipes[1], "x", 1), 1);
+    host_run(task);
+    ck_assert_int_eq(end(task), 'x');
+    close(pipes[0]);
+    close(pipes[1]);
+    task = spawn(wait_for_event, &event); /* a wake from the loop itself */
+    ck_assert(host_turn(1000));
+    ck_assert(!host_turn(0));
+    weft_event_set(&event);
+    host_run(task);
+    end(task);
+    weft_event_clear(&event);
+    task = spawn(wait_for_event, &event); /* and from another thread */
+    ck_assert(host_turn(1000));
+    weft_task *thread = weft_spawn(WEFT_THREAD, set_event_soon, weft_ptr(&event));
+    host_run(task);
+    end(task);
+    task = weft_spawn(WEFT_COROUTINE, yield_often, weft_int(100)); /* who yields lets the loop turn */
+    weft_hub_run_once();
+    ck_assert(weft_task_is_alive(task));
+    host_run(task);
+    end(task);
+    task = weft_spawn(WEFT_COROUTINE, yield_often, weft_int(100)); /* a wait in the loop's own code runs them as ever */
+    end(task);
+    end(thread);
+    return data;
+}
+
+START_TEST(a_hub_lives_in_another_loop)
+{
+    end(weft_spawn(WEFT_THREAD, live_in_another_loop, weft_none));
+}
+END_TEST
+
+static weft_value block(weft_value milliseconds)
+{
+    usleep((useconds_t)weft_as_int(milliseconds) * 1000);
+    ck_assert_int_eq(weft_task_kind_of(weft_current()), WEFT_THREAD);
+    return weft_int(weft_as_int(milliseconds) + 1);
+}
+
+static weft_value offload_block(weft_value milliseconds)
+{
+    weft_value result = weft_none;
+    int offloaded = weft_offload(block, milliseconds, &result, WEFT_FOREVER);
+    return weft_int(offloaded == 0 ? weft_as_int(result) : -errno);
+}
+
+START_TEST(blocking_calls_are_offloaded)
+{
+    weft_task *tasks[10];
+    weft_time begin = weft_clock();
+    for (int i = 0; i < 10; i++)
+        tasks[i] = weft_spawn(WEFT_COROUTINE, offload_block, weft_int(50));
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(end(tasks[i]), 51);
+    ck_assert_int_lt(weft_clock() - begin, 10 * 50 * 1000000LL); /* side by side */
+    ck_fails(weft_offload(block, weft_int(0), NULL, WEFT_NOW), EAGAIN);
+    ck_fails(weft_offload(NULL, weft_int(0), NULL, WEFT_FOREVER), EINVAL);
+    ck_assert_int_eq(weft_offload(block, weft_int(0), NULL, WEFT_FOREVER), 0); /* from a thread, too */
+    ck_fails(weft_offload(block, weft_int(30), NULL, weft_in(0.001)), ETIMEDOUT);
+    weft_task *cancelled = weft_spawn(WEFT_COROUTINE, offload_block, weft_int(30));
+    weft_yield();
+    weft_task_cancel(cancelled);
+    ck_assert_int_eq(end(cancelled), -ECANCELED);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, a_hub_lives_in_another_loop);
+    tcase_add_test(tests, blocking_calls_are_offloaded);
     tcase_add_test(tests, a_coroutine_is_a_task);
     tcase_add_test(tests, options_that_cannot_be);
     tcase_add_test(tests, they_take_turns_in_order);

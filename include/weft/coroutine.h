@@ -18,7 +18,7 @@
 #ifndef WEFT_COROUTINE_H
 #define WEFT_COROUTINE_H
 
-#include <weft/base.h>
+#include <weft/value.h>
 
 WEFT_BEGIN
 
@@ -27,6 +27,28 @@ WEFT_BEGIN
  * in the environment. A handler is installed only where SIGSEGV has its default disposition. Any task; cannot fail.
  */
 WEFT_API void weft_overflow_report(bool wanted);
+
+/*
+ * Runs a call that blocks without Weft's knowing (a name look-up, a database's client, a large file) on a thread that is there for that, and lets the caller wait as in any other call, while
+ * the other coroutines run. What the function returns is written to *result, which is yours (NULL: it is dropped). From any kind of task. 0; -1 with EAGAIN (WEFT_NOW, or no
+ * thread could be had), EINVAL (no function) or ENOMEM: the function has not been called, and the argument is still yours; -1 with ETIMEDOUT or ECANCELED: it goes on, or may yet begin, and what it
+ * returns is dropped. The function runs as a task of its own, a daemon, and is not cancelled. There are as many such threads as calls at once; they end when they have had nothing
+ * to do for a moment.
+ */
+WEFT_API int weft_offload(weft_function *function, weft_value argument, weft_value *result, weft_time deadline);
+
+/*
+ * A thread whose main loop is somebody else's (GLib's, libuv's, a bare epoll) runs its coroutines there: it has the loop watch this descriptor for input, and calls weft_hub_run_once when there
+ * is some, and once at the beginning. The descriptor becomes readable when one of the thread's coroutines can go on: it was woken, by whomever; its deadline or its descriptor has come; it was just
+ * started. It is the library's, who closes it when the thread ends; it is the same at each call. Nothing may be read from it. By any task of the thread; -1 with EMFILE, ENOMEM.
+ */
+WEFT_API int weft_hub_fd(void);
+
+/*
+ * Lets each coroutine of the calling thread that can go on run until it waits, yields or ends; never waits itself. Returns how many coroutines the thread has that have not ended. Only by what the
+ * thread does itself, not by a coroutine: 0 there, and nothing happens.
+ */
+WEFT_API size_t weft_hub_run_once(void);
 
 WEFT_END
 

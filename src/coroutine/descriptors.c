@@ -22,6 +22,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,7 +34,9 @@ _Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLPRI == EPOLLPRI &
                    POLLRDHUP == EPOLLRDHUP,
     "poll's events are epoll's");
 
-#define BELL UINT64_MAX /* what epoll reports for it */
+/* What epoll reports for the two that are ours. */
+#define BELL UINT64_MAX
+#define CLOCK (UINT64_MAX - 1)
 
 void wefti_descriptors_end(struct wefti_descriptors *descriptors)
 {
@@ -41,6 +44,8 @@ void wefti_descriptors_end(struct wefti_descriptors *descriptors)
         close(descriptors->epoll);
     if (descriptors->bell >= 0)
         close(descriptors->bell);
+    if (descriptors->clock >= 0)
+        close(descriptors->clock);
     wefti_release(descriptors->table);
     wefti_descriptors_begin(descriptors);
 }
@@ -64,6 +69,34 @@ int wefti_descriptors_open(struct wefti_descriptors *descriptors)
         close(bell);
     errno = EMFILE;
     return -1;
+}
+
+int wefti_descriptors_open_clock(struct wefti_descriptors *descriptors)
+{
+    if (wefti_descriptors_open(descriptors) != 0)
+        return -1;
+    if (descriptors->clock >= 0)
+        return 0;
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = CLOCK};
+    int clock = wefti_fails() ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (clock >= 0 && epoll_ctl(descriptors->epoll, EPOLL_CTL_ADD, clock, &event) == 0) {
+        descriptors->clock = clock;
+        return 0;
+    }
+    if (clock >= 0)
+        close(clock);
+    errno = EMFILE;
+    return -1;
+}
+
+void wefti_descriptors_alarm(struct wefti_descriptors *descriptors, weft_time moment)
+{
+    struct itimerspec when = {0}; /* none */
+    if (moment != WEFT_FOREVER) {
+        moment = moment < 1 ? 1 : moment;
+        when.it_value = (struct timespec){.tv_sec = moment / 1000000000, .tv_nsec = moment % 1000000000};
+    }
+    timerfd_settime(descriptors->clock, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
 /* The table's entry for the number; NULL with ENOMEM. */
@@ -220,9 +253,9 @@ void wefti_descriptors_poll(struct wefti_descriptors *descriptors, weft_time unt
     struct epoll_event events[EVENTS_A_LOOK];
     int count = epoll_until(descriptors->epoll, events, until);
     for (int i = 0; i < count; i++) {
-        eventfd_t rung;
-        if (events[i].data.u64 == BELL)
-            eventfd_read(descriptors->bell, &rung);
+        uint64_t number = events[i].data.u64, rung;
+        if (number == BELL || number == CLOCK)
+            (void)!read(number == BELL ? descriptors->bell : descriptors->clock, &rung, sizeof(rung));
         else
             descriptor_report(descriptors, (int)events[i].data.u64, events[i].events, ready);
     }

@@ -20,6 +20,7 @@ struct wefti_descriptor {
 struct wefti_descriptors {
     int epoll;                      /* -1: none yet */
     int bell;                       /* an eventfd among epoll's; -1: none yet */
+    int clock;                      /* a timerfd among them, for a hub that is lent to another loop; -1: none */
     struct wefti_descriptor *table; /* by number */
     size_t room;
     size_t waiting; /* items */
@@ -28,12 +29,17 @@ struct wefti_descriptors {
 /* What is there before the first wait for one. */
 static inline void wefti_descriptors_begin(struct wefti_descriptors *descriptors)
 {
-    *descriptors = (struct wefti_descriptors){.epoll = -1, .bell = -1};
+    *descriptors = (struct wefti_descriptors){.epoll = -1, .bell = -1, .clock = -1};
 }
 void wefti_descriptors_end(struct wefti_descriptors *descriptors);
 
 /* Makes epoll and the bell, if they are not there. -1 with EMFILE, ENOMEM. */
 int wefti_descriptors_open(struct wefti_descriptors *descriptors);
+
+/* Makes the clock, too. -1 with EMFILE, ENOMEM. */
+int wefti_descriptors_open_clock(struct wefti_descriptors *descriptors);
+/* Has epoll's descriptor become readable at this moment (WEFT_FOREVER: not). */
+void wefti_descriptors_alarm(struct wefti_descriptors *descriptors, weft_time moment);
 
 /*
  * Adds the wait's descriptors. 0; 1: some are ready already, their `seen` set, and none was added; -1 with ENOMEM, EMFILE: none was added.

@@ -29,6 +29,9 @@
  * The thread's own context is carried by its hub while there are coroutines, and again by itself afterwards. It changes over when no unpark can be on its way: when it
  * starts one, or after a park that an unpark has ended.
  *
+ * A hub that is lent to another loop (weft_hub_fd) looks asleep to everybody while the thread is in that loop: the inbox is POLLS, epoll's descriptor has a clock that is set to the first
+ * deadline, and who makes a flow ready on the thread itself rings the bell, too.
+ *
  * Coroutines never change threads. So a thread-local's address stays right across a switch, and errno is kept for each flow.
  *
  * fork: in the child there is the flow that forked, and no other; if that is a coroutine, its end ends the process, as that of the last thread does.
@@ -49,6 +52,7 @@
 #include "coroutine/switch.h"
 #include "coroutine/words.h"
 #include "hint.h"
+#include <weft/coroutine.h>
 
 #ifdef WEFTI_SMALL
 enum { TURNS = 3, SPIN_TIME = 2000 };
@@ -208,8 +212,9 @@ static void hub_look(struct wefti_hub *hub)
         inbox_empty(hub);
     if (hub->moments.first)
         hub_look_at_time(hub);
-    if (hub->descriptors.waiting > 0)
+    if (hub->descriptors.waiting > 0 || hub->lent)
         wefti_descriptors_poll(&hub->descriptors, WEFT_NOW, flow_ready_of);
+    hub->rung = false;
 }
 
 /* Looks at the inbox for a while. True when there is something. */
@@ -415,7 +420,30 @@ static void hub_stand_by(struct wefti_hub *hub)
 {
     hub->home.context->carrier = hub->home_carrier;
     hub->home.context->spin.rest = hub->home.context->lock_spin.rest = 0;
-    wefti_descriptors_end(&hub->descriptors);
+    if (!hub->lent)
+        wefti_descriptors_end(&hub->descriptors);
+}
+
+/* The thread itself goes on, and may go back to the loop that the hub is lent to. */
+static void hub_lend(struct wefti_hub *hub)
+{
+    weft_time first = hub->moments.first ? hub->moments.first->at : WEFT_FOREVER;
+    if (first != hub->alarm)
+        wefti_descriptors_alarm(&hub->descriptors, hub->alarm = first);
+    inbox_move(hub, NULL, POLLS);
+    if ((hub->first || inbox_has_notes(hub)) && !hub->rung) {
+        hub->rung = true;
+        wefti_descriptors_ring(&hub->descriptors);
+    }
+}
+
+/* The flow leaves what it did in here. */
+static void flow_leave(struct wefti_flow *flow)
+{
+    struct wefti_hub *hub = flow->hub;
+    if (__builtin_expect(hub->lent, 0) && flow == &hub->home)
+        hub_lend(hub);
+    hub_leave(hub);
 }
 
 static int hub_park(struct wefti_context *self, const struct wefti_wait *wait)
@@ -427,7 +455,7 @@ static int hub_park(struct wefti_context *self, const struct wefti_wait *wait)
     int parked = flow_park(flow, wait);
     if (parked == 0 && hub->alive == 0)
         hub_stand_by(hub);
-    hub_leave(hub);
+    flow_leave(flow);
     if (parked >= 0)
         *hub->error = error;
     return parked;
@@ -443,7 +471,7 @@ static void hub_unpark(struct wefti_context *context)
     }
     hub_enter(hub);
     note_deliver(&flow->unparked);
-    hub_leave(hub);
+    flow_leave(hub->current);
 }
 
 static void hub_yield(struct wefti_context *self)
@@ -460,7 +488,7 @@ static void hub_yield(struct wefti_context *self)
         sched_yield(); /* nobody here wants to run: for long enough to ask other threads */
     if (hub->alive == 0)
         hub_stand_by(hub); /* it is in no wait */
-    hub_leave(hub);
+    flow_leave(flow);
     *hub->error = error;
 }
 
@@ -551,7 +579,7 @@ int wefti_coroutine_start(size_t stack_size, void (*function)(void *data), void 
         }
         queue_add(hub, &coroutine->flow);
     }
-    hub_leave(hub);
+    flow_leave(hub->current);
     return coroutine ? 0 : -1;
 }
 
@@ -580,6 +608,7 @@ void wefti_hub_finish(void)
         return;
     hub_enter(hub);
     hub->finishing = true;
+    hub->lent = false;
     while (hub->alive > 0)
         flow_sleep(&hub->home);
     hub_stand_by(hub);
@@ -588,6 +617,29 @@ void wefti_hub_finish(void)
     wefti_overflow_unwatch(hub);
     wefti_stacks_end(&hub->stacks);
     wefti_release(hub);
+}
+
+int weft_hub_fd(void)
+{
+    struct wefti_hub *hub = hub_get();
+    if (!hub || wefti_descriptors_open_clock(&hub->descriptors) != 0)
+        return -1;
+    hub_enter(hub);
+    if (!hub->lent)
+        hub->alarm = WEFT_FOREVER;
+    hub->lent = true;
+    flow_leave(hub->current);
+    return hub->descriptors.epoll;
+}
+
+size_t weft_hub_run_once(void)
+{
+    struct wefti_hub *hub = wefti_hub_now();
+    if (!hub || hub->current != &hub->home)
+        return 0;
+    hub->turns = 1; /* so that it looks */
+    hub_yield(hub->home.context);
+    return hub->alive;
 }
 
 /* In a forked child: the flow that forked is all there is. */
@@ -602,6 +654,7 @@ static void hub_forked(void)
     hub->moments.first = NULL;
     hub->orphan = hub->current != &hub->home ? hub->current : NULL;
     hub->alive = hub->orphan != NULL;
+    hub->lent = false;
     wefti_descriptors_end(&hub->descriptors);
     if (hub->orphan) {
         hub->current->context->guard = (struct wefti_latch){0};

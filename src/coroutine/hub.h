@@ -56,6 +56,9 @@ struct wefti_hub {
     struct wefti_flow *dead;         /* has just ended, and its stack is to be given back by who runs next */
     size_t alive;                    /* coroutines that have not ended */
     int thread;                      /* the kernel's number of it */
+    bool lent;                       /* another loop watches its descriptor */
+    bool rung;                       /* its bell was rung by the thread itself, since it last looked */
+    weft_time alarm;                 /* of a lent hub: what its clock is set to */
     bool finishing;                  /* its home is to go on when there are none */
     struct wefti_flow *orphan;       /* this is a forked child, and this coroutine all that there was of the thread */
     struct wefti_moments moments;
