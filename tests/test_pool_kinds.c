@@ -403,7 +403,7 @@ static void priorities(void)
 {
     struct gate *gate = weft_shared_new(struct gate);
     struct log *log = weft_shared_new(struct log);
-    weft_pool *pool = POOL(.workers = 1);
+    weft_pool *pool = POOL(.workers = 1, .backlog = 100);
     MUST(weft_pool_start(pool, wait_at, weft_ptr(gate)) == 0 && root_until(&gate->reached, 1));
     for (int i = 0; i < 40; i++)
         log_later(pool, log, 100 + i, WEFT_PRIORITY_NORMAL);

@@ -498,7 +498,8 @@ END_TEST
 
 static void root_that_terminates(void)
 {
-    weft_pool *pool = pool_of(2);
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 2, .backlog = 20);
+    MUST(pool);
     weft_future *running = weft_pool_submit(pool, sleeps_long, weft_float(100)), *waiting[10];
     while (!weft_future_running(running))
         weft_sleep(0.001);

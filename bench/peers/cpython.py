@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""CPython's own: queue.Queue, threading.Thread, ThreadPoolExecutor, subprocess, multiprocessing."""
+"""CPython's own: queue.Queue, threading.Thread, ThreadPoolExecutor, subprocess, multiprocessing, ProcessPoolExecutor."""
 import multiprocessing
 import queue
 import random
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 
 def seconds(work, *arguments, **options):
@@ -131,6 +131,31 @@ def round_trip(iterations):
         return seconds(round_trips, pool, iterations) / iterations * 1e9
 
 
+def nothing_of(_):
+    pass
+
+
+def process_empty(iterations, variant="map"):
+    if variant == "executor":
+        with ProcessPoolExecutor(2) as pool:
+            for future in [pool.submit(nothing) for _ in range(100)]:
+                future.result()
+            return seconds(lambda: [f.result() for f in [pool.submit(nothing) for _ in range(iterations)]]) / iterations * 1e9
+    with multiprocessing.Pool(2) as pool:
+        pool.map(nothing_of, range(100), 1)
+        return seconds(pool.map, nothing_of, range(iterations), 1) / iterations * 1e9
+
+
+def process_round_trip(iterations, variant="apply"):
+    if variant == "executor":
+        with ProcessPoolExecutor(2) as pool:
+            round_trips(pool, iterations // 10 + 1)
+            return seconds(round_trips, pool, iterations) / iterations * 1e9
+    with multiprocessing.Pool(2) as pool:
+        pool.apply(nothing)
+        return seconds(lambda: [pool.apply(nothing) for _ in range(iterations)]) / iterations * 1e9
+
+
 def commands(times, **options):
     for _ in range(times):
         subprocess.run(["/bin/true"], check=True, **options)
@@ -224,6 +249,8 @@ ROWS = {
     "process": processes,
     "pool-empty": empty,
     "pool-round-trip": round_trip,
+    "pool-process-empty": process_empty,
+    "pool-process-round-trip": process_round_trip,
     "command-wait": start_and_wait,
     "command-capture": capture,
     "command-cat": cat,
@@ -232,4 +259,4 @@ ROWS = {
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[1] not in ROWS:
         sys.exit(f"usage: {sys.argv[0]} ROW ITERATIONS")
-    print(f"{ROWS[sys.argv[1]](int(sys.argv[2])):.6g}")
+    print(f"{ROWS[sys.argv[1]](int(sys.argv[2]), *sys.argv[3:]):.6g}")
