@@ -275,5 +275,5 @@ static void add(TCase *tests)
 
 int main(void)
 {
-    return fixture_main("pool_process", add);
+    return fixture_main("storm_pool", add);
 }

@@ -237,5 +237,5 @@ static void add(TCase *tests)
 
 int main(void)
 {
-    return fixture_main("stress_sync_shared", add);
+    return fixture_main("storm_sync", add);
 }
