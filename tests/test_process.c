@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "base/memory.h"
 #include "family_root.h"
 #include "shared/block.h"
 #include "shared/seat.h"
@@ -917,6 +918,55 @@ START_TEST(nothing_stays_in_the_arena)
 }
 END_TEST
 
+#ifdef WEFTI_SMALL
+static long failing;
+
+static weft_value repeats(weft_value text)
+{
+    return weft_tuple((weft_value[]){weft_keep(text), weft_keep(text)}, 2);
+}
+
+/* Each call fails and says so, or gets over it; then it works. */
+static void root_with_a_fault(void)
+{
+    weft_task *task = weft_spawn(WEFT_PROCESS, twice, weft_int(1)); /* what is made later has no faults */
+    weft_value text = weft_str_f("%1000d", 1), value = weft_none;
+    MUST(weft_as_int(result(task)) == 2);
+    weft_task_free(task);
+    weft_small_fail_after(failing);
+    task = weft_spawn(WEFT_PROCESS, repeats, text, .cpus = NULL);
+    int error = errno, struck = !task;
+    if (struck)
+        weft_small_fail_after(0);
+    MUST(task || error == ENOMEM || error == EMFILE || error == EAGAIN);
+    if (!task)
+        MUST((task = weft_spawn(WEFT_PROCESS, repeats, text)));
+    if (weft_task_result(task, &value, WEFT_FOREVER) != 0) {
+        MUST(!struck++ && errno == ENOMEM);
+        weft_small_fail_after(0);
+        MUST(weft_task_result(task, &value, WEFT_FOREVER) == 0);
+    }
+    bool reached = weft_small_asked() >= failing || struck;
+    weft_small_fail_after(0);
+    MUST(weft_kind(value) == WEFT_TUPLE);
+    weft_drop(value);
+    weft_task_free(task);
+    if (!reached)
+        fixture_leave(255);
+}
+
+START_TEST(whatever_it_asks_for_may_fail)
+{
+    NEEDS_PIDFDS;
+    int status = 0;
+    for (failing = 1; status == 0 && failing < 100; failing++)
+        status = root_status(root_start(root_with_a_fault));
+    ck_assert_int_eq(status, 255 << 8);
+    ck_assert_int_gt((int)failing, 6);
+}
+END_TEST
+#endif
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, a_process_runs_and_gives_its_result);
@@ -943,6 +993,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_forked_child_is_no_member);
     tcase_add_test(tests, a_dead_supervisor_costs_its_tasks);
     tcase_add_test(tests, nothing_stays_in_the_arena);
+#ifdef WEFTI_SMALL
+    tcase_add_test(tests, whatever_it_asks_for_may_fail);
+#endif
 }
 
 int main(void)
