@@ -26,8 +26,9 @@ struct wefti_process {
     int (*main)(struct wefti_process *self); /* runs in it; what it returns is the exit status */
     void *data;                              /* its maker's, for `main` */
     uint64_t ticket;                         /* no other record of the family ever had it; 0 once the record is freed */
-    uint64_t peak; /* octets: the most memory that it had, or a child that it waited for, since it was made or reset that (clear_refs); 0: unknown */
-    uint32_t creation_mask;                  /* umask */
+    uint64_t
+        peak; /* octets: the most memory that it had, or a child that it waited for, since it was made or reset that (clear_refs); 0: unknown */
+    uint32_t creation_mask; /* umask */
     uint32_t reserved;
     uint64_t signals; /* the signal mask it begins with */
 };
@@ -70,6 +71,12 @@ int wefti_process_join(struct wefti_process *process);
  * was not started).
  */
 int wefti_process_wait(struct wefti_process *process, int *status, weft_time deadline);
+
+/*
+ * Handlers are the program's, and what they need is not in a process of the family: they are reset, as in a new image; ignored signals stay ignored. While all are blocked, or one could be
+ * called before.
+ */
+void wefti_handlers_reset(void);
 
 /* Private to the floor. */
 struct wefti_supervisor_start {

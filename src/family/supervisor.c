@@ -591,11 +591,20 @@ static void supervisor_serve(void)
         request_take();
 }
 
+void wefti_handlers_reset(void)
+{
+    struct sigaction action;
+    for (int number = 1; number < NSIG; number++)
+        if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN)
+            sigaction(number, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+}
+
 _Noreturn void wefti_supervisor_run(struct wefti_family *family, const struct wefti_supervisor_start *start)
 {
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
+    wefti_handlers_reset(); /* for those it makes */
     prctl(PR_SET_NAME, "weft-supervisor");
     supervisor.family = family;
     supervisor.start = *start;

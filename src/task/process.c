@@ -179,13 +179,8 @@ static struct record *record_make(const weft_task *task)
 
 /* In the process that is the task. */
 
-/* Handlers are the program's, and what they need may not be here: as in a new image. Ignored signals stay ignored. */
 static void child_signals(const struct record *record)
 {
-    struct sigaction action;
-    for (int number = 1; number < NSIG; number++)
-        if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN)
-            sigaction(number, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     uint64_t loosened = record->loosened;
     syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &loosened, NULL, sizeof(loosened));
 }
@@ -357,11 +352,13 @@ int weft_init(int argc, char **argv)
  * down how it ended. It is reaped by name, and sends no signal.
  */
 
-_Noreturn static void fork_child(struct wefti_process *process, pid_t parent)
+_Noreturn static void fork_child(struct wefti_process *process, pid_t parent, const sigset_t *signals)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || wefti_process_join(process) != 0)
         wefti_leave(1);
+    wefti_handlers_reset();
+    sigprocmask(SIG_SETMASK, signals, NULL);
     int status = child_main(process);
     fflush(NULL);
     wefti_leave(status);
@@ -369,9 +366,12 @@ _Noreturn static void fork_child(struct wefti_process *process, pid_t parent)
 
 _Noreturn static void between_run(struct wefti_process *process, struct record *record)
 {
+    sigset_t all, signals;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &signals);
     pid_t self = getpid(), child = fork();
     if (child == 0)
-        fork_child(process, self);
+        fork_child(process, self, &signals);
     __atomic_store_n(&record->pid, child > 0 ? child : -errno, __ATOMIC_RELEASE);
     wefti_futex_wake_shared((uint32_t *)&record->pid, UINT32_MAX);
     syscall(SYS_close_range, 0, ~0U, 0);
@@ -445,14 +445,14 @@ static void living_add(struct wefti_task_process *own)
     own->next = living;
     if (living)
         living->previous = own;
-    living = own;
+    __atomic_store_n(&living, own, __ATOMIC_RELAXED);
     wefti_latch_open(&living_latch);
 }
 
 static void living_remove(struct wefti_task_process *own)
 {
     wefti_latch_close(&living_latch);
-    *(own->previous ? &own->previous->next : &living) = own->next;
+    __atomic_store_n(own->previous ? &own->previous->next : &living, own->next, __ATOMIC_RELAXED);
     if (own->next)
         own->next->previous = own->previous;
     wefti_latch_open(&living_latch);
