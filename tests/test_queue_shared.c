@@ -404,6 +404,108 @@ START_TEST(closing_at_once_leaves_what_was_taken)
 }
 END_TEST
 
+START_TEST(last_in_first_out)
+{
+    for (int joinable = 0; joinable < 2; joinable++) {
+        weft_queue *queue = weft_queue_new(.shared = true, .order = WEFT_LIFO, .capacity = 5, .joinable = joinable);
+        weft_value got;
+        for (size_t octets = 0; octets <= 300; octets += 300) {
+            puts_some(queue, 5, octets);
+            ck_assert(weft_queue_full(queue));
+            ck_fails(weft_queue_put(queue, weft_int(9), WEFT_NOW), EAGAIN);
+            ck_fails(weft_queue_put(queue, weft_int(9), weft_in(0.001)), ETIMEDOUT);
+            for (int i = 5; i-- > 0;) {
+                ck_assert_int_eq(take(queue), i);
+                ck_assert(!joinable || weft_queue_task_done(queue) == 0);
+            }
+            ck_fails(weft_queue_get(queue, &got, WEFT_NOW), EAGAIN);
+            ck_fails(weft_queue_get(queue, &got, weft_in(0.001)), ETIMEDOUT);
+        }
+        if (joinable)
+            ck_assert_int_eq(weft_queue_join(queue, WEFT_NOW), 0);
+        else
+            ck_fails(weft_queue_join(queue, WEFT_NOW), ENOTSUP);
+        puts_some(queue, 3, 200);
+        ck_assert_uint_eq(weft_queue_close_now(queue), 3);
+        ck_fails(weft_queue_get(queue, &got, WEFT_FOREVER), EPIPE);
+        ck_fails(weft_queue_put(queue, weft_none, WEFT_FOREVER), EPIPE);
+        weft_queue_free(queue);
+    }
+    nothing_left();
+}
+END_TEST
+
+static weft_value pair_of(weft_value first, int second)
+{
+    return weft_tuple((weft_value[]){first, weft_int(second)}, 2);
+}
+
+START_TEST(by_priority_of_the_values)
+{
+    weft_queue *queue = weft_queue_new(.shared = true, .order = WEFT_PRIORITY, .capacity = WEFT_UNBOUNDED);
+    weft_value sorted[] = {weft_float(-2.5), weft_int(-2), pair_of(weft_int(0), 1), pair_of(weft_bool(false), 2), weft_float(0.25),
+        weft_float(0.5), pair_of(weft_float(0.75), 1), weft_int(1), weft_str(""), weft_str("a"), pair_of(weft_str("ab"), 1),
+        weft_str_f("ab%0200d", 1), pair_of(weft_str_f("b%0200d", 1), 1), weft_str("c"), weft_bytes("a", 1)};
+    enum { COUNT = sizeof(sorted) / sizeof(*sorted) };
+    weft_value got;
+    for (int i = COUNT; i-- > 0;)
+        if (i != 2 && i != 3)
+            ck_assert_int_eq(weft_queue_put(queue, weft_keep(sorted[i]), WEFT_NOW), 0);
+    for (int i = 2; i <= 3; i++) /* of equals the first */
+        ck_assert_int_eq(weft_queue_put(queue, weft_keep(sorted[i]), WEFT_NOW), 0);
+    ck_fails(weft_queue_put(queue, weft_none, WEFT_NOW), EINVAL);
+    ck_fails(weft_queue_put(queue, weft_float(0.0 / 0.0), WEFT_NOW), EINVAL);
+    for (int i = 0; i < COUNT; i++) {
+        ck_assert_int_eq(weft_queue_get(queue, &got, WEFT_NOW), 0);
+        ck_assert_msg(weft_equal(got, sorted[i]), "at %d", i);
+        weft_drop(got);
+        weft_drop(sorted[i]);
+    }
+    weft_queue_free(queue);
+    nothing_left();
+}
+END_TEST
+
+static int64_t key_backwards(weft_value value, void *data)
+{
+    return *(const int64_t *)data - weft_as_int(value);
+}
+
+static int compare_any(weft_value a, weft_value b, void *data)
+{
+    (void)data;
+    return (int)(weft_as_int(a) - weft_as_int(b));
+}
+
+START_TEST(by_priority_of_a_key)
+{
+    static const int64_t data = 1000;
+    weft_queue *queue =
+        weft_queue_new(.shared = true, .order = WEFT_PRIORITY, .key = key_backwards, .data = (void *)(uintptr_t)&data, .joinable = true);
+    unsigned seed = 1;
+    int counts[100] = {0};
+    for (int i = 0; i < 1000; i++) {
+        int number = rand_r(&seed) % 100;
+        counts[number]++;
+        ck_assert_int_eq(weft_queue_put(queue, weft_int(number), WEFT_NOW), 0);
+    }
+    for (int number = 100; number-- > 0;)
+        for (int i = 0; i < counts[number]; i++) {
+            ck_assert_int_eq(take(queue), number);
+            ck_assert_int_eq(weft_queue_task_done(queue), 0);
+        }
+    ck_assert_int_eq(weft_queue_join(queue, WEFT_NOW), 0);
+    puts_some(queue, 4, 0);
+    thread_takes_two(queue);
+    fixture_until(weft_queue_size(queue) == 4);
+    for (int i = 4; i-- > 0;)
+        ck_assert_int_eq(take(queue), i);
+    weft_queue_free(queue);
+    ck_fails_null(weft_queue_new(.shared = true, .order = WEFT_PRIORITY, .compare = compare_any), EINVAL);
+    nothing_left();
+}
+END_TEST
+
 START_TEST(what_cannot_be_made_is_refused)
 {
     ck_fails_null(weft_queue_new(.shared = true, .order = (enum weft_queue_order)9), EINVAL);
@@ -492,7 +594,7 @@ static void puts_numbered(weft_value value)
     ledger->put_least++;
 }
 
-static bool stepped_joinable;
+static bool stepped_joinable, stepped_table;
 
 static void gets_numbered(void)
 {
@@ -512,10 +614,12 @@ static void gets_numbered(void)
 static void fill_first(void)
 {
     weft_value got;
-    if (stepped_joinable) {
-        MUST(weft_queue_put_many(stepped_queue, (weft_value[]){weft_none, weft_none}, 2, WEFT_NOW) == 2);
-        MUST(weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0 && weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0);
-        MUST(weft_queue_task_done(stepped_queue) == 0 && weft_queue_task_done(stepped_queue) == 0);
+    if (stepped_table) {
+        MUST(weft_queue_put_many(stepped_queue, (weft_value[]){weft_none, weft_none, weft_none, weft_none, weft_none}, 5, WEFT_NOW) == 5);
+        for (int i = 0; i < 5; i++)
+            MUST(weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0);
+        for (int i = 0; i < 5; i++)
+            MUST(!stepped_joinable || weft_queue_task_done(stepped_queue) == 0);
     }
     for (int i = 0; i < FIRST_VALUES; i++)
         puts_numbered(numbered(i));
@@ -599,13 +703,23 @@ static bool arena_same(const char *saved, size_t used)
     return true;
 }
 
-static void steps_through(size_t capacity, bool joinable)
+/* So that equals come in the order of their puts. */
+static int64_t key_none(weft_value value, void *data)
+{
+    (void)value;
+    (void)data;
+    return 0;
+}
+
+static void steps_through(size_t capacity, bool joinable, enum weft_queue_order order)
 {
     if (fixture_copies() || FIXTURE_TSAN)
         fixture_skip("neither Valgrind nor what ThreadSanitizer adds can be stepped through");
     ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    stepped_queue = weft_queue_new(.shared = true, .capacity = capacity, .joinable = joinable);
+    stepped_queue = weft_queue_new(.shared = true, .capacity = capacity, .joinable = joinable, .order = order,
+        .key = order == WEFT_PRIORITY ? key_none : NULL);
     stepped_joinable = joinable;
+    stepped_table = joinable || order != WEFT_FIFO;
     child_of(3, fill_first);
     char *saved = calloc(1, wefti_arena_size);
     pid_t child = fork();
@@ -635,19 +749,25 @@ static void steps_through(size_t capacity, bool joinable)
 
 START_TEST(a_death_at_any_instruction_of_a_bounded_one)
 {
-    steps_through(5, false);
+    steps_through(5, false, WEFT_FIFO);
 }
 END_TEST
 
 START_TEST(a_death_at_any_instruction_of_an_unbounded_one)
 {
-    steps_through(WEFT_UNBOUNDED, false);
+    steps_through(WEFT_UNBOUNDED, false, WEFT_FIFO);
 }
 END_TEST
 
 START_TEST(a_death_at_any_instruction_of_a_joinable_one)
 {
-    steps_through(5, true);
+    steps_through(5, true, WEFT_FIFO);
+}
+END_TEST
+
+START_TEST(a_death_at_any_instruction_of_one_in_another_order)
+{
+    steps_through(5, false, WEFT_PRIORITY);
 }
 END_TEST
 
@@ -661,6 +781,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, close_lets_out_what_is_in_it);
     tcase_add_test(tests, batches_go_together);
     tcase_add_test(tests, select_waits_for_it);
+    tcase_add_test(tests, last_in_first_out);
+    tcase_add_test(tests, by_priority_of_the_values);
+    tcase_add_test(tests, by_priority_of_a_key);
     tcase_add_test(tests, what_is_taken_is_out_until_it_is_done);
     tcase_add_test(tests, who_has_no_leases_says_so);
     tcase_add_test(tests, what_an_ended_thread_had_comes_back_first);
@@ -674,6 +797,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_death_at_any_instruction_of_a_bounded_one);
     tcase_add_test(tests, a_death_at_any_instruction_of_an_unbounded_one);
     tcase_add_test(tests, a_death_at_any_instruction_of_a_joinable_one);
+    tcase_add_test(tests, a_death_at_any_instruction_of_one_in_another_order);
 }
 
 int main(void)

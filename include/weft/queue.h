@@ -31,7 +31,8 @@ enum weft_queue_order {
 /*
  * The order of a WEFT_PRIORITY. A key is the number by which a value is ordered, the least first, and asked for by put; compare gives
  * less than, equal to or greater than 0, as its first value comes before, with or after the second. The values are borrowed. All who use
- * the queue may have to wait for the answer: it has to be quick, may not wait, and may not use the queue.
+ * the queue may have to wait for the answer: it has to be quick, may not wait, and may not use the queue. Of a shared queue a key is asked for in the process that
+ * puts, so `data` has to mean the same there; compare it cannot have.
  */
 typedef int64_t weft_queue_key(weft_value value, void *data);
 typedef int weft_queue_compare(weft_value a, weft_value b, void *data);
@@ -55,7 +56,7 @@ WEFT_BEGIN
  * weft_queue_new(), weft_queue_new(.capacity = 10), weft_queue_new(.order = WEFT_PRIORITY, .key = deadline_of). From any task. Yours:
  * weft_queue_free. NULL with ENOMEM, EINVAL (a capacity beyond memory, an unknown order, key or compare where the order is not
  * WEFT_PRIORITY, both of them, a rendezvous that is not WEFT_FIFO, a shared one with compare). With .shared also the errors of weft_shared_alloc, and
- * ENOTSUP: for now those are first in, first out, and no rendezvous. A shared queue is freed by one process, for all.
+ * ENOTSUP (a rendezvous: there is none in shared memory yet). A shared queue is freed by one process, for all.
  */
 WEFT_API weft_queue *weft_queue_new_with(const struct weft_queue_options *options) WEFT_WARN_UNUSED;
 #define weft_queue_new(...) weft_queue_new_with(&(struct weft_queue_options){.size = sizeof(struct weft_queue_options), __VA_ARGS__})
@@ -69,7 +70,8 @@ WEFT_API void weft_queue_free(weft_queue *queue);
 /*
  * Puts a value, waiting while the queue is full; a rendezvous waits until it is taken. The value is given away on success. From any kind
  * of task. 0; -1 with EPIPE (closed), EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM (unbounded, or shared), EINVAL (WEFT_PRIORITY without key and
- * compare: the value has no order). Shared: EFAULT (a pointer in it that leads out of shared memory), ESTALE (this process is no member of the family: it
+ * compare: the value has no order). Shared: EFAULT (a pointer in it that leads out of shared memory), ENOEXEC (with .key: this process was started
+ * anew, not copied, and has the function elsewhere), ESTALE (this process is no member of the family: it
  * was forked by the host), which all calls below may say of a shared queue.
  */
 WEFT_API int weft_queue_put(weft_queue *queue, weft_value value, weft_time deadline);

@@ -32,6 +32,7 @@ enum { SPINS = 200 /* looks */ };
 
 static const struct wefti_shared_kind *const kinds[WEFTI_QUEUE_SHARED_KINDS] = {
     [WEFTI_QUEUE_SHARED_FIFO] = &wefti_queue_shared_fifo,
+    [WEFTI_QUEUE_SHARED_ORDERED] = &wefti_queue_shared_ordered,
 };
 
 const struct wefti_shared_kind *wefti_queue_shared_kind(const struct wefti_shared_queue *queue)
@@ -308,11 +309,11 @@ void wefti_queue_shared_prepare(struct wefti_shared_queue *queue, unsigned kind,
 
 struct weft_queue *wefti_queue_shared_new(const struct weft_queue_options *options)
 {
-    if (options->capacity == WEFT_RENDEZVOUS || options->order != WEFT_FIFO) {
+    if (options->capacity == WEFT_RENDEZVOUS) {
         errno = ENOTSUP;
         return NULL;
     }
-    return wefti_queue_shared_fifo_new(options);
+    return options->order == WEFT_FIFO ? wefti_queue_shared_fifo_new(options) : wefti_queue_shared_ordered_new(options);
 }
 
 /* What queue.c does itself for private ones. */

@@ -436,8 +436,7 @@ static size_t shared_get_some(weft_queue *queue, weft_value *values, size_t coun
     return got;
 }
 
-/* Counts what has come back from the dead. */
-static void shared_rebuild(struct shared_fifo *fifo)
+void wefti_fifo_rebuild(struct shared_fifo *fifo)
 {
     struct wefti_visit visit;
     if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
@@ -452,7 +451,7 @@ static size_t shared_size(const weft_queue *queue)
 {
     const struct shared_fifo *fifo = (const struct shared_fifo *)queue;
     if (__builtin_expect(__atomic_load_n(&fifo->nodes.broken, __ATOMIC_ACQUIRE), 0))
-        shared_rebuild((struct shared_fifo *)(uintptr_t)queue); /* NOLINT: none of what it says of itself changes */
+        wefti_fifo_rebuild((struct shared_fifo *)(uintptr_t)queue); /* NOLINT: none of what it says of itself changes */
     uint64_t in, out, again = count_look(&fifo->out);
     do {
         out = again;
@@ -463,7 +462,7 @@ static size_t shared_size(const weft_queue *queue)
                     __atomic_load_n(&fifo->nodes.returned_count, __ATOMIC_RELAXED));
 }
 
-static void shared_close(weft_queue *queue)
+void wefti_fifo_close(weft_queue *queue)
 {
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
     struct wefti_visit visit;
@@ -627,7 +626,7 @@ static void backs_count(struct shared_end *out)
     out->backs = backs;
 }
 
-static void fifo_settle(struct wefti_shared_queue *queue, struct wefti_gate *gate, uint16_t dead)
+void wefti_fifo_settle(struct wefti_shared_queue *queue, struct wefti_gate *gate, uint16_t dead)
 {
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
     unsigned what = gate->pending & WHAT;
@@ -638,9 +637,10 @@ static void fifo_settle(struct wefti_shared_queue *queue, struct wefti_gate *gat
     if (gate == &fifo->in.gate)
         end_place(fifo, &fifo->in);
     else {
-        end_place(fifo, &fifo->out);
         backs_count(&fifo->out);
-        __atomic_store_n(&fifo->nodes.broken, fifo->joinable, __ATOMIC_SEQ_CST);
+        if (!fifo->ordered)
+            end_place(fifo, &fifo->out);
+        __atomic_store_n(&fifo->nodes.broken, fifo->joinable | fifo->ordered, __ATOMIC_SEQ_CST);
     }
 }
 
@@ -652,12 +652,12 @@ const struct wefti_shared_kind wefti_queue_shared_fifo = {
             .put_some = shared_put_some,
             .get_some = shared_get_some,
             .size = shared_size,
-            .close = shared_close,
+            .close = wefti_fifo_close,
             .free = shared_free,
             .get_case = &shared_get_waitable,
             .put_case = &shared_put_waitable,
         },
-    .settle = fifo_settle,
+    .settle = wefti_fifo_settle,
     .mend = wefti_joinable_mend,
     .drop_all = shared_drop_all,
     .task_done = wefti_joinable_task_done,

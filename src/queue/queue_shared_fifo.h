@@ -33,7 +33,12 @@ struct shared_fifo {
     uint64_t cells;    /* of a segment; constant */
     uint32_t joinable; /* constant */
     uint32_t dropped;  /* what comes back is dropped: close_now's, once */
-    uint64_t reserved[6];
+    uint32_t ordered;  /* constant: in another order; all values lie in nodes, under the gate of `out`, and nothing in cells */
+    uint32_t reserved_too;
+    uint64_t key;   /* constant, as the next two: the address of the function that says a priority, or 0; */
+    uint64_t data;  /* its data, */
+    uint64_t entry; /* and where the program began in the process that made the queue */
+    uint64_t reserved[2];
     struct shared_end in, out;
     struct wefti_nodes nodes __attribute__((aligned(64))); /* of a joinable one: under the gate of `out` */
 };
@@ -94,6 +99,11 @@ long wefti_joinable_deliveries(struct wefti_shared_queue *queue);
 int wefti_joinable_letter(struct wefti_shared_queue *queue, weft_value *value, weft_time deadline);
 size_t wefti_joinable_drop_all(struct wefti_shared_queue *queue);
 void wefti_joinable_mend(struct wefti_shared_queue *queue, uint32_t dead);
+/* What the sweep does about a gate of these kinds. */
+void wefti_fifo_settle(struct wefti_shared_queue *queue, struct wefti_gate *gate, uint16_t dead);
+/* Counts what has come back from the dead. */
+void wefti_fifo_rebuild(struct shared_fifo *fifo);
+void wefti_fifo_close(struct weft_queue *queue);
 /* Settles what the gate's dead owner had begun with a lease. Whether the pending block is the structure's. */
 bool wefti_joinable_settle(struct shared_fifo *fifo, unsigned what, uintptr_t block);
 

@@ -87,6 +87,23 @@ static int cells_look(struct shared_fifo *fifo)
     return shared_may_pass(fifo, &fifo->out) ? 0 : EPIPE; /* looked at again: a put may have come before the close */
 }
 
+/* Inside: the first of those that lie in nodes. 0, EPIPE, EAGAIN, ENOMEM. */
+static int lease_first(struct shared_fifo *fifo, weft_value *value, struct wefti_node **node, uint32_t *brought)
+{
+    *node = wefti_ready_first(&fifo->nodes);
+    if (!*node)
+        return wefti_queue_is_closed(&fifo->shared.queue) ? EPIPE : EAGAIN;
+    if (node_read_cell(*node, value) != 0) {
+        wefti_ready_add(&fifo->nodes, *node);
+        return ENOMEM;
+    }
+    (*node)->lease = ++fifo->nodes.leases;
+    wefti_node_put(*node, word_taken(*node, 1));
+    wefti_node_lease(&fifo->nodes, *node);
+    *brought = WEFTI_GATE_ROOM;
+    return 0;
+}
+
 /* Inside: 0, EPIPE, EAGAIN, ENOMEM. *brought: ROOM when there is more now. */
 static int lease_some(struct shared_fifo *fifo, weft_value *value, struct wefti_node **node, uint32_t *brought)
 {
@@ -95,6 +112,8 @@ static int lease_some(struct shared_fifo *fifo, weft_value *value, struct wefti_
     *node = wefti_node_returned(&fifo->nodes);
     if (*node)
         return lease_returned(fifo, *node, value);
+    if (fifo->ordered)
+        return lease_first(fifo, value, node, brought);
     int error = cells_look(fifo);
     if (error)
         return error;
@@ -150,27 +169,6 @@ static int lease_read(struct shared_fifo *fifo, struct wefti_node *node, weft_va
     return 0;
 }
 
-int wefti_joinable_try_get(struct shared_fifo *fifo, weft_value *value)
-{
-    struct wefti_visit visit;
-    struct wefti_node *node = NULL;
-    uint32_t brought = 0;
-    if (wefti_lease_hold(&fifo->shared) != 0)
-        return errno;
-    int error = wefti_gate_enter(&fifo->out.gate, &visit) == 0 ? 0 : errno;
-    if (error == 0) {
-        wefti_nodes_whole(&fifo->nodes);
-        error = lease_some(fifo, value, &node, &brought);
-        wefti_gate_leave(&fifo->out.gate, &visit, brought);
-        wefti_visit_end(&visit);
-    }
-    if (error)
-        wefti_lease_unhold(&fifo->shared);
-    else if (wefti_cell_cargo(&node->cell))
-        return lease_read(fifo, node, value);
-    return error;
-}
-
 /* Inside: the value of a node is done with. Its block, which is the caller's then, or NULL. */
 static struct wefti_cargo *node_finish(struct shared_fifo *fifo, struct wefti_node *node)
 {
@@ -195,6 +193,42 @@ static void visit_finish(struct shared_fifo *fifo, struct wefti_visit *visit, ui
     wefti_visit_end(visit);
     if (cargo)
         wefti_block_discard(cargo);
+}
+
+/* The caller's own. */
+static void lease_finish(struct shared_fifo *fifo, struct wefti_node *node)
+{
+    struct wefti_visit visit;
+    if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
+        return; /* it could be entered before, so it can now */
+    wefti_nodes_whole(&fifo->nodes);
+    wefti_node_unlease(&fifo->nodes, node);
+    fifo->nodes.held--;
+    visit_finish(fifo, &visit, 0, node_finish(fifo, node));
+    wefti_lease_unhold(&fifo->shared);
+}
+
+int wefti_joinable_try_get(struct shared_fifo *fifo, weft_value *value)
+{
+    struct wefti_visit visit;
+    struct wefti_node *node = NULL;
+    uint32_t brought = 0;
+    if (wefti_lease_hold(&fifo->shared) != 0)
+        return errno;
+    int error = wefti_gate_enter(&fifo->out.gate, &visit) == 0 ? 0 : errno;
+    if (error == 0) {
+        wefti_nodes_whole(&fifo->nodes);
+        error = lease_some(fifo, value, &node, &brought);
+        wefti_gate_leave(&fifo->out.gate, &visit, brought);
+        wefti_visit_end(&visit);
+    }
+    if (error)
+        wefti_lease_unhold(&fifo->shared);
+    else if (wefti_cell_cargo(&node->cell))
+        error = lease_read(fifo, node, value);
+    if (!error && !fifo->joinable)
+        lease_finish(fifo, node);
+    return error;
 }
 
 int wefti_joinable_task_done(struct wefti_shared_queue *queue)
@@ -311,6 +345,7 @@ static bool returned_discard(struct shared_fifo *fifo)
     wefti_nodes_whole(&fifo->nodes);
     __atomic_store_n(&fifo->dropped, 1, __ATOMIC_RELAXED);
     struct wefti_node *node = wefti_node_returned(&fifo->nodes);
+    node = node ? node : wefti_ready_first(&fifo->nodes);
     if (node) {
         fifo->nodes.held--;
         cargo = node_finish(fifo, node);
@@ -323,7 +358,7 @@ size_t wefti_joinable_drop_all(struct wefti_shared_queue *queue)
 {
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
     size_t dropped = 0;
-    while (wefti_fifo_discard(fifo))
+    while (!fifo->ordered && wefti_fifo_discard(fifo))
         dropped++;
     while (returned_discard(fifo)) /* also tells joiners, when there is none */
         dropped++;
@@ -347,5 +382,6 @@ bool wefti_joinable_settle(struct shared_fifo *fifo, unsigned what, uintptr_t bl
         wefti_node_put((struct wefti_node *)block, wefti_node_word(WEFTI_NODE_FREE, 0, 0)); /* NOLINT: it was a pointer */
     if (what == GROW)
         return fifo->nodes.segments[out->gate.at] == block;
+    /* DONE, also of a value that was being put into a node */
     return what != DONE || wefti_node_state(wefti_node_look(wefti_node_at(&fifo->nodes, (uint32_t)out->gate.at))) != WEFTI_NODE_FREE;
 }

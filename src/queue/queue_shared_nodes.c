@@ -124,6 +124,9 @@ static void node_sort_in(struct wefti_nodes *nodes, struct wefti_node *node)
     else if (state == WEFTI_NODE_RETURNED) {
         list_push(nodes, &nodes->returned, node);
         nodes->returned_count++;
+    } else if (state == WEFTI_NODE_READY) {
+        nodes->puts = node->sequence > nodes->puts ? node->sequence : nodes->puts;
+        wefti_ready_add(nodes, node);
     } else if (state == WEFTI_NODE_LETTER)
         list_push(nodes, &nodes->letters, node);
     else {
@@ -137,11 +140,13 @@ void wefti_nodes_rebuild(struct wefti_nodes *nodes)
     __atomic_exchange_n(&nodes->broken, 0, __ATOMIC_SEQ_CST); /* before a word is looked at: pairs with that of wefti_nodes_mend */
     nodes->free = nodes->returned = nodes->letters = nodes->leased = nodes->leased_last = 0;
     nodes->held = 0;
+    nodes->ready = 0;
+    __atomic_store_n(&nodes->ready_count, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&nodes->returned_count, 0, __ATOMIC_RELAXED);
     for (unsigned segment = segments_count(nodes); segment-- > 0;)
         for (uint32_t i = segment_length(segment); i-- > 0;)
             node_sort_in(nodes, segment_nodes(nodes, segment) + i);
-    nodes->returned = list_sort(nodes, nodes->returned, false);
+    nodes->returned = list_sort(nodes, nodes->returned, nodes->ordered);
     nodes->letters = list_sort(nodes, nodes->letters, false);
     nodes->leased = list_sort(nodes, nodes->leased, true);
     leased_link_back(nodes);

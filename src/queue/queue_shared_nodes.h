@@ -8,6 +8,7 @@
  *   LEASED    the taker's, until he or another task of his process says that it is done
  *   RETURNED  its taker died: it is the next to be delivered
  *   LETTER    so many takers died that it was given up
+ *   READY     not taken yet: of queues in another order, whose values all lie here
  * Moves: by who is inside the gate, but for two: the taker moves READING to LEASED, and who mends moves what is a dead taker's, by compare-and-swap, to RETURNED or LETTER,
  * and then says that the lists are `broken`. Who enters next makes them anew from the words. He takes `broken` back first: so what is moved while he looks is said again.
  *
@@ -18,7 +19,7 @@
 
 #include "queue/queue_shared.h"
 
-enum wefti_node_state { WEFTI_NODE_FREE, WEFTI_NODE_READING, WEFTI_NODE_LEASED, WEFTI_NODE_RETURNED, WEFTI_NODE_LETTER };
+enum wefti_node_state { WEFTI_NODE_FREE, WEFTI_NODE_READING, WEFTI_NODE_LEASED, WEFTI_NODE_RETURNED, WEFTI_NODE_LETTER, WEFTI_NODE_READY };
 
 enum { WEFTI_NODE_SEGMENTS = 26 };
 
@@ -26,24 +27,32 @@ struct wefti_node {
     uint64_t word;
     uint64_t sequence; /* of the put; constant while it is not FREE */
     uint64_t lease;    /* the order of takings */
+    int64_t key;       /* of a READY one */
     uint32_t number;   /* constant; its place in the table, from 1 */
     uint32_t next;     /* number of another, or 0; derived, as the next */
     uint32_t previous;
-    uint32_t reserved[7];
+    uint32_t child;
+    uint32_t reserved[4];
     struct wefti_cell cell;
 };
 
 /* Written inside the gate but for `broken`. All but `segments` and `broken` is derived from the words of the nodes. */
 struct wefti_nodes {
     uint32_t broken;
+    uint32_t stack;    /* constant: of READY nodes the last comes first, else the least key, */
+    uint32_t natural;  /* constant: then what the values say */
+    uint32_t ordered;  /* constant: there are READY ones; what comes back does so in the order in which it was taken */
     uint32_t deaths;   /* constant: a value is given up when so many takers have died */
     uint32_t free;     /* lists, by the number of the first: in no order; */
     uint32_t returned; /* by sequence; */
     uint32_t letters;
     uint32_t leased, leased_last;           /* by lease, linked both ways */
     uint32_t returned_count;                /* read outside, too */
+    uint32_t ready;                         /* whatever the kind makes of those: the first */
+    uint32_t ready_count;                   /* read outside, too */
     uint64_t held;                          /* nodes that are neither FREE nor LETTER */
     uint64_t leases;                        /* the number of the last */
+    uint64_t puts;                          /* the sequence of the last READY one */
     uint64_t segments[WEFTI_NODE_SEGMENTS]; /* addresses, or 0; each twice as long as the one before */
 };
 
@@ -78,6 +87,10 @@ static inline void wefti_node_put(struct wefti_node *node, uint64_t word)
 }
 
 struct wefti_node *wefti_node_at(const struct wefti_nodes *nodes, uint32_t number);
+
+/* A READY node joins those; the first leaves them (NULL: there is none). queue_shared_ordered.c; inside. */
+void wefti_ready_add(struct wefti_nodes *nodes, struct wefti_node *node);
+struct wefti_node *wefti_ready_first(struct wefti_nodes *nodes);
 
 /* Inside, first of all: the lists are whole after it. */
 void wefti_nodes_rebuild(struct wefti_nodes *nodes);
