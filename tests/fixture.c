@@ -156,6 +156,11 @@ bool fixture_copies(void)
     return preloaded && strstr(preloaded, "vgpreload");
 }
 
+bool fixture_emulated(void)
+{
+    return getenv("FIXTURE_EMULATED") != NULL;
+}
+
 void fixture_leave(int status)
 {
     char line[32];

@@ -27,6 +27,9 @@
 /* Whether Valgrind runs this, which gives a child that should share memory a copy of it. */
 bool fixture_copies(void);
 
+/* Whether an emulator of another processor runs this. */
+bool fixture_emulated(void);
+
 /* Ends a forked child of a test: as _exit, without a search for leaks, which are its parent's blocks. */
 _Noreturn void fixture_leave(int status);
 

@@ -555,7 +555,7 @@ START_TEST(an_overflow_is_reported)
     ck_assert_ptr_nonnull(strstr(text, " bytes\n"));
     status = overflow_of(text, sizeof(text), false);
     ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
-    ck_assert_str_eq(text, "");
+    ck_assert_ptr_null(strstr(text, "weft")); /* an emulator may have a word of its own */
 }
 END_TEST
 

@@ -588,6 +588,8 @@ static weft_value begin_and_wait(weft_value event)
 
 START_TEST(a_forked_child_is_alone)
 {
+    if (fixture_emulated())
+        fixture_skip("the emulator does not survive threads of a forked child");
     struct flag event = {0};
     forked_other = weft_spawn(WEFT_THREAD, begin_and_wait, weft_ptr(&event));
     flag_wait(&begun, WEFT_FOREVER); /* allocates no more: AddressSanitizer's allocator does not survive a fork in between */
