@@ -29,6 +29,7 @@ static const double ROUND_SECONDS = 0.7;
 struct storm {
     weft_queue *queue;
     bool joinable;
+    enum weft_queue_order order;
     uint32_t stop;
     uint64_t begun[PRODUCERS], put[PRODUCERS]; /* of each role */
     uint64_t done;                             /* values, all together */
@@ -97,6 +98,12 @@ static int produces(struct wefti_process *self)
     return 0;
 }
 
+static int64_t storm_key(weft_value value, void *data)
+{
+    (void)data;
+    return (int64_t)(uint32_t)value_name(value);
+}
+
 static void value_is_mine(uint32_t me, uint32_t role, uint64_t number)
 {
     uint32_t before = __atomic_exchange_n(&storm->holder[role][number], me, __ATOMIC_ACQ_REL);
@@ -115,7 +122,7 @@ static int consumes(struct wefti_process *self)
         weft_drop(got);
         MUST(role < PRODUCERS && number < VALUES);
         bool again = storm->joinable && weft_queue_deliveries(storm->queue) > 1;
-        MUST(again || number > last[role]);
+        MUST(again || storm->order != WEFT_FIFO || number > last[role]);
         last[role] = number > last[role] ? number : last[role];
         value_is_mine(me, role, number);
         __atomic_or_fetch(&storm->seen[role][number], 1, __ATOMIC_RELAXED);
@@ -176,7 +183,7 @@ static unsigned storm_seed(void)
 static double storm_seconds(void)
 {
     const char *said = getenv("WEFT_STORM_SECONDS");
-    return said ? strtod(said, NULL) / 3 : ROUND_SECONDS;
+    return said ? strtod(said, NULL) / 5 : ROUND_SECONDS;
 }
 
 /* Whether there are as many values as can be told apart. */
@@ -216,15 +223,17 @@ static void storm_ends(struct worker *workers, uint64_t lost_most)
     weft_queue_free(storm->queue);
 }
 
-static int root_of_the_storm(size_t capacity, bool joinable)
+static int root_of_the_storm(size_t capacity, bool joinable, enum weft_queue_order order)
 {
     struct worker workers[PRODUCERS + CONSUMERS];
     unsigned seed = storm_seed(), next = 1, kills = 0, takers = 0;
     weft_time longest = 0;
     storm->joinable = joinable;
+    storm->order = order;
     MUST(weft_shared_limit((size_t)256 << 20) == 0 && wefti_family_begin() == 0);
     uint64_t before = committed();
-    storm->queue = weft_queue_new(.shared = true, .capacity = capacity, .joinable = joinable, .deaths = 60000);
+    storm->queue = weft_queue_new(.shared = true, .capacity = capacity, .joinable = joinable, .order = order,
+        .key = order == WEFT_PRIORITY ? storm_key : NULL, .deaths = 60000);
     MUST(storm->queue);
     for (uint32_t i = 0; i < PRODUCERS + CONSUMERS; i++) {
         workers[i].role = i < PRODUCERS ? i : 0;
@@ -253,7 +262,7 @@ static int root_of_the_storm(size_t capacity, bool joinable)
     return storm->failed ? ENDED : 0;
 }
 
-static void storm_round(size_t capacity, bool joinable)
+static void storm_round(size_t capacity, bool joinable, enum weft_queue_order order)
 {
     int status = -1;
     storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -261,42 +270,56 @@ static void storm_round(size_t capacity, bool joinable)
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0)
-        wefti_leave(root_of_the_storm(capacity, joinable));
+        wefti_leave(root_of_the_storm(capacity, joinable, order));
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_msg(status == 0, "status %x; line %u; seed %u", (unsigned)status, storm->failed, storm_seed());
     munmap(storm, sizeof(*storm));
 }
 
-static void storm_runs(size_t capacity, bool joinable)
+static void storm_runs(size_t capacity, bool joinable, enum weft_queue_order order)
 {
     if (fixture_copies())
         fixture_skip("Valgrind knows no pidfds");
     weft_time finish = weft_in(storm_seconds());
     do
-        storm_round(capacity, joinable);
+        storm_round(capacity, joinable, order);
     while (rounds++, getenv("WEFT_STORM_SECONDS") && weft_clock() < finish);
 }
 
 START_TEST(a_plain_queue_in_the_storm)
 {
-    storm_runs(10, false);
+    storm_runs(10, false, WEFT_FIFO);
 }
 END_TEST
 
 START_TEST(an_unbounded_queue_in_the_storm)
 {
-    storm_runs(WEFT_UNBOUNDED, false);
+    storm_runs(WEFT_UNBOUNDED, false, WEFT_FIFO);
 }
 END_TEST
 
 START_TEST(a_joinable_queue_in_the_storm)
 {
-    storm_runs(20, true);
+    storm_runs(20, true, WEFT_FIFO);
+}
+END_TEST
+
+START_TEST(a_stack_in_the_storm)
+{
+    storm_runs(20, true, WEFT_LIFO);
+}
+END_TEST
+
+START_TEST(priorities_in_the_storm)
+{
+    storm_runs(20, false, WEFT_PRIORITY);
 }
 END_TEST
 
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, a_stack_in_the_storm);
+    tcase_add_test(tests, priorities_in_the_storm);
     tcase_add_test(tests, a_plain_queue_in_the_storm);
     tcase_add_test(tests, an_unbounded_queue_in_the_storm);
     tcase_add_test(tests, a_joinable_queue_in_the_storm);

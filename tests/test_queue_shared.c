@@ -425,6 +425,19 @@ START_TEST(last_in_first_out)
             ck_assert_int_eq(weft_queue_join(queue, WEFT_NOW), 0);
         else
             ck_fails(weft_queue_join(queue, WEFT_NOW), ENOTSUP);
+        weft_value many[6] = {weft_int(0), weft_int(1), weft_int(2), weft_int(3), weft_int(4), weft_int(5)};
+        ck_assert_int_eq(weft_queue_put_many(queue, many, 6, WEFT_NOW), 5);
+        ck_assert_int_eq(weft_queue_get_many(queue, many, 6, WEFT_NOW), 5);
+        ck_assert_int_eq(weft_as_int(many[0]), 4);
+        weft_case put = weft_case_put(queue, many), get = weft_case_get(queue, &got);
+        ck_fails(weft_select(&get, 1, weft_in(0.001)), ETIMEDOUT);
+        for (int i = 0; i < 5; i++)
+            ck_assert_int_eq(weft_select(&put, 1, WEFT_FOREVER), 0);
+        ck_fails(weft_select(&put, 1, weft_in(0.001)), ETIMEDOUT);
+        for (int i = 0; i < 5; i++)
+            ck_assert_int_eq(weft_select(&get, 1, WEFT_FOREVER), 0);
+        for (int i = 0; joinable && i < 10; i++)
+            ck_assert_int_eq(weft_queue_task_done(queue), 0);
         puts_some(queue, 3, 200);
         ck_assert_uint_eq(weft_queue_close_now(queue), 3);
         ck_fails(weft_queue_get(queue, &got, WEFT_FOREVER), EPIPE);

@@ -231,6 +231,23 @@ static int shared_ordered_add(struct shared_fifo *fifo, struct wefti_parcel *par
     return 0;
 }
 
+/* Inside, all together: how many. Keys are asked for in here, as the header says. */
+static size_t shared_ordered_add_some(struct shared_fifo *fifo, const weft_value *values, size_t count, int *error)
+{
+    size_t put = 0;
+    while (put < count && !*error) {
+        struct wefti_parcel parcel = {.cargo = NULL};
+        int64_t key;
+        if (key_of(fifo, values[put], &key) != 0 || wefti_parcel_pack(&parcel, values[put]) != 0)
+            *error = errno;
+        else if ((*error = shared_ordered_add(fifo, &parcel, key)) != 0)
+            wefti_parcel_cancel(&parcel);
+        else
+            weft_drop(wefti_value_take(values[put++]));
+    }
+    return put;
+}
+
 /* 0, EPIPE, EAGAIN, ENOMEM, ESTALE, EINVAL, ENOEXEC, EFAULT: the value is given away with 0. */
 static int shared_ordered_try_put(struct shared_fifo *fifo, weft_value value)
 {
@@ -302,10 +319,17 @@ static int shared_ordered_get(weft_queue *queue, weft_value *value, weft_time de
 
 static size_t shared_ordered_put_some(weft_queue *queue, const weft_value *values, size_t count, int *error)
 {
-    size_t put = 0;
+    struct shared_fifo *fifo = (struct shared_fifo *)queue;
+    struct wefti_visit visit;
     *error = 0;
-    while (put < count && (*error = shared_ordered_try_put((struct shared_fifo *)queue, values[put])) == 0)
-        put++;
+    if (wefti_gate_enter(&fifo->out.gate, &visit) != 0) {
+        *error = errno;
+        return 0;
+    }
+    wefti_nodes_whole(&fifo->nodes);
+    size_t put = shared_ordered_add_some(fifo, values, count, error);
+    wefti_gate_leave(&fifo->out.gate, &visit, put ? WEFTI_GATE_VALUES : 0);
+    wefti_visit_end(&visit);
     return put;
 }
 
