@@ -115,5 +115,5 @@ static void add(TCase *tests)
 
 int main(void)
 {
-    return fixture_main("stress process", add);
+    return fixture_main("stress_process", add);
 }

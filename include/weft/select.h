@@ -43,8 +43,9 @@ WEFT_BEGIN
  * done (a closed queue: EPIPE; see where each is made) ends the select too: then `error` says why, and nothing was done. The errors of
  * other cases are left as they were. Fair: of several that are ready, each call begins to look at another; over many calls all have the
  * same chance. From any kind of task. Allocates nothing, but with more than 16 descriptors. -1 with EAGAIN (WEFT_NOW), ETIMEDOUT,
- * ECANCELED, EINVAL (no cases, or one of NULL or of a negative descriptor; more than 32 in shared memory), with descriptors ENOMEM and EMFILE. A select over
- * descriptors and what lies in shared memory starts a thread, one for all that do so, which ends a moment after the last.
+ * ECANCELED, EINVAL (no cases, or one of NULL or of a negative descriptor; more than 32 in shared memory), with descriptors ENOMEM and
+ * EMFILE. A select over descriptors and what lies in shared memory starts a thread, one for all that do so, which ends a moment after the
+ * last.
  */
 WEFT_API int weft_select(weft_case *cases, size_t count, weft_time deadline);
 

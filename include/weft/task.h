@@ -3,17 +3,20 @@
  * A task is a function being run: as a coroutine, a thread, a process or on another machine. One handle and one set of verbs serves
  * all; which it is, is one word.
  *
- * A task as a process (WEFT_PROCESS). The first one begins the program's family: a small process of Weft's own, which has then seen the program as it was at that moment, and makes every
- * further one from that. So a process costs the same however large the program has grown and however many threads it has; it sees the program's memory as it was when the family
- * began, and besides only its argument and shared memory (<weft/shared.h>). That first use comes before the program has other threads, else it fails with EBUSY: begin early,
- * or call weft_init first thing in main, and late comers are fresh images.
+ * A task as a process (WEFT_PROCESS). The first one begins the program's family: a small process of Weft's own, which has then seen the
+ * program as it was at that moment, and makes every further one from that. So a process costs the same however large the program has grown
+ * and however many threads it has; it sees the program's memory as it was when the family began, and besides only its argument and shared
+ * memory (<weft/shared.h>). That first use comes before the program has other threads, else it fails with EBUSY: begin early, or call
+ * weft_init first thing in main, and late comers are fresh images.
  *
- * Argument and result cross as copies. A pointer crosses if it is into shared memory, or NULL; another fails the call with EFAULT, and a result that has one becomes an error value of
- * EFAULT. In the process weft_current and weft_main are this task (its name, number, kind); there are no tasks, task-local pointers, shields or deadlines of its starter's. It begins with
- * the working directory, umask, signal mask (but for SIGTERM and what weft_signals objects wait for, which are not blocked) and first three descriptors of its starter, and no
- * others; signal handlers are reset, ignored signals stay ignored. When its function has returned, the result is told, non-daemonic tasks of its own are joined, its pools finish, and it
- * ends without calling the program's exit handlers. A process that ends in another way (exit, _exit, a signal) has no result: its task is WEFT_LOST, and its result an error value of
- * EOWNERDEAD whose text names the task, the pid and the signal or status. All processes end with the first one of the program, however that ends. To the program they are no
+ * Argument and result cross as copies. A pointer crosses if it is into shared memory, or NULL; another fails the call with EFAULT, and a
+ * result that has one becomes an error value of EFAULT. In the process weft_current and weft_main are this task (its name, number, kind);
+ * there are no tasks, task-local pointers, shields or deadlines of its starter's. It begins with the working directory, umask, signal mask
+ * (but for SIGTERM and what weft_signals objects wait for, which are not blocked) and first three descriptors of its starter, and no
+ * others; signal handlers are reset, ignored signals stay ignored. When its function has returned, the result is told, non-daemonic tasks
+ * of its own are joined, its pools finish, and it ends without calling the program's exit handlers. A process that ends in another way
+ * (exit, _exit, a signal) has no result: its task is WEFT_LOST, and its result an error value of EOWNERDEAD whose text names the task, the
+ * pid and the signal or status. All processes end with the first one of the program, however that ends. To the program they are no
  * children: wait() sees none.
  */
 #ifndef WEFT_TASK_H
@@ -41,8 +44,8 @@ enum weft_outcome {
 enum weft_process_method {
     WEFT_ZYGOTE = 0, /* a copy of what the program was when its family began */
     /*
-     * A copy of what it is now, made by fork(2), all descriptors included; stdio is flushed first. EBUSY while other threads live. Two processes are forked: the other waits for
-     * the end of the first, and holds nothing.
+     * A copy of what it is now, made by fork(2), all descriptors included; stdio is flushed first. EBUSY while other threads live. Two
+     * processes are forked: the other waits for the end of the first, and holds nothing.
      */
     WEFT_FORK = 1,
     WEFT_SPAWN = 2 /* a fresh image of the program: needs weft_init, else ENOSYS */
@@ -69,16 +72,18 @@ struct weft_spawn_options {
 WEFT_BEGIN
 
 /*
- * First thing in main, for programs that use WEFT_SPAWN, or whose first process task may come when they have threads. In a process that is such a task it does
- * not return; else it starts nothing, and returns 0. The arguments are for later versions. The variable WEFT_SPAWN of the environment is the library's.
+ * First thing in main, for programs that use WEFT_SPAWN, or whose first process task may come when they have threads. In a process that is
+ * such a task it does not return; else it starts nothing, and returns 0. The arguments are for later versions. The variable WEFT_SPAWN of
+ * the environment is the library's.
  */
 WEFT_API int weft_init(int argc, char **argv);
 
 /*
  * Makes a task without starting it. The argument is given away on success. The handle is yours: weft_task_free.
- * weft_task_new(kind, function, argument, .name = ..., .daemon = ..., .stack_size = ..., .cpus = ..., .nice = ...)
- * From any task. NULL with EINVAL (no function, unknown kind, a name longer than 255 bytes, cpus that are no list, nice out of range), ENOTSUP (a kind
- * that this build does not have), ENOMEM.
+ * weft_task_new(kind, function, argument, .name = ..., .daemon = ..., .stack_size = ..., .cpus = ..., .nice = ..., .method = ...,
+ *     .insist = ...)
+ * From any task. NULL with EINVAL (no function, unknown kind or method, a name longer than 255 bytes, cpus that are no list, nice out of
+ * range), ENOTSUP (a kind that this build does not have), ENOMEM.
  */
 WEFT_API weft_task *weft_task_new_with(const struct weft_spawn_options *options) WEFT_WARN_UNUSED;
 #define weft_task_new(kind_, function_, ...)         \
@@ -92,14 +97,15 @@ WEFT_API weft_task *weft_spawn_with(const struct weft_spawn_options *options) WE
         .size = sizeof(struct weft_spawn_options), .kind = (kind_), .function = (function_), .argument = __VA_ARGS__})
 
 /*
- * Starts a task. From any task. -1 with EALREADY (it was started before), EAGAIN or ENOMEM (the system has no room), EINVAL (none of its cpus is
- * there, or allowed to this process; those that are not are left out when others are; a stack_size that cannot be), EACCES or EPERM (a
- * nice below 0 without the right to it), ENOTSUP (cpus or nice of a coroutine, which runs on the thread that starts it: coroutine.h). Its function has not been called then, and it
- * can be tried again.
- * Of a process also with EFAULT (the argument has a pointer to private memory, or the function is in no module), ENOEXEC (the function's module is not loaded in the process: the program
- * loaded it after its family began), EBUSY (the family would begin now, and other threads live: see above, and WEFT_FORK), ENOSYS (WEFT_SPAWN without weft_init), EPERM (this process has
- * changed users, groups or capabilities since the family began), ESTALE (a child that the program forked itself: it is no member), EMFILE, EPIPE (those who look after the family were
- * killed, both at once), and what the first use of shared memory says.
+ * Starts a task. From any task. -1 with EALREADY (it was started before), EAGAIN or ENOMEM (the system has no room), EINVAL (none of its
+ * cpus is there, or allowed to this process; those that are not are left out when others are; a stack_size that cannot be), EACCES or EPERM
+ * (a nice below 0 without the right to it), ENOTSUP (cpus or nice of a coroutine, which runs on the thread that starts it: coroutine.h).
+ * Its function has not been called then, and it can be tried again. Of a process also with EFAULT (the argument has a pointer to private
+ * memory, or the function is in no module), ENOEXEC (the function's module is not loaded in the process: the program loaded it after its
+ * family began), EBUSY (the family would begin now, and other threads live: see above, and WEFT_FORK), ENOSYS (WEFT_SPAWN without
+ * weft_init), EPERM (this process has changed users, groups or capabilities since the family began), ESTALE (a child that the program
+ * forked itself: it is no member), EMFILE, EPIPE (those who look after the family were killed, both at once), and what the first use of
+ * shared memory says.
  */
 WEFT_API int weft_task_start(weft_task *task);
 
@@ -116,8 +122,8 @@ WEFT_API int weft_task_join(weft_task *task, weft_time deadline);
 WEFT_API int weft_task_result(weft_task *task, weft_value *value, weft_time deadline);
 
 /*
- * For weft_select: ready when the task has ended; what its function returned is written to *value as weft_task_result does (NULL is allowed).
- * Errors: EINVAL (not started), EDEADLK (oneself).
+ * For weft_select: ready when the task has ended; what its function returned is written to *value as weft_task_result does (NULL is
+ * allowed). Errors: EINVAL (not started), EDEADLK (oneself).
  */
 WEFT_API weft_case weft_case_task(weft_task *task, weft_value *value);
 
@@ -127,8 +133,8 @@ WEFT_API enum weft_task_state weft_task_state_of(const weft_task *task);
 /* Started and not ended. Any task; cannot fail. */
 WEFT_API bool weft_task_is_alive(const weft_task *task);
 /*
- * -1 until it has ended; then 0, or 1 when it returned an error value; of a process its exit status (what it gave to exit, if it did), or minus the signal that
- * killed it. Any task; cannot fail.
+ * -1 until it has ended; then 0, or 1 when it returned an error value; of a process its exit status (what it gave to exit, if it did), or
+ * minus the signal that killed it. Any task; cannot fail.
  */
 WEFT_API int weft_task_exitcode(const weft_task *task);
 
@@ -136,24 +142,29 @@ WEFT_API int weft_task_exitcode(const weft_task *task);
 WEFT_API const char *weft_task_name(const weft_task *task);
 /*
  * Renames it (copied). The kernel's name of its thread, which ps, top and gdb show, is that of the task, cut to 15 bytes but never inside a
- * character of UTF-8; a thread that Weft did not start keeps its own until it is renamed here. -1 with EINVAL (longer than 255 bytes), ENOMEM.
+ * character of UTF-8; a thread that Weft did not start keeps its own until it is renamed here. -1 with EINVAL (longer than 255 bytes),
+ * ENOMEM.
  */
 WEFT_API int weft_task_set_name(weft_task *task, const char *name);
 /* A number that no other task of this program has; 0 before the start. Any task; cannot fail. */
 WEFT_API uint64_t weft_task_ident(const weft_task *task);
-/* The kernel's thread id (of a process its pid), for sched_setaffinity, setpriority and their like; 0 before the start. Any task; cannot fail. */
+/*
+ * The kernel's thread id (of a process its pid), for sched_setaffinity, setpriority and their like; 0 before the start. Any task; cannot
+ * fail.
+ */
 WEFT_API int weft_task_native_id(const weft_task *task);
 WEFT_API bool weft_task_daemon(const weft_task *task);
 WEFT_API enum weft_task_kind weft_task_kind_of(const weft_task *task);
 
 /*
- * Asks the task to end: from now on each wait of it fails with ECANCELED, except inside weft_shield. Sticky, and harmless when it has ended.
- * A task that was not started ends at once as WEFT_CANCELLED, its function never called. Any task; cannot fail.
+ * Asks the task to end: from now on each wait of it fails with ECANCELED, except inside weft_shield. Sticky, and harmless when it has
+ * ended. A task that was not started ends at once as WEFT_CANCELLED, its function never called. Any task; cannot fail.
  */
 WEFT_API void weft_task_cancel(weft_task *task);
 /*
- * Stops it: a thread or coroutine as weft_task_cancel, a process by SIGTERM. 0, also when it has ended: no later process of that number is hit; one that was not started ends as by
- * weft_task_cancel. -1 with EMFILE, ENFILE (a process is signalled through a descriptor). Any task.
+ * Stops it: a thread or coroutine as weft_task_cancel, a process by SIGTERM. 0, also when it has ended: no later process of that number is
+ * hit; one that was not started ends as by weft_task_cancel. -1 with EMFILE, ENFILE (a process is signalled through a descriptor). Any
+ * task.
  */
 WEFT_API int weft_task_terminate(weft_task *task);
 /* Stops it without asking: a process by SIGKILL, as weft_task_terminate. -1 with ENOTSUP: a thread or coroutine cannot be. */
@@ -173,9 +184,9 @@ WEFT_API void weft_task_free(weft_task *task);
 WEFT_API int weft_task_repr(const weft_task *task, char *buffer, size_t size);
 
 /*
- * The task that calls; borrowed. A thread that Weft did not start gets a handle at its first call ("Dummy-1", a daemon). It may do all that a task may,
- * and be waited for and cancelled; when it ends, in whatever way, the handle is stopped and done, without a result, and its task-local pointers
- * are destroyed. Only pthread_cancel must not hit it inside a call of Weft. NULL with ENOMEM only.
+ * The task that calls; borrowed. A thread that Weft did not start gets a handle at its first call ("Dummy-1", a daemon). It may do all that
+ * a task may, and be waited for and cancelled; when it ends, in whatever way, the handle is stopped and done, without a result, and its
+ * task-local pointers are destroyed. Only pthread_cancel must not hit it inside a call of Weft. NULL with ENOMEM only.
  */
 WEFT_API weft_task *weft_current(void);
 /* The task of the program's first thread, "MainThread"; borrowed. */
@@ -188,7 +199,10 @@ WEFT_API size_t weft_tasks(weft_task **tasks, size_t room);
 /* How many are alive, the program's main task included. Any task; cannot fail. */
 WEFT_API size_t weft_active_count(void);
 
-/* Waits until the deadline. 0 when it has come; -1 with ECANCELED, or ETIMEDOUT when that of a weft_deadline came before. From any kind of task. */
+/*
+ * Waits until the deadline. 0 when it has come; -1 with ECANCELED, or ETIMEDOUT when that of a weft_deadline came before. From any kind
+ * of task.
+ */
 WEFT_API int weft_sleep_until(weft_time deadline);
 /* Waits so many seconds: weft_sleep_until(weft_in(seconds)). */
 WEFT_API int weft_sleep(double seconds);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Users, groups and capabilities, noted when the family begins: a process that has changed them since must not get another that still has the old ones. */
+/*
+ * Users, groups and capabilities, noted when the family begins: a process that has changed them since must not get another that still
+ * has the old ones.
+ */
 
 #include "family/ids.h"
 

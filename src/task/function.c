@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Functions that cross. A module is known by its build-id, which the linker puts into a note; where there is none, by its name and its program headers, which are
- * the same in every process that has the same file.
+ * Functions that cross. A module is known by its build-id, which the linker puts into a note; where there is none, by its name and its
+ * program headers, which are the same in every process that has the same file.
  *
- * What has been found out is kept in a table of entries that are written once and never change: an entry is claimed (EMPTY to FILLING), written, and published
- * (FULL, release; pairs with the acquire of who looks). So nobody needs a latch, and a child that was forked in the middle has at worst an entry that is never
- * used. An entry of the program itself or of Weft's own module holds for ever; one of another module holds while no module has been unloaded since (the
- * loader counts that), because another may lie at its address by now. When there is no place, or an entry holds no longer, the modules are walked again: a
- * microsecond, never a wrong answer.
+ * What has been found out is kept in a table of entries that are written once and never change: an entry is claimed (EMPTY to FILLING),
+ * written, and published (FULL, release; pairs with the acquire of who looks). So nobody needs a latch, and a child that was forked in the
+ * middle has at worst an entry that is never used. An entry of the program itself or of Weft's own module holds for ever; one of another
+ * module holds while no module has been unloaded since (the loader counts that), because another may lie at its address by now. When there
+ * is no place, or an entry holds no longer, the modules are walked again: a microsecond, never a wrong answer.
  */
 
 #include "task/function.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A function as something that can cross into another process of the family: the module that it is in, and where in that. The other process finds it wherever
- * its own copy of the module lies.
+ * A function as something that can cross into another process of the family: the module that it is in, and where in that. The other process
+ * finds it wherever its own copy of the module lies.
  */
 #ifndef WEFTI_FUNCTION_H
 #define WEFTI_FUNCTION_H
@@ -20,15 +20,15 @@ struct wefti_function {
 };
 
 /*
- * Packs a function: some 10 ns when it is one of the program's own or Weft's and was packed before. 0; -1 with EFAULT (it is in no module that is loaded
- * here). From any task.
+ * Packs a function: some 10 ns when it is one of the program's own or Weft's and was packed before. 0; -1 with EFAULT (it is in no module
+ * that is loaded here). From any task.
  */
 int wefti_function_pack(weft_function *function, struct wefti_function *packed);
 /* Whether a function that was packed is the program's own or Weft's, so that every process has it. */
 bool wefti_function_lasts(weft_function *function);
 /*
- * The function that was packed, here or in another process. 0; -1 with ENOEXEC: its module (`name`) is not loaded in this process, or not the same build of it.
- * From any task.
+ * The function that was packed, here or in another process. 0; -1 with ENOEXEC: its module (`name`) is not loaded in this process, or not
+ * the same build of it. From any task.
  */
 int wefti_function_find(const struct wefti_function *packed, weft_function **function);
 

@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks as processes. Two things stand for one: the handle in the process that made it, and a record in the arena, which the process that runs it has too.
+ * Tasks as processes. Two things stand for one: the handle in the process that made it, and a record in the arena, which the process that
+ * runs it has too.
  *
- * The maker encodes the argument into the record and asks the family's supervisor for a process; that decodes the argument, is the task (its main task has the
- * task's name and number), and encodes what the function returned. Nobody in the maker's process waits for the end: the supervisor stores it in its own record
- * (struct wefti_process), and the handle learns of it when somebody asks (process_look). Those that nobody has a handle of are looked at when the next one starts, and when tasks are counted. The
- * result stays in the record, and is decoded by each who asks, until the last handle goes.
+ * The maker encodes the argument into the record and asks the family's supervisor for a process; that decodes the argument, is the task
+ * (its main task has the task's name and number), and encodes what the function returned. Nobody in the maker's process waits for the end:
+ * the supervisor stores it in its own record (struct wefti_process), and the handle learns of it when somebody asks (process_look). Those
+ * that nobody has a handle of are looked at when the next one starts, and when tasks are counted. The result stays in the record, and is
+ * decoded by each who asks, until the last handle goes.
  *
- * The record. Its maker's until the process is asked for; from then on `cancel` is the maker's, `arrived`, `failure`, `result`, `length` and last of all `outcome`
- * (release; pairs with the acquire of process_outcome) are the process's. outcome is 0 until there is a result: a process that ends before has none, and its task is lost. What
- * it says once is true: a process that then dies while it leaves has done its task, and only its exit code tells of that.
+ * The record. Its maker's until the process is asked for; from then on `cancel` is the maker's, `arrived`, `failure`, `result`, `length`
+ * and last of all `outcome` (release; pairs with the acquire of process_outcome) are the process's. outcome is 0 until there is a result: a
+ * process that ends before has none, and its task is lost. What it says once is true: a process that then dies while it leaves has done its
+ * task, and only its exit code tells of that.
  *
- * A block with a result is linked before it is committed, and the sweep after a death commits what it finds linked (record_mend, which comes before blocks in hand are
- * taken back). So a death between any two stores leaves nothing that the record's end does not free.
+ * A block with a result is linked before it is committed, and the sweep after a death commits what it finds linked (record_mend, which
+ * comes before blocks in hand are taken back). So a death between any two stores leaves nothing that the record's end does not free.
  *
- * holds: MAKERS and RUNNERS, each cleared once, by its process or by the sweep after that one's death; the last frees the record. Each stands among what its process holds (life.h) under the
- * record's ticket, so a sweep that comes again finds the ticket gone. The runner enters its own only when it runs: one that dies before that is seen off by its maker
- * (record_leave); if that is dead too, the record stays until the family ends.
+ * holds: MAKERS and RUNNERS, each cleared once, by its process or by the sweep after that one's death; the last frees the record. Each
+ * stands among what its process holds (life.h) under the record's ticket, so a sweep that comes again finds the ticket gone. The runner
+ * enters its own only when it runs: one that dies before that is seen off by its maker (record_leave); if that is dead too, the record
+ * stays until the family ends.
  *
- * Signals are sent through a pidfd that is opened by number, and only when the record says RUNS after that: the supervisor says ENDED before it reaps, so the number cannot be another's by then.
+ * Signals are sent through a pidfd that is opened by number, and only when the record says RUNS after that: the supervisor says ENDED
+ * before it reaps, so the number cannot be another's by then.
  *
  * fork: in a child of the host's own the handles are lost tasks; they keep away from records, which are not theirs to let go.
  */
@@ -292,7 +297,8 @@ static int child_main(struct wefti_process *self)
 }
 
 /*
- * WEFT_SPAWN. In a copy of the zygote: becomes the program anew, which finds in its environment where everything is. Comes back when that cannot be.
+ * WEFT_SPAWN. In a copy of the zygote: becomes the program anew, which finds in its environment where everything is. Comes back when that
+ * cannot be.
  */
 
 static const char spawn_variable[] = "WEFT_SPAWN";
@@ -348,8 +354,8 @@ int weft_init(int argc, char **argv)
 }
 
 /*
- * WEFT_FORK. The process has a parent of its own, in between, so that the host never sees it as a child; that one closes all it has, waits for its child's end, and writes
- * down how it ended. It is reaped by name, and sends no signal.
+ * WEFT_FORK. The process has a parent of its own, in between, so that the host never sees it as a child; that one closes all it has, waits
+ * for its child's end, and writes down how it ended. It is reaped by name, and sends no signal.
  */
 
 _Noreturn static void fork_child(struct wefti_process *process, pid_t parent, const sigset_t *signals)

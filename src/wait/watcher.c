@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The watcher: a thread, started when it is first needed, that sleeps on words of other processes for those threads of this one that sleep in ppoll, and
- * rings their doorbells. It ends when it has had nothing to watch for a while.
+ * The watcher: a thread, started when it is first needed, that sleeps on words of other processes for those threads of this one that sleep
+ * in ppoll, and rings their doorbells. It ends when it has had nothing to watch for a while.
  *
- * The kernel sleeps on at most 128 words at once: one of them is the watcher's own bell, changed whenever a watch comes. When all places of a watcher are
- * taken, another is made; watchers are never freed.
+ * The kernel sleeps on at most 128 words at once: one of them is the watcher's own bell, changed whenever a watch comes. When all places of
+ * a watcher are taken, another is made; watchers are never freed.
  *
- * The latch guards the places. Whoever ends a watch takes it out under the latch, and the watcher rings under it, so a doorbell is there as long as it can be rung. A wake of the
- * kernel's is one waiter's: when the watch that it was for has ended meanwhile (found out by its serial number, as another may lie at its
- * address), it is handed on. The kernel tells of one word though several may have been woken; so all are looked at.
+ * The latch guards the places. Whoever ends a watch takes it out under the latch, and the watcher rings under it, so a doorbell is there as
+ * long as it can be rung. A wake of the kernel's is one waiter's: when the watch that it was for has ended meanwhile (found out by its
+ * serial number, as another may lie at its address), it is handed on. The kernel tells of one word though several may have been woken; so
+ * all are looked at.
  *
- * No wake is lost: the kernel compares each word with what the sleeper expected, at each new sleep. A watch that comes changes the bell, which the kernel compares as well.
+ * No wake is lost: the kernel compares each word with what the sleeper expected, at each new sleep. A watch that comes changes the bell,
+ * which the kernel compares as well.
  *
  * fork: the child has no watchers, and whoever forks does not sleep.
  */
