@@ -44,7 +44,7 @@ enum { CHAIN_CELLS = 3, LINGER = 2000 /* ns */ };
 #else
 enum { CHAIN_CELLS = 254 /* two segments are a slab */, LINGER = 20000 /* ns */ };
 #endif
-enum { DEATHS = 3, GATHER_LEAST = 8, GATHER_MOST = 128, GATHER_ENOUGH = 256 /* values */, LOOKS = 16 };
+enum { DEATHS = 3, GLANCE_MOST = 64, GATHER_LEAST = 8, GATHER_MOST = 128, GATHER_ENOUGH = 256 /* values */, LOOKS = 16 };
 
 /* Segments. */
 
@@ -276,6 +276,12 @@ static void shared_gather(const struct shared_end *end, uint64_t seen)
 static bool shared_linger(const struct shared_end *end, uint64_t seen, weft_time deadline)
 {
     struct wefti_spin *spin = &wefti_context_current()->spin;
+    for (int pauses = 1; pauses <= GLANCE_MOST && wefti_many_processors();
+         pauses *= 2) /* whatever came of longer spins: a burst is on its way */
+        if (count_after(end, pauses) != seen) {
+            shared_gather(end, seen);
+            return true;
+        }
     if (!wefti_spin_pays(spin))
         return false;
     weft_time now = weft_clock(), until = deadline - now < LINGER ? deadline : now + LINGER;
