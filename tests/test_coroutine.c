@@ -770,8 +770,103 @@ START_TEST(blocking_calls_are_offloaded)
 }
 END_TEST
 
+static int pool_threads[8], pool_thread_count;
+static weft_lock pool_lock;
+static uint32_t inside, most_inside;
+
+static void note_thread(void)
+{
+    int number = gettid(), i = 0;
+    weft_with (&pool_lock) {
+        while (i < pool_thread_count && pool_threads[i] != number)
+            i++;
+        ck_assert_int_lt(i, 8);
+        pool_threads[i] = number;
+        pool_thread_count += i == pool_thread_count;
+    }
+}
+
+static weft_value sleep_in_pool(weft_value data)
+{
+    uint32_t now = __atomic_add_fetch(&inside, 1, __ATOMIC_RELAXED);
+    note_thread();
+    weft_with (&pool_lock)
+        most_inside = now > most_inside ? now : most_inside;
+    ck_assert_int_eq(weft_task_kind_of(weft_current()), WEFT_COROUTINE);
+    int slept = weft_sleep(weft_as_float(data));
+    __atomic_sub_fetch(&inside, 1, __ATOMIC_RELAXED);
+    return slept == 0 ? weft_none : weft_error(errno, NULL);
+}
+
+START_TEST(a_pool_spreads_over_threads)
+{
+    enum { TASKS = 300 };
+    weft_pool *pool = weft_pool_new(WEFT_COROUTINE, .workers = 200, .threads = 3, .backlog = TASKS);
+    ck_assert_ptr_nonnull(pool);
+    for (int i = 0; i < TASKS; i++)
+        ck_assert_int_eq(weft_pool_start(pool, sleep_in_pool, weft_float(FIXTURE_TSAN ? 0.3 : 0.1)), 0);
+    weft_pool_free(pool);
+    ck_assert_uint_eq(inside, 0);
+    ck_assert_int_eq(pool_thread_count, 3);
+    ck_assert_uint_le(most_inside, 200);
+    ck_assert_uint_gt(most_inside, 20);
+    ck_fails_null(weft_pool_new(WEFT_COROUTINE, .nice = 77), EINVAL);
+    ck_fails_null(weft_pool_new(WEFT_THREAD, .threads = 2), ENOTSUP);
+    pool = weft_pool_new(WEFT_COROUTINE, .threads = 2);
+    weft_future *future = weft_pool_submit(pool, sleep_in_pool, weft_float(1000));
+    while (!weft_future_running(future))
+        weft_sleep(0.0001);
+    ck_assert_int_eq(weft_pool_terminate(pool, weft_in(20)), 0);
+    ck_assert_int_eq(weft_future_outcome(future), WEFT_CANCELLED);
+    weft_future_free(future);
+    weft_pool_free(pool);
+}
+END_TEST
+
+static weft_value free_pool_from_coroutine(weft_value data)
+{
+    weft_pool *pool = weft_pool_new(WEFT_COROUTINE, .threads = 1);
+    weft_value value = weft_none;
+    ck_assert_int_eq(weft_pool_apply(pool, square, data, &value, WEFT_FOREVER), 0);
+    weft_pool_free(pool);
+    return value;
+}
+
+START_TEST(coroutines_use_pools_of_coroutines)
+{
+    weft_task *tasks[4];
+    for (int i = 0; i < 4; i++)
+        tasks[i] = weft_spawn(WEFT_COROUTINE, free_pool_from_coroutine, weft_int(i));
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(end(tasks[i]), i * i);
+}
+END_TEST
+
+static weft_value member(weft_value data)
+{
+    return weft_as_int(data) < 0 ? weft_error(EIO, NULL) : sleep_for_ever(weft_none);
+}
+
+START_TEST(the_first_error_of_a_group_ends_it)
+{
+    weft_group *group = weft_group_new();
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(weft_group_spawn(group, WEFT_COROUTINE, member, weft_int(i)), 0);
+    ck_assert_int_eq(weft_group_spawn(group, WEFT_COROUTINE, member, weft_int(-1)), 0);
+    weft_value error = weft_none;
+    weft_group_join(group, &error, weft_in(20));
+    ck_assert_int_eq(weft_error_code(error), EIO);
+    weft_drop(error);
+    ck_assert_uint_eq(weft_group_alive(group), 0);
+    weft_group_free(group);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, a_pool_spreads_over_threads);
+    tcase_add_test(tests, coroutines_use_pools_of_coroutines);
+    tcase_add_test(tests, the_first_error_of_a_group_ends_it);
     tcase_add_test(tests, a_hub_lives_in_another_loop);
     tcase_add_test(tests, blocking_calls_are_offloaded);
     tcase_add_test(tests, a_coroutine_is_a_task);

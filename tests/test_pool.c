@@ -33,7 +33,8 @@ START_TEST(a_pool_is_made_of_valid_options_only)
 {
     ck_fails_null(weft_pool_new((enum weft_task_kind)99), EINVAL);
     ck_fails_null(weft_pool_new((enum weft_task_kind)0), EINVAL);
-    ck_fails_null(weft_pool_new(WEFT_COROUTINE), ENOTSUP);
+    ck_fails_null(weft_pool_new(WEFT_COROUTINE, .retries = 1), ENOTSUP);
+    ck_fails_null(weft_pool_new(WEFT_THREAD, .threads = 1), ENOTSUP);
     ck_fails_null(weft_pool_new(WEFT_THREAD, .task_timeout = 1), ENOTSUP);
     ck_fails_null(weft_pool_new(WEFT_THREAD, .retries = 1), ENOTSUP);
     ck_fails_null(weft_pool_new(WEFT_THREAD, .memory = 1), ENOTSUP);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What pools of all kinds have in common: each test runs once for threads and once for processes, with one word changed. What tasks share with the test lies in shared
+ * What pools of all kinds have in common: each test runs once for threads, once for processes and once for coroutines, with one word changed. What tasks share with the test lies in shared
  * memory, which is right for both.
  */
 #include <signal.h>
@@ -11,7 +11,7 @@
 #include "family_root.h"
 #include "pool_tasks.h"
 
-static const enum weft_task_kind kinds[] = {WEFT_THREAD, WEFT_PROCESS};
+static const enum weft_task_kind kinds[] = {WEFT_THREAD, WEFT_PROCESS, WEFT_COROUTINE};
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 static enum weft_task_kind kind;

@@ -58,6 +58,9 @@ enum { WEFT_PRIORITY_TURNS = 16 };
  * its workers may always run, each further one only while fewer than that run in all of them together. Workers that rest, or that wait for
  * tasks of these pools, do not run. So pools inside pools do not multiply threads; a pool whose tasks wait for one another by other means
  * than Weft's futures must say how many workers it needs.
+ *
+ * Coroutines. A worker of a pool of WEFT_COROUTINE is a coroutine that takes one task after another on one of the pool's .threads threads; .workers, 1024 by default, is how many
+ * tasks have begun and not ended at any time. A task that computes without ever waiting holds up the others of its thread (weft_yield lets them run).
  */
 struct weft_pool_options {
     size_t size; /* set by the macro */
@@ -86,6 +89,7 @@ struct weft_pool_options {
     unsigned retries; /* how often a task begins again whose worker died, at most 255; 0: it is WEFT_LOST */
     size_t
         memory; /* octets that a worker may have for itself: one that has more is killed, its task WEFT_LOST with an error of ENOMEM; 0: any */
+    unsigned threads; /* of a pool of coroutines: on how many threads its workers run; 0: weft_cpu_count(). With another kind ENOTSUP */
 };
 
 struct weft_submit_options {

@@ -156,7 +156,7 @@ int wefti_line_put(struct weft_pool *pool, const struct wefti_submission *what, 
 static bool worker_may_search(struct wefti_worker *worker)
 {
     if (worker->search_rest == 0)
-        return wefti_many_processors();
+        return wefti_may_spin();
     worker->search_rest--;
     return false;
 }

@@ -17,6 +17,7 @@
  * write; what stays is the order of things in wefti_pool_submit, the future's state and who calls back.
  */
 
+#include "pool/hubs.h"
 #include "pool/pool.h"
 #include "pool/process.h"
 
@@ -54,6 +55,7 @@ void wefti_pool_drop(struct weft_pool *pool)
         __atomic_sub_fetch(&pool->root->family, 1, __ATOMIC_RELAXED);
         wefti_pool_drop(pool->root);
     }
+    wefti_hubs_free(pool->hubs);
     weft_drop(pool->initial);
     wefti_release(pool->cpus);
     wefti_release(pool->name);
@@ -153,7 +155,9 @@ static bool options_valid(const struct weft_pool_options *options)
     }
     bool limits = options->max_tasks_per_worker || options->task_timeout > 0 || options->retries || options->memory;
     errno = ENOTSUP;
-    return options->kind == WEFT_PROCESS || (options->kind == WEFT_THREAD && !limits);
+    if (options->kind == WEFT_COROUTINE)
+        return !limits;
+    return !options->threads && (options->kind == WEFT_PROCESS || (options->kind == WEFT_THREAD && !limits));
 }
 
 /* Finds the pools around it, if the caller is a task of one. */
@@ -179,7 +183,10 @@ weft_pool *weft_pool_new_with(const struct weft_pool_options *given)
     struct weft_pool *pool = wefti_alloc_aligned(_Alignof(struct weft_pool), sizeof(*pool));
     if (!pool)
         return NULL;
-    *pool = (struct weft_pool){.workers = options.workers ? options.workers : weft_cpu_count(),
+    bool coroutines = options.kind == WEFT_COROUTINE;
+    *pool = (struct weft_pool){.workers = options.workers ? options.workers
+                                          : coroutines    ? WEFTI_POOL_COROUTINES
+                                                          : weft_cpu_count(),
         .when_full = options.when_full,
         .backlog = options.backlog ? options.backlog : WEFTI_POOL_BACKLOG,
         .stack_size = options.stack_size,
@@ -187,13 +194,15 @@ weft_pool *weft_pool_new_with(const struct weft_pool_options *given)
         .finalizer = options.finalizer,
         .references = 1,
         .tally = {.shared = true}};
-    if (!pool_christen(pool, options.name) || !pool_place(pool, options.cpus, options.nice)) {
+    if (!pool_christen(pool, options.name) || !pool_place(pool, options.cpus, options.nice) ||
+        (coroutines && !(pool->hubs = wefti_hubs_new(options.threads ? options.threads : weft_cpu_count())))) {
+        wefti_release(pool->cpus);
         wefti_release(pool->name);
         wefti_release(pool);
         return NULL;
     }
     pool->initial = wefti_value_take(options.initializer_argument);
-    pool_join_family(pool, options.workers == 0);
+    pool_join_family(pool, options.workers == 0 && !coroutines);
     wefti_registry_add(pool);
     return pool;
 }
@@ -392,7 +401,7 @@ static int pool_join(struct weft_pool *pool, weft_time deadline)
     for (;;) { /* another may be joining them */
         uint32_t unreaped = __atomic_load_n(&pool->unreaped, __ATOMIC_ACQUIRE);
         if (unreaped == 0)
-            return 0;
+            return pool->hubs ? wefti_hubs_end(pool->hubs, deadline) : 0;
         if (weft_wait(&pool->unreaped, unreaped, deadline) != 0)
             return -1;
     }
@@ -437,7 +446,7 @@ int weft_pool_resize(weft_pool *pool, unsigned workers)
         return wefti_process_pool_resize(pool, workers);
     if (!pool_usable(pool))
         return -1;
-    int closed = wefti_crew_resize(pool, workers ? workers : weft_cpu_count());
+    int closed = wefti_crew_resize(pool, workers ? workers : pool->hubs ? WEFTI_POOL_COROUTINES : weft_cpu_count());
     wefti_worker_reap(pool);
     if (!closed)
         return 0;

@@ -10,14 +10,22 @@
 #include <weft/pool.h>
 
 #ifdef WEFTI_SMALL
-enum { WEFTI_POOL_DEAD = 1, WEFTI_POOL_BACKLOG = 4, WEFTI_POOL_STAND_INS = 16, WEFTI_POOL_DEPTH = 3, WEFTI_POOL_KEEP = 4 };
+enum {
+    WEFTI_POOL_DEAD = 1,
+    WEFTI_POOL_BACKLOG = 4,
+    WEFTI_POOL_COROUTINES = 6,
+    WEFTI_POOL_STAND_INS = 16,
+    WEFTI_POOL_DEPTH = 3,
+    WEFTI_POOL_KEEP = 4
+};
 #else
 enum {
-    WEFTI_POOL_BACKLOG = 1024,  /* the default bound */
-    WEFTI_POOL_STAND_INS = 256, /* so many workers may wait for tasks of their own pool, each having a stand-in */
-    WEFTI_POOL_DEPTH = 64,      /* so many tasks may run inside one another on one stack */
-    WEFTI_POOL_DEAD = 32,       /* so many that no longer wait may stand in the line before it is looked through */
-    WEFTI_POOL_KEEP = 4096      /* records beyond this are given back to the system when they are freed */
+    WEFTI_POOL_BACKLOG = 1024,    /* the default bound */
+    WEFTI_POOL_COROUTINES = 1024, /* workers of a pool of coroutines */
+    WEFTI_POOL_STAND_INS = 256,   /* so many workers may wait for tasks of their own pool, each having a stand-in */
+    WEFTI_POOL_DEPTH = 64,        /* so many tasks may run inside one another on one stack */
+    WEFTI_POOL_DEAD = 32,         /* so many that no longer wait may stand in the line before it is looked through */
+    WEFTI_POOL_KEEP = 4096        /* records beyond this are given back to the system when they are freed */
 };
 #endif
 
@@ -71,6 +79,7 @@ struct weft_pool {
     enum weft_full_policy when_full;
     size_t backlog;
     size_t stack_size;
+    struct wefti_hubs *hubs; /* of a pool of coroutines: its threads */
     char *name;
     char *cpus;          /* of its workers, or NULL */
     int nice;            /* not 0: as they are said to be to who made the pool */
@@ -174,6 +183,12 @@ void wefti_budget_take_back(struct weft_pool *pool);
 
 /* Starts one more, which is counted as alive already. 0; -1 with EAGAIN, ENOMEM, and it is counted no more. */
 int wefti_worker_start(struct weft_pool *pool);
+/* The second half of that, on the thread where a worker that is a coroutine is to run. As weft_task_start; on failure the worker is gone. */
+int wefti_worker_begin(struct wefti_worker *worker);
+/* The end of a worker that could not be started. */
+void wefti_worker_abandon(struct wefti_worker *worker);
+/* What is to be added to the niceness of the caller for a worker's. */
+int wefti_worker_nice(const struct weft_pool *pool);
 /* Sees to it that there is a worker. 0; -1 with EAGAIN, ENOMEM, ETIMEDOUT, ECANCELED. */
 int wefti_worker_need(struct weft_pool *pool, weft_time deadline);
 /* Joins the workers that have ended. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "pool/hubs.h"
 #include "pool/pool.h"
 #include "pool/process.h"
 #include "task/placement.h"
@@ -114,7 +115,7 @@ static weft_value worker_main(weft_value argument)
 }
 
 /* What is to be added to the niceness of the caller, who may be anybody: it takes no right to start a worker that is nicer than the pool says. */
-static int worker_nice(const struct weft_pool *pool)
+int wefti_worker_nice(const struct weft_pool *pool)
 {
     int more = pool->nice != 0 ? pool->niceness - wefti_placement_niceness() : 0;
     return pool->nice > 0 && more < 0 ? 0 : more < -39 ? -39 : more > 39 ? 39 : more;
@@ -129,8 +130,9 @@ static struct wefti_worker *worker_new(struct weft_pool *pool, unsigned number)
     *worker = (struct wefti_worker){.pool = pool, .coming = true};
     char name[256];
     snprintf(name, sizeof(name), "%s-%u", pool->name, number);
-    worker->task = weft_task_new(WEFT_THREAD, worker_main, weft_ptr(worker), .name = name, .daemon = true, .stack_size = pool->stack_size,
-        .cpus = pool->cpus, .nice = worker_nice(pool));
+    bool thread = !pool->hubs; /* else it is its thread that is placed */
+    worker->task = weft_task_new(thread ? WEFT_THREAD : WEFT_COROUTINE, worker_main, weft_ptr(worker), .name = name, .daemon = true,
+        .stack_size = pool->stack_size, .cpus = thread ? pool->cpus : NULL, .nice = thread ? wefti_worker_nice(pool) : 0);
     if (worker->task)
         return worker;
     wefti_release(worker);
@@ -178,27 +180,45 @@ static void worker_unregister(struct weft_pool *pool, struct wefti_worker *worke
     wefti_pool_drop(pool);
 }
 
+int wefti_worker_begin(struct wefti_worker *worker)
+{
+    struct weft_pool *pool = worker->pool;
+    weft_task *task = weft_task_keep(worker->task); /* it may have ended, and been joined, before the start comes back */
+    wefti_pool_keep(pool);
+    bool started = weft_task_start(task) == 0;
+    int error = errno;
+    weft_task_free(task);
+    if (started)
+        worker_settle(pool, true);
+    else
+        wefti_worker_abandon(worker);
+    wefti_pool_drop(pool);
+    errno = error;
+    return started ? 0 : -1;
+}
+
+void wefti_worker_abandon(struct wefti_worker *worker)
+{
+    struct weft_pool *pool = worker->pool;
+    worker_settle(pool, false);
+    worker_unregister(pool, worker);
+    worker_free(worker);
+}
+
 int wefti_worker_start(struct weft_pool *pool)
 {
     wefti_worker_reap(pool); /* those that a smaller pool did not want */
     unsigned number = __atomic_add_fetch(&pool->numbers, 1, __ATOMIC_RELAXED);
     struct wefti_worker *worker = worker_new(pool, number);
-    bool started = false;
-    int error = ENOMEM;
-    if (worker) {
-        worker_register(pool, worker);
-        weft_task *task = weft_task_keep(worker->task); /* it may have ended, and been joined, before the start comes back */
-        started = weft_task_start(task) == 0;
-        error = errno;
-        weft_task_free(task);
-        if (!started) {
-            worker_unregister(pool, worker);
-            worker_free(worker);
-        }
+    if (!worker) {
+        worker_settle(pool, false);
+        errno = ENOMEM;
+        return -1;
     }
-    worker_settle(pool, started);
-    errno = error;
-    return started ? 0 : -1;
+    worker_register(pool, worker);
+    if (pool->hubs)
+        return wefti_hubs_begin(pool, worker, number);
+    return wefti_worker_begin(worker);
 }
 
 int wefti_worker_need(struct weft_pool *pool, weft_time deadline)
@@ -206,13 +226,16 @@ int wefti_worker_need(struct weft_pool *pool, weft_time deadline)
     for (;;) {
         wefti_latch_close(&pool->in);
         bool there = pool->settled > 0 || pool->closed;
-        bool start = !there && wefti_crew_reserve(pool);
+        /* of coroutines, one that was asked for may not have begun */
+        bool start = !there && !(pool->hubs && pool->alive > 0) && wefti_crew_reserve(pool);
         uint32_t seen = __atomic_load_n(&pool->settling, __ATOMIC_RELAXED);
         wefti_latch_open(&pool->in);
         if (there)
             return 0;
-        if (start)
+        if (start && !pool->hubs)
             return wefti_worker_start(pool);
+        if (start && wefti_worker_start(pool) != 0)
+            return -1;
         if (weft_wait(&pool->settling, seen, deadline) != 0)
             return -1;
     }
