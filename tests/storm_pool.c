@@ -116,7 +116,20 @@ static void job_end(struct job *job)
 {
     weft_value value = weft_none;
     if (weft_future_result(job->future, &value, weft_in(20)) != 0) {
-        fprintf(stderr, "hangs: sort %d, state %x\n", (int)job->sort, ((struct wefti_process_task *)(void *)job->future)->state);
+        const struct wefti_process_task *task = (struct wefti_process_task *)(void *)job->future;
+        const struct wefti_process_pool *pool = task->pool;
+        fprintf(stderr,
+            "hangs: sort %d, state %x, again %d; work %x, searching %u, called %u, spare %u, asked %u, surplus %u, refusal %d, bell %u\n",
+            (int)job->sort, task->state, task->again, pool->work, pool->searching, pool->called, pool->spare, pool->asked, pool->surplus,
+            pool->refusal, pool->bell);
+        for (int i = 0; i < WEFTI_RINGS; i++)
+            fprintf(stderr, "ring %d: head %llu, tail %llu\n", i, (unsigned long long)pool->rings[i].head,
+                (unsigned long long)pool->rings[i].tail);
+        for (uint32_t i = 0; i < pool->places; i++)
+            fprintf(stderr, "place %u: state %u, pid %d, idle %u, away %u, taken %llu\n", i, pool->table[i]->state, pool->table[i]->pid,
+                pool->table[i]->idle, pool->table[i]->away, (unsigned long long)pool->table[i]->taken);
+        if (getenv("WEFT_HANG"))
+            pause();
         fixture_leave(200);
     }
     enum weft_outcome outcome = weft_future_outcome(job->future);
@@ -177,11 +190,31 @@ static void pause_for(uint32_t microseconds)
     nanosleep(&(struct timespec){.tv_nsec = (long)microseconds * 1000}, NULL);
 }
 
+/* Whether the supervisor has a spare: without, its death is the family's. */
+static bool keepers_live(void)
+{
+    const struct wefti_family *family = wefti_family_now();
+    bool live = true;
+    for (int i = 0; live && i < WEFTI_KEEPERS; i++) {
+        char path[64], line[256] = "";
+        snprintf(path, sizeof(path), "/proc/%d/stat", __atomic_load_n(&family->keepers[i].pid, __ATOMIC_ACQUIRE));
+        FILE *file = fopen(path, "r");
+        const char *end = file && fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+        if (file)
+            fclose(file);
+        live = end && end[1] && end[2] != 'Z' && end[2] != 'X';
+    }
+    return live;
+}
+
 static void one_killed(struct wefti_process_pool *pool, uint32_t *state)
 {
-    struct wefti_process_worker *worker = pool->places ? pool->table[draw(state) % pool->places] : NULL;
-    int32_t pid = worker && __atomic_load_n(&worker->state, __ATOMIC_ACQUIRE) == WEFTI_WORKER_THERE ? worker->pid : 0;
-    if (draw(state) % 64 == 0)
+    uint32_t places = wefti_process_places(pool);
+    struct wefti_process_worker *worker = places ? pool->table[draw(state) % places] : NULL;
+    int32_t pid = worker && __atomic_load_n(&worker->state, __ATOMIC_ACQUIRE) == WEFTI_WORKER_THERE
+                      ? __atomic_load_n(&worker->pid, __ATOMIC_RELAXED)
+                      : 0;
+    if (draw(state) % 64 == 0 && keepers_live())
         pid = __atomic_load_n(&wefti_family_now()->supervisor, __ATOMIC_ACQUIRE);
     if (pid > 1 && kill(pid, SIGKILL) == 0)
         __atomic_add_fetch(&kills, 1, __ATOMIC_RELAXED);

@@ -613,9 +613,9 @@ static void forks(void)
     weft_pool_free(pool);
 }
 
-static void (*const bodies[])(void) = {submits, failures, futures_outlive, maps, star_maps, iterations, completions, first_and_all, selects, callbacks,
-    many_callbacks, a_callback_shuts_down, failures_nobody_collects, cancels, bounds, waits_for_room, runs_in_the_caller, priorities,
-    tasks_wait_for_tasks, initializers, broken_initializers, names, sizes, shutdowns, terminations, forks};
+static void (*const bodies[])(void) = {submits, failures, futures_outlive, maps, star_maps, iterations, completions, first_and_all, selects,
+    callbacks, many_callbacks, a_callback_shuts_down, failures_nobody_collects, cancels, bounds, waits_for_room, runs_in_the_caller,
+    priorities, tasks_wait_for_tasks, initializers, broken_initializers, names, sizes, shutdowns, terminations, forks};
 enum { BODIES = sizeof(bodies) / sizeof(bodies[0]) };
 
 static void root(void)

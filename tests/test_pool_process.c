@@ -241,6 +241,32 @@ START_TEST(a_dead_supervisor_is_survived)
 }
 END_TEST
 
+/* Both are killed, and nobody is left to mend: what was submitted is lost, and that is said. */
+static void root_of_a_lost_family(void)
+{
+    uint32_t *begun = weft_shared_new(uint32_t);
+    weft_pool *pool = pool_of(1);
+    weft_future *running = weft_pool_submit(pool, waits_to_die, weft_ptr(begun)), *waiting = weft_pool_submit(pool, twice, weft_int(1));
+    MUST(running && waiting && root_until(begun, 1));
+    for (weft_time late = weft_in(20); weft_future_outcome(running) == WEFT_PENDING && weft_clock() < late; weft_sleep(0.001))
+        for (int i = 0; i < WEFTI_KEEPERS; i++)
+            if (wefti_family_now()->keepers[i].pid > 0)
+                kill(wefti_family_now()->keepers[i].pid, SIGKILL);
+    future_ends(running, WEFT_LOST, EOWNERDEAD, "");
+    weft_value value;
+    MUST(weft_future_result(waiting, &value, weft_in(20)) == 0); /* it may have begun with a worker that another supervisor made */
+    weft_drop(value);
+    weft_future_free(waiting);
+    weft_pool_free(pool);
+}
+
+START_TEST(a_lost_family_is_told)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_a_lost_family);
+}
+END_TEST
+
 /* Time limits. */
 
 static weft_value sleeps_long(weft_value seconds)
@@ -544,7 +570,8 @@ static void root_of_a_dead_maker(void)
     weft_pool *inner = *(weft_pool **)(void *)(words + 2);
     weft_future *mine = weft_pool_submit(inner, twice, weft_int(1)); /* its only worker is busy */
     MUST(mine);
-    kill(((struct wefti_process_pool *)(void *)outer)->table[0]->pid, SIGKILL);
+    const struct wefti_process_pool *shared = (struct wefti_process_pool *)(void *)outer;
+    MUST(wefti_process_places(shared) == 1 && kill(__atomic_load_n(&shared->table[0]->pid, __ATOMIC_RELAXED), SIGKILL) == 0);
     future_ends(maker, WEFT_LOST, EOWNERDEAD, "signal 9");
     future_ends(mine, WEFT_LOST, EOWNERDEAD, "");
     MUST(!weft_pool_submit(inner, twice, weft_int(1)) && errno == EOWNERDEAD);
@@ -566,6 +593,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_task_begins_again_as_often_as_was_said);
     tcase_add_test(tests, killed_workers_are_replaced);
     tcase_add_test(tests, a_dead_supervisor_is_survived);
+    tcase_add_test(tests, a_lost_family_is_told);
     tcase_add_test(tests, what_has_timed_out_is_stopped_with_all_it_started);
     tcase_add_test(tests, a_worker_ends_after_as_many_tasks_as_was_said);
     tcase_add_test(tests, a_worker_has_no_more_memory_than_it_may);

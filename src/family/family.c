@@ -67,7 +67,6 @@ static bool keeper_dead(struct wefti_keeper *keeper, uint32_t *life)
     return true;
 }
 
-/* The lives of the keepers that there are, as items to wait for: how many. 0: the family has nobody to look after it. */
 static unsigned lives_watch(struct wefti_family *family, struct wefti_item *items)
 {
     unsigned count = 0;
@@ -77,6 +76,11 @@ static unsigned lives_watch(struct wefti_family *family, struct wefti_item *item
             items[count++] = (struct wefti_item){.kind = WEFTI_WORD, .word = life_word(&family->keepers[i]), .expected = life};
     }
     return count;
+}
+
+unsigned wefti_family_watch(struct wefti_item *items)
+{
+    return lives_watch(wefti_family_now(), items);
 }
 
 /*

@@ -78,6 +78,13 @@ int wefti_process_wait(struct wefti_process *process, int *status, weft_time dea
  */
 void wefti_handlers_reset(void);
 
+/*
+ * The lives of supervisor and spare, as far as they have begun and last, as items to wait for, of which each ends when its keeper dies: WEFTI_KEEPERS at most. 0: both
+ * are dead, and with them all processes that they had made, and nobody mends what these left. By a member.
+ */
+struct wefti_item;
+unsigned wefti_family_watch(struct wefti_item *items);
+
 /* Private to the floor. */
 struct wefti_supervisor_start {
     int requests; /* its end of the socket */

@@ -246,6 +246,11 @@ struct wefti_process_handle {
     struct wefti_process_handle *next; /* of this process */
 };
 
+static inline uint32_t wefti_process_places(const struct wefti_process_pool *pool)
+{
+    return __atomic_load_n(&pool->places, __ATOMIC_ACQUIRE); /* pairs with the release of place_make */
+}
+
 /* process_ring.c */
 /* Puts in a hint, if fewer than `bound` stand there. */
 bool wefti_ring_put(

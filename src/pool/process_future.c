@@ -43,7 +43,7 @@ static bool away_begin(struct wefti_process_worker *worker)
 {
     const struct wefti_process_pool *pool = worker->pool;
     uint32_t away = 0;
-    for (uint32_t i = 0; i < pool->places; i++)
+    for (uint32_t i = 0; i < wefti_process_places(pool); i++)
         away += __atomic_load_n(&pool->table[i]->away, __ATOMIC_SEQ_CST) > 0;
     if (away >= WEFTI_POOL_STAND_INS) {
         errno = EDEADLK;

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "family/family.h"
@@ -23,7 +24,12 @@
 #include "value/value.h"
 #include "wait/wait.h"
 
-enum { WATCHED_AT_ONCE = 16, MEMORY_LOOK = 20000000 /* ns between looks at the memory of workers that have a limit */, CRASHES = 5 };
+enum {
+    WATCHED_AT_ONCE = 16,
+    MEMORY_LOOK = 20000000 /* ns between looks at the memory of workers that have a limit */,
+    CRASHES = 5,
+    GRACE = 200 /* ms */
+};
 
 /* What one look at the table found. */
 struct census {
@@ -33,11 +39,13 @@ struct census {
 static struct census census_take(const struct wefti_process_pool *pool)
 {
     struct census census = {0};
-    for (uint32_t i = 0; i < pool->places; i++) {
+    for (uint32_t i = 0; i < wefti_process_places(pool); i++) {
         const struct wefti_process_worker *worker = pool->table[i];
         uint32_t state = worker ? __atomic_load_n(&worker->state, __ATOMIC_SEQ_CST) : WEFTI_WORKER_NONE;
         census.alive += state == WEFTI_WORKER_COMING || state == WEFTI_WORKER_THERE;
-        census.coming += state == WEFTI_WORKER_COMING || (state == WEFTI_WORKER_THERE && worker->taken == 0 && !worker->idle);
+        census.coming +=
+            state == WEFTI_WORKER_COMING || (state == WEFTI_WORKER_THERE && __atomic_load_n(&worker->taken, __ATOMIC_RELAXED) == 0 &&
+                                                !__atomic_load_n(&worker->idle, __ATOMIC_RELAXED));
         census.idle += state == WEFTI_WORKER_THERE && __atomic_load_n(&worker->idle, __ATOMIC_SEQ_CST);
         census.away += state == WEFTI_WORKER_THERE && __atomic_load_n(&worker->away, __ATOMIC_SEQ_CST) > 0;
     }
@@ -62,7 +70,8 @@ static void place_clear(struct wefti_process_handle *handle, struct wefti_proces
     for (int i = 0; i <= WEFT_LOST; i++)
         __atomic_add_fetch(&pool->tally[i], worker->ended[i], __ATOMIC_RELAXED);
     __atomic_add_fetch(&pool->waits, worker->waits, __ATOMIC_RELAXED);
-    memset(worker->ended, 0, sizeof(worker->ended));
+    for (int i = 0; i <= WEFT_LOST; i++)
+        __atomic_store_n(&worker->ended[i], 0, __ATOMIC_RELAXED);
     wefti_process_let_go(worker->process);
     worker->process = NULL;
     __atomic_store_n(&worker->state, WEFTI_WORKER_NONE, __ATOMIC_RELEASE);
@@ -70,7 +79,7 @@ static void place_clear(struct wefti_process_handle *handle, struct wefti_proces
 
 static void places_clear(struct wefti_process_handle *handle)
 {
-    for (uint32_t i = 0; i < handle->pool->places; i++) {
+    for (uint32_t i = 0; i < wefti_process_places(handle->pool); i++) {
         struct wefti_process_worker *worker = handle->pool->table[i];
         uint32_t state = worker ? __atomic_load_n(&worker->state, __ATOMIC_SEQ_CST) : WEFTI_WORKER_NONE;
         bool ended = state == WEFTI_WORKER_COMING && worker->process &&
@@ -99,7 +108,7 @@ static struct wefti_process_worker *place_make(struct wefti_process_pool *pool)
 /* An empty place, or NULL with EAGAIN, ENOMEM. */
 static struct wefti_process_worker *place_find(struct wefti_process_pool *pool)
 {
-    for (uint32_t i = 0; i < pool->places; i++)
+    for (uint32_t i = 0; i < wefti_process_places(pool); i++)
         if (__atomic_load_n(&pool->table[i]->state, __ATOMIC_ACQUIRE) == WEFTI_WORKER_NONE)
             return pool->table[i];
     return place_make(pool);
@@ -113,10 +122,13 @@ static int worker_begin(struct wefti_process_handle *handle)
     if (!process)
         return -1;
     worker->number = ++handle->numbers;
-    worker->pid = 0;
-    worker->idle = worker->away = worker->ready = 0;
-    worker->runs = 0;
-    worker->waits = worker->taken = 0;
+    __atomic_store_n(&worker->pid, 0, __ATOMIC_RELAXED); /* others may be counting */
+    __atomic_store_n(&worker->idle, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&worker->away, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&worker->ready, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&worker->runs, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&worker->waits, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&worker->taken, 0, __ATOMIC_RELAXED);
     worker->process = process;
     __atomic_store_n(&worker->state, WEFTI_WORKER_COMING, __ATOMIC_SEQ_CST);
     if (wefti_process_start(process) == 0)
@@ -152,7 +164,8 @@ static void workers_begin(struct wefti_process_handle *handle)
         struct census census = census_take(pool);
         uint32_t limit = census_limit(pool, &census);
         uint64_t waiting = wefti_process_any(pool) ? wefti_process_waiting(pool) : 0;
-        bool wanted = (waiting > census.idle + census.coming || (pool->wanted && census.alive == 0)) && !pool->broken;
+        bool wanted = (waiting > census.idle + census.coming || (__atomic_load_n(&pool->wanted, __ATOMIC_RELAXED) && census.alive == 0)) &&
+                      !__atomic_load_n(&pool->broken, __ATOMIC_RELAXED);
         bool room = census.alive < limit;
         __atomic_store_n(&pool->spare, room, __ATOMIC_SEQ_CST);
         uint32_t surplus = census.alive > limit ? census.alive - limit : 0;
@@ -166,7 +179,7 @@ static void workers_begin(struct wefti_process_handle *handle)
             handle->crashes = 0;
             return;
         }
-        pool->wanted = 0;
+        __atomic_store_n(&pool->wanted, 0, __ATOMIC_RELAXED);
     }
 }
 
@@ -177,7 +190,7 @@ bool wefti_process_stop(struct wefti_process_pool *pool, struct wefti_process_wo
 {
     (void)pool;
     uint32_t left;
-    task->stop = (uint8_t)outcome;
+    __atomic_store_n(&task->stop, (uint8_t)outcome, __ATOMIC_RELAXED);
     if (!wefti_process_task_move(task, state, WEFTI_TASK_RUNNING, worker->place, WEFTI_TASK_STOPPED, &left))
         return false;
     /* Its number is still its own: the supervisor reaps a worker after its task has been taken from it, and this one still had it. */
@@ -200,7 +213,7 @@ static struct wefti_process_task *runs_of(const struct wefti_process_pool *pool,
 static weft_time limits_keep(struct wefti_process_pool *pool)
 {
     weft_time next = WEFT_FOREVER, now = weft_clock();
-    for (uint32_t i = 0; i < pool->places; i++) {
+    for (uint32_t i = 0; i < wefti_process_places(pool); i++) {
         uint32_t state;
         struct wefti_process_worker *worker = pool->table[i];
         struct wefti_process_task *task = runs_of(pool, worker, &state);
@@ -245,13 +258,13 @@ static struct wefti_process_task *task_in(const struct wefti_process_pool *pool,
 static weft_time memory_keep(struct wefti_process_pool *pool)
 {
     bool any = false;
-    for (uint32_t i = 0; i < pool->places; i++) {
+    for (uint32_t i = 0; i < wefti_process_places(pool); i++) {
         uint32_t state;
         struct wefti_process_worker *worker = pool->table[i];
         if (__atomic_load_n(&worker->state, __ATOMIC_SEQ_CST) != WEFTI_WORKER_THERE || __atomic_load_n(&worker->idle, __ATOMIC_SEQ_CST))
             continue;
         any = true;
-        if (memory_of(worker->pid) <= pool->memory)
+        if (memory_of(__atomic_load_n(&worker->pid, __ATOMIC_RELAXED)) <= pool->memory)
             continue;
         struct wefti_process_task *task = task_in(pool, i, &state);
         if (task && !(state & WEFTI_TASK_STOPPED))
@@ -268,7 +281,7 @@ static void word_call(struct wefti_process_handle *handle, uint64_t *word, uint3
     for (; bits; bits &= bits - 1) {
         uint32_t at = (uint32_t)__builtin_ctzll(bits);
         struct wefti_process_task *task = wefti_process_task_at(handle->pool, first + at);
-        if (task->owner != wefti_member)
+        if (__atomic_load_n(&task->owner, __ATOMIC_RELAXED) != wefti_member)
             continue;
         __atomic_and_fetch(word, ~(UINT64_C(1) << at), __ATOMIC_SEQ_CST);
         uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST);
@@ -308,7 +321,8 @@ static bool tasks_ended(const struct wefti_process_pool *pool)
     for (uint32_t i = 0; i < records; i++) {
         const struct wefti_process_task *task = wefti_process_task_at(pool, i);
         uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST), phase = wefti_task_phase(state);
-        bool calls = wefti_task_ended(state) && (state & WEFTI_TASK_CALLS) && task->owner == wefti_member;
+        bool calls =
+            wefti_task_ended(state) && (state & WEFTI_TASK_CALLS) && __atomic_load_n(&task->owner, __ATOMIC_RELAXED) == wefti_member;
         if (phase == WEFTI_TASK_WAITING || phase == WEFTI_TASK_RUNNING || calls)
             return false;
     }
@@ -319,7 +333,7 @@ static bool keeper_finished(struct wefti_process_pool *pool)
 {
     if (!__atomic_load_n(&pool->closed, __ATOMIC_SEQ_CST))
         return false;
-    for (uint32_t i = 0; i < pool->places; i++)
+    for (uint32_t i = 0; i < wefti_process_places(pool); i++)
         if (__atomic_load_n(&pool->table[i]->state, __ATOMIC_SEQ_CST) != WEFTI_WORKER_NONE)
             return false;
     return tasks_ended(pool);
@@ -328,14 +342,49 @@ static bool keeper_finished(struct wefti_process_pool *pool)
 /* Sleeps until the bell rings, somebody who is to come has died before, or something is due. */
 static void keeper_sleep(struct wefti_process_pool *pool, uint32_t bell, weft_time until, bool keeps)
 {
-    struct wefti_item items[WATCHED_AT_ONCE];
-    unsigned count = 0;
+    struct wefti_item items[WATCHED_AT_ONCE + WEFTI_KEEPERS];
+    unsigned count = keeps ? wefti_family_watch(items) : 0;
+    if (keeps && count == 0)
+        return; /* the next round sees to it */
     items[count++] = (struct wefti_item){.kind = WEFTI_WORD, .word = &pool->bell, .expected = bell};
-    for (uint32_t i = 0; keeps && i < pool->places && count < WATCHED_AT_ONCE; i++)
+    for (uint32_t i = 0; keeps && i < wefti_process_places(pool) && count < WATCHED_AT_ONCE; i++)
         if (__atomic_load_n(&pool->table[i]->state, __ATOMIC_SEQ_CST) == WEFTI_WORKER_COMING)
             items[count++] =
                 (struct wefti_item){.kind = WEFTI_WORD, .word = &pool->table[i]->process->state, .expected = WEFTI_PROCESS_RUNS};
     wefti_wait_items(items, count, until);
+}
+
+/*
+ * The supervisor and its spare have died within a moment, and all workers with them; nobody mends, and nobody makes others. What had not ended is lost, once the
+ * kernel has ended the last worker, which it does at once.
+ */
+static void family_lost(struct wefti_process_pool *pool)
+{
+    __atomic_store_n(&pool->broken, 3, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&pool->closed, 1, __ATOMIC_SEQ_CST);
+    uint32_t records = wefti_process_records(__atomic_load_n(&pool->slabs, __ATOMIC_ACQUIRE));
+    for (uint32_t i = 0; i < records; i++) {
+        struct wefti_process_task *task = wefti_process_task_at(pool, i);
+        uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST), phase = wefti_task_phase(state);
+        if (phase == WEFTI_TASK_WAITING || (phase == WEFTI_TASK_RUNNING && wefti_task_who(state) != WEFTI_TASK_VISIT))
+            wefti_process_task_end(task, state, WEFT_LOST);
+    }
+    for (uint32_t i = 0; i < wefti_process_places(pool); i++)
+        __atomic_store_n(&pool->table[i]->state, WEFTI_WORKER_NONE, __ATOMIC_SEQ_CST);
+    wefti_process_wake_all(pool);
+    settled_say(pool, 3);
+}
+
+/* A spare that was just forked, and whose supervisor died in the same moment, takes its place all the same: it is given some time to say that it is there. */
+static bool family_is_lost(void)
+{
+    struct wefti_item lives[WEFTI_KEEPERS];
+    for (int i = 0; i < GRACE; i++) {
+        if (wefti_family_watch(lives) > 0)
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return true;
 }
 
 /* One round of the keeping. When to look again. */
@@ -343,6 +392,8 @@ static weft_time keeper_keep(struct wefti_process_handle *handle)
 {
     struct wefti_process_pool *pool = handle->pool;
     __atomic_store_n(&pool->asked, 0, __ATOMIC_SEQ_CST);
+    if (family_is_lost())
+        family_lost(pool);
     places_clear(handle);
     if (__atomic_load_n(&pool->broken, __ATOMIC_SEQ_CST) == 2)
         pool_break(pool);
@@ -360,7 +411,7 @@ static weft_value keeper_main(weft_value pointer)
     struct wefti_process_pool *pool = handle->pool;
     bool keeps = pool->maker == wefti_member;
     wefti_shield_raise();
-    handle->context = wefti_context_current();
+    __atomic_store_n(&handle->context, wefti_context_current(), __ATOMIC_RELAXED);
     for (;;) {
         uint32_t bell = __atomic_load_n(&pool->bell, __ATOMIC_SEQ_CST);
         weft_time until = keeps ? keeper_keep(handle) : WEFT_FOREVER;
@@ -369,7 +420,7 @@ static weft_value keeper_main(weft_value pointer)
             break;
         keeper_sleep(pool, bell, until, keeps);
     }
-    handle->context = NULL;
+    __atomic_store_n(&handle->context, NULL, __ATOMIC_RELAXED);
     bool freed = keeps && __atomic_exchange_n(&handle->stop, 1, __ATOMIC_SEQ_CST) == 2; /* from a callback: nobody waits */
     __atomic_store_n(&pool->finished, 1, __ATOMIC_SEQ_CST);
     weft_wake(&pool->finished, UINT32_MAX);

@@ -98,7 +98,7 @@ static void worker_mend(struct wefti_process_pool *pool, struct wefti_process_wo
 
 static bool workers_left(const struct wefti_process_pool *pool)
 {
-    for (uint32_t i = 0; i < pool->places; i++) {
+    for (uint32_t i = 0; i < wefti_process_places(pool); i++) {
         uint32_t state = __atomic_load_n(&pool->table[i]->state, __ATOMIC_SEQ_CST);
         if (state == WEFTI_WORKER_COMING || state == WEFTI_WORKER_THERE)
             return true;

@@ -128,7 +128,7 @@ void wefti_process_pool_unmake(struct wefti_process_pool *pool)
     for (int i = 0; i < WEFTI_RINGS; i++)
         if (pool->rings[i].cells)
             wefti_block_free(pool->rings[i].cells);
-    for (uint32_t i = 0; i < pool->places; i++)
+    for (uint32_t i = 0; i < wefti_process_places(pool); i++)
         wefti_block_free(pool->table[i]);
     wefti_packed_free(&pool->initial, wefti_member);
     wefti_packed_free(&pool->failure, wefti_member);
@@ -279,7 +279,7 @@ static int task_fill(struct wefti_process_task *task, const struct weft_submit_o
 {
     struct wefti_process_pool *pool = task->pool;
     struct wefti_function packed;
-    task->owner = wefti_member;
+    __atomic_store_n(&task->owner, wefti_member, __ATOMIC_RELAXED);
     task->holds = holds;
     task->function = options->function;
     if (wefti_function_pack(options->function, &packed) != 0)
@@ -454,7 +454,7 @@ struct weft_future *wefti_process_pool_submit(
 {
     struct wefti_process_pool *pool = shared_pool(options->pool);
     int error = !wefti_member ? ESTALE : pool_closed(pool);
-    if (!error && __builtin_expect(pool->settled != 1, 0))
+    if (!error && __builtin_expect(__atomic_load_n(&pool->settled, __ATOMIC_RELAXED) != 1, 0))
         error =
             deadline == WEFTI_IF_ROOM && pool->settled ? EAGAIN : pool_settle(pool, deadline == WEFTI_IF_ROOM ? WEFT_FOREVER : deadline);
     if (!error && pool->maker != wefti_member && !wefti_process_handle_of(pool, true))
@@ -513,7 +513,7 @@ static bool pool_inside(const struct wefti_process_pool *pool)
 {
     const struct wefti_process_worker *worker = wefti_process_worker_here();
     const struct wefti_process_handle *handle = pool->maker == wefti_member ? pool->handle : NULL;
-    return (worker && worker->pool == pool) || (handle && handle->context && handle->context == wefti_context_current());
+    return (worker && worker->pool == pool) || (handle && __atomic_load_n(&handle->context, __ATOMIC_RELAXED) == wefti_context_current());
 }
 
 static int pool_join(struct wefti_process_pool *pool, weft_time deadline)
@@ -553,12 +553,13 @@ static void running_stop(struct wefti_process_pool *pool)
     for (uint32_t i = 0; i < records; i++) {
         struct wefti_process_task *task = wefti_process_task_at(pool, i);
         uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST), who = wefti_task_who(state);
-        if (wefti_task_phase(state) == WEFTI_TASK_RUNNING && who < pool->places)
+        if (wefti_task_phase(state) == WEFTI_TASK_RUNNING && who < wefti_process_places(pool))
             wefti_process_stop(pool, pool->table[who], task, state, WEFT_CANCELLED);
     }
-    for (uint32_t i = 0; i < pool->places; i++)
-        if (__atomic_load_n(&pool->table[i]->state, __ATOMIC_SEQ_CST) == WEFTI_WORKER_THERE && !pool->table[i]->ready)
-            wefti_process_stop_tree(pool->table[i]->pid);
+    for (uint32_t i = 0; i < wefti_process_places(pool); i++)
+        if (__atomic_load_n(&pool->table[i]->state, __ATOMIC_SEQ_CST) == WEFTI_WORKER_THERE &&
+            !__atomic_load_n(&pool->table[i]->ready, __ATOMIC_SEQ_CST))
+            wefti_process_stop_tree(__atomic_load_n(&pool->table[i]->pid, __ATOMIC_RELAXED));
 }
 
 int wefti_process_pool_terminate(weft_pool *given, weft_time deadline)
@@ -637,7 +638,8 @@ void wefti_process_pools_finish(void)
         if (!handle)
             return;
         pool_close(handle->pool);
-        pool_join(handle->pool, WEFT_FOREVER);
+        if (pool_join(handle->pool, WEFT_FOREVER) == 0)
+            weft_task_join(handle->keeper, WEFT_FOREVER);
     }
 }
 
@@ -647,11 +649,13 @@ void wefti_process_pool_count(weft_pool *given, struct weft_pool_counts *counts)
     if (!wefti_member)
         return;
     uint64_t ended[WEFT_LOST + 1], direct = __atomic_load_n(&pool->direct, __ATOMIC_RELAXED);
-    *counts = (struct weft_pool_counts){
-        .submitted = direct, .waits = pool->waits, .blocked = __atomic_load_n(&pool->blocked, __ATOMIC_RELAXED), .limit = pool->workers};
+    *counts = (struct weft_pool_counts){.submitted = direct,
+        .waits = __atomic_load_n(&pool->waits, __ATOMIC_RELAXED),
+        .blocked = __atomic_load_n(&pool->blocked, __ATOMIC_RELAXED),
+        .limit = __atomic_load_n(&pool->workers, __ATOMIC_RELAXED)};
     for (int i = 0; i <= WEFT_LOST; i++)
         ended[i] = __atomic_load_n(&pool->tally[i], __ATOMIC_SEQ_CST);
-    for (uint32_t i = 0; i < pool->places; i++) {
+    for (uint32_t i = 0; i < wefti_process_places(pool); i++) {
         const struct wefti_process_worker *worker = pool->table[i];
         bool there = __atomic_load_n(&worker->state, __ATOMIC_SEQ_CST) == WEFTI_WORKER_THERE;
         counts->workers += there;

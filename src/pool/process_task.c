@@ -201,6 +201,13 @@ weft_value wefti_process_task_reason(const struct wefti_process_task *task, uint
         return weft_error(ETIMEDOUT, "%s of %s: stopped after %.3f s; %s", name, task->pool->name, (double)task->limit * 1e-9, how);
     if (task->pid && task->stop == WEFT_LOST)
         return weft_error(ENOMEM, "%s of %s: stopped, as its worker had more memory than it may; %s", name, task->pool->name, how);
+    if (!task->pid && task->pool->failure.form != WEFT_NONE && __atomic_load_n(&task->pool->broken, __ATOMIC_SEQ_CST) == 3) {
+        weft_value failure = wefti_unpack(&task->pool->failure, task->pool->failure_room);
+        weft_value error =
+            weft_error(EOWNERDEAD, "the initializer of %s-%u failed: %s", task->pool->name, task->pool->breaker, weft_error_text(failure));
+        weft_drop(failure);
+        return error;
+    }
     if (task->pid)
         return weft_error(EOWNERDEAD, "%s of %s: its worker died; %s", name, task->pool->name, how);
     return weft_error(EOWNERDEAD, "%s of %s: nobody was left to run it", name, task->pool->name);
