@@ -18,61 +18,20 @@
 #include <string.h>
 
 #include "value/object.h"
+#include "value/seen.h"
 
 enum { AGAIN = 64, ERROR_TEXT = 65, ERROR_TYPE = 66 };
 
 /* Writing. */
-
-/* Objects that are held more than once, by address, with their numbers: open addressing, at most half full. */
-struct seen {
-    struct place {
-        const void *object;
-        uint64_t number;
-    } * places;
-    size_t mask, count;
-};
 
 struct writer {
     char *to;
     size_t size, written;
     uint64_t objects;
     wefti_flat_pointer *may;
-    struct seen seen;
+    struct wefti_seen seen; /* what is held more than once, with its number */
     struct wefti_walk walk;
 };
-
-static struct place *seen_find(const struct seen *seen, const void *object)
-{
-    size_t at = (size_t)(((uintptr_t)object >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & seen->mask;
-    while (seen->places[at].object && seen->places[at].object != object)
-        at = (at + 1) & seen->mask;
-    return &seen->places[at];
-}
-
-static int seen_grow(struct seen *seen)
-{
-    struct seen old = *seen;
-    size_t places = old.places ? 2 * (old.mask + 1) : 16;
-    seen->places = wefti_alloc(places * sizeof(*seen->places));
-    if (!seen->places) {
-        *seen = old;
-        return -1;
-    }
-    seen->mask = places - 1;
-    for (size_t i = 0; old.places && i <= old.mask; i++)
-        if (old.places[i].object)
-            *seen_find(seen, old.places[i].object) = old.places[i];
-    wefti_release(old.places);
-    return 0;
-}
-
-/* Where an object's number stands, or is to stand; NULL with ENOMEM. */
-static struct place *seen_place(struct seen *seen, const void *object)
-{
-    if ((!seen->places || 2 * seen->count > seen->mask) && seen_grow(seen) != 0)
-        return NULL;
-    return seen_find(seen, object);
-}
 
 static void put(struct writer *writer, const void *octets, size_t length)
 {
@@ -122,11 +81,11 @@ static int put_again(struct writer *writer, weft_value value)
     uint64_t number = writer->objects++;
     if (__atomic_load_n(&object->count, __ATOMIC_RELAXED) == 1)
         return 0;
-    struct place *place = seen_place(&writer->seen, object);
+    struct wefti_seen_place *place = wefti_seen_place(&writer->seen, object);
     if (!place)
         return -1;
     if (!place->object) {
-        *place = (struct place){object, number};
+        *place = (struct wefti_seen_place){object, number};
         writer->seen.count++;
         return 0;
     }
@@ -210,7 +169,7 @@ ssize_t wefti_flat_write(weft_value value, void *to, size_t size, wefti_flat_poi
     }
     int error = errno;
     wefti_walk_end(&writer.walk);
-    wefti_release(writer.seen.places);
+    wefti_seen_end(&writer.seen);
     errno = error;
     return failed ? -1 : (ssize_t)writer.written;
 }

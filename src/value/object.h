@@ -46,7 +46,7 @@ struct wefti_text {
 struct wefti_container {
     struct wefti_object head;
     uint32_t inside;
-    uint32_t depth;                /* while a pickle is read: how many containers lie within each other here, it being the first */
+    uint32_t weight;               /* while a pickle is read: see pickle_read.c */
     struct wefti_container *owner; /* of a dead one: the next dead */
 };
 

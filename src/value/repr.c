@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "value/object.h"
+#include "value/utf8.h"
 
 enum { REPR_DEPTH = 100 };
 
@@ -167,26 +168,6 @@ static void print_complex_part(struct printer *out, double real)
 }
 
 /*
- * The character at the begin of UTF-8: its length in octets, 0 where there is none. Overlong forms and what lies beyond 0x10ffff are none; a
- * surrogate is one, as in Python's str.
- */
-static size_t utf8_character(const char *text, size_t length, uint32_t *character)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned char first = (unsigned char)*text;
-    size_t octets = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
-    if (octets == 0 || octets > length)
-        return 0;
-    *character = octets == 1 ? first : first & (0x7fU >> octets);
-    for (size_t i = 1; i < octets; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-        *character = *character << 6 | (text[i] & 0x3f);
-    }
-    return *character >= least[octets] && *character <= 0x10ffff ? octets : 0;
-}
-
-/*
  * What a reader would not see, or would see as something else: controls, spaces other than the plain one, marks that change the direction
  * of text, surrogates, private use. Python has a table of all of Unicode and escapes unassigned characters too.
  */
@@ -217,7 +198,7 @@ static void print_escape(struct printer *out, uint32_t character)
 static size_t print_character(struct printer *out, const char *text, size_t length, char quote, bool utf8)
 {
     uint32_t character = (unsigned char)*text;
-    size_t octets = utf8 ? utf8_character(text, length, &character) : character < 0x80;
+    size_t octets = utf8 ? wefti_utf8_character(text, length, &character) : character < 0x80;
     if (octets == 0) {
         print_escape(out, (unsigned char)*text);
         return 1;
@@ -459,17 +440,29 @@ static void print_step(struct printer *out, struct levels *levels)
     print_begin(out, levels, item);
 }
 
-size_t weft_repr(weft_value value, char *buffer, size_t size)
+/* Stops as soon as `most` octets are printed. */
+static size_t repr(weft_value value, char *buffer, size_t size, size_t most)
 {
     struct printer out = {buffer, size, 0};
     struct levels levels;
     int before = errno;
     levels.depth = 0;
     print_begin(&out, &levels, value);
-    while (levels.depth)
+    while (levels.depth && out.length < most)
         print_step(&out, &levels);
     if (size)
         buffer[out.length < size ? out.length : size - 1] = 0;
     errno = before;
     return out.length;
+}
+
+size_t weft_repr(weft_value value, char *buffer, size_t size)
+{
+    return repr(value, buffer, size, SIZE_MAX);
+}
+
+size_t wefti_repr_begin(weft_value value, char *buffer, size_t size)
+{
+    size_t length = repr(value, buffer, size, size);
+    return length < size ? length : size - 1;
 }

@@ -33,6 +33,12 @@ static inline weft_value wefti_value_take(weft_value value)
 char *wefti_bytes_resize(weft_value *value, size_t length);
 
 /*
+ * As weft_repr, but no more work than filling `size` octets (one at least): a value of forty lists, each of which holds the next twice, would be printed for years. Gives how
+ * many there are before the zero.
+ */
+size_t wefti_repr_begin(weft_value value, char *buffer, size_t size);
+
+/*
  * The next thing that a container holds, borrowed, through *item; a dict gives its keys and items in turn: key, item, key, item; an object its name,
  * arguments and state.
  * `*at` begins as 0 and is this function's. False at the end, and for what is no container.

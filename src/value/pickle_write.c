@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing pickles: protocol 4, without frames. Each container is memoized where it is complete enough to be referred to (a list when it begins, a tuple when it
+ * ends); one that is held more than once is looked up, and its second time is a reference. Strings are written each time.
+ *
+ * A walk without recursion. The frame of a list, dict or set counts in `partner` what has been written of it, for batches of a thousand as Python's own;
+ * that of an object, which of its parts comes next; that of a tuple which is the arguments of a call, that it is not memoized.
+ */
+
+#include "value/pickle.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "value/object.h"
+#include "value/seen.h"
+#include "value/utf8.h"
+
+enum { BATCH = 1000 };
+enum { ARGUMENTS = 1, MEMOIZED = 2 }; /* of a frame's partner: code */
+
+struct writer {
+    struct wefti_octets *out;
+    size_t most;   /* length that `out` may come to */
+    uint64_t memo; /* how many are memoized */
+    struct wefti_seen seen;
+    struct wefti_walk walk;
+    struct wefti_pickle_reason *reason;
+};
+
+char *wefti_octets_reserve(struct wefti_octets *octets, size_t more)
+{
+    if (octets->room - octets->length >= more)
+        return octets->octets + octets->length;
+    size_t least = octets->length + more, room = octets->room + octets->room / 2;
+    if (least < more || least > PTRDIFF_MAX) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    room = room > least ? room : least < 256 ? 256 : least;
+    char *grown = wefti_realloc(octets->octets, room);
+    if (!grown)
+        return NULL;
+    octets->octets = grown;
+    octets->room = room;
+    return octets->octets + octets->length;
+}
+
+__attribute__((format(printf, 3, 4))) static int refuse(struct writer *writer, int code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(writer->reason->text, sizeof(writer->reason->text), format, arguments);
+    va_end(arguments);
+    errno = code;
+    return -1;
+}
+
+static int put(struct writer *writer, const void *octets, size_t length)
+{
+    if (length > writer->most - writer->out->length)
+        return refuse(writer, EMSGSIZE, "the value has a pickle of more than %zu octets", writer->most);
+    char *to = wefti_octets_reserve(writer->out, length);
+    if (!to)
+        return refuse(writer, ENOMEM, "out of memory");
+    if (length)
+        memcpy(to, octets, length);
+    writer->out->length += length;
+    return 0;
+}
+
+static int put_opcode(struct writer *writer, unsigned char opcode)
+{
+    return put(writer, &opcode, 1);
+}
+
+/* An opcode and a number of so many octets, the lowest first. */
+static int put_number(struct writer *writer, unsigned char opcode, unsigned octets, uint64_t number)
+{
+    unsigned char room[9] = {opcode};
+    for (unsigned i = 0; i < octets; i++)
+        room[1 + i] = (unsigned char)(number >> 8 * i);
+    return put(writer, room, 1 + octets);
+}
+
+static int put_int(struct writer *writer, int64_t integer)
+{
+    if (integer >= 0 && integer <= UINT8_MAX)
+        return put_number(writer, 'K', 1, (uint64_t)integer);
+    if (integer >= 0 && integer <= UINT16_MAX)
+        return put_number(writer, 'M', 2, (uint64_t)integer);
+    if (integer >= INT32_MIN && integer <= INT32_MAX)
+        return put_number(writer, 'J', 4, (uint64_t)integer);
+    uint64_t octets = (uint64_t)integer;
+    unsigned char room[8];
+    for (unsigned i = 0; i < sizeof(room); i++)
+        room[i] = (unsigned char)(octets >> 8 * i);
+    size_t length = wefti_bigint_trim(room, sizeof(room));
+    return put_number(writer, 0x8a, 1, length) == 0 ? put(writer, room, length) : -1;
+}
+
+static int put_float(struct writer *writer, double real)
+{
+    uint64_t octets;
+    memcpy(&octets, &real, sizeof(octets));
+    return put_number(writer, 'G', 8, __builtin_bswap64(octets));
+}
+
+/* Octets behind the shortest form of their length; `opcodes` are for 1, 4 and 8 octets of it. */
+static int put_octets(struct writer *writer, const unsigned char opcodes[3], const char *octets, size_t length)
+{
+    unsigned form = length <= UINT8_MAX && opcodes[0] ? 0 : length <= UINT32_MAX ? 1 : 2;
+    if (put_number(writer, opcodes[form], 1U << (form ? form + 1 : 0), length) != 0)
+        return -1;
+    return put(writer, octets, length);
+}
+
+static const unsigned char str_opcodes[] = {0x8c, 'X', 0x8d}, bytes_opcodes[] = {'C', 'B', 0x8e};
+
+static int put_str(struct writer *writer, const char *text, size_t length)
+{
+    if (!wefti_utf8_is(text, length))
+        return refuse(writer, EILSEQ, "a str that is no UTF-8");
+    return put_octets(writer, str_opcodes, text, length);
+}
+
+static int put_plain_text(struct writer *writer, const char *text)
+{
+    return put_str(writer, text, strlen(text));
+}
+
+static int put_global(struct writer *writer, const char *module, const char *name)
+{
+    if (put_plain_text(writer, module) != 0 || put_plain_text(writer, name) != 0)
+        return -1;
+    return put_opcode(writer, 0x93);
+}
+
+static int put_bigint(struct writer *writer, const struct wefti_text *bigint)
+{
+    bool small = bigint->length <= UINT8_MAX;
+    if (put_number(writer, small ? 0x8a : 0x8b, small ? 1 : 4, bigint->length) != 0)
+        return -1;
+    return put(writer, bigint->octets, bigint->length);
+}
+
+/* The next object that is complete enough may be referred to by this number. */
+static int memoize(struct writer *writer, weft_value value)
+{
+    const struct wefti_object *object = wefti_handle_object(value);
+    if (__atomic_load_n(&object->count, __ATOMIC_RELAXED) > 1) {
+        struct wefti_seen_place *place = wefti_seen_place(&writer->seen, object);
+        if (!place)
+            return refuse(writer, ENOMEM, "out of memory");
+        writer->seen.count += !place->object;
+        *place = (struct wefti_seen_place){object, writer->memo};
+    }
+    writer->memo++;
+    return put_opcode(writer, 0x94);
+}
+
+/* 1: it was written before, and is referred to; 0: it is to be written; -1. */
+static int put_again(struct writer *writer, weft_value value)
+{
+    const struct wefti_object *object = wefti_handle_object(value);
+    if (!writer->seen.places || __atomic_load_n(&object->count, __ATOMIC_RELAXED) == 1)
+        return 0;
+    const struct wefti_seen_place *place = wefti_seen_place(&writer->seen, object);
+    if (!place)
+        return refuse(writer, ENOMEM, "out of memory");
+    if (!place->object)
+        return 0;
+    bool small = place->number <= UINT8_MAX;
+    if (place->number > UINT32_MAX)
+        return refuse(writer, EMSGSIZE, "the value has more than 2^32 containers");
+    return put_number(writer, small ? 'h' : 'j', small ? 1 : 4, place->number) == 0 ? 1 : -1;
+}
+
+static int put_bytearray(struct writer *writer, weft_value value)
+{
+    const struct wefti_text *text = wefti_text_of(value);
+    if (put_global(writer, "builtins", "bytearray") != 0 || put_octets(writer, bytes_opcodes, text->octets, text->length) != 0 ||
+        put(writer, "\x85R", 2) != 0)
+        return -1;
+    return memoize(writer, value);
+}
+
+static int put_numbers(struct writer *writer, weft_value value)
+{
+    const struct wefti_text *text = wefti_text_of(value);
+    char letter = (char)text->head.more;
+    if (put_global(writer, "array", "array") != 0 || put_str(writer, &letter, 1) != 0 ||
+        put_octets(writer, bytes_opcodes, text->octets, text->length) != 0 || put(writer, "\x86R", 2) != 0)
+        return -1;
+    return memoize(writer, value);
+}
+
+/* The exception that an error is: called with its text, if it has one. */
+static int put_exception(struct writer *writer, const struct wefti_pickle_name *name, const char *text, size_t length)
+{
+    if (put_global(writer, name->module, name->name) != 0)
+        return -1;
+    if (length == 0)
+        return put(writer, ")R", 2);
+    return put_str(writer, text, length) == 0 ? put(writer, "\x85R", 2) : -1;
+}
+
+/* An error of a type that Python may not know: RuntimeError("type: text"). */
+static int put_stranger(struct writer *writer, const char *type, const struct wefti_text *error)
+{
+    weft_value text = weft_str_f("%s: %s", type, error->octets);
+    if (text.kind == WEFT_ERROR)
+        return refuse(writer, ENOMEM, "out of memory");
+    int result = put_exception(writer, wefti_pickle_find_full("RuntimeError"), weft_as_str(text), weft_length(text));
+    weft_drop(text);
+    return result;
+}
+
+static int put_error(struct writer *writer, weft_value error)
+{
+    const char *type = weft_error_type(error), *text = weft_error_text(error);
+    const struct wefti_pickle_name *name = type ? wefti_pickle_find_full(type) : NULL;
+    if (name && name->use == WEFTI_PICKLE_EXCEPTION)
+        return put_exception(writer, name, text, ((const struct wefti_text *)wefti_handle_object(error))->length);
+    if (type)
+        return put_stranger(writer, type, wefti_handle_object(error));
+    if (put_global(writer, "builtins", "OSError") != 0 || put_int(writer, error.code) != 0 || put_plain_text(writer, text) != 0)
+        return -1;
+    return put(writer, "\x86R", 2);
+}
+
+static int enter(struct writer *writer, weft_value container, int32_t role)
+{
+    weft_value partner = {.code = role};
+    return wefti_walk_enter(&writer->walk, container, partner) == 0 ? 0 : refuse(writer, ENOMEM, "out of memory");
+}
+
+static int begin_changeable(struct writer *writer, weft_value value, unsigned char opcode)
+{
+    if (put_opcode(writer, opcode) != 0 || memoize(writer, value) != 0)
+        return -1;
+    return weft_length(value) ? enter(writer, value, 0) : 0;
+}
+
+static int begin_tuple(struct writer *writer, weft_value value, int32_t role)
+{
+    if (weft_length(value) == 0)
+        return put_opcode(writer, ')');
+    if (weft_length(value) > 3 && put_opcode(writer, '(') != 0)
+        return -1;
+    return enter(writer, value, role);
+}
+
+static int begin_frozenset(struct writer *writer, weft_value value)
+{
+    return put_opcode(writer, '(') == 0 ? enter(writer, value, 0) : -1;
+}
+
+static const struct wefti_pickle_name *object_name(weft_value object)
+{
+    const struct wefti_pickle_name *name = wefti_pickle_find_full(weft_object_name(object));
+    return name && name->use < WEFTI_PICKLE_BYTEARRAY ? name : NULL;
+}
+
+/* An object of a name that stands by itself has no frame. */
+static int begin_object(struct writer *writer, weft_value object)
+{
+    const struct wefti_pickle_name *name = object_name(object);
+    bool called = weft_object_arguments(object).kind == WEFT_TUPLE;
+    if (!name || called != (name->use != WEFTI_PICKLE_CONSTANT && name->use != WEFTI_PICKLE_PROXY_CLASS))
+        return refuse(writer, EINVAL, "an object of the class %.100s cannot be sent", weft_object_name(object));
+    if (put_global(writer, name->module, name->name) != 0)
+        return -1;
+    return called ? enter(writer, object, 0) : 0;
+}
+
+static int put_container(struct writer *writer, weft_value value)
+{
+    int again = put_again(writer, value);
+    if (again != 0)
+        return again < 0 ? -1 : 0;
+    switch ((enum weft_value_kind)value.kind) {
+    case WEFT_LIST:
+        return begin_changeable(writer, value, ']');
+    case WEFT_DICT:
+        return begin_changeable(writer, value, '}');
+    case WEFT_SET:
+        return begin_changeable(writer, value, 0x8f);
+    case WEFT_TUPLE:
+        return begin_tuple(writer, value, MEMOIZED);
+    case WEFT_FROZENSET:
+        return begin_frozenset(writer, value);
+    case WEFT_BYTEARRAY:
+        return put_bytearray(writer, value);
+    case WEFT_NUMBERS:
+        return put_numbers(writer, value);
+    default:
+        return begin_object(writer, value);
+    }
+}
+
+static int put_value(struct writer *writer, weft_value value)
+{
+    const struct wefti_text *text = wefti_text_of(value);
+    switch ((enum weft_value_kind)value.kind) {
+    case WEFT_NONE:
+        return put_opcode(writer, 'N');
+    case WEFT_BOOL:
+        return put_opcode(writer, value.as.integer ? 0x88 : 0x89);
+    case WEFT_INT:
+        return put_int(writer, value.as.integer);
+    case WEFT_FLOAT:
+        return put_float(writer, value.as.real);
+    case WEFT_PTR:
+        return refuse(writer, EFAULT, "a pointer means nothing elsewhere");
+    case WEFT_ERROR:
+        return put_error(writer, value);
+    default:
+        if (!wefti_value_counted(value))
+            return refuse(writer, EINVAL, "a broken value");
+        if (value.kind == WEFT_STR)
+            return put_str(writer, text->octets, text->length);
+        if (value.kind == WEFT_BYTES)
+            return put_octets(writer, bytes_opcodes, text->octets, text->length);
+        return value.kind == WEFT_BIGINT ? put_bigint(writer, text) : put_container(writer, value);
+    }
+}
+
+/* Between the items of a list, dict or set: ends a batch, begins the next. `written` counts items; keys and items are one. */
+static int put_batch(struct writer *writer, weft_value container, size_t written)
+{
+    static const unsigned char one[] = {'a', 's', 0x90}, many[] = {'e', 'u', 0x90};
+    unsigned which = container.kind == WEFT_LIST ? 0 : container.kind == WEFT_DICT ? 1 : 2;
+    size_t length = weft_length(container), batch = written % BATCH ? written % BATCH : BATCH;
+    bool ends = written > 0 && (batch == BATCH || written == length);
+    if (ends && put_opcode(writer, batch == 1 ? one[which] : many[which]) != 0)
+        return -1;
+    bool begins = written < length && written % BATCH == 0;
+    return begins && (length - written > 1 || which == 2) ? put_opcode(writer, '(') : 0;
+}
+
+/* The next thing of a list, dict or set. */
+static int step_changeable(struct writer *writer, struct wefti_frame *frame)
+{
+    bool pairs = frame->container.kind == WEFT_DICT;
+    int64_t things = frame->partner.as.integer++;
+    weft_value item;
+    if ((!pairs || things % 2 == 0) && put_batch(writer, frame->container, (size_t)(pairs ? things / 2 : things)) != 0)
+        return -1;
+    if (wefti_container_next(frame->container, &frame->at, &item))
+        return put_value(writer, item);
+    wefti_walk_leave(&writer->walk);
+    return 0;
+}
+
+static int step_tuple(struct writer *writer, struct wefti_frame *frame)
+{
+    weft_value item, tuple = frame->container;
+    size_t length = weft_length(tuple);
+    bool memoized = frame->partner.code == MEMOIZED;
+    if (wefti_container_next(tuple, &frame->at, &item))
+        return put_value(writer, item);
+    wefti_walk_leave(&writer->walk);
+    if (put_opcode(writer, length > 3 ? 't' : (unsigned char)(0x84 + length)) != 0)
+        return -1;
+    return memoized ? memoize(writer, tuple) : 0;
+}
+
+static int step_frozenset(struct writer *writer, struct wefti_frame *frame)
+{
+    weft_value item, set = frame->container;
+    if (wefti_container_next(set, &frame->at, &item))
+        return put_value(writer, item);
+    wefti_walk_leave(&writer->walk);
+    return put_opcode(writer, 0x91) == 0 ? memoize(writer, set) : -1;
+}
+
+/* What is only a value to Python needs no number, unless it comes again. */
+static bool object_memoized(weft_value object, enum wefti_pickle_use use)
+{
+    const struct wefti_object *counted = wefti_handle_object(object);
+    return use == WEFTI_PICKLE_NEW || use == WEFTI_PICKLE_PROXY || __atomic_load_n(&counted->count, __ATOMIC_RELAXED) > 1;
+}
+
+/* After an object's class: its arguments; then the call, and its state; then that. Those of exceptions are tuples like others. */
+static int step_object(struct writer *writer, struct wefti_frame *frame)
+{
+    weft_value object = frame->container, arguments = weft_object_arguments(object), state = weft_object_state(object);
+    enum wefti_pickle_use use = object_name(object)->use;
+    switch (frame->at++) {
+    case 0:
+        return use == WEFTI_PICKLE_EXCEPTION ? put_value(writer, arguments) : begin_tuple(writer, arguments, ARGUMENTS);
+    case 1:
+        if (put_opcode(writer, use == WEFTI_PICKLE_NEW ? 0x81 : 'R') != 0 || (object_memoized(object, use) && memoize(writer, object) != 0))
+            return -1;
+        if (weft_is_none(state))
+            break;
+        return state.kind == WEFT_TUPLE ? begin_tuple(writer, state, ARGUMENTS) : put_value(writer, state);
+    default:
+        if (put_opcode(writer, 'b') != 0)
+            return -1;
+    }
+    wefti_walk_leave(&writer->walk);
+    return 0;
+}
+
+static int step(struct writer *writer, struct wefti_frame *frame)
+{
+    switch ((enum weft_value_kind)frame->container.kind) {
+    case WEFT_TUPLE:
+        return step_tuple(writer, frame);
+    case WEFT_FROZENSET:
+        return step_frozenset(writer, frame);
+    case WEFT_OBJECT:
+        return step_object(writer, frame);
+    default:
+        return step_changeable(writer, frame);
+    }
+}
+
+int wefti_pickle_write(weft_value value, struct wefti_octets *out, size_t most, struct wefti_pickle_reason *reason)
+{
+    struct writer writer = {.out = out, .reason = reason};
+    size_t before = out->length;
+    writer.most = most < SIZE_MAX - before ? before + most : SIZE_MAX;
+    wefti_walk_begin(&writer.walk);
+    int result = put(&writer, "\x80\x04", 2) == 0 ? put_value(&writer, value) : -1;
+    for (struct wefti_frame *frame; result == 0 && (frame = wefti_walk_top(&writer.walk));)
+        result = step(&writer, frame);
+    if (result == 0)
+        result = put_opcode(&writer, '.');
+    int error = errno;
+    wefti_walk_end(&writer.walk);
+    wefti_seen_end(&writer.seen);
+    if (result != 0)
+        out->length = before;
+    errno = error;
+    return result;
+}
