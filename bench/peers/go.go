@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -170,6 +171,84 @@ func roundTrip(iterations int) time.Duration {
 	return roundTrips(iterations)
 }
 
+// Goroutines of one processor.
+func timed(work func()) time.Duration {
+	start := time.Now()
+	work()
+	return time.Since(start)
+}
+
+func yieldTo(iterations int) time.Duration {
+	var done sync.WaitGroup
+	done.Add(2)
+	return timed(func() {
+		for g := 0; g < 2; g++ {
+			go func() {
+				for i := 0; i < iterations/2; i++ {
+					runtime.Gosched()
+				}
+				done.Done()
+			}()
+		}
+		done.Wait()
+	})
+}
+
+func spawnOne(iterations int) time.Duration {
+	return timed(func() {
+		done := make(chan struct{})
+		for i := 0; i < iterations; i++ {
+			go func() { done <- struct{}{} }()
+			<-done
+		}
+	})
+}
+
+func aliveThousand(iterations int) time.Duration {
+	return timed(func() {
+		for round := 0; round < iterations/1000; round++ {
+			var done sync.WaitGroup
+			gate := make(chan struct{})
+			done.Add(1000)
+			for i := 0; i < 1000; i++ {
+				go func() {
+					<-gate
+					done.Done()
+				}()
+			}
+			runtime.Gosched()
+			close(gate)
+			done.Wait()
+		}
+	})
+}
+
+func meet(capacity int, back bool) func(int) time.Duration {
+	return func(iterations int) time.Duration {
+		there, again := make(chan int, capacity), make(chan int, capacity)
+		var done sync.WaitGroup
+		done.Add(1)
+		return timed(func() {
+			go func() {
+				for i := 0; i < iterations; i++ {
+					there <- i
+					if back {
+						<-again
+					}
+				}
+				done.Done()
+			}()
+			for i := 0; i < iterations; i++ {
+				one := <-there
+				if back {
+					again <- one
+				}
+			}
+			done.Wait()
+		})
+	}
+}
+
 func main() {
 	rows := map[string]func(int) time.Duration{
 		"lock-uncontended":       uncontended,
@@ -181,6 +260,11 @@ func main() {
 		"pool-empty":             empty,
 		"pool-round-trip":        roundTrip,
 		"pool-round-trip-pinned": roundTrip,
+		"coroutine-yield":        yieldTo,
+		"coroutine-spawn":        spawnOne,
+		"coroutine-alive":        aliveThousand,
+		"coroutine-rendezvous":   meet(0, true),
+		"coroutine-queue":        meet(1024, false),
 	}
 	iterations := 0
 	if len(os.Args) > 2 {
