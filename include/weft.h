@@ -23,5 +23,6 @@
 #include <weft/parallel.h>
 #include <weft/command.h>
 #include <weft/coroutine.h>
+#include <weft/connection.h>
 
 #endif

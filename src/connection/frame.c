@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages on a stream: a length of four octets, the highest first (or, beyond 2^31 - 1, four octets of ones and a length of eight), and so many octets.
+ *
+ * What of a message has come stays in the connection, so that a receive whose deadline came can be gone on with. Room is taken as octets come, never because a length
+ * was announced. A message goes out in one call of the kernel where that takes it all: header and body in two would wait for each other's acknowledgement over TCP. For the
+ * same reason a receiver over TCP asks for acknowledgements at once before it waits: Python sends in two.
+ */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "connection/connection.h"
+#include "base/memory.h"
+#include "wait/wait.h"
+
+#ifdef WEFTI_SMALL
+enum { PIECE = 16 };
+#else
+enum { PIECE = 1 << 16 };
+#endif
+
+static int wait_for(const struct weft_connection *connection, short events, weft_time deadline)
+{
+    struct wefti_item item = {.kind = WEFTI_DESCRIPTOR, .descriptor = connection->descriptor, .events = events};
+    return wefti_wait_items(&item, 1, deadline) < 0 ? -1 : 0;
+}
+
+/* Some octets, one at least; 0 at the end; -1. */
+static ssize_t receive_some(struct weft_connection *connection, void *to, size_t length, weft_time deadline)
+{
+    for (;;) {
+        ssize_t got = recv(connection->descriptor, to, length, MSG_DONTWAIT);
+        if (got >= 0 || (errno != EAGAIN && errno != EINTR))
+            return got;
+        if (errno == EINTR)
+            continue;
+        if (connection->tcp)
+            setsockopt(connection->descriptor, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
+        if (wait_for(connection, POLLIN, deadline) != 0)
+            return -1;
+    }
+}
+
+/* An end in the middle of a message is a loss, between two of them an end. */
+static int receive_ended(const struct weft_connection *connection)
+{
+    errno = connection->header_length == 0 ? EPIPE : ECONNRESET;
+    return -1;
+}
+
+static size_t header_needs(const struct weft_connection *connection)
+{
+    return connection->header_length >= 4 && memcmp(connection->header, "\xff\xff\xff\xff", 4) == 0 ? 12 : 4;
+}
+
+static int receive_header(struct weft_connection *connection, weft_time deadline)
+{
+    while (connection->header_length < header_needs(connection)) {
+        size_t have = connection->header_length;
+        ssize_t got = receive_some(connection, connection->header + have, header_needs(connection) - have, deadline);
+        if (got <= 0)
+            return got == 0 ? receive_ended(connection) : -1;
+        connection->header_length += (size_t)got;
+    }
+    size_t begin = connection->header_length == 12 ? 4 : 0;
+    connection->length = 0;
+    for (size_t i = begin; i < connection->header_length; i++)
+        connection->length = connection->length << 8 | connection->header[i];
+    return 0;
+}
+
+static int receive_body(struct weft_connection *connection, weft_time deadline)
+{
+    struct wefti_octets *body = &connection->body;
+    while (body->length < connection->length) {
+        size_t left = (size_t)connection->length - body->length, room = body->room - body->length;
+        char *to = wefti_octets_reserve(body, room ? 1 : left < PIECE ? left : PIECE);
+        if (!to)
+            return -1;
+        room = body->room - body->length;
+        ssize_t got = receive_some(connection, to, left < room ? left : room, deadline);
+        if (got <= 0)
+            return got == 0 ? receive_ended(connection) : -1;
+        body->length += (size_t)got;
+    }
+    return 0;
+}
+
+int wefti_frame_receive(struct weft_connection *connection, size_t most, weft_time deadline)
+{
+    if (!connection->unreadable && connection->header_length < header_needs(connection))
+        connection->body.length = 0;
+    if (!connection->unreadable && receive_header(connection, deadline) != 0)
+        return -1;
+    bool negative = connection->header_length == 4 && connection->header[0] & 0x80;
+    if (connection->unreadable || negative || connection->length > most) {
+        connection->unreadable = true;
+        errno = EPROTO;
+        return -1;
+    }
+    if (receive_body(connection, deadline) != 0)
+        return -1;
+    connection->header_length = 0;
+    return 0;
+}
+
+/* `sent` octets of the parts are gone. */
+static void parts_advance(struct iovec *parts, size_t sent)
+{
+    for (int i = 0; i < 2; i++) {
+        size_t of_this = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+        parts[i].iov_base = (char *)parts[i].iov_base + of_this;
+        parts[i].iov_len -= of_this;
+        sent -= of_this;
+    }
+}
+
+static int parts_send(struct weft_connection *connection, struct iovec *parts, weft_time deadline, bool *begun)
+{
+    while (parts[0].iov_len + parts[1].iov_len > 0) {
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+        ssize_t sent = sendmsg(connection->descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent < 0 && errno != EAGAIN && errno != EINTR)
+            return -1;
+        if (sent < 0 && errno == EAGAIN && wait_for(connection, POLLOUT, deadline) != 0)
+            return -1;
+        if (sent <= 0)
+            continue;
+        *begun = true;
+        parts_advance(parts, (size_t)sent);
+    }
+    return 0;
+}
+
+int wefti_frame_send(struct weft_connection *connection, const void *octets, size_t length, weft_time deadline)
+{
+    unsigned char header[12] = {0xff, 0xff, 0xff, 0xff};
+    bool short_form = length <= INT32_MAX, begun = false;
+    size_t from = short_form ? 0 : 4, header_length = short_form ? 4 : 12;
+    for (size_t i = header_length, left = length; i-- > from; left >>= 8)
+        header[i] = (unsigned char)left;
+    if (connection->unwritable) {
+        errno = EPIPE;
+        return -1;
+    }
+    struct iovec parts[2] = {{header, header_length}, {(void *)(uintptr_t)octets, length}};
+    int result = parts_send(connection, parts, deadline, &begun);
+    if (result != 0 && begun)
+        connection->unwritable = true;
+    return result;
+}
