@@ -40,9 +40,13 @@ uint64_t storm_random(void);
 #define storm_must(condition) storm_must_at((condition), #condition, __FILE__, __LINE__)
 void storm_must_at(bool condition, const char *text, const char *file, int line);
 
-/* Whether storms are possible here: not under Valgrind, which knows no pidfds. */
-#define STORM_OR_SKIP     \
-    if (fixture_copies()) \
-    fixture_skip("Valgrind knows no pidfds")
+/*
+ * Whether storms are possible here: not under Valgrind, which knows no pidfds, and not with ThreadSanitizer, in whose forks of forks a spare does not come to take over.
+ */
+#define STORM_OR_SKIP                             \
+    if (fixture_copies())                         \
+        fixture_skip("Valgrind knows no pidfds"); \
+    if (FIXTURE_TSAN)                             \
+    fixture_skip("with ThreadSanitizer no spare comes to take over")
 
 #endif

@@ -454,6 +454,8 @@ static int root_among_dying_supervisors(void)
 START_TEST(processes_can_be_had_while_supervisors_die)
 {
     NEEDS_PIDFDS;
+    if (FIXTURE_TSAN)
+        fixture_skip("with ThreadSanitizer no spare comes to take over");
     root_runs(root_among_dying_supervisors);
 }
 END_TEST

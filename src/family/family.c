@@ -44,6 +44,8 @@
 #include "shared/life.h"
 #include "wait/wait.h"
 
+enum { GRACE = 500000000 /* ns */ };
+
 static int asking = -1; /* the members' end of the socket */
 bool wefti_family_threaded;
 uintptr_t wefti_family_shift;
@@ -85,22 +87,25 @@ unsigned wefti_family_watch(struct wefti_item *items)
 
 /*
  * Waits while the word has this value and the epoch that. 0: one of them has changed; -1 with EPIPE when both keepers are dead, and the errors of
- * wefti_wait_items.
+ * wefti_wait_items. A spare that has been forked and has not begun looks dead too: so the last look comes GRACE after no life was seen.
  */
 static int wait_while(struct wefti_family *family, const uint32_t *word, uint32_t value, uint32_t epoch, weft_time deadline)
 {
+    weft_time late = 0;
     for (;;) {
         struct wefti_item items[2 + WEFTI_KEEPERS];
         unsigned lives = lives_watch(family, items + 2);
         if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value || __atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE) != epoch)
             return 0;
-        if (lives == 0) {
+        late = lives > 0 ? 0 : late ? late : weft_clock() + GRACE;
+        if (late && weft_clock() >= late) {
             errno = EPIPE;
             return -1;
         }
+        weft_time until = late && late < deadline ? late : deadline;
         items[0] = (struct wefti_item){.kind = WEFTI_WORD, .word = word, .expected = value};
         items[1] = (struct wefti_item){.kind = WEFTI_WORD, .word = &family->epoch, .expected = epoch};
-        if (wefti_wait_items(items, 2 + lives, deadline) < 0)
+        if (wefti_wait_items(items, 2 + lives, until) < 0 && !(errno == ETIMEDOUT && until < deadline))
             return -1;
     }
 }
