@@ -95,7 +95,7 @@ int wefti_process_future_result(struct weft_future *future, weft_value *value, w
     struct wefti_process_task *task = task_of(future);
     if (wefti_process_future_wait(future, deadline) != 0)
         return -1;
-    if (!task->collected && wefti_member)
+    if (wefti_member && !__atomic_load_n(&task->collected, __ATOMIC_RELAXED))
         __atomic_store_n(&task->collected, 1, __ATOMIC_RELAXED);
     if (value)
         *value = task_value(task);
@@ -192,7 +192,7 @@ void wefti_process_future_call_back(struct wefti_process_handle *handle, struct 
         wefti_release(callback);
     }
     bool failed = wefti_task_phase(task_look(task)) == WEFTI_TASK_ENDED + WEFT_FAILED;
-    if (failed && !task->collected && __atomic_load_n(&task->holds, __ATOMIC_SEQ_CST) == 0)
+    if (failed && !__atomic_load_n(&task->collected, __ATOMIC_RELAXED) && __atomic_load_n(&task->holds, __ATOMIC_SEQ_CST) == 0)
         task_report(task, "task", task_value(task));
     __atomic_and_fetch(&task->state, ~(uint32_t)WEFTI_TASK_CALLS, __ATOMIC_SEQ_CST);
     wefti_process_task_release(task);
@@ -256,7 +256,8 @@ void wefti_process_future_free(struct weft_future *future)
         return;
     bool mine = pool->maker == wefti_member && task->owner == wefti_member;
     uint32_t holds = __atomic_load_n(&task->holds, __ATOMIC_ACQUIRE), state = task_look(task);
-    if (holds == 1 && wefti_task_phase(state) == WEFTI_TASK_ENDED + WEFT_FAILED && !(state & WEFTI_TASK_CALLS) && !task->collected)
+    if (holds == 1 && wefti_task_phase(state) == WEFTI_TASK_ENDED + WEFT_FAILED && !(state & WEFTI_TASK_CALLS) &&
+        !__atomic_load_n(&task->collected, __ATOMIC_RELAXED))
         task_report(task, "task", task_value(task));
     if (__atomic_sub_fetch(&task->holds, 1, __ATOMIC_SEQ_CST) != 0)
         return;
