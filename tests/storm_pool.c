@@ -112,25 +112,30 @@ static bool value_right(const struct job *job, weft_value value)
 /* How many ended in which way. */
 static uint64_t outcomes[WEFT_LOST + 1];
 
+/* Tells what a pool looks like in which a task does not end, and fails the test; with WEFT_HANG it stays, to be looked at. */
+static void hangs(const struct wefti_process_pool *pool, int sort, uint32_t state)
+{
+    fprintf(stderr,
+        "hangs: sort %d, state %x; work %x, searching %u, called %u, spare %u, asked %u, surplus %u, refusal %d, bell %u, room %x, broken %u, settled %u, errno %d\n",
+        sort, state, pool->work, pool->searching, pool->called, pool->spare, pool->asked, pool->surplus, pool->refusal, pool->bell,
+        pool->room, pool->broken, pool->settled, errno);
+    for (int i = 0; i < WEFTI_RINGS; i++)
+        fprintf(
+            stderr, "ring %d: head %llu, tail %llu\n", i, (unsigned long long)pool->rings[i].head, (unsigned long long)pool->rings[i].tail);
+    for (uint32_t i = 0; i < wefti_process_places(pool); i++)
+        fprintf(stderr, "place %u: state %u, pid %d, idle %u, away %u, taken %llu\n", i, pool->table[i]->state, pool->table[i]->pid,
+            pool->table[i]->idle, pool->table[i]->away, (unsigned long long)pool->table[i]->taken);
+    if (getenv("WEFT_HANG"))
+        pause();
+    fixture_leave(200);
+}
+
 static void job_end(struct job *job)
 {
     weft_value value = weft_none;
     if (weft_future_result(job->future, &value, weft_in(20)) != 0) {
-        const struct wefti_process_task *task = (struct wefti_process_task *)(void *)job->future;
-        const struct wefti_process_pool *pool = task->pool;
-        fprintf(stderr,
-            "hangs: sort %d, state %x, again %d; work %x, searching %u, called %u, spare %u, asked %u, surplus %u, refusal %d, bell %u\n",
-            (int)job->sort, task->state, task->again, pool->work, pool->searching, pool->called, pool->spare, pool->asked, pool->surplus,
-            pool->refusal, pool->bell);
-        for (int i = 0; i < WEFTI_RINGS; i++)
-            fprintf(stderr, "ring %d: head %llu, tail %llu\n", i, (unsigned long long)pool->rings[i].head,
-                (unsigned long long)pool->rings[i].tail);
-        for (uint32_t i = 0; i < pool->places; i++)
-            fprintf(stderr, "place %u: state %u, pid %d, idle %u, away %u, taken %llu\n", i, pool->table[i]->state, pool->table[i]->pid,
-                pool->table[i]->idle, pool->table[i]->away, (unsigned long long)pool->table[i]->taken);
-        if (getenv("WEFT_HANG"))
-            pause();
-        fixture_leave(200);
+        hangs(((struct wefti_process_task *)(void *)job->future)->pool, (int)job->sort,
+            ((struct wefti_process_task *)(void *)job->future)->state);
     }
     enum weft_outcome outcome = weft_future_outcome(job->future);
     bool inside_lost = job->sort == NESTED && weft_is_error(value); /* what it waited for was lost */
@@ -261,7 +266,8 @@ static void pool_storm(weft_time end, uint32_t *state)
             job_end(&jobs[i]);
     for (int i = 0; i < 50; i++) { /* it is whole */
         weft_value value = weft_none;
-        MUST(weft_pool_apply(pool, twice, weft_int(i), &value, weft_in(20)) == 0);
+        if (weft_pool_apply(pool, twice, weft_int(i), &value, weft_in(20)) != 0)
+            hangs((const struct wefti_process_pool *)(const void *)pool, -1, 0);
         MUST(weft_as_int(value) == 2 * i || weft_is_error(value));
         weft_drop(value);
     }

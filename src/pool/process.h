@@ -341,6 +341,8 @@ void wefti_process_room_made(struct wefti_process_pool *pool);
 uint32_t wefti_process_room_want(struct wefti_process_pool *pool, bool eager);
 /* Says that a worker sleeps, and looks once more: whether it may. *work is what it sleeps on. */
 bool wefti_process_may_sleep(struct wefti_process_pool *pool, uint32_t *work);
+/* Says that a worker comes from its sleep: others may sleep on, and one may be called again. */
+void wefti_process_come(struct wefti_process_pool *pool);
 /* Lets all look again, who sleep for tasks or for room. */
 void wefti_process_wake_all(struct wefti_process_pool *pool);
 

@@ -3,12 +3,13 @@
  * Who looks for work in a pool of processes, and who calls them.
  *
  * A worker that finds nothing searches for a moment, if nobody else does (`searching`), and then sleeps on `work`. It sets bit 0 of that word, looks once more, and sleeps only if
- * the word is still what it was. Who has put a task in looks after that: when somebody searches he need not call; when the bit is set he changes the word and wakes one, unless one
+ * the word is still what it was. Who has put a task in looks after that: when somebody searches he need not call; when the bit is set he changes the word, takes the bit away and wakes one, unless one
  * is called already and has not come (`called`); when nobody sleeps and there may be more workers he asks the keeper. Who comes, from a search or a sleep, says so first, then takes a
  * task, then calls another if there are more. All these steps are sequentially consistent: of a put and a look, or of a look and a store that says "I look no more", one sees the other.
  *
- * A worker that dies in between: the mender takes away what it said (`searching`, `called`), and lets all who sleep look again. The bit may be set with nobody asleep: then a wake finds
- * nobody, and takes it away.
+ * A worker that dies in between: the mender takes away what it said (`searching`, `called`), and lets all who sleep look again. The bit may be set with nobody asleep: that costs a wake in vain. It is never away while
+ * somebody sleeps and nobody is on his way: it is taken away by the same step that changes the word, before the wake, so that who has not gone to sleep yet does not; and who was woken sets it
+ * again, first of all, as others may sleep on.
  *
  * Room: who waits for it sets bit 0 of `room`, looks again, and sleeps on the word; who takes a task looks at the bit after that, and wakes all when a quarter of the line is free, or,
  * with bit 1, at the first place (line.c says why).
@@ -35,14 +36,12 @@ bool wefti_process_any(const struct wefti_process_pool *pool)
 }
 
 /* Wakes one who sleeps. False when nobody does. */
-static bool sleeper_wake(struct wefti_process_pool *pool, uint32_t work)
+static bool sleeper_wake(struct wefti_process_pool *pool)
 {
-    uint32_t next = work + CALL;
-    if (!__atomic_compare_exchange_n(&pool->work, &work, next, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-        return true; /* somebody else calls, or somebody is about to sleep and will look again */
-    if (weft_wake(&pool->work, 1) > 0)
-        return true;
-    __atomic_compare_exchange_n(&pool->work, &next, next & ~(uint32_t)SLEEPERS, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    uint32_t work = __atomic_load_n(&pool->work, __ATOMIC_SEQ_CST);
+    while (work & SLEEPERS)
+        if (__atomic_compare_exchange_n(&pool->work, &work, (work + CALL) & ~(uint32_t)SLEEPERS, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            return weft_wake(&pool->work, 1) > 0;
     return false;
 }
 
@@ -50,11 +49,10 @@ void wefti_process_call(struct wefti_process_pool *pool)
 {
     if (__atomic_load_n(&pool->searching, __ATOMIC_SEQ_CST))
         return;
-    uint32_t work = __atomic_load_n(&pool->work, __ATOMIC_SEQ_CST);
-    if (work & SLEEPERS) {
+    if (__atomic_load_n(&pool->work, __ATOMIC_SEQ_CST) & SLEEPERS) {
         if (__atomic_load_n(&pool->called, __ATOMIC_SEQ_CST) || __atomic_exchange_n(&pool->called, 1, __ATOMIC_SEQ_CST))
             return;
-        if (sleeper_wake(pool, work))
+        if (sleeper_wake(pool))
             return;
         __atomic_store_n(&pool->called, 0, __ATOMIC_SEQ_CST);
     }
@@ -137,4 +135,10 @@ bool wefti_process_may_sleep(struct wefti_process_pool *pool, uint32_t *work)
     *work = __atomic_or_fetch(&pool->work, SLEEPERS, __ATOMIC_SEQ_CST);
     return !wefti_process_any(pool) && !__atomic_load_n(&pool->closed, __ATOMIC_SEQ_CST) &&
            !__atomic_load_n(&pool->surplus, __ATOMIC_SEQ_CST);
+}
+
+void wefti_process_come(struct wefti_process_pool *pool)
+{
+    __atomic_fetch_or(&pool->work, SLEEPERS, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&pool->called, 0, __ATOMIC_SEQ_CST);
 }

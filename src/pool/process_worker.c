@@ -249,9 +249,10 @@ static bool worker_may_go(struct wefti_process_pool *pool)
 static void worker_sleep(struct wefti_process_pool *pool)
 {
     uint32_t work;
-    if (wefti_process_may_sleep(pool, &work))
-        wefti_wait_quiet(&pool->work, work, WEFT_FOREVER);
-    __atomic_exchange_n(&pool->called, 0, __ATOMIC_SEQ_CST); /* it has come, if it was called */
+    if (!wefti_process_may_sleep(pool, &work))
+        return;
+    wefti_wait_quiet(&pool->work, work, WEFT_FOREVER);
+    wefti_process_come(pool);
 }
 
 /* The next task; NULL when the worker is to end. */
