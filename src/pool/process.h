@@ -60,6 +60,13 @@ static inline uint32_t wefti_task_age(uint32_t state)
     return state >> WEFTI_TASK_AGE_SHIFT;
 }
 
+/* holds: how many there are. */
+enum { WEFTI_TASK_HOLDS = (1 << WEFTI_TASK_AGE_SHIFT) - 1 };
+static inline uint32_t wefti_task_holds(const uint32_t *holds)
+{
+    return __atomic_load_n(holds, __ATOMIC_SEQ_CST) & WEFTI_TASK_HOLDS;
+}
+
 /* The same task in another phase: its flags and generation stay. */
 static inline uint32_t wefti_task_turn(uint32_t state, uint32_t phase, uint32_t who)
 {
@@ -105,7 +112,8 @@ struct wefti_process_pool;
 /* A task of a pool of processes: its future. The first line of the cache is all that a small one needs. */
 struct wefti_process_task {
     uint32_t state;
-    uint32_t holds;  /* futures of it, in the process that submitted it; that process's death makes it 0 */
+    uint32_t
+        holds; /* futures of it, in the process that submitted it; that process's death makes it 0. Above those bits the record's generation */
     uint32_t number; /* constant */
     uint16_t owner;  /* the seat of who submitted it; constant from RESERVED to FREE */
     uint8_t call;    /* bits of enum wefti_process_call; so too */

@@ -192,7 +192,7 @@ void wefti_process_future_call_back(struct wefti_process_handle *handle, struct 
         wefti_release(callback);
     }
     bool failed = wefti_task_phase(task_look(task)) == WEFTI_TASK_ENDED + WEFT_FAILED;
-    if (failed && !__atomic_load_n(&task->collected, __ATOMIC_RELAXED) && __atomic_load_n(&task->holds, __ATOMIC_SEQ_CST) == 0)
+    if (failed && !__atomic_load_n(&task->collected, __ATOMIC_RELAXED) && wefti_task_holds(&task->holds) == 0)
         task_report(task, "task", task_value(task));
     __atomic_and_fetch(&task->state, ~(uint32_t)WEFTI_TASK_CALLS, __ATOMIC_SEQ_CST);
     wefti_process_task_release(task);
@@ -255,11 +255,11 @@ void wefti_process_future_free(struct weft_future *future)
     if (!wefti_member)
         return;
     bool mine = pool->maker == wefti_member && task->owner == wefti_member;
-    uint32_t holds = __atomic_load_n(&task->holds, __ATOMIC_ACQUIRE), state = task_look(task);
+    uint32_t holds = wefti_task_holds(&task->holds), state = task_look(task);
     if (holds == 1 && wefti_task_phase(state) == WEFTI_TASK_ENDED + WEFT_FAILED && !(state & WEFTI_TASK_CALLS) &&
         !__atomic_load_n(&task->collected, __ATOMIC_RELAXED))
         task_report(task, "task", task_value(task));
-    if (__atomic_sub_fetch(&task->holds, 1, __ATOMIC_SEQ_CST) != 0)
+    if ((__atomic_sub_fetch(&task->holds, 1, __ATOMIC_SEQ_CST) & WEFTI_TASK_HOLDS) != 0)
         return;
     wefti_process_task_release(task);
     if (mine)

@@ -46,18 +46,33 @@ static void running_mend(struct wefti_process_pool *pool, struct wefti_process_t
     wefti_process_task_end(task, state, outcome);
 }
 
-/* A record of a process that is dead: what it submitted. */
-static void owned_mend(struct wefti_process_task *task)
+/*
+ * Nobody calls back for the task any more, and nobody holds it. Each of the two steps may let somebody else free the record, and another have it: so they
+ * change what is of this generation only.
+ */
+static void owner_leave(struct wefti_process_task *task, uint32_t seen)
 {
-    uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST), left;
-    bool visit = wefti_task_phase(state) == WEFTI_TASK_RUNNING && wefti_task_who(state) == WEFTI_TASK_VISIT;
-    task->callbacks = NULL;
-    __atomic_store_n(&task->holds, 0, __ATOMIC_SEQ_CST);
-    __atomic_and_fetch(&task->state, ~(uint32_t)WEFTI_TASK_CALLS, __ATOMIC_SEQ_CST);
+    uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST), age = wefti_task_age(seen);
+    while (wefti_task_age(state) == age && (state & WEFTI_TASK_CALLS))
+        if (__atomic_compare_exchange_n(
+                &task->state, &state, state & ~(uint32_t)WEFTI_TASK_CALLS, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            break;
+    uint32_t holds = __atomic_load_n(&task->holds, __ATOMIC_SEQ_CST), none = age << WEFTI_TASK_AGE_SHIFT;
+    while (wefti_task_age(holds) == age && holds != none)
+        if (__atomic_compare_exchange_n(&task->holds, &holds, none, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            break;
+}
+
+/* A record of a process that is dead: what it submitted. `seen` is a state in which it was that. */
+static void owned_mend(struct wefti_process_task *task, uint32_t seen)
+{
+    uint32_t left, phase = wefti_task_phase(seen);
+    bool visit = phase == WEFTI_TASK_RUNNING && wefti_task_who(seen) == WEFTI_TASK_VISIT;
+    owner_leave(task, seen);
     if (visit)
-        wefti_process_task_end(task, state, WEFT_LOST);
-    bool stranded = wefti_task_phase(state) == WEFTI_TASK_WAITING && !task->listed;
-    if (stranded && wefti_process_task_move(task, state, WEFTI_TASK_FREEING, wefti_member, 0, &left))
+        wefti_process_task_end(task, seen, WEFT_LOST);
+    bool stranded = phase == WEFTI_TASK_WAITING && !task->listed;
+    if (stranded && wefti_process_task_move(task, seen, WEFTI_TASK_FREEING, wefti_member, 0, &left))
         wefti_process_task_clear(task, left, wefti_member);
 }
 
@@ -78,8 +93,10 @@ static void task_mend(
         running_mend(pool, task, worker);
     if (task->again && phase == WEFTI_TASK_WAITING && !task->listed)
         wefti_ring_put(pool, &pool->rings[WEFTI_RING_AGAIN], task, UINT64_MAX);
-    if (task->owner == seat)
-        owned_mend(task);
+    state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST); /* before the owner: a record of a dead one that is freed never is his again */
+    phase = wefti_task_phase(state);
+    if (phase > WEFTI_TASK_RESERVED && phase != WEFTI_TASK_FREEING && __atomic_load_n(&task->owner, __ATOMIC_SEQ_CST) == seat)
+        owned_mend(task, state);
     if (wefti_task_ended(state) &&
         (state & WEFTI_TASK_CALLS)) /* who ended it may not have come to say so; its keeper looks twice at worst */
         __atomic_or_fetch(wefti_process_task_bits(pool, task->number), UINT64_C(1) << task->number % 64, __ATOMIC_SEQ_CST);
