@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/leave.h"
 #include "fixture.h"
 #include "leaks.h"
 
@@ -167,7 +168,7 @@ void fixture_leave(int status)
     snprintf(line, sizeof(line), "exit %d", status);
     if (fixture_copies()) /* another program has nothing to search */
         execl("/bin/sh", "sh", "-c", line, NULL);
-    _exit(status);
+    wefti_leave(status);
 }
 
 int fixture_main(const char *noun, void (*add)(TCase *tests))

@@ -375,7 +375,8 @@ static int flow_park_for(struct wefti_flow *flow, const struct wefti_wait *wait,
     if (added == 0)
         flow_park_until(flow, wait->deadline);
     wefti_descriptors_remove(&hub->descriptors, wait);
-    bool sent = wefti_words_remove(flow, wait) | wefti_words_remove(flow, watch);
+    bool sent = wefti_words_remove(flow, wait);
+    sent |= wefti_words_remove(flow, watch);
     flow_settle_words(flow, sent);
     errno = error;
     return added < 0 ? -1 : 0;

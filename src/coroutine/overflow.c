@@ -17,6 +17,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "base/leave.h"
 #include "base/memory.h"
 #include "coroutine/hub.h"
 #include <weft/coroutine.h>
@@ -80,6 +81,7 @@ static void report_signal(int signal, siginfo_t *info, void *nothing)
         if (wefti_stack_guards(&coroutine->stack, info->si_addr))
             report_write(coroutine);
     }
+    wefti_leave_soon();
     sigaction(signal, &old, NULL);
     if (info->si_code <= 0)
         raise(signal); /* somebody sent it: nothing will fault again */
