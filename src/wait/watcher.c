@@ -113,13 +113,15 @@ static void *watcher_main(void *data)
 {
     struct watcher *watcher = data;
     struct sleep sleep;
+    weft_time late = 0; /* when it ends, while it has nothing to watch */
     prctl(PR_SET_NAME, "weft-watcher");
     wefti_latch_close(&watcher->latch);
     for (;;) {
         sleep_gather(watcher, &sleep);
         bool idle = watcher->count == 0;
+        late = !idle ? 0 : late ? late : weft_clock() + LINGER;
         wefti_latch_open(&watcher->latch);
-        long woken = words_await(&sleep, idle ? weft_clock() + LINGER : WEFT_FOREVER);
+        long woken = words_await(&sleep, idle ? late : WEFT_FOREVER);
         wefti_latch_close(&watcher->latch);
         watches_fire(watcher, &sleep, woken);
         if (idle && watcher->count == 0 && woken == -ETIMEDOUT)
