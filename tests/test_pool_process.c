@@ -587,6 +587,48 @@ START_TEST(a_pool_ends_with_its_maker)
 }
 END_TEST
 
+/* More records than fit into one slab, all with callbacks: what is kept of each lies where it may. */
+static uint32_t many_called;
+
+static int many_called_one(weft_future *future, void *data)
+{
+    (void)future;
+    (void)data;
+    __atomic_add_fetch(&many_called, 1, __ATOMIC_RELEASE);
+    return 0;
+}
+
+static void root_of_many(void)
+{
+    enum { MANY = 5000 };
+    struct wefti_blocks_census census;
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 2, .backlog = MANY);
+    weft_future **futures = calloc(MANY, sizeof(*futures));
+    MUST(pool && futures);
+    for (int i = 0; i < MANY; i++) {
+        futures[i] = weft_pool_submit(pool, twice, weft_int(i), .on_done = many_called_one);
+        MUST(futures[i]);
+    }
+    for (int i = 0; i < MANY; i++) {
+        weft_value value = weft_none;
+        MUST(weft_future_result(futures[i], &value, weft_in(20)) == 0 && weft_as_int(value) == 2 * i);
+    }
+    MUST(root_until(&many_called, MANY));
+    wefti_blocks_count(&census);
+    MUST(census.wrong == 0);
+    for (int i = 0; i < MANY; i++)
+        weft_future_free(futures[i]);
+    free(futures);
+    weft_pool_free(pool);
+}
+
+START_TEST(thousands_of_tasks_are_under_way)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_many);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, a_task_runs_in_another_process);
@@ -602,6 +644,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, the_peak_of_the_dead_is_told);
     tcase_add_test(tests, workers_are_placed);
     tcase_add_test(tests, an_interrupt_is_for_the_program_to_answer);
+    tcase_add_test(tests, thousands_of_tasks_are_under_way);
     tcase_add_test(tests, a_program_that_exits_finishes_its_pools);
     tcase_add_test(tests, what_cannot_cross_is_told);
     tcase_add_test(tests, terminate_ends_what_runs);

@@ -144,6 +144,8 @@ void wefti_process_pool_mend(uint32_t dead, void *object, uint64_t detail)
         return;
     wefti_process_slabs_mend(pool);
     struct wefti_process_worker *worker = detail > 0 && detail <= pool->places ? pool->table[detail - 1] : NULL;
+    if (worker && worker->process && worker->process->seat != seat)
+        worker = NULL; /* this was done before, by one that died: the place is another's by now */
     uint32_t records = wefti_process_records(pool->slabs);
     for (uint32_t i = 0; i < records; i++)
         wefti_process_task_at(pool, i)->listed = 0;

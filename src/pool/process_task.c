@@ -26,7 +26,8 @@ static uint32_t slab_count(uint32_t slab)
 
 static size_t slab_size(uint32_t slab)
 {
-    return slab_count(slab) * (sizeof(struct wefti_process_task) + sizeof(uint64_t) / 64);
+    return slab_count(slab) * sizeof(struct wefti_process_task) +
+           slab_count(slab) / 64 * sizeof(uint64_t); /* the records, and their bits */
 }
 
 uint64_t *wefti_process_task_bits(const struct wefti_process_pool *pool, uint32_t number)
