@@ -153,7 +153,16 @@ static uint32_t *slab_word_at(const struct wefti_arena *arena, uint64_t chunk, u
 
 /* Chunks. */
 
-/* Gives back chunks that this member has TAKEN, each for itself. */
+/* Where the next search begins: not above this chunk. */
+static void hint_lower(struct wefti_arena *arena, uint64_t chunk)
+{
+    uint64_t hint = __atomic_load_n(&arena->hint, __ATOMIC_RELAXED);
+    while (chunk < hint && !__atomic_compare_exchange_n(&arena->hint, &hint, chunk, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+/* Gives back chunks that this member has TAKEN, each for itself. What was used before is used again before what never was: it has memory, and is
+ * mapped. As many as are kept at most lying there unused, searches have gone past them: the next one begins at the first chunk. */
 static void chunks_leave(struct wefti_arena *arena, uint64_t chunk, uint64_t count)
 {
     uint64_t first = chunk;
@@ -164,10 +173,10 @@ static void chunks_leave(struct wefti_arena *arena, uint64_t chunk, uint64_t cou
         else
             wefti_arena_unback(chunk, 1);
         chunk_put(arena, chunk, word_of(keep ? KEPT : FREE, 0, 0, 0));
+        if (!keep)
+            first = arena->first;
     }
-    if (first < __atomic_load_n(&arena->hint,
-                    __ATOMIC_RELAXED)) /* what was used before is used again before what never was: it has memory, and is mapped */
-        __atomic_store_n(&arena->hint, first, __ATOMIC_RELAXED);
+    hint_lower(arena, first);
 }
 
 /* Takes this chunk if nobody has it, with memory: 1; 0 when somebody has, -1 when there is no memory. */
@@ -212,6 +221,13 @@ static uint64_t run_look(const struct wefti_arena *arena, uint64_t chunk, uint64
     return i;
 }
 
+/* How many chunks the block that seems to begin here has; 1 when none does. */
+static uint64_t block_look(const struct wefti_arena *arena, uint64_t chunk)
+{
+    uint64_t word = chunk_look(arena, chunk);
+    return word_kind(word) == LARGE && word_count(word) ? word_count(word) : 1;
+}
+
 /* Takes `count` chunks in a row that begin in [from, to). The first; 0 with errno 0 when there are none, or ENOMEM. */
 static uint64_t run_search(struct wefti_arena *arena, uint64_t from, uint64_t to, uint64_t count)
 {
@@ -219,7 +235,7 @@ static uint64_t run_search(struct wefti_arena *arena, uint64_t from, uint64_t to
     for (uint64_t chunk = from; chunk < to && chunk + count <= arena->chunks;) {
         uint64_t seen = run_look(arena, chunk, count);
         if (seen < count) {
-            chunk += seen + 1;
+            chunk += seen + block_look(arena, chunk + seen);
             continue;
         }
         int64_t taken = run_take(arena, chunk, count);
@@ -236,7 +252,7 @@ static uint64_t run_search(struct wefti_arena *arena, uint64_t from, uint64_t to
 /* Takes `count` chunks in a row, with memory. The first, or 0 with ENOMEM. */
 static uint64_t chunks_take(struct wefti_arena *arena, uint64_t count)
 {
-    uint64_t hint = __atomic_load_n(&arena->hint, __ATOMIC_RELAXED);
+    uint64_t began = __atomic_load_n(&arena->hint, __ATOMIC_RELAXED), hint = began;
     if (hint < arena->first || hint >= arena->chunks)
         hint = arena->first;
     uint64_t chunk = run_search(arena, hint, arena->chunks, count);
@@ -246,7 +262,8 @@ static uint64_t chunks_take(struct wefti_arena *arena, uint64_t count)
         errno = ENOMEM;
         return 0;
     }
-    __atomic_store_n(&arena->hint, chunk + count, __ATOMIC_RELAXED);
+    /* Unless it was lowered meanwhile: what was given back then would be forgotten. */
+    __atomic_compare_exchange_n(&arena->hint, &began, chunk + count, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     return chunk;
 }
 
