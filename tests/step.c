@@ -65,7 +65,7 @@ void member_bury(struct member *member)
 {
     struct wefti_family *family = wefti_family_get();
     __atomic_store_n(&family->seats[member->seat].state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
-    wefti_seat_mend(family, member->seat);
+    wefti_seat_mend(family, member->seat, NULL);
     __atomic_store_n(&family->seats[member->seat].state, WEFTI_SEAT_EMPTY, __ATOMIC_RELEASE);
 }
 
@@ -224,7 +224,7 @@ static void mends(void)
 {
     struct wefti_family *family = wefti_family_get();
     step_begin();
-    wefti_seat_mend(family, to_mend->seat);
+    wefti_seat_mend(family, to_mend->seat, NULL);
     step_end();
 }
 

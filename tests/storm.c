@@ -190,7 +190,7 @@ static void storm_root(uint64_t seed)
     struct tally tally = {0};
     weft_time begun = weft_clock(), end = storm_end();
     state = seed;
-    storm_must((weft_shared_limit(1 << 26) == 0 || errno == EBUSY) && (ground = weft_shared_new(struct ground)));
+    storm_must((weft_shared_limit((size_t)1 << 30) == 0 || errno == EBUSY) && (ground = weft_shared_new(struct ground)));
     plan->prepare();
     storm_must(wefti_family_begin() == 0); /* workers are copies of what the root is now */
     for (unsigned i = 0; i < plan->workers; i++)

@@ -94,8 +94,8 @@ def start_and_join_processes(context, times):
         process.join()
 
 
-def processes(iterations):
-    context = multiprocessing.get_context(sys.argv[3] if len(sys.argv) > 3 else "fork")
+def processes(iterations, method="fork"):
+    context = multiprocessing.get_context(method)
     start_and_join_processes(context, iterations // 10)
     return seconds(start_and_join_processes, context, iterations) / iterations * 1e6
 

@@ -165,7 +165,7 @@ static void undertake(nfds_t at)
     supervisor.made[at] = supervisor.made[supervisor.count];
     made.process->status = status_learn(&made, pidfd);
     __atomic_store_n(&seat->state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
-    wefti_seat_mend(supervisor.family, made.seat);
+    wefti_seat_mend(supervisor.family, made.seat, &made.process->state);
     process_end(made.process, made.process->status);
     seat_clear(supervisor.family, made.seat);
     siginfo_t info;
@@ -483,7 +483,7 @@ static void seat_inherit(uint32_t number)
     if (state == WEFTI_SEAT_TAKEN)
         process->status = SIGKILL;
     __atomic_store_n(&seat->state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
-    wefti_seat_mend(supervisor.family, number);
+    wefti_seat_mend(supervisor.family, number, NULL);
     process_leave(process);
     seat_clear(supervisor.family, number);
 }
@@ -495,7 +495,7 @@ static void inherit(unsigned before)
         if (supervisor.polls[i].fd >= 0)
             close(supervisor.polls[i].fd);
     supervisor.count = FIRST;
-    wefti_seat_mend(supervisor.family, WEFTI_SEAT_KEEPER + before);
+    wefti_seat_mend(supervisor.family, WEFTI_SEAT_KEEPER + before, NULL);
     for (uint32_t i = WEFTI_SEAT_FIRST; i < WEFTI_SEATS; i++)
         seat_inherit(i);
 }

@@ -759,8 +759,11 @@ static void blocks_forked(void)
 {
     wefti_member = wefti_arena_now() ? 0 : 1;
     for (unsigned i = 0; i < CLASSES; i++) {
-        wefti_release(classes[i].slabs);
-        classes[i] = (struct class){.count = 0};
+        struct class *class = &classes[i];
+        if (!class->count && !class->room && !__atomic_load_n(&class->latch.word, __ATOMIC_RELAXED))
+            continue; /* to write would be to copy its page */
+        wefti_release(class->slabs);
+        *class = (struct class){.count = 0};
     }
 }
 

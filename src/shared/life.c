@@ -258,20 +258,33 @@ static void life_mend(struct wefti_life *life)
     }
 }
 
-/* Lets everybody who sleeps on words of the arena look again. */
-static void sleepers_wake(const struct wefti_family *family)
+/*
+ * Whether the dead may have owed a wake of this word. Not of those of the family itself: keepers alone store them, and a keeper's death is
+ * followed by another's change of the epoch, which all who wait for any of them wait for too.
+ */
+static bool wake_owed(const struct wefti_family *family, const uint32_t *word)
+{
+    uintptr_t at = (uintptr_t)word, first = (uintptr_t)family;
+    return at < first || at >= first + offsetof(struct wefti_family, seats);
+}
+
+/* Lets everybody who sleeps on words of the arena, but this one, look again. */
+static void sleepers_wake(const struct wefti_family *family, const uint32_t *but)
 {
     for (uint32_t i = 0; i < WEFTI_SEATS; i++) {
         bool taken = __atomic_load_n(&family->seats[i].state, __ATOMIC_ACQUIRE) == WEFTI_SEAT_TAKEN;
         for (const struct wefti_life *life = taken ? seat_lives(&family->seats[i]) : NULL; life; life = life->next) {
             uint32_t used = __atomic_load_n(&life->waits_used, __ATOMIC_SEQ_CST); /* pairs with wefti_life_sleeps */
-            for (uint32_t j = 0; j < used && j < WEFTI_LIFE_WAITS; j++)
-                wefti_futex_wake_shared(__atomic_load_n(&life->waits[j], __ATOMIC_RELAXED), UINT32_MAX);
+            for (uint32_t j = 0; j < used && j < WEFTI_LIFE_WAITS; j++) {
+                const uint32_t *word = __atomic_load_n(&life->waits[j], __ATOMIC_RELAXED);
+                if (word != but && wake_owed(family, word))
+                    wefti_futex_wake_shared(word, UINT32_MAX);
+            }
         }
     }
 }
 
-void wefti_seat_mend(struct wefti_family *family, uint32_t number)
+void wefti_seat_mend(struct wefti_family *family, uint32_t number, const uint32_t *but)
 {
     for (struct wefti_life *life = seat_lives(&family->seats[number]); life; life = life->next) {
         wefti_block_commit(life, sizeof(*life));
@@ -279,7 +292,7 @@ void wefti_seat_mend(struct wefti_family *family, uint32_t number)
         __atomic_store_n(&life->thread, 0, __ATOMIC_RELAXED);
     }
     wefti_blocks_repair((uint16_t)number);
-    sleepers_wake(family);
+    sleepers_wake(family, but);
 }
 
 void wefti_life_end(struct wefti_life *life)

@@ -470,9 +470,12 @@ void wefti_context_uncancel(struct wefti_context *context)
     wefti_latch_open(&context->guard);
 }
 
+/* In a forked child. Only what is not empty is written: to write is to copy a page, and most children find nothing. */
 static void lot_empty(void)
 {
-    memset(buckets, 0, sizeof(buckets));
+    for (size_t i = 0; i < sizeof(buckets) / sizeof(*buckets); i++)
+        if (buckets[i].head || buckets[i].tail || __atomic_load_n(&buckets[i].latch.word, __ATOMIC_RELAXED))
+            buckets[i] = (struct bucket){.head = NULL};
 }
 
 WEFTI_OPENING_WAIT static void lot_open(void)
