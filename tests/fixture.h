@@ -24,6 +24,21 @@
 #define FIXTURE_TSAN 0
 #endif
 
+/*
+ * Those that step through sections let a death come after each n-th instruction. AddressSanitizer adds instructions, and makes each look dear; that each
+ * instruction is tried is for the builds without it.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define FIXTURE_STRIDE 17
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FIXTURE_STRIDE 17
+#endif
+#endif
+#ifndef FIXTURE_STRIDE
+#define FIXTURE_STRIDE 1
+#endif
+
 /* Whether Valgrind runs this, which gives a child that should share memory a copy of it. */
 bool fixture_copies(void);
 

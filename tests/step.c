@@ -15,21 +15,10 @@
 #include "shared/block.h"
 #include "shared/life.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-enum { STRIDE = 5 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-enum { STRIDE = 5 };
-#else
-enum { STRIDE = 1 };
-#endif
-#else
-enum { STRIDE = 1 };
-#endif
-
 enum { UNWORTHY = 500 }; /* of the instructions that do not matter, each so manieth does */
 
 static volatile int *section_ended; /* shared with the members */
+static char *kept;                  /* a snapshot's room, used before: it need not be faulted in again */
 
 /* Members. */
 
@@ -125,6 +114,8 @@ static void section_map(void)
 
 static void section_unmap(void)
 {
+    free(kept);
+    kept = NULL;
     munmap((void *)section_ended, sizeof(*section_ended));
 }
 
@@ -179,7 +170,8 @@ static struct snapshot snapshot_take(void)
 {
     const struct wefti_arena *arena = wefti_arena_now();
     struct snapshot snapshot = {.size = (size_t)__atomic_load_n(&arena->used, __ATOMIC_ACQUIRE) << WEFTI_CHUNK_BITS};
-    snapshot.octets = malloc(snapshot.size);
+    snapshot.octets = kept ? kept : malloc(wefti_arena_size);
+    kept = NULL;
     ck_assert_ptr_nonnull(snapshot.octets);
     memcpy(snapshot.octets, arena, snapshot.size);
     return snapshot;
@@ -188,7 +180,8 @@ static struct snapshot snapshot_take(void)
 static void snapshot_back(struct snapshot *snapshot)
 {
     memcpy(wefti_arena_now(), snapshot->octets, snapshot->size);
-    free(snapshot->octets);
+    free(kept);
+    kept = snapshot->octets;
 }
 
 static const struct step_plan *plan_now;
@@ -236,7 +229,7 @@ static unsigned menders_die(struct member *dead, unsigned instructions)
     struct snapshot snapshot = snapshot_take();
     struct member mender = stepped_start(mends);
     for (unsigned i = 0; i < plan_now->mender_points && stepped_go(&mender, 1); i++)
-        if (i % STRIDE == 0) {
+        if (i % FIXTURE_STRIDE == 0) {
             survive(dead, &mender, instructions);
             deaths++;
         }
@@ -248,7 +241,7 @@ static unsigned menders_die(struct member *dead, unsigned instructions)
 
 unsigned step_through(const struct step_plan *plan)
 {
-    unsigned deaths = 0, stride = (plan->stride ? plan->stride : 1) * STRIDE;
+    unsigned deaths = 0, stride = (plan->stride ? plan->stride : 1) * FIXTURE_STRIDE;
     plan_now = plan;
     section_map();
     plan->prepare();
@@ -268,12 +261,12 @@ unsigned step_through(const struct step_plan *plan)
     member_dies(&stepped);
     plan->check();
     section_unmap();
-    return deaths;
+    return deaths * FIXTURE_STRIDE;
 }
 
 unsigned step_anew(const struct step_plan *plan)
 {
-    unsigned deaths = 0, stride = (plan->stride ? plan->stride : 1) * STRIDE;
+    unsigned deaths = 0, stride = (plan->stride ? plan->stride : 1) * FIXTURE_STRIDE;
     section_map();
     for (bool inside = true; inside; deaths++) {
         plan->prepare();
@@ -286,5 +279,5 @@ unsigned step_anew(const struct step_plan *plan)
         plan->check();
     }
     section_unmap();
-    return deaths;
+    return deaths * FIXTURE_STRIDE;
 }

@@ -39,7 +39,7 @@ struct step_plan {
     void (*body)(void);
     void (*meanwhile)(void); /* when the member is dead, and not buried yet; NULL: nothing */
     void (*check)(void);     /* what it and the body tell each other lies in the arena */
-    unsigned stride; /* only each n-th instruction is a last one; 0: each. AddressSanitizer, which adds instructions, makes it larger */
+    unsigned stride;         /* only each n-th instruction is a last one, times FIXTURE_STRIDE; 0: each */
     /* Whether an instruction that leaves the arena so is worth a death; NULL: each is. Of those that are not, each 500th is one all the same. */
     bool (*matters)(void);
     unsigned mender_points; /* whoever buries the member dies too, at each of so many instructions: 0: does not */
@@ -49,7 +49,7 @@ struct step_plan {
 /*
  * The member is stopped, not killed: what survivors do (each is a process of its own, where `check` runs) is undone after each instruction, so that the
  * section is walked through once. For bodies that have to do with nobody else, and do not look at the clock, which would seem never to stand still long enough to be read. How many
- * deaths there were.
+ * instructions that covered: the deaths, times FIXTURE_STRIDE.
  */
 unsigned step_through(const struct step_plan *plan);
 /*
