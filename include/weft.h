@@ -24,5 +24,6 @@
 #include <weft/command.h>
 #include <weft/coroutine.h>
 #include <weft/connection.h>
+#include <weft/manager.h>
 
 #endif

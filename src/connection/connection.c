@@ -126,23 +126,25 @@ static bool options_read(struct weft_connection_options *to, const struct weft_c
     return true;
 }
 
-/* A connection of the descriptor, which it takes even when it fails; proved. */
-static weft_connection *connection_new(
-    int descriptor, bool tcp, size_t most, const struct wefti_key *key, bool accepted, double seconds, weft_time deadline)
+/* A connection of the descriptor, which it takes even when it fails. */
+static weft_connection *connection_new(int descriptor, bool tcp, size_t most)
 {
     weft_connection *made = wefti_alloc(sizeof(*made));
-    if (!made) {
+    if (made)
+        *made = (weft_connection){.descriptor = descriptor, .tcp = tcp, .most = most};
+    else
         descriptor_close(descriptor);
-        return NULL;
-    }
-    *made = (weft_connection){.descriptor = descriptor, .tcp = tcp, .most = most};
+    return made;
+}
+
+static int prove(weft_connection *connection, const struct wefti_key *key, bool accepted, double seconds, weft_time deadline)
+{
     weft_time late = weft_in(seconds);
-    if (wefti_key_prove(made, key, accepted, late < deadline ? late : deadline) == 0)
-        return made;
+    if (wefti_key_prove(connection, key, accepted, late < deadline ? late : deadline) == 0)
+        return 0;
     if (errno == EPIPE)
         errno = ECONNRESET;
-    weft_connection_close(made);
-    return NULL;
+    return -1;
 }
 
 void weft_connection_close(weft_connection *connection)
@@ -241,12 +243,8 @@ static int accept_some(const weft_listener *listener, weft_time deadline)
     }
 }
 
-weft_connection *weft_connection_accept(weft_listener *listener, weft_time deadline)
+weft_connection *wefti_listener_next(weft_listener *listener, weft_time deadline)
 {
-    if (!listener) {
-        errno = EINVAL;
-        return NULL;
-    }
     int came = accept_some(listener, deadline);
     if (came < 0)
         return NULL;
@@ -254,7 +252,36 @@ weft_connection *weft_connection_accept(weft_listener *listener, weft_time deadl
         setsockopt(came, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         setsockopt(came, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
     }
-    return connection_new(came, listener->tcp, listener->most, &listener->key, true, listener->seconds, deadline);
+    return connection_new(came, listener->tcp, listener->most);
+}
+
+int wefti_listener_prove(weft_listener *listener, weft_connection *connection, weft_time deadline)
+{
+    return prove(connection, &listener->key, true, listener->seconds, deadline);
+}
+
+void wefti_listener_leave(weft_listener *listener)
+{
+    descriptor_close(listener->descriptor);
+    listener->descriptor = -1;
+}
+
+bool wefti_listener_keyed(const weft_listener *listener)
+{
+    return listener->key.length > 0;
+}
+
+weft_connection *weft_connection_accept(weft_listener *listener, weft_time deadline)
+{
+    if (!listener) {
+        errno = EINVAL;
+        return NULL;
+    }
+    weft_connection *made = wefti_listener_next(listener, deadline);
+    if (!made || wefti_listener_prove(listener, made, deadline) == 0)
+        return made;
+    weft_connection_close(made);
+    return NULL;
 }
 
 /* Dialling. */
@@ -298,7 +325,11 @@ static weft_connection *dial(const struct weft_connection_options *options, cons
         descriptor_close(descriptor);
         return NULL;
     }
-    return connection_new(descriptor, tcp, options->most, key, false, options->handshake_seconds, deadline);
+    weft_connection *made = connection_new(descriptor, tcp, options->most);
+    if (!made || prove(made, key, false, options->handshake_seconds, deadline) == 0)
+        return made;
+    weft_connection_close(made);
+    return NULL;
 }
 
 weft_connection *weft_connection_dial_with(const struct weft_connection_options *options, weft_time deadline)
@@ -345,9 +376,9 @@ int weft_connection_send(weft_connection *connection, weft_value value, weft_tim
     return result;
 }
 
-/* Room that one long message took is not kept for ever. */
-static void body_trim(struct wefti_octets *body)
+void wefti_frame_trim(weft_connection *connection)
 {
+    struct wefti_octets *body = &connection->body;
     int error = errno;
     if (body->room > (1 << 16)) {
         wefti_release(body->octets);
@@ -363,7 +394,7 @@ int weft_connection_receive_bytes(weft_connection *connection, weft_value *bytes
     if (wefti_frame_receive(connection, connection->most, deadline) != 0)
         return -1;
     weft_value made = weft_bytes(connection->body.octets, connection->body.length);
-    body_trim(&connection->body);
+    wefti_frame_trim(connection);
     if (weft_is_error(made))
         return -1;
     *bytes = made;
@@ -379,7 +410,7 @@ int weft_connection_receive(weft_connection *connection, weft_value *value, weft
     struct wefti_pickle_limits limits = {.length = connection->most};
     connection->reason.text[0] = 0;
     int result = wefti_pickle_read(connection->body.octets, connection->body.length, &limits, value, &connection->reason);
-    body_trim(&connection->body);
+    wefti_frame_trim(connection);
     return result;
 }
 

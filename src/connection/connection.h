@@ -27,12 +27,25 @@ struct weft_connection {
     /* The sender's. */
     bool unwritable; /* EPIPE for ever */
     struct wefti_pickle_reason reason;
+    void *owner; /* of a manager's: the manager */
 };
 
 /* The next message into `body`, `most` octets at most; the header is forgotten then. -1 with the errors of weft_connection_receive. */
 int wefti_frame_receive(struct weft_connection *connection, size_t most, weft_time deadline);
 /* -1 with the errors of weft_connection_send_bytes. */
 int wefti_frame_send(struct weft_connection *connection, const void *octets, size_t length, weft_time deadline);
+
+/*
+ * The next who wants something of the listener, who has proved nothing yet; and what he has to do then, within the listener's time and the deadline: -1 with the errors of
+ * weft_connection_accept. A connection that failed is to be closed.
+ */
+weft_connection *wefti_listener_next(weft_listener *listener, weft_time deadline);
+int wefti_listener_prove(weft_listener *listener, weft_connection *connection, weft_time deadline);
+/* Listens no more: a copy in another process does. The path is still removed at the end, here. */
+void wefti_listener_leave(weft_listener *listener);
+bool wefti_listener_keyed(const weft_listener *listener);
+/* Room that one long message took is not kept for ever. */
+void wefti_frame_trim(weft_connection *connection);
 
 /* A copy of the key that the options name. -1 with EINVAL, ENODATA, EFBIG, ENOTSUP, ENOMEM, those of open and read. */
 int wefti_key_take(struct wefti_key *key, const struct weft_connection_options *options);

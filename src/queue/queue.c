@@ -155,21 +155,36 @@ int weft_queue_task_done(weft_queue *queue)
     return -1;
 }
 
+bool wefti_queue_joined(weft_queue *queue, const uint32_t **bell, uint32_t *seen)
+{
+    *bell = NULL;
+    if (wefti_queue_is_shared(queue))
+        return wefti_queue_shared_join(queue, WEFT_NOW) == 0;
+    wefti_latch_close(&queue->done.latch);
+    bool all = queue->done.count == queue_puts(queue);
+    *bell = &queue->done.bell;
+    *seen = queue->done.bell;
+    queue->done.joiners |= !all;
+    wefti_latch_open(&queue->done.latch);
+    return all;
+}
+
 int weft_queue_join(weft_queue *queue, weft_time deadline)
 {
+    const uint32_t *bell;
+    uint32_t seen;
     if (wefti_queue_is_shared(queue))
         return wefti_queue_shared_join(queue, deadline);
-    for (;;) {
-        wefti_latch_close(&queue->done.latch);
-        bool all = queue->done.count == queue_puts(queue);
-        uint32_t bell = queue->done.bell;
-        queue->done.joiners |= !all;
-        wefti_latch_open(&queue->done.latch);
-        if (all)
-            return 0;
-        if (weft_wait(&queue->done.bell, bell, deadline) < 0)
+    while (!wefti_queue_joined(queue, &bell, &seen))
+        if (weft_wait(bell, seen, deadline) < 0)
             return -1;
-    }
+    return 0;
+}
+
+int wefti_queue_back(weft_queue *queue, weft_value value)
+{
+    const struct wefti_queue_kind *kind = wefti_queue_kind(queue);
+    return kind->back ? kind->back(queue, value) : kind->put(queue, value, WEFT_NOW);
 }
 
 void weft_queue_close(weft_queue *queue)

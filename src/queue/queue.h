@@ -24,6 +24,8 @@ struct wefti_queue_kind {
     size_t (*put_some)(struct weft_queue *queue, const weft_value *values, size_t count, int *error);
     size_t (*get_some)(struct weft_queue *queue, weft_value *values, size_t count, int *error);
     size_t (*size)(const struct weft_queue *queue);
+    /* Puts back what was got, to be the next that comes out, whatever the capacity, closed or not. 0; -1 with ENOMEM. NULL: as put. */
+    int (*back)(struct weft_queue *queue, weft_value value);
     void (*close)(struct weft_queue *queue);
     /* Nobody uses it any more; the last who did may be on his way out, so it passes the latches before it frees. */
     void (*free)(struct weft_queue *queue);
@@ -134,6 +136,11 @@ static inline bool wefti_door_leave(struct wefti_door *door, bool some)
         door->armed = true;
     return others && some;
 }
+
+/* Puts a value back that was got and never reached anybody: it is the next that comes out. Given away on success; -1 with ENOMEM, and as weft_queue_put. */
+int wefti_queue_back(struct weft_queue *queue, weft_value value);
+/* Whether all has been dealt with; if not, what changes when that is to be looked at again: a word, NULL for a queue that has none, and its value now. */
+bool wefti_queue_joined(struct weft_queue *queue, const uint32_t **bell, uint32_t *seen);
 
 /* First in, first out, in memory of this process; bounded by capacity, or WEFT_UNBOUNDED. NULL with ENOMEM, EINVAL. */
 struct weft_queue *wefti_queue_fifo_new(size_t capacity);

@@ -25,6 +25,9 @@
  * that reads `closed` (acquire) and finds in.count reached after that knows that nothing will come. Close then changes both bells, each
  * under its latch, under which waiters look at `closed` before they wait.
  *
+ * Back. What a manager had got for a client that died comes before all others: `back`, under the latch of `out`, for the count of which it never left. Who waits for a value looks at
+ * `backed` under the latch of `in`, which is passed after it was raised: either he sees it, or he is seen waiting, and woken.
+ *
  * Places. The values lie in segments. A bounded queue has one, of `capacity` places, that is its own successor: a ring. An unbounded one
  * has a chain, lengthened by puts and shortened by gets, of which one emptied segment is kept (`spare`): at a steady length nothing is
  * allocated.
@@ -76,6 +79,8 @@ struct fifo {
     struct weft_queue queue;
     size_t places;              /* in a segment; constant */
     struct fifo_segment *spare; /* unbounded: an empty segment, or NULL; exchanged */
+    weft_value *back;           /* `backed` values, the last of which is the next that comes out; written under the latch of `out` */
+    size_t backed;
     struct fifo_end in, out;
 };
 
@@ -124,10 +129,10 @@ static bool end_is_ahead(const struct fifo_end *end)
 }
 
 /* The caller waits for the end no more: hands on. */
-static void end_unwatch(struct fifo_end *end)
+static void end_unwatch(struct fifo_end *end, bool more)
 {
     wefti_latch_close(&end->latch);
-    bool wake = wefti_door_leave(&end->door, end_is_ahead(end));
+    bool wake = wefti_door_leave(&end->door, more || end_is_ahead(end));
     wefti_latch_open(&end->latch);
     if (wake)
         weft_wake(&end->door.bell, 1);
@@ -158,6 +163,11 @@ static void end_linger(const struct fifo_end *end, uint64_t seen)
     }
 }
 
+static bool fifo_backed_any(const struct fifo *fifo)
+{
+    return __atomic_load_n(&fifo->backed, __ATOMIC_ACQUIRE) > 0;
+}
+
 /* One cannot pass `end` until the other end has moved on: waits for that, or for a close. 0: worth another look; -1 as weft_wait. */
 static int fifo_wait(struct fifo *fifo, struct fifo_end *end, weft_time deadline)
 {
@@ -165,14 +175,14 @@ static int fifo_wait(struct fifo *fifo, struct fifo_end *end, weft_time deadline
     uint64_t seen = count_read(end) - end->lead;
     end_linger(other, seen);
     wefti_latch_close(&other->latch);
-    bool moved = other->count != seen || wefti_queue_is_closed(&fifo->queue);
+    bool moved = other->count != seen || wefti_queue_is_closed(&fifo->queue) || (end == &fifo->out && fifo_backed_any(fifo));
     uint32_t bell = moved ? 0 : wefti_door_watch(&other->door);
     wefti_latch_open(&other->latch);
     if (moved)
         return 0;
     int result = weft_wait(&other->door.bell, bell, deadline);
     int error = errno;
-    end_unwatch(other);
+    end_unwatch(other, end == &fifo->out && fifo_backed_any(fifo));
     errno = error;
     return result;
 }
@@ -225,6 +235,35 @@ static int fifo_try_put(struct fifo *fifo, weft_value value)
     return error;
 }
 
+/* The latch of `out` is held. */
+static weft_value fifo_take_back(struct fifo *fifo)
+{
+    weft_value value = fifo->back[fifo->backed - 1];
+    __atomic_store_n(&fifo->backed, fifo->backed - 1, __ATOMIC_RELEASE);
+    return value;
+}
+
+static int fifo_back(weft_queue *queue, weft_value value)
+{
+    struct fifo *fifo = (struct fifo *)queue;
+    wefti_latch_close(&fifo->out.latch);
+    weft_value *room = wefti_realloc(fifo->back, (fifo->backed + 1) * sizeof(*room));
+    if (room) {
+        fifo->back = room;
+        room[fifo->backed] = wefti_value_take(value);
+        __atomic_store_n(&fifo->backed, fifo->backed + 1, __ATOMIC_RELEASE);
+    }
+    wefti_latch_open(&fifo->out.latch);
+    if (!room)
+        return -1;
+    wefti_latch_close(&fifo->in.latch);
+    bool wake = wefti_door_bring(&fifo->in.door);
+    wefti_latch_open(&fifo->in.latch);
+    if (wake)
+        weft_wake(&fifo->in.door.bell, 1);
+    return 0;
+}
+
 /* 0, EPIPE (closed and empty), EAGAIN (empty). */
 static int fifo_try_get(struct fifo *fifo, weft_value *value)
 {
@@ -232,7 +271,9 @@ static int fifo_try_get(struct fifo *fifo, weft_value *value)
     int error = 0;
     bool wake = false;
     wefti_latch_close(&out->latch);
-    if (end_may_pass(out)) {
+    if (__builtin_expect(fifo->backed > 0, 0))
+        *value = fifo_take_back(fifo);
+    else if (end_may_pass(out)) {
         if (out->place == out->stop)
             fifo_out_next(fifo);
         *value = *out->place++;
@@ -289,6 +330,8 @@ static size_t fifo_get_some(weft_queue *queue, weft_value *values, size_t count,
     bool wake = false;
     size_t got = 0;
     wefti_latch_close(&out->latch);
+    while (got < count && fifo->backed > 0)
+        values[got++] = fifo_take_back(fifo);
     while (got < count && end_may_pass(out)) {
         if (out->place == out->stop)
             fifo_out_next(fifo);
@@ -348,7 +391,7 @@ static size_t fifo_size(const weft_queue *queue)
         in = count_read(&fifo->in);
         again = count_read(&fifo->out);
     } while (again != out);
-    return (size_t)(in - out);
+    return (size_t)(in - out) + __atomic_load_n(&fifo->backed, __ATOMIC_RELAXED);
 }
 
 /* Makes everybody who waits for the end look again. */
@@ -374,7 +417,9 @@ static void fifo_close(weft_queue *queue)
 static int fifo_case_get(weft_case *one)
 {
     struct fifo *fifo = one->object;
-    return end_looks_shut(&fifo->out) && !wefti_queue_is_closed(&fifo->queue) ? 0 : wefti_queue_outcome(fifo_try_get(fifo, one->operation));
+    return end_looks_shut(&fifo->out) && !wefti_queue_is_closed(&fifo->queue) && !fifo_backed_any(fifo)
+               ? 0
+               : wefti_queue_outcome(fifo_try_get(fifo, one->operation));
 }
 
 static int fifo_case_put(weft_case *one)
@@ -392,7 +437,7 @@ static bool end_case_watch(struct fifo *fifo, struct fifo_end *end, struct wefti
     item->kind = WEFTI_WORD;
     item->word = &end->door.bell;
     item->expected = wefti_door_watch(&end->door);
-    bool possible = end_is_ahead(end) || wefti_queue_is_closed(&fifo->queue);
+    bool possible = end_is_ahead(end) || wefti_queue_is_closed(&fifo->queue) || (end == &fifo->in && fifo_backed_any(fifo));
     wefti_latch_open(&end->latch);
     return possible;
 }
@@ -411,12 +456,13 @@ static bool fifo_case_put_enqueue(weft_case *one, struct wefti_item *item)
 
 static void fifo_case_get_dequeue(weft_case *one)
 {
-    end_unwatch(&((struct fifo *)one->object)->in);
+    struct fifo *fifo = one->object;
+    end_unwatch(&fifo->in, fifo_backed_any(fifo));
 }
 
 static void fifo_case_put_dequeue(weft_case *one)
 {
-    end_unwatch(&((struct fifo *)one->object)->out);
+    end_unwatch(&((struct fifo *)one->object)->out, false);
 }
 
 static const struct weft_waitable fifo_get_waitable = {
@@ -431,6 +477,7 @@ static void fifo_free(weft_queue *queue)
     weft_value value;
     while (fifo_try_get(fifo, &value) == 0)
         weft_drop(value);
+    wefti_release(fifo->back);
     wefti_release(fifo->spare);
     wefti_release(fifo->in.segment); /* the only one left */
     wefti_release(fifo);
@@ -442,6 +489,7 @@ static const struct wefti_queue_kind fifo_kind = {
     .put_some = fifo_put_some,
     .get_some = fifo_get_some,
     .size = fifo_size,
+    .back = fifo_back,
     .close = fifo_close,
     .free = fifo_free,
     .get_case = &fifo_get_waitable,

@@ -272,7 +272,7 @@ static int ordered_add(struct ordered *ordered, weft_value value, int64_t key)
     size_t count = ordered->count;
     if (wefti_queue_is_closed(&ordered->queue))
         return EPIPE;
-    if (count == ordered->queue.capacity)
+    if (count >= ordered->queue.capacity)
         return EAGAIN;
     if (count == ordered->room && !ordered_resize(ordered, 2 * ordered->room))
         return ENOMEM;
@@ -303,6 +303,31 @@ static void door_wake(const struct wefti_door *door, bool wake)
 {
     if (wake)
         weft_wake(&door->bell, 1);
+}
+
+/* Its number is below all that were given. */
+static int ordered_back(weft_queue *queue, weft_value value)
+{
+    struct ordered *ordered = (struct ordered *)queue;
+    int64_t key = 0;
+    ordered_key(ordered, value, &key);
+    wefti_latch_close(&ordered->latch);
+    if (ordered->count == ordered->room && !ordered_resize(ordered, 2 * ordered->room)) {
+        wefti_latch_open(&ordered->latch);
+        return -1;
+    }
+    struct entry entry = {.key = key, .number = 0, .value = wefti_value_take(value)};
+    if (ordered->count == 0)
+        ordered->exact = false;
+    if (ordered->stack)
+        ordered->entries[ordered->count] = entry;
+    else
+        heap_add(ordered, &entry);
+    ordered_count(ordered, ordered->count + 1);
+    bool wake = wefti_door_bring(&ordered->filled);
+    wefti_latch_open(&ordered->latch);
+    door_wake(&ordered->filled, wake);
+    return 0;
 }
 
 static size_t ordered_put_some(weft_queue *queue, const weft_value *values, size_t count, int *error)
@@ -470,7 +495,7 @@ static int ordered_case_put(weft_case *one)
     struct ordered *ordered = one->object;
     weft_value value = *(weft_value *)one->operation;
     int64_t key;
-    if (ordered_size(&ordered->queue) == ordered->queue.capacity && !wefti_queue_is_closed(&ordered->queue))
+    if (ordered_size(&ordered->queue) >= ordered->queue.capacity && !wefti_queue_is_closed(&ordered->queue))
         return 0;
     return wefti_queue_outcome(ordered_key(ordered, value, &key) ? ordered_try_put(ordered, value, key) : EINVAL);
 }
@@ -522,6 +547,7 @@ static const struct wefti_queue_kind ordered_kind = {
     .put_some = ordered_put_some,
     .get_some = ordered_get_some,
     .size = ordered_size,
+    .back = ordered_back,
     .close = ordered_close,
     .free = ordered_free,
     .get_case = &ordered_get_waitable,

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Managers: what is registered, and serving.
+ *
+ * Who serves has a group of tasks: for each thread one that accepts, and a coroutine on the same thread for each client. It waits for `stop`, cancels the group, and comes back when all have ended. A thread
+ * accepts for itself: who is free first has the next client.
+ *
+ * Own process: a fork of this one, in which the manager and the listening socket are copies; here the socket is closed. The process is the family's, and ends with it.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/options.h"
+#include "manager/manager.h"
+#include "wait/wait.h"
+
+enum { STACK = 1 << 16 };
+static const double ACCEPT_REST = 0.05, HANDSHAKE_SECONDS = 20;
+
+static int fails(int error)
+{
+    errno = error;
+    return -1;
+}
+
+void wefti_manager_enter(weft_manager *manager)
+{
+    if (__builtin_expect(weft_lock_acquire(&manager->lock, WEFT_FOREVER) >= 0, 1))
+        return;
+    wefti_shield_raise();
+    weft_lock_acquire(&manager->lock, WEFT_FOREVER);
+    wefti_shield_lower();
+}
+
+void wefti_manager_leave(weft_manager *manager)
+{
+    weft_lock_release(&manager->lock);
+}
+
+void wefti_manager_stop(weft_manager *manager)
+{
+    __atomic_store_n(&manager->stop, 1, __ATOMIC_RELEASE);
+    weft_wake(&manager->stop, UINT32_MAX);
+}
+
+/* ('127.0.0.1', 5000), '/path' or b'\0name'. */
+static weft_value address_of(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    if (strncmp(text, "unix:", 5) == 0)
+        return weft_str(text + 5);
+    if (strncmp(text, "abstract:", 9) == 0) {
+        char name[128] = "";
+        size_t length = strlen(text + 9);
+        length = length < sizeof(name) - 1 ? length : sizeof(name) - 1;
+        memcpy(name + 1, text + 9, length);
+        return weft_bytes(name, length + 1);
+    }
+    weft_value parts[] = {weft_str_n(text, (size_t)(colon - text)), weft_int(strtol(colon + 1, NULL, 10))}, made = weft_tuple(parts, 2);
+    if (weft_is_error(made))
+        weft_drop(parts[0]);
+    return made;
+}
+
+static int manager_prepare(weft_manager *manager)
+{
+    const struct weft_manager_options *options = &manager->options;
+    manager->listener = weft_connection_listen(options->address, .key = options->key, .key_length = options->key_length,
+        .key_file = options->key_file, .key_variable = options->key_variable, .sha256_only = options->sha256_only,
+        .handshake_seconds = options->handshake_seconds, .most = options->most, .backlog = options->backlog);
+    if (!manager->listener)
+        return -1;
+    if (!wefti_listener_keyed(manager->listener))
+        return fails(EINVAL);
+    manager->options.key = NULL;
+    if (!(manager->options.handshake_seconds > 0))
+        manager->options.handshake_seconds = HANDSHAKE_SECONDS;
+    manager->address = address_of(weft_listener_address(manager->listener));
+    manager->returned = weft_str("#RETURN");
+    if (weft_is_error(manager->address) || weft_is_error(manager->returned))
+        return fails(ENOMEM);
+    if (getrandom(&manager->next_ident, sizeof(manager->next_ident), 0) != sizeof(manager->next_ident))
+        return -1;
+    manager->next_ident &= UINT64_MAX >> 2; /* and is far from its end */
+    manager->next_ident |= (uint64_t)1 << 60;
+    return 0;
+}
+
+static int register_standard(weft_manager *manager)
+{
+    const struct wefti_managed_type *type;
+    for (size_t i = 0; (type = wefti_standard_type(i)); i++)
+        if (weft_manager_register(manager, type->name, .standard = type->name) != 0)
+            return -1;
+    return 0;
+}
+
+weft_manager *weft_manager_new_with(const struct weft_manager_options *options)
+{
+    struct weft_manager_options read;
+    if (!wefti_options_read(&read, sizeof(read), options, offsetof(struct weft_manager_options, key)))
+        return NULL;
+    weft_manager *manager = wefti_alloc(sizeof(*manager));
+    if (!manager)
+        return NULL;
+    manager->options = read;
+    manager->options.threads = read.threads ? read.threads : 1;
+    if (manager_prepare(manager) == 0 && (!read.standard || register_standard(manager) == 0))
+        return manager;
+    weft_manager_free(manager);
+    return NULL;
+}
+
+const char *weft_manager_address(const weft_manager *manager)
+{
+    return weft_listener_address(manager->listener);
+}
+
+/* Registering. */
+
+static bool options_name_one(const struct weft_manager_register_options *options)
+{
+    int things = (options->queue != NULL) + (options->type != NULL) + (options->function != NULL) + (options->standard != NULL);
+    if (things != 1 || !options->manager || !options->name || !*options->name)
+        return false;
+    if (options->type && !options->object && !options->type->construct)
+        return false;
+    if (options->standard && !wefti_standard_named(options->standard))
+        return false;
+    return options->arguments.kind == WEFT_NONE || (options->arguments.kind == WEFT_TUPLE && options->single);
+}
+
+static const struct wefti_managed_type *options_type(const struct weft_manager_register_options *options)
+{
+    if (options->queue)
+        return &wefti_type_given_queue;
+    if (options->type)
+        return &wefti_type_user;
+    return options->function ? &wefti_type_value_of_call : wefti_standard_named(options->standard);
+}
+
+/* The one for all. */
+static int offer_pin(weft_manager *manager, struct wefti_offer_entry *offer, void *state)
+{
+    offer->object = wefti_managed_new(manager, offer->type, offer);
+    if (!offer->object)
+        return -1;
+    offer->object->state = state;
+    offer->object->pinned = true;
+    offer->object->users = 0;
+    return 0;
+}
+
+static int offer_make_single(weft_manager *manager, struct wefti_offer_entry *offer, weft_value arguments)
+{
+    weft_value none = weft_tuple(NULL, 0), keywords = weft_dict();
+    struct wefti_call call = {
+        .manager = manager, .arguments = arguments.kind == WEFT_TUPLE ? arguments : none, .keywords = keywords, .name = offer->name};
+    weft_value pair = weft_is_error(none) || weft_is_error(keywords) ? wefti_raise_memory(&call) : wefti_create(&call, offer);
+    if (!wefti_raised(&call)) {
+        offer->object = call.object;
+        offer->object->references = 0;
+        offer->object->pinned = true;
+    }
+    weft_drop(pair);
+    weft_drop(none);
+    weft_drop(keywords);
+    return wefti_raised(&call) ? fails(EINVAL) : 0;
+}
+
+static int offer_fill(weft_manager *manager, struct wefti_offer_entry *offer, const struct weft_manager_register_options *options)
+{
+    offer->type = options_type(options);
+    offer->user = options->type;
+    offer->function = options->function;
+    offer->data = options->function ? options->object : options->data;
+    offer->name = wefti_alloc_raw(strlen(options->name) + 1);
+    if (!offer->name)
+        return -1;
+    memcpy(offer->name, options->name, strlen(options->name) + 1);
+    if (options->queue || (options->type && options->object))
+        return offer_pin(manager, offer, options->queue ? (void *)options->queue : options->object);
+    return options->single ? offer_make_single(manager, offer, options->arguments) : 0;
+}
+
+int weft_manager_register_with(const struct weft_manager_register_options *options)
+{
+    struct weft_manager_register_options read;
+    if (!wefti_options_read(&read, sizeof(read), options, offsetof(struct weft_manager_register_options, queue)))
+        return -1;
+    if (!options_name_one(&read))
+        return fails(EINVAL);
+    if (__atomic_load_n(&read.manager->serving, __ATOMIC_RELAXED))
+        return fails(EBUSY);
+    struct wefti_offer_entry *offer = wefti_alloc(sizeof(*offer));
+    if (!offer)
+        return -1;
+    wefti_manager_enter(read.manager);
+    int result = offer_fill(read.manager, offer, &read);
+    if (result == 0) {
+        offer->next = read.manager->offers; /* found before an older one of its name */
+        read.manager->offers = offer;
+    }
+    wefti_manager_leave(read.manager);
+    if (result == 0)
+        return 0;
+    int error = errno;
+    wefti_release(offer->name);
+    wefti_release(offer);
+    return fails(error);
+}
+
+/* Serving. */
+
+/* One more client; -1 when it cannot be served. */
+static int client_begin(weft_manager *manager, weft_connection *connection)
+{
+    connection->owner = manager;
+    if (weft_group_spawn(manager->group, WEFT_COROUTINE, wefti_session_run, weft_ptr(connection), .name = "manager-client", .daemon = true,
+            .stack_size = STACK) == 0)
+        return 0;
+    int error = errno;
+    weft_connection_close(connection);
+    return fails(error);
+}
+
+static weft_value accept_run(weft_value argument)
+{
+    weft_manager *manager = weft_as_ptr(argument);
+    for (;;) {
+        weft_connection *connection = wefti_listener_next(manager->listener, WEFT_FOREVER);
+        if (connection && client_begin(manager, connection) == 0)
+            continue;
+        if (errno == ECANCELED || errno == ESHUTDOWN || errno == EBADF || weft_cancelled())
+            return weft_none;
+        if (weft_sleep(ACCEPT_REST) != 0) /* no descriptors, no memory: those that there are may end */
+            return weft_none;
+    }
+}
+
+static int serve_begin(weft_manager *manager)
+{
+    manager->group = weft_group_new();
+    if (!manager->group)
+        return -1;
+    if (weft_group_spawn(
+            manager->group, WEFT_COROUTINE, accept_run, weft_ptr(manager), .name = "manager", .daemon = true, .stack_size = STACK) != 0)
+        return -1;
+    for (unsigned i = 1; i < manager->options.threads; i++)
+        if (weft_group_spawn(manager->group, WEFT_THREAD, accept_run, weft_ptr(manager), .name = "manager", .daemon = true) != 0)
+            return -1;
+    return 0;
+}
+
+static void serve_end(weft_manager *manager)
+{
+    int error = errno;
+    if (manager->group) {
+        weft_group_cancel(manager->group);
+        wefti_shield_raise();
+        weft_group_free(manager->group);
+        wefti_shield_lower();
+    }
+    manager->group = NULL;
+    __atomic_store_n(&manager->stop, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&manager->serving, 0, __ATOMIC_RELEASE);
+    weft_wake(&manager->serving, UINT32_MAX);
+    errno = error;
+}
+
+int weft_manager_serve(weft_manager *manager)
+{
+    if (__atomic_exchange_n(&manager->serving, 1, __ATOMIC_ACQUIRE) || manager->process)
+        return fails(EBUSY);
+    int result = serve_begin(manager);
+    while (result == 0 && !__atomic_load_n(&manager->stop, __ATOMIC_ACQUIRE))
+        result = weft_wait(&manager->stop, 0, WEFT_FOREVER);
+    serve_end(manager);
+    return result;
+}
+
+/* Of the process that is being forked: its function's argument cannot lead here. */
+static weft_lock starting_lock;
+static weft_manager *starting;
+
+static weft_value process_run(weft_value argument)
+{
+    (void)argument;
+    weft_manager *manager = starting;
+    return weft_manager_serve(manager) == 0 ? weft_none : weft_error(errno, "the manager could not serve");
+}
+
+int weft_manager_start(weft_manager *manager)
+{
+    if (__atomic_load_n(&manager->serving, __ATOMIC_RELAXED) || manager->process)
+        return fails(EBUSY);
+    weft_lock_acquire(&starting_lock, WEFT_FOREVER);
+    starting = manager;
+    manager->process = weft_spawn(WEFT_PROCESS, process_run, weft_none, .name = "Manager", .daemon = true, .method = WEFT_FORK);
+    int error = errno;
+    starting = NULL;
+    weft_lock_release(&starting_lock);
+    if (manager->process)
+        wefti_listener_leave(manager->listener);
+    return manager->process ? 0 : fails(error);
+}
+
+void weft_manager_shutdown(weft_manager *manager)
+{
+    if (!manager->process) {
+        if (__atomic_load_n(&manager->serving, __ATOMIC_ACQUIRE))
+            wefti_manager_stop(manager);
+        return;
+    }
+    weft_task_terminate(manager->process);
+    wefti_shield_raise();
+    weft_task_join(manager->process, WEFT_FOREVER);
+    wefti_shield_lower();
+}
+
+size_t weft_manager_objects(weft_manager *manager)
+{
+    size_t count = 0;
+    wefti_manager_enter(manager);
+    for (size_t i = 0; manager->buckets && i <= manager->bucket_mask; i++)
+        for (struct wefti_managed *object = manager->buckets[i]; object; object = object->next)
+            count += object->references > 0;
+    wefti_manager_leave(manager);
+    return count;
+}
+
+void weft_manager_free(weft_manager *manager)
+{
+    if (!manager)
+        return;
+    int error = errno;
+    if (manager->process) {
+        weft_manager_shutdown(manager);
+        weft_task_free(manager->process);
+    }
+    wefti_managed_end_all(manager);
+    while (manager->offers) {
+        struct wefti_offer_entry *next = manager->offers->next;
+        wefti_release(manager->offers->name);
+        wefti_release(manager->offers);
+        manager->offers = next;
+    }
+    weft_drop(manager->address);
+    weft_drop(manager->returned);
+    weft_listener_close(manager->listener);
+    wefti_release(manager);
+    errno = error;
+}

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: MIT
+"""Python's side of test_manager.c: a client that uses all of a SyncManager. manager_client.py ADDRESS KEYFILE WHAT
+
+Says "ok" at the end of what it was asked for; an assertion that fails ends it with a traceback and status 1."""
+import array
+import gc
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from multiprocessing.managers import AutoProxy, BaseManager, RemoteError, SyncManager
+
+
+def raises(kind, call, *arguments, **keywords):
+    try:
+        call(*arguments, **keywords)
+    except kind as error:
+        assert type(error) is kind, type(error)
+        return error
+    raise AssertionError(f'{kind.__name__} expected')
+
+
+def queues(m):
+    q = m.Queue()
+    assert q.empty() and not q.full() and q.qsize() == 0
+    for item in (1, 'two', 3.0, None, [4, {5: (6,)}], b'seven', {8}, frozenset([9]), 1 << 100, bytearray(b'x'), 1 + 2j, slice(1, 2), range(3),
+                 array.array('i', [1, 2]), ValueError('v'), '\ud800', Ellipsis):
+        q.put(item)
+        got = q.get(timeout=10)
+        assert type(got) is type(item) and (repr(got) == repr(item)), (got, item)
+    raises(queue.Empty, q.get, False)
+    raises(queue.Empty, q.get_nowait)
+    raises(queue.Empty, q.get, timeout=0.01)
+    raises(ValueError, q.get, True, -1)
+    raises(TypeError, q.get, timeout='x')
+    raises(TypeError, q.put)
+    raises(TypeError, q.get, 1, 2, 3)
+    raises(TypeError, q.get, other=1)
+    small = m.Queue(2)
+    small.put(1), small.put_nowait(2)
+    assert small.full()
+    raises(queue.Full, small.put, 3, False)
+    raises(queue.Full, small.put_nowait, 3)
+    raises(queue.Full, small.put, 3, timeout=0.01)
+    raises(ValueError, small.put, 3, True, -1)
+    j = m.JoinableQueue()
+    j.put('a')
+    waiter = threading.Thread(target=j.join)
+    waiter.start()
+    assert j.get() == 'a'
+    assert waiter.is_alive()
+    j.task_done()
+    waiter.join(10)
+    assert not waiter.is_alive()
+    raises(ValueError, j.task_done)
+
+
+def dicts(m):
+    d = m.dict({'a': 1}, b=2, self=3, typeid=4)
+    assert d.copy() == {'a': 1, 'b': 2, 'self': 3, 'typeid': 4} and len(d) == 4
+    assert str(d) == "{'a': 1, 'b': 2, 'self': 3, 'typeid': 4}", str(d)
+    assert repr(d).startswith('<DictProxy object, typeid ')
+    d['k'] = [1]
+    d['k'].append(2)
+    assert d['k'] == [1]
+    assert raises(KeyError, d.__getitem__, ('x', 1)).args == (('x', 1),)
+    raises(TypeError, d.__getitem__, [])
+    raises(KeyError, d.pop, 'no')
+    raises(KeyError, d.__delitem__, 'no')
+    assert d.pop('no', 7) == 7 and d.pop('k') == [1] and d.get('no') is None and d.get('no', 8) == 8
+    assert 'a' in d and 'z' not in d
+    assert d.setdefault('s', 5) == 5 and d.setdefault('s', 6) == 5
+    assert d.keys() == ['a', 'b', 'self', 'typeid', 's'] and d.values() == [1, 2, 3, 4, 5] and d.items()[0] == ('a', 1)
+    assert list(d) == d.keys()
+    del d['s']
+    d.update([('u', 1)], v=2)
+    d.update({'w': 3})
+    assert d.popitem() == ('w', 3)
+    d[1] = 'one'
+    assert d[1.0] == 'one' and d[True] == 'one'
+    d.clear()
+    assert not d.copy()
+    raises(KeyError, d.popitem)
+    assert m.dict([('x', 1)]).copy() == {'x': 1}
+    raises(RemoteError, m.dict, 5)
+    assert d._callmethod('incr', ('n',)) == 1 and d._callmethod('incr', ('n', 5)) == 6
+    assert d._callmethod('cas', ('n', 6, 7)) is True and d._callmethod('cas', ('n', 6, 8)) is False and d['n'] == 7
+
+
+def lists(m):
+    l = m.list(range(5))
+    mirror = list(range(5))
+
+    def both(call):
+        results = []
+        for one in (l, mirror):
+            try:
+                results.append(call(one))
+            except Exception as error:  # pylint: disable=broad-except
+                results.append(type(error))
+        assert results[0] == results[1], (results, mirror)
+        assert l[:] == mirror, (l[:], mirror)
+
+    def store(where, what):
+        return lambda one: one.__setitem__(where, what)
+
+    for call in (lambda o: o.append('x'), lambda o: o.extend([3, 1]), lambda o: o[2], lambda o: o[-1], lambda o: o[1:3], lambda o: o[::-2], lambda o: o[10:],
+                 lambda o: o[99], lambda o: o['x'], lambda o: o.insert(-2, 'y'), lambda o: o.insert(99, 'z'), lambda o: o.pop(), lambda o: o.pop(0), lambda o: o.pop(77),
+                 lambda o: o.index(3), lambda o: o.index('none'), lambda o: o.index(3, 4), lambda o: o.count(3), lambda o: o.remove(3), lambda o: o.remove('none'),
+                 store(0, 'first'), store(99, 1), store(slice(0, 2), [7, 8, 9]), store(slice(None, None, 2), [1]), store(slice(0, 4, 2), [5, 6]),
+                 lambda o: o.__delitem__(0), lambda o: o.__delitem__(slice(1, 3)), lambda o: o.__delitem__(slice(None, None, -2)), lambda o: o.__delitem__(99),
+                 lambda o: o.reverse(), lambda o: len(o), lambda o: o + [1], lambda o: o * 2, lambda o: 2 * o, lambda o: 4 in o, lambda o: list(o), lambda o: str(o),
+                 store(slice(None), [3, 1.5, 2, True]), lambda o: o.sort(), lambda o: o.sort(reverse=True), lambda o: o.extend(5)):
+        both(call)
+    raises(TypeError, m.list([1, 'x']).sort)
+    l *= 2
+    l += [9]
+    assert l[-1] == 9 and len(l) == 9
+    l.sort()
+    l.extend(l)
+    assert len(l) == 18
+    assert list(m.list(l)) == list(l)
+    assert str(m.list(['it\'s', "\n", 1.0, None, True, b'\x00', (1,), {1: 2}])) == str(['it\'s', "\n", 1.0, None, True, b'\x00', (1,), {1: 2}])
+
+
+def locks(m):
+    lock = m.Lock()
+    assert lock.acquire() and not lock.acquire(False) and not lock.acquire(True, 0.01)
+    raises(ValueError, lock.acquire, False, 1)
+    lock.release()
+    raises(RuntimeError, lock.release)
+    with lock:
+        assert not lock.acquire(False)
+    r = m.RLock()
+    assert r.acquire() and r.acquire()
+    other = []
+    thread = threading.Thread(target=lambda: other.append(r.acquire(False)))
+    thread.start(), thread.join()
+    assert other == [False]
+    r.release(), r.release()
+    raises(RuntimeError, r.release)
+    s = m.Semaphore(2)
+    assert s.acquire() and s.acquire() and not s.acquire(False) and not s.acquire(True, 0.01)
+    s.release(), s.release(), s.release()
+    b = m.BoundedSemaphore(1)
+    with b:
+        pass
+    raises(ValueError, b.release)
+    raises(RemoteError, m.Semaphore, -1)
+    c = m.Condition()
+    raises(RuntimeError, c.wait)
+    raises(RuntimeError, c.notify)
+    state = []
+
+    def wait():
+        with c:
+            state.append('waits')
+            assert c.wait_for(lambda: 'go' in state, 10)
+            state.append('went')
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while 'waits' not in state:
+        time.sleep(0.001)
+    with c:
+        assert c.wait(0.01) is False
+        state.append('go')
+        c.notify_all()
+    thread.join(10)
+    assert state[-1] == 'went'
+    with m.Condition(m.Lock()) as bound:
+        assert bound is True
+    e = m.Event()
+    assert not e.is_set() and not e.wait(0.01)
+    thread = threading.Timer(0.01, e.set)
+    thread.start()
+    assert e.wait(10) and e.is_set()
+    e.clear()
+    assert not e.is_set()
+    barrier = m.Barrier(2)
+    assert barrier.parties == 2 and barrier.n_waiting == 0 and barrier.broken is False
+    places = []
+    thread = threading.Thread(target=lambda: places.append(barrier.wait()))
+    thread.start()
+    places.append(barrier.wait(10))
+    thread.join()
+    assert sorted(places) == [0, 1]
+    raises(threading.BrokenBarrierError, barrier.wait, 0.01)
+    assert barrier.broken
+    raises(threading.BrokenBarrierError, barrier.wait)
+    barrier.reset()
+    assert not barrier.broken
+    barrier.abort()
+    assert barrier.broken
+
+
+def shapes(m):
+    n = m.Namespace(x=1, y='two')
+    n.z = [3]
+    assert n.x == 1 and n.z == [3] and str(n) == "Namespace(x=1, y='two', z=[3])", str(n)
+    del n.x
+    raises(AttributeError, getattr, n, 'x')
+    v = m.Value('i', 7)
+    v.value = 8
+    assert v.value == 8 and v.get() == 8 and str(v) == "Value('i', 8)"
+    a = m.Array('i', [1, 2, 3])
+    a[0] = 9
+    assert list(a) == [9, 2, 3] and len(a) == 3 and a[-1] == 3 and a[0:2] == array.array('i', [9, 2])
+    assert str(a) == "array('i', [9, 2, 3])", str(a)
+    raises(IndexError, a.__getitem__, 3)
+    raises(OverflowError, a.__setitem__, 0, 1 << 40)
+    raises(TypeError, a.__setitem__, 0, 'x')
+    nested = m.list([m.dict({'in': 1})])
+    inner = nested[0]
+    inner['new'] = 2
+    assert nested[0].copy() == {'in': 1, 'new': 2}
+    d = m.dict()
+    d['list'] = m.list([1])
+    d['list'].append(2)
+    assert d['list'][:] == [1, 2]
+    assert n._getvalue().y == 'two' and v._getvalue().value == 8 and a._getvalue() == array.array('i', [9, 2, 3])
+    raises(RemoteError, m.Queue()._getvalue)
+    assert '<Queue object' in str(m.Queue()), str(m.Queue())
+
+
+def child(d, q, number):
+    d[number] = number * number
+    q.put(number)
+
+
+def processes(m):
+    d, q = m.dict(), m.Queue()
+    all_of_them = [multiprocessing.Process(target=child, args=(d, q, i)) for i in range(4)]
+    for one in all_of_them:
+        one.start()
+    assert sorted(q.get(timeout=20) for _ in all_of_them) == [0, 1, 2, 3]
+    for one in all_of_them:
+        one.join()
+    assert dict(d.items()) == {0: 0, 1: 1, 2: 4, 3: 9}
+
+
+def references(m):
+    before = m._number_of_objects()
+    kept = [m.list() for _ in range(10)]
+    assert m._number_of_objects() == before + 10
+    assert kept[0]._id in m._debug_info()
+    kept.clear()
+    assert m._number_of_objects() == before
+    raises(RemoteError, m.Pool)
+
+
+def killed(m):
+    """Items of a get, and locks, of clients that are killed."""
+    q, r, taken = m.Queue(), m.RLock(), m.Event()
+
+    def hold():
+        r.acquire()
+        taken.set()
+        q.get()
+    holder = multiprocessing.Process(target=hold)
+    holder.start()
+    assert taken.wait(20)
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    q.put('A')
+    q.put('B')
+    assert q.get(timeout=20) == 'A' and q.get(timeout=20) == 'B'
+    assert r.acquire(True, 20)
+    r.release()
+
+
+EVERYTHING = (queues, dicts, lists, locks, shapes, processes, references, killed)
+
+
+class Standard(SyncManager):
+    pass
+
+
+def main(where, keyfile, what):
+    with open(keyfile, 'rb') as file:
+        key = file.read()
+    multiprocessing.current_process().authkey = key
+    kind, _, rest = where.partition(':')
+    address = rest if kind == 'unix' else '\0' + rest if kind == 'abstract' else (kind, int(rest))
+    manager = Standard(address, key)
+    manager.connect()
+    for one in EVERYTHING:
+        if what in ('all', one.__name__):
+            one(manager)
+            gc.collect()  # a child that is killed never takes back what it inherited
+    print('ok')
+
+
+if __name__ == '__main__':
+    multiprocessing.set_start_method('fork')
+    main(*sys.argv[1:])
