@@ -78,9 +78,19 @@ static double large(long iterations, const char *variant)
     return measure(iterations, 65536, strcmp(variant, "pointer") == 0, false);
 }
 
+static double joinable(long iterations, const char *variant)
+{
+    return measure(iterations, 100, false, strcmp(variant, "plain") != 0);
+}
+
+static double joinable_numbers(long iterations, const char *variant)
+{
+    return measure(iterations, 0, false, strcmp(variant, "plain") != 0);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct bench_row rows[] = {
-        {"shared-queue-8", numbers}, {"shared-queue-100", hundred}, {"shared-queue-64k", large}, {NULL, NULL}};
+    static const struct bench_row rows[] = {{"shared-queue-8", numbers}, {"shared-queue-100", hundred}, {"shared-queue-64k", large},
+        {"shared-queue-joinable", joinable}, {"shared-queue-joinable-8", joinable_numbers}, {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }
