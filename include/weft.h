@@ -23,6 +23,9 @@
 #include <weft/parallel.h>
 #include <weft/command.h>
 #include <weft/coroutine.h>
+#include <weft/io.h>
+#include <weft/stream.h>
+#include <weft/serve.h>
 #include <weft/connection.h>
 #include <weft/manager.h>
 

@@ -9,6 +9,12 @@
  * A closed descriptor has left epoll by itself, and its number may be another's by now: asking finds that out (ENOENT), and adds it. A number whose
  * description lives on elsewhere may still bring a last report of the old one: a spurious return, which every wait allows.
  *
+ * One that Weft has opened (wait/opened.h) stays with epoll as long as it is open, and epoll reports its changes (EPOLLET): who waits asks nothing. A change is reported
+ * into `ready`, and comes to whoever waits; who finds the descriptor dry takes it out of there before he waits, and nothing is polled between the two, so
+ * what comes after that is a change, and is reported. He says so in his item (tried); a wait that has not tried asks anew, as epoll then reports what is there. What was reported of
+ * another opening of the number is told by its number, that is in the report, and left alone.
+ * Output is asked for with the first wait for it, as a local socket has a change with each message that its peer reads.
+ *
  * What epoll refuses, regular files, is always ready, as poll(2) has it; a number that is no descriptor is POLLNVAL.
  *
  * All of it is used by the hub's thread alone. fork: the child closes the two, and begins anew.
@@ -27,9 +33,17 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "wait/opened.h"
 #include "wait/parked.h"
 
-enum { ALWAYS = POLLERR | POLLHUP | POLLNVAL, EVENTS_A_LOOK = 64, TABLE_LEAST = 64 };
+#ifdef WEFTI_SMALL
+enum { EVENTS_A_LOOK = 3 };
+#else
+enum { EVENTS_A_LOOK = 256 };
+#endif
+enum { ALWAYS = POLLERR | POLLHUP | POLLNVAL, TABLE_LEAST = 64 };
+/* Always asked of an opening, beside output. */
+#define CHANGES (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET)
 _Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLPRI == EPOLLPRI && POLLERR == EPOLLERR && POLLHUP == EPOLLHUP &&
                    POLLRDHUP == EPOLLRDHUP,
     "poll's events are epoll's");
@@ -47,6 +61,7 @@ void wefti_descriptors_end(struct wefti_descriptors *descriptors)
     if (descriptors->clock >= 0)
         close(descriptors->clock);
     wefti_release(descriptors->table);
+    wefti_release(descriptors->events);
     wefti_descriptors_begin(descriptors);
 }
 
@@ -54,6 +69,8 @@ int wefti_descriptors_open(struct wefti_descriptors *descriptors)
 {
     if (descriptors->epoll >= 0)
         return 0;
+    if (!descriptors->events && !(descriptors->events = wefti_alloc_raw(EVENTS_A_LOOK * sizeof(struct epoll_event))))
+        return -1;
     if (wefti_fails_with(EMFILE))
         return -1;
     int epoll = epoll_create1(EPOLL_CLOEXEC), bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -125,17 +142,35 @@ static uint32_t descriptor_wanted(const struct wefti_descriptor *descriptor)
     return events;
 }
 
-/* Asks epoll for the events. 0, or an errno number. */
-static int descriptor_arm(struct wefti_descriptors *descriptors, int number, struct wefti_descriptor *descriptor, uint32_t events)
+/* Asks epoll for the events of an opening, or for them once (0). 0, or an errno number. */
+static int descriptor_arm(
+    struct wefti_descriptors *descriptors, int number, struct wefti_descriptor *descriptor, uint32_t opening, uint32_t events)
 {
-    struct epoll_event event = {.events = events | EPOLLONESHOT, .data.u64 = (uint64_t)number};
-    int change = descriptor->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    struct epoll_event event = {.events = opening ? events : events | EPOLLONESHOT, .data.u64 = (uint64_t)opening << 32 | (uint32_t)number};
+    int change = descriptor->known && descriptor->opening == opening ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    descriptor->opening = opening;
+    descriptor->ready = 0;
     int failed = epoll_ctl(descriptors->epoll, change, number, &event);
-    if (failed && errno == (descriptor->known ? ENOENT : EEXIST))
-        failed = epoll_ctl(descriptors->epoll, descriptor->known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, number, &event);
+    if (failed && errno == (change == EPOLL_CTL_MOD ? ENOENT : EEXIST))
+        failed = epoll_ctl(descriptors->epoll, change == EPOLL_CTL_MOD ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, number, &event);
     descriptor->known = !failed;
     descriptor->armed = failed ? 0 : events;
+    if (failed)
+        descriptor->opening = 0;
     return failed ? errno : 0;
+}
+
+/* Sees to it that epoll reports what the item wants. 0, or an errno number. */
+static int descriptor_ask(struct wefti_descriptors *descriptors, struct wefti_descriptor *descriptor, const struct wefti_item *item)
+{
+    uint32_t opening = wefti_opened(item->descriptor), wanted = (uint16_t)item->events;
+    if (opening == 0)
+        return descriptor_arm(descriptors, item->descriptor, descriptor, 0, descriptor_wanted(descriptor));
+    bool asked = descriptor->opening == opening && (wanted & ~descriptor->armed & ~(uint32_t)ALWAYS) == 0;
+    if (asked && item->tried)
+        return 0;
+    uint32_t before = descriptor->opening == opening ? descriptor->armed : 0;
+    return descriptor_arm(descriptors, item->descriptor, descriptor, opening, before | wanted | CHANGES);
 }
 
 static void item_unlink(struct wefti_descriptors *descriptors, struct wefti_item *item)
@@ -166,7 +201,7 @@ static int item_add(struct wefti_descriptors *descriptors, struct wefti_item *it
     descriptor->first = item;
     item->queued = true;
     descriptors->waiting++;
-    int error = descriptor_arm(descriptors, item->descriptor, descriptor, descriptor_wanted(descriptor));
+    int error = descriptor_ask(descriptors, descriptor, item);
     if (error == 0)
         return 0;
     item_unlink(descriptors, item);
@@ -230,11 +265,10 @@ static int epoll_until(int epoll, struct epoll_event *events, weft_time until)
     return left <= 0 ? epoll_wait(epoll, events, EVENTS_A_LOOK, 0) : epoll_for(epoll, events, left);
 }
 
-/* Deals out what epoll reported of one descriptor, and asks for what the others want. */
-static void descriptor_report(struct wefti_descriptors *descriptors, int number, uint32_t events, void (*ready)(struct wefti_wait *wait))
+/* Ends the waits that want one of the events. */
+static void descriptor_deal(
+    struct wefti_descriptors *descriptors, struct wefti_descriptor *descriptor, uint32_t events, void (*ready)(struct wefti_wait *wait))
 {
-    struct wefti_descriptor *descriptor = &descriptors->table[number];
-    descriptor->armed = 0;
     for (struct wefti_item *item = descriptor->first, *next; item; item = next) {
         next = item->next;
         item->seen = (short)(events & ((uint16_t)item->events | ALWAYS));
@@ -243,20 +277,40 @@ static void descriptor_report(struct wefti_descriptors *descriptors, int number,
         item_unlink(descriptors, item);
         ready(item->wait);
     }
-    uint32_t wanted = descriptor_wanted(descriptor);
-    if (descriptor->first)
-        descriptor_arm(descriptors, number, descriptor, wanted); /* it was there a moment ago; if it is closed, so is the wait's subject */
+}
+
+/* Deals out what epoll reported of one descriptor; of one that is not Weft's it asks for what the others want. */
+static void descriptor_report(
+    struct wefti_descriptors *descriptors, const struct epoll_event *event, void (*ready)(struct wefti_wait *wait))
+{
+    int number = (int)(uint32_t)event->data.u64;
+    uint32_t opening = (uint32_t)(event->data.u64 >> 32);
+    struct wefti_descriptor *descriptor = &descriptors->table[number];
+    if (descriptor->opening != opening)
+        return;
+    descriptor->ready |= event->events;
+    if (opening == 0)
+        descriptor->armed = 0;
+    descriptor_deal(descriptors, descriptor, event->events, ready);
+    if (opening == 0 && descriptor->first) /* it was there a moment ago; if it is closed, so is the wait's subject */
+        descriptor_arm(descriptors, number, descriptor, 0, descriptor_wanted(descriptor));
+}
+
+void wefti_descriptors_close(struct wefti_descriptors *descriptors, int number, void (*ready)(struct wefti_wait *wait))
+{
+    if ((size_t)(unsigned)number < descriptors->room)
+        descriptor_deal(descriptors, &descriptors->table[number], POLLNVAL, ready);
 }
 
 void wefti_descriptors_poll(struct wefti_descriptors *descriptors, weft_time until, void (*ready)(struct wefti_wait *wait))
 {
-    struct epoll_event events[EVENTS_A_LOOK];
+    struct epoll_event *events = descriptors->events;
     int count = epoll_until(descriptors->epoll, events, until);
     for (int i = 0; i < count; i++) {
         uint64_t number = events[i].data.u64, rung;
         if (number == BELL || number == CLOCK)
             (void)!read(number == BELL ? descriptors->bell : descriptors->clock, &rung, sizeof(rung));
         else
-            descriptor_report(descriptors, (int)events[i].data.u64, events[i].events, ready);
+            descriptor_report(descriptors, &events[i], ready);
     }
 }

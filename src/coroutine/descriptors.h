@@ -10,10 +10,13 @@
 #include <weft/base.h>
 
 struct wefti_wait;
+struct epoll_event;
 
 struct wefti_descriptor {
     struct wefti_item *first; /* of the items that wait for it */
-    uint32_t armed;           /* the events that epoll is to report once; 0: none */
+    uint32_t armed;           /* the events that epoll is to report; 0: none */
+    uint32_t opening;         /* which opening of the number epoll has, asked to report every change; 0: it reports once, if anything */
+    uint32_t ready;           /* of an opening: what was reported, less what was found dry since */
     bool known;               /* epoll may have it */
 };
 
@@ -23,7 +26,9 @@ struct wefti_descriptors {
     int clock;                      /* a timerfd among them, for a hub that is lent to another loop; -1: none */
     struct wefti_descriptor *table; /* by number */
     size_t room;
-    size_t waiting; /* items */
+    size_t waiting;             /* items */
+    unsigned eager;             /* calls that did not wait, since others had a turn for that (readiness.c) */
+    struct epoll_event *events; /* room for what epoll reports: not on a stack, which would grow by it */
 };
 
 /* What is there before the first wait for one. */
@@ -45,6 +50,27 @@ void wefti_descriptors_alarm(struct wefti_descriptors *descriptors, weft_time mo
  * Adds the wait's descriptors. 0; 1: some are ready already, their `seen` set, and none was added; -1 with ENOMEM, EMFILE: none was added.
  */
 int wefti_descriptors_add(struct wefti_descriptors *descriptors, const struct wefti_wait *wait);
+/*
+ * Of a descriptor that Weft opened: whether the events may have come. False: they have not, so who tries what waits for them would be told EAGAIN.
+ */
+static inline bool wefti_descriptor_may(const struct wefti_descriptors *descriptors, int number, uint32_t opening, uint32_t events)
+{
+    if ((size_t)(unsigned)number >= descriptors->room)
+        return true;
+    const struct wefti_descriptor *descriptor = &descriptors->table[number];
+    return opening == 0 || descriptor->opening != opening || (descriptor->ready & events) != 0;
+}
+
+/* Such a one has just been found without the events: another report comes when they have come. */
+static inline void wefti_descriptor_dry(struct wefti_descriptors *descriptors, int number, uint32_t opening, uint32_t events)
+{
+    if ((size_t)(unsigned)number < descriptors->room && opening != 0 && descriptors->table[number].opening == opening)
+        descriptors->table[number].ready &= ~events;
+}
+
+/* Ends all waits for the number as if it were no descriptor any more: it is about to be closed. */
+void wefti_descriptors_close(struct wefti_descriptors *descriptors, int number, void (*ready)(struct wefti_wait *wait));
+
 /* Takes those out that were not reported. */
 void wefti_descriptors_remove(struct wefti_descriptors *descriptors, const struct wefti_wait *wait);
 /* Rings the bell. By anybody. */

@@ -204,14 +204,20 @@ static void flow_ready_of(struct wefti_wait *wait)
     wefti_flow_ready(flow);
 }
 
-/* Looks who can go on. */
-static void hub_look(struct wefti_hub *hub)
+/* Looks who can go on, without a look at the descriptors. */
+static void hub_look_inside(struct wefti_hub *hub)
 {
-    hub->turns = TURNS;
     if (__atomic_load_n(&hub->inbox, __ATOMIC_RELAXED))
         inbox_empty(hub);
     if (hub->moments.first)
         hub_look_at_time(hub);
+}
+
+/* Looks who can go on. */
+static void hub_look(struct wefti_hub *hub)
+{
+    hub->turns = TURNS;
+    hub_look_inside(hub);
     if (hub->descriptors.waiting > 0 || hub->lent)
         wefti_descriptors_poll(&hub->descriptors, WEFT_NOW, flow_ready_of);
     hub->rung = false;
@@ -243,20 +249,24 @@ static void hub_sleep(struct wefti_hub *hub)
         return;
     if (!inbox_move(hub, NULL, polls ? POLLS : SLEEPS))
         return;
-    if (polls)
+    if (polls) {
         wefti_descriptors_poll(&hub->descriptors, until, flow_ready_of);
-    else
+        hub->turns = TURNS;
+        hub->rung = false;
+    } else
         wefti_futex_wait(inbox_word(hub), (uint32_t)(uintptr_t)SLEEPS, until);
 }
 
 /* Who runs next, taken from the queue. */
 static struct wefti_flow *hub_next(struct wefti_hub *hub)
 {
-    if (--hub->turns == 0 || !hub->first)
+    if (--hub->turns == 0)
         hub_look(hub);
+    if (!hub->first)
+        hub_look_inside(hub);
     while (!hub->first) {
-        hub_sleep(hub);
-        hub_look(hub);
+        hub_sleep(hub); /* which looks at the descriptors, if somebody waits for any */
+        hub_look_inside(hub);
     }
     return queue_take(hub);
 }
@@ -362,6 +372,19 @@ static bool flow_is_watched(const struct wefti_flow *flow)
     return flow->context->watched && !__atomic_load_n(&flow->context->cancelled, __ATOMIC_RELAXED);
 }
 
+/* A park for descriptors. -1 with errno: they could not be waited for. */
+static int flow_park_descriptors(struct wefti_flow *flow, const struct wefti_wait *wait)
+{
+    struct wefti_hub *hub = flow->hub;
+    int added = wefti_descriptors_add(&hub->descriptors, wait);
+    if (added != 0)
+        return added < 0 ? -1 : 0;
+    flow_park_until(flow, wait->deadline);
+    if (!flow->seen || wait->count > 1)
+        wefti_descriptors_remove(&hub->descriptors, wait);
+    return 0;
+}
+
 /* A park for things beside words of the parking lot; `watch` is for a word that cancels. -1 with errno: they could not be waited for. */
 static int flow_park_for(struct wefti_flow *flow, const struct wefti_wait *wait, const struct wefti_wait *watch)
 {
@@ -397,10 +420,11 @@ static int flow_park_watched(struct wefti_flow *flow, const struct wefti_wait *w
 
 static int flow_park(struct wefti_flow *flow, const struct wefti_wait *wait)
 {
-    bool things = wait_has(wait, WEFTI_KERNEL_WORD) || wait_has(wait, WEFTI_DESCRIPTOR) || flow_is_watched(flow);
+    bool words = wait_has(wait, WEFTI_KERNEL_WORD) || flow_is_watched(flow);
+    bool things = words || wait_has(wait, WEFTI_DESCRIPTOR);
     int parked = 0;
     if (things && !flow->given)
-        parked = flow_park_watched(flow, wait);
+        parked = words ? flow_park_watched(flow, wait) : flow_park_descriptors(flow, wait);
     else
         flow_park_until(flow, wait->deadline);
     if (flow->given) {
@@ -618,6 +642,13 @@ void wefti_hub_finish(void)
     wefti_overflow_unwatch(hub);
     wefti_stacks_end(&hub->stacks);
     wefti_release(hub);
+}
+
+void wefti_hub_close(struct wefti_hub *hub, int descriptor)
+{
+    hub_enter(hub);
+    wefti_descriptors_close(&hub->descriptors, descriptor, flow_ready_of);
+    flow_leave(hub->current);
 }
 
 int weft_hub_fd(void)

@@ -77,6 +77,8 @@ struct wefti_hub *wefti_hub_now(void);
 
 /* Puts a flow whose park has an ending at the end of the run queue, unless it is there. By the hub's thread, inside. */
 void wefti_flow_ready(struct wefti_flow *flow);
+/* Ends the waits of its flows for a descriptor that is about to be closed. By the hub's thread. */
+void wefti_hub_close(struct wefti_hub *hub, int descriptor);
 /* Puts a note into the inbox of its flow's hub, which is woken. By anybody; touches neither flow nor hub afterwards. */
 void wefti_note_post(struct wefti_note *note);
 

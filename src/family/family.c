@@ -305,7 +305,7 @@ static uint32_t creation_mask_now(void)
 static int request_send(const struct wefti_request *request, const int *descriptors, size_t count)
 {
     union {
-        char octets[CMSG_SPACE(WEFTI_HANDED * sizeof(int))];
+        char octets[CMSG_SPACE(WEFTI_HANDED_MOST * sizeof(int))];
         struct cmsghdr header;
     } control;
     struct iovec body = {.iov_base = (void *)request, .iov_len = sizeof(*request)};
@@ -376,7 +376,8 @@ static int process_ask(struct wefti_process *process, bool adopt, const int *des
 
 int wefti_process_start(struct wefti_process *process)
 {
-    int handed[WEFTI_HANDED];
+    int handed[WEFTI_HANDED_MOST];
+    size_t count = WEFTI_HANDED;
     if (!family_asked())
         return -1;
     if (!wefti_ids_same()) {
@@ -385,9 +386,11 @@ int wefti_process_start(struct wefti_process *process)
     }
     if (descriptors_gather(handed) != 0)
         return -1;
+    if (process->given)
+        handed[count++] = (int)process->given - 1;
     process->signals = mask_now();
     process->creation_mask = creation_mask_now();
-    int failed = process_ask(process, false, handed, WEFTI_HANDED), error = errno;
+    int failed = process_ask(process, false, handed, count), error = errno;
     close(handed[0]);
     errno = error;
     return failed;

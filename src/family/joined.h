@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-enum { WEFTI_HANDED = 4 }; /* the descriptors of a request */
+enum { WEFTI_HANDED = 4, WEFTI_HANDED_MOST = 5 }; /* the descriptors of a request, without and with one that is given */
 
 /* In a process that the supervisor has made: the socket by which it asks for others. */
 void wefti_family_joined(int socket);

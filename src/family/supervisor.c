@@ -202,8 +202,8 @@ static void child_close(void)
             close(supervisor.polls[i].fd);
 }
 
-/* The directory, and the first three descriptors; one that the asker had closed is closed. */
-static int child_place(const int handed[WEFTI_HANDED])
+/* The directory, and the first three descriptors; one that the asker had closed is closed. What is given stays where it is, through an exec, too. */
+static int child_place(struct wefti_process *process, const int *handed)
 {
     struct stat socket, one;
     if (fchdir(handed[0]) != 0 || fstat(supervisor.start.asking, &socket) != 0)
@@ -217,17 +217,21 @@ static int child_place(const int handed[WEFTI_HANDED])
     }
     for (int i = 0; i < WEFTI_HANDED; i++)
         close(handed[i]);
+    if (process->given) {
+        process->given = (uint32_t)handed[WEFTI_HANDED] + 1;
+        fcntl(handed[WEFTI_HANDED], F_SETFD, 0);
+    }
     return 0;
 }
 
-_Noreturn static void child_run(struct wefti_process *process, uint32_t seat, const int handed[WEFTI_HANDED], pid_t parent)
+_Noreturn static void child_run(struct wefti_process *process, uint32_t seat, const int *handed, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         kill(getpid(), SIGKILL); /* as the signal would have; no status of its own is to be taken for its task's */
     __atomic_store_n(&supervisor.family->seats[seat].pid, getpid(), __ATOMIC_RELEASE);
     child_close();
-    if (child_place(handed) != 0)
+    if (child_place(process, handed) != 0)
         wefti_leave(1);
     umask(process->creation_mask);
     wefti_member = (uint16_t)seat;
@@ -240,7 +244,7 @@ _Noreturn static void child_run(struct wefti_process *process, uint32_t seat, co
 }
 
 /* Its pidfd; -1 with errno. */
-static int child_fork(struct wefti_process *process, uint32_t seat, const int handed[WEFTI_HANDED])
+static int child_fork(struct wefti_process *process, uint32_t seat, const int *handed)
 {
     pid_t parent = getpid();
     pid_t child = supervisor.count < WEFTI_SEATS + 3 ? fork() : (errno = EAGAIN, -1);
@@ -294,7 +298,7 @@ static uint32_t seat_reserve(struct wefti_process *process)
     return number;
 }
 
-static void make(struct wefti_process *process, const int handed[WEFTI_HANDED])
+static void make(struct wefti_process *process, const int *handed)
 {
     uint32_t number = seat_reserve(process);
     int pidfd = number ? child_fork(process, number, handed) : (errno = EAGAIN, -1);
@@ -355,7 +359,7 @@ static void request_meet(const struct wefti_request *request, const int *handed,
         return;
     if (request->adopt && count == 1)
         adopt(request->process, handed[0]);
-    else if (!request->adopt && count == WEFTI_HANDED)
+    else if (!request->adopt && count == (request->process->given ? WEFTI_HANDED_MOST : WEFTI_HANDED))
         make(request->process, handed);
     else
         refuse(request->process, EMFILE); /* there was no room for the descriptors */
@@ -365,7 +369,7 @@ static void request_meet(const struct wefti_request *request, const int *handed,
 static void request_take(void)
 {
     union {
-        char octets[CMSG_SPACE(WEFTI_HANDED * sizeof(int))];
+        char octets[CMSG_SPACE(WEFTI_HANDED_MOST * sizeof(int))];
         struct cmsghdr header;
     } control;
     struct wefti_request request = {.process = NULL};
@@ -373,7 +377,7 @@ static void request_take(void)
     struct msghdr message = {.msg_iov = &body, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
     ssize_t got = recvmsg(supervisor.start.requests, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     struct cmsghdr *header = got == sizeof(request) ? CMSG_FIRSTHDR(&message) : NULL;
-    int handed[WEFTI_HANDED], count = header && header->cmsg_type == SCM_RIGHTS ? (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)) : 0;
+    int handed[WEFTI_HANDED_MOST], count = header && header->cmsg_type == SCM_RIGHTS ? (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)) : 0;
     if (count > 0)
         memcpy(handed, CMSG_DATA(header), (size_t)count * sizeof(int));
     if (got == sizeof(request))

@@ -276,10 +276,22 @@ static bool child_publish(struct record *record, const weft_task *task)
     return failure || weft_is_error(task->result);
 }
 
+static int child_given = -1;
+
+int wefti_process_given(void)
+{
+    int given = child_given;
+    child_given = -1;
+    return given;
+}
+
 /* The process, as main(): its exit status. */
 static int child_main(struct wefti_process *self)
 {
     struct record *record = self->data;
+    child_given = (int)self->given - 1;
+    if (child_given >= 0)
+        fcntl(child_given, F_SETFD, FD_CLOEXEC);
     child_signals(record);
     child_context(record);
     child_lineage(record);
@@ -557,6 +569,7 @@ static bool process_run(weft_task *task, struct wefti_task_process *own, bool *a
     if (!(own->record = record_make(task)) || !(own->process = wefti_process_new(main, own->record)))
         return false;
     own->record->awaited = task->method == WEFT_SPAWN || process_doubtful(task);
+    own->process->given = (uint32_t)task->given;
     int started = task->method == WEFT_FORK ? fork_start(own, task->insist && wefti_threads_live()) : wefti_process_start(own->process);
     if (started != 0) {
         int error = errno;

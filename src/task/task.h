@@ -83,6 +83,7 @@ struct weft_task {
     struct weft_task *next, *previous; /* in the register of those alive; guarded by its latch */
     enum weft_process_method method;
     bool insist;
+    int given; /* 1 + a descriptor that the process is to have (wefti_process_given); 0: none. Set before it is started */
     struct wefti_task_process *process; /* the carrier's; constant while the state is STARTED or later; NULL in the process itself */
 };
 
@@ -103,6 +104,8 @@ void wefti_task_number_from(uint64_t ident);
 
 /* process.c: what has ended meanwhile leaves the register. */
 void wefti_processes_look(void);
+/* In a process that is a task: the descriptor that its maker gave it, its own now, close-on-exec; -1: none, or it was asked for before. */
+int wefti_process_given(void);
 /* Ends the processes that are daemons, at exit. */
 void wefti_processes_end(void);
 /* Begins the family, if there is none: what weft_spawn(WEFT_PROCESS) does first. 0; -1 as wefti_family_begin. */

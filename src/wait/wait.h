@@ -33,6 +33,7 @@ struct wefti_item {
     struct wefti_item *next, *previous;
     uint32_t number; /* among the items of the wait */
     bool queued;     /* guarded by the bucket's latch */
+    bool tried;      /* of a descriptor that Weft opened (opened.h): what is waited for has just been tried, and would have blocked */
 };
 
 /*

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this floor share: waiting for a descriptor, and work on files that takes time. */
+#ifndef WEFTI_IO_H
+#define WEFTI_IO_H
+
+#include <weft/io.h>
+
+/* Whether the calling task may let its thread wait in a system call: nobody else runs on it. */
+bool wefti_io_may_block(void);
+
+/* Waits until the descriptor has one of the events, which have been tried in vain if it is Weft's. -1 with EAGAIN, ETIMEDOUT, ECANCELED, EBADF, ENOMEM, EMFILE. */
+int wefti_io_wait(int descriptor, short events, weft_time deadline);
+
+/* Whether poll(2) sees one of the events now. */
+bool wefti_io_is_ready(int descriptor, short events);
+
+/* One try at a descriptor that is no socket. As readv, writev; EAGAIN: wait for it. */
+ssize_t wefti_file_read(int descriptor, const struct iovec *parts, int count, weft_time deadline);
+ssize_t wefti_file_write(int descriptor, const struct iovec *parts, int count, weft_time deadline);
+
+/* connect(2), which may wait, on a helper's thread. */
+int wefti_connect_elsewhere(int descriptor, const struct sockaddr *address, socklen_t length, weft_time deadline);
+
+#endif
