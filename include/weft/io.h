@@ -19,12 +19,13 @@
 
 #include <netdb.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
 #include <weft/base.h>
+
+struct addrinfo; /* which <netdb.h> keeps to itself where a program asks for C alone */
 
 WEFT_BEGIN
 
