@@ -2,7 +2,7 @@
 /*
  * A queue without room: who puts and who gets meet, and the value goes from one to the other.
  *
- * Everybody who waits is a select (a plain put or get is one of a single case), and has an offer in one of two lines, of those who give
+ * Everybody who waits is a select, or a plain put or get, which is like one of a single case, and has an offer in one of two lines, of those who give
  * and of those who take, each first in, first out. Who comes looks for an offer in the other line whose meeting (wait/waitable.h) is
  * still open, does what both want, and takes the partner's offers out. One who finds none, and may wait, puts his own offer into the line
  * under the same latch; so of two that fit the later sees the earlier, and nobody waits while a partner does.
@@ -179,14 +179,66 @@ static const struct weft_waitable give_waitable = {
 static const struct weft_waitable take_waitable = {
     .ready = rendezvous_case_ready, .enqueue = rendezvous_case_enqueue, .dequeue = rendezvous_case_dequeue, .meets = true};
 
+/* Does the case with a partner who waits, or else offers it to those who come; the meeting is known to nobody yet. As a try: 1, 0 or -1. */
+static int rendezvous_offer(struct rendezvous *rendezvous, weft_case *one)
+{
+    struct wefti_offer *offer = &wefti_case_place(one)->offer;
+    wefti_latch_close(&rendezvous->latch);
+    bool closed = wefti_queue_is_closed(&rendezvous->queue);
+    const uint32_t *word = closed ? NULL : case_meet(rendezvous, one, NULL);
+    if (!closed && !word)
+        offer_add(&rendezvous->lines[case_side(one)], offer);
+    wefti_latch_open(&rendezvous->latch);
+    if (word)
+        weft_wake(word, 1);
+    return wefti_queue_outcome(closed ? EPIPE : word ? 0 : EAGAIN);
+}
+
+/* No partner comes any more. True: one has. */
+static bool meeting_leave(struct wefti_meeting *meeting, weft_case *one)
+{
+    wefti_latch_close(&meeting->latch);
+    bool met = !meeting_is_open(meeting);
+    if (!met)
+        meeting->done = WEFTI_MEETING_SHUT;
+    wefti_latch_open(&meeting->latch);
+    if (!met)
+        rendezvous_case_dequeue(one);
+    return met;
+}
+
+/* The offer has been made: waits for a partner. */
+static int rendezvous_wait(struct wefti_meeting *meeting, weft_case *one, weft_time deadline)
+{
+    while (__atomic_load_n(&meeting->done, __ATOMIC_ACQUIRE) == WEFTI_MEETING_OPEN)
+        if (weft_wait(&meeting->done, WEFTI_MEETING_OPEN, deadline) < 0)
+            break;
+    int error = errno;
+    if (meeting_leave(meeting, one))
+        return wefti_queue_outcome(one->error) > 0 ? 0 : -1;
+    int ready = rendezvous_case_ready(one); /* a deadline is no reason to leave what is there */
+    if (ready == 0)
+        errno = error;
+    return ready > 0 ? 0 : -1;
+}
+
+/* What weft_select does with one case, in fewer steps. */
 static int rendezvous_go(weft_queue *queue, const struct weft_waitable *waitable, weft_value *value, weft_time deadline)
 {
-    weft_case one = {.waitable = waitable, .object = queue, .operation = value};
-    if (weft_select(&one, 1, deadline) < 0)
-        return -1;
-    if (one.error)
-        errno = one.error;
-    return one.error ? -1 : 0;
+    struct rendezvous *rendezvous = (struct rendezvous *)queue;
+    weft_case one; /* of its scratch only the offer is used */
+    one.waitable = waitable;
+    one.object = queue;
+    one.operation = value;
+    one.error = 0;
+    struct wefti_meeting meeting = {.done = WEFTI_MEETING_OPEN, .cases = &one, .count = 1};
+    wefti_case_place(&one)->offer = (struct wefti_offer){.meeting = &meeting, .one = &one};
+    int ready = deadline > WEFT_NOW ? rendezvous_offer(rendezvous, &one) : rendezvous_case_ready(&one);
+    if (ready == 0 && deadline > WEFT_NOW)
+        return rendezvous_wait(&meeting, &one, deadline);
+    if (ready == 0)
+        errno = EAGAIN;
+    return ready > 0 ? 0 : -1;
 }
 
 static int rendezvous_put(weft_queue *queue, weft_value value, weft_time deadline)

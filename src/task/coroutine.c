@@ -84,8 +84,14 @@ void wefti_coroutines_join(void)
 /* For the report of an overflow, in a signal handler: the task is there as long as its coroutine runs. */
 static const char *coroutine_name(const struct wefti_context *context)
 {
+    static char numbered[WEFTI_OWN_NAME]; /* the process is about to die of this one */
     const weft_task *task = context->task;
-    return task ? weft_task_name(task) : NULL;
+    if (!task)
+        return NULL;
+    const char *name = __atomic_load_n(&task->name, __ATOMIC_ACQUIRE);
+    if (!name)
+        wefti_task_default_name(task, numbered);
+    return name ? name : numbered;
 }
 
 WEFTI_OPENING_TASK static void coroutine_open(void)

@@ -191,7 +191,7 @@ void wefti_exit_join(void)
 void wefti_exit_joins(void)
 {
     static uint32_t arranged;
-    if (__atomic_exchange_n(&arranged, 1, __ATOMIC_RELAXED) == 0)
+    if (__atomic_load_n(&arranged, __ATOMIC_RELAXED) == 0 && __atomic_exchange_n(&arranged, 1, __ATOMIC_RELAXED) == 0)
         atexit(wefti_exit_join);
 }
 

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alone.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "value/value.h"
@@ -55,7 +56,7 @@ static uint32_t task_look(const weft_task *task)
 
 static bool task_move(weft_task *task, uint32_t from, uint32_t to)
 {
-    return __atomic_compare_exchange_n(&task->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    return wefti_move(&task->state, from, to);
 }
 
 static bool task_stopped(const weft_task *task)
@@ -63,16 +64,28 @@ static bool task_stopped(const weft_task *task)
     return task_state(task) == WEFT_STOPPED;
 }
 
-/* Gives the task a copy of the name, or a name of its own. */
+void wefti_task_default_name(const weft_task *task, char name[WEFTI_OWN_NAME])
+{
+    char digits[sizeof("4294967295")], *first = digits + sizeof(digits) - 1;
+    *first = 0;
+    for (uint32_t rest = task->number; first == digits + sizeof(digits) - 1 || rest; rest /= 10)
+        *--first = (char)('0' + rest % 10);
+    const char *parts[] = {task->carrier->noun, "-", task->carrier->lineage ? task->carrier->lineage : "", first};
+    char *end = name;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+        end = stpcpy(end, parts[i]); /* the longest is Coroutine-4294967295 */
+}
+
+/* Gives the task a copy of the name, or a number; what name that makes is worked out when somebody asks, or at once for what has a renamed. */
 static bool task_christen(weft_task *task, struct wefti_task_carrier *carrier, const char *name)
 {
-    char own[WEFTI_NAME_LIMIT + 1];
-    task->name = task->own_name;
     if (!name) {
-        unsigned number = __atomic_add_fetch(&carrier->numbers, 1, __ATOMIC_RELAXED);
-        snprintf(own, sizeof(own), "%s-%s%u", carrier->noun, carrier->lineage ? carrier->lineage : "", number);
-        name = own;
+        task->number = wefti_count(&carrier->numbers, 1);
+        if (carrier->renamed)
+            wefti_task_default_name(task, task->name = task->own_name);
+        return true;
     }
+    task->name = task->own_name;
     size_t length = strlen(name);
     if (length > WEFTI_NAME_LIMIT) {
         errno = EINVAL;
@@ -97,7 +110,7 @@ static weft_task *task_make(const struct weft_spawn_options *given)
         errno = EINVAL;
         return NULL;
     }
-    weft_task *task = wefti_alloc(sizeof(*task));
+    weft_task *task = wefti_alloc_raw(sizeof(*task));
     if (!task)
         return NULL;
     *task = (weft_task){.references = 1,
@@ -140,6 +153,11 @@ weft_task *weft_spawn_with(const struct weft_spawn_options *options)
     return NULL;
 }
 
+static uint64_t task_ident_next(void)
+{
+    return wefti_alone() ? ++task_idents : __atomic_add_fetch(&task_idents, 1, __ATOMIC_RELAXED);
+}
+
 int weft_task_start(weft_task *task)
 {
     if (!task_move(task, WEFT_INITIAL, WEFTI_STARTING)) {
@@ -148,7 +166,7 @@ int weft_task_start(weft_task *task)
     }
     if (!task->daemon || task->kind == WEFT_PROCESS)
         wefti_exit_joins();
-    task->ident = __atomic_add_fetch(&task_idents, 1, __ATOMIC_RELAXED);
+    task->ident = task_ident_next();
     weft_task_keep(task); /* for what runs */
     wefti_register_add(task);
     if (task->carrier->start(task) == 0)
@@ -247,9 +265,9 @@ static void task_tell(weft_task *task)
         return;
     weft_value result;
     if (!task->process) {
-        wefti_uncollected(task->name, task->result);
+        wefti_uncollected(weft_task_name(task), task->result);
     } else if (task->carrier->collect(task, &result) == 0) {
-        wefti_uncollected(task->name, result);
+        wefti_uncollected(weft_task_name(task), result);
         weft_drop(result);
     }
 }
@@ -274,7 +292,7 @@ static void task_destroy(weft_task *task)
 
 weft_task *weft_task_keep(weft_task *task)
 {
-    __atomic_add_fetch(&task->references, 1, __ATOMIC_RELAXED);
+    wefti_count(&task->references, 1);
     return task;
 }
 
@@ -282,8 +300,7 @@ void weft_task_free(weft_task *task)
 {
     if (task)
         task_look(task); /* while it has a handle: what is said of one that has ended is said now */
-    /* Release: what this owner did comes before the end; acquire: the last sees what all did. */
-    if (task && __atomic_sub_fetch(&task->references, 1, __ATOMIC_ACQ_REL) == 0)
+    if (task && wefti_count_ends(&task->references))
         task_destroy(task);
 }
 
@@ -337,7 +354,7 @@ int weft_task_join(weft_task *task, weft_time deadline)
         return -1;
     if (task->carrier->wait)
         return task_look(task) == WEFT_STOPPED ? 0 : task->carrier->wait(task, deadline);
-    bool reaps = __atomic_exchange_n(&task->reaped, 1, __ATOMIC_ACQUIRE) == 0;
+    bool reaps = wefti_move(&task->reaped, 0, 1);
     int waited = task_wait(task, reaps, deadline);
     if (waited != 0 && reaps)
         __atomic_store_n(&task->reaped, 0, __ATOMIC_RELEASE);
@@ -414,9 +431,24 @@ int weft_task_exitcode(const weft_task *task)
     return task->process ? task->carrier->exitcode(task) : weft_is_error(task->result);
 }
 
+/* The name that the task's number makes, from here on its own, unless somebody else was faster. */
+static const char *task_name_make(weft_task *task)
+{
+    char name[WEFTI_OWN_NAME];
+    wefti_task_default_name(task, name);
+    wefti_latch_close(&task->guard);
+    if (!task->name) {
+        memcpy(task->own_name, name, sizeof(name));
+        __atomic_store_n(&task->name, task->own_name, __ATOMIC_RELEASE); /* pairs with the acquire of weft_task_name */
+    }
+    wefti_latch_open(&task->guard);
+    return task->name;
+}
+
 const char *weft_task_name(const weft_task *task)
 {
-    return __atomic_load_n(&task->name, __ATOMIC_ACQUIRE);
+    const char *name = __atomic_load_n(&task->name, __ATOMIC_ACQUIRE);
+    return __builtin_expect(name != NULL, 1) ? name : task_name_make((weft_task *)task); /* what is known of it changes, not what it is */
 }
 
 int weft_task_set_name(weft_task *task, const char *name)

@@ -10,7 +10,7 @@
 #include "wait/context.h"
 #include <weft/task.h>
 
-enum { WEFTI_NAME_LIMIT = 255 };
+enum { WEFTI_NAME_LIMIT = 255, WEFTI_OWN_NAME = 24 };
 
 /* What differs by kind. */
 struct wefti_task_carrier {
@@ -63,6 +63,7 @@ struct weft_task {
     uint32_t reaped;     /* 1: somebody reaps or has reaped; claimed by exchange, given back by one who failed */
     uint32_t collected;  /* 1: somebody has asked for the result */
     int native_id;
+    uint32_t number; /* that its default name has */
     const struct wefti_task_carrier *carrier;
     enum weft_task_kind kind;
     bool daemon;
@@ -76,8 +77,8 @@ struct weft_task {
     struct wefti_latch guard;      /* of the next three */
     bool cancelled;                /* weft_task_cancel came */
     struct wefti_context *context; /* while it runs */
-    char *name;                    /* own_name, or allocated */
-    char own_name[24];
+    char *name;                    /* own_name, or allocated; NULL: what `number` makes, which nobody has asked for yet */
+    char own_name[WEFTI_OWN_NAME];
     void *group;                       /* the group that it is a member of; constant once it was started */
     pthread_t thread;                  /* known from STARTED on; written by the starter and by the thread, atomically, alike */
     struct weft_task *next, *previous; /* in the register of those alive; guarded by its latch */
@@ -86,6 +87,9 @@ struct weft_task {
     int given; /* 1 + a descriptor that the process is to have (wefti_process_given); 0: none. Set before it is started */
     struct wefti_task_process *process; /* the carrier's; constant while the state is STARTED or later; NULL in the process itself */
 };
+
+/* The name of a task that was given none: also in a signal handler, without a latch. */
+void wefti_task_default_name(const struct weft_task *task, char name[WEFTI_OWN_NAME]);
 
 /* For the carriers: from here on `thread` is known. Said by the starter and by what runs, whoever is first. */
 void wefti_task_began(struct weft_task *task);

@@ -453,7 +453,7 @@ void wefti_context_prepare(struct wefti_context *context, const struct wefti_car
     context->carrier = carrier;
     context->limit = WEFT_FOREVER;
     /* Two that live at once share a number only when half a milliard came between them; a lock would then miss a mistake of its user's, no more. */
-    context->ident = __atomic_add_fetch(&thread_idents, 1, __ATOMIC_RELAXED) % (IDENT_LIMIT - 1) + 1;
+    context->ident = wefti_count(&thread_idents, 1) % (IDENT_LIMIT - 1) + 1;
 }
 
 /* The key's destructor. Another key's destructor may call the library again: then the context is made anew and this comes once more. */

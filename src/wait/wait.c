@@ -133,6 +133,12 @@ static bool wait_claim(struct wefti_wait *wait, uint32_t claim)
     return __atomic_compare_exchange_n(&wait->claim, &open, claim, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+/* The same by a waker, in the lot: there a thread's signal handlers put their wakes off, so a thread that is alone meets nobody. */
+static bool lot_claim(struct wefti_wait *wait, uint32_t claim)
+{
+    return wefti_alone() ? wefti_move(&wait->claim, CLAIM_OPEN, claim) : wait_claim(wait, claim);
+}
+
 /* Queues the item unless its word has changed: then false. */
 static bool item_queue(struct wefti_item *item, struct wefti_wait *wait)
 {
@@ -260,8 +266,10 @@ static int wait_sleep(struct wefti_wait *wait)
     }
     if (sleeps) /* also when a queued item was woken before a later one could be queued: the unpark is awaited */
         wait_park(wait);
+    /* The item by which a waker has claimed the wait he has taken out himself, before the unpark: of that nothing is to be looked at. */
+    uint32_t claim = __atomic_load_n(&wait->claim, __ATOMIC_ACQUIRE);
     while (queued-- > 0)
-        if (wefti_wait_item(wait, queued)->kind == WEFTI_WORD)
+        if (wefti_wait_item(wait, queued)->kind == WEFTI_WORD && claim != CLAIM_ITEM + queued)
             item_unqueue(wefti_wait_item(wait, queued));
     wait_withdraw(wait);
     return wait_outcome(wait);
@@ -326,7 +334,7 @@ static int word_wait(const uint32_t *word, uint32_t expected, weft_time deadline
     struct wefti_context *context = wefti_context_current();
     if (spin && word_spin(context, word, expected, deadline))
         return 1;
-    struct wefti_item item = {.kind = word_kind(word), .word = word, .expected = expected};
+    struct wefti_item item = {.kind = word_kind(word), .word = word, .expected = expected, .queued = false};
     struct wefti_wait wait = {.context = context, .items = &item, .count = 1, .deadline = deadline, .cancellable = !context->shield};
     if (wait_sleep(&wait) < 0)
         return -1;
@@ -386,7 +394,7 @@ static struct wefti_item *bucket_take(struct bucket *bucket, const uint32_t *wor
     struct wefti_item *list = NULL, **end = &list;
     for (struct wefti_item *item = bucket->head, *next; item && *taken < count; item = next) {
         next = item->next;
-        if ((word && item->word != word) || !wait_claim(item->wait, CLAIM_ITEM + item->number))
+        if ((word && item->word != word) || !lot_claim(item->wait, CLAIM_ITEM + item->number))
             continue;
         bucket_remove(bucket, item);
         item->next = NULL;
@@ -446,10 +454,14 @@ uint32_t weft_wake(const uint32_t *word, uint32_t count)
 {
     if (wefti_is_shared(word))
         return wefti_futex_wake_shared(word, count);
-    if (!lot_own.inside)
-        return bucket_wake(bucket_of(word), word, count);
-    lot_owe(word, count);
-    return 0;
+    if (lot_own.inside) {
+        lot_owe(word, count);
+        return 0;
+    }
+    struct bucket *bucket = bucket_of(word);
+    if (wefti_alone() && !bucket->head) /* nobody is about to queue himself either: that would be this thread */
+        return 0;
+    return bucket_wake(bucket, word, count);
 }
 
 void wefti_context_cancel(struct wefti_context *context)

@@ -72,7 +72,7 @@ wefti_switch:
     .cfi_restore x29
     .cfi_restore x30
     mov x0, x2
-    br x30
+    ret
     .cfi_endproc
     .size wefti_switch, . - wefti_switch
 

@@ -4,7 +4,8 @@
  * r12 to r15, rsp, and the control words of SSE and x87 (rounding, which exceptions trap). The second is loaded only where it
  * differs, which is cheaper; of the first that is not true. All else the caller has saved already, as for any call.
  *
- * The way back is a jump and not a return: the processor predicts it by where it is, not by a stack of calls that this has just left.
+ * The way back is a return and not a jump: the processor predicts where returns go by a stack of the calls, and those who switch have mostly come here by the same calls.
+ * A jump would leave one call more on that stack than there are frames, and each return above this one would be predicted wrong.
  *
  * Under a shadow stack (CET) the returns after a switch would trap. This object does not say that it is made for that (no .note.gnu.property), so the linker
  * marks neither the library nor the program that links it statically, and glibc leaves shadow stacks off, or refuses to load where they are asked for strictly.
@@ -67,12 +68,8 @@ wefti_switch:
     .cfi_adjust_cfa_offset -8
     .cfi_restore rbp
     movq %rdx, %rax
-    popq %rcx
-    .cfi_adjust_cfa_offset -8
-    .cfi_register rip, rcx
-    jmpq *%rcx
+    retq
     .cfi_restore_state
-    .cfi_adjust_cfa_offset 8
 1:  fldcw 4(%rsp)
     jmp 2b
     .cfi_endproc
