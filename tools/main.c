@@ -12,12 +12,14 @@
 #include "nearest.h"
 #include "ps.h"
 #include "run.h"
+#include "serve.h"
 
 static const struct subcommand {
     const char *name, *text;
     int (*run)(int argc, char **argv);
 } subcommands[] = {
     {"run", "run a command once for each argument, several at a time", run_main},
+    {"serve", "serve connections: echo, capital letters, files", serve_main},
     {"ps", "show the families of processes that share memory", ps_main},
     {"clean", "end what is left of dead families", clean_main},
 };

@@ -49,7 +49,16 @@ def main():
         "bash's completion": options_in(read(f"{tools}/completion/weft.bash"), r"--([a-z-]+)") - {"version"},
         "zsh's completion": options_in(read(f"{tools}/completion/_weft"), r"--([a-z-]+)") - {"version"},
     }
+    served = options_in(subprocess.run([weft, "serve", "--help"], stdout=subprocess.PIPE, check=True, text=True).stdout, r"(?m)^  -\w, --([a-z-]+)")
+    pages = {where: served - names for where, names in found.items()}
+    pages["the man page"] = served ^ options_in(read(f"{tools}/man/weft-serve.1"), r"(?m)^\.It Fl \w , Fl -([a-z-]+)")
+    for where in found:
+        found[where] -= served - wanted
     bad = len(wanted) < 20
+    for where, names in pages.items():
+        for name in sorted(names):
+            print(f"--{name} of weft serve: not the same in {where}")
+            bad = True
     for where, names in found.items():
         for name in sorted(wanted ^ names):
             print(f"--{name} {'is not' if name in wanted else 'is no option, but stands'} in {where}")
@@ -62,7 +71,7 @@ def main():
     if shutil.which("zsh") and subprocess.run(["zsh", "-n", f"{tools}/completion/_weft"], check=False).returncode:
         bad = True
     if shutil.which("mandoc"):
-        for page in ("weft.1", "weft-run.1"):
+        for page in ("weft.1", "weft-run.1", "weft-serve.1"):
             bad |= subprocess.run(["mandoc", "-T", "lint", "-W", "warning", f"{tools}/man/{page}"], check=False).returncode > 2
     return 1 if bad else 0
 

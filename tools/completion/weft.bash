@@ -52,9 +52,15 @@ _weft() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        _weft_fit 'run ps clean --help --version' "$word"
+        _weft_fit 'run serve ps clean --help --version' "$word"
     elif [[ ${COMP_WORDS[1]} == run ]]; then
         _weft_run "$word" "$before"
+    elif [[ ${COMP_WORDS[1]} == serve ]]; then
+        case $before in
+            -t | --task) _weft_fit 'coroutine thread process' "$word" ;;
+            -l | --listen) _weft_fit '127.0.0.1:0 unix: abstract:' "$word" ;;
+            *) _weft_fit 'echo upper files --listen --task --threads --limit --idle --grace --help' "$word" ;;
+        esac
     elif [[ ${COMP_WORDS[1]} == ps ]]; then
         _weft_fit '--why --json --help -w -j' "$word"
     fi
