@@ -28,5 +28,6 @@
 #include <weft/serve.h>
 #include <weft/connection.h>
 #include <weft/manager.h>
+#include <weft/proxy.h>
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Managers: with Python's clients (manager_client.py, manager_worker.py), and with peers that speak something else. */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -122,9 +123,9 @@ START_TEST(what_is_asked_for_is_checked)
     ck_fails(weft_manager_register(manager, "", .queue = queue), EINVAL);
     ck_fails(weft_manager_register(manager, "name", .queue = queue, .standard = "dict"), EINVAL);
     ck_fails(weft_manager_register(manager, "name", .standard = "Pool"), EINVAL);
-    ck_fails(weft_manager_register(
-                 manager, "name", .standard = "Semaphore", .single = true, .arguments = weft_tuple((weft_value[]){weft_str("x")}, 1)),
-        EINVAL);
+    weft_value arguments = weft_tuple((weft_value[]){weft_str("x")}, 1);
+    ck_fails(weft_manager_register(manager, "name", .standard = "Semaphore", .single = true, .arguments = arguments), EINVAL);
+    weft_drop(arguments);
     ck_assert_int_eq(weft_manager_register(manager, "name", .standard = "dict", .single = true), 0);
     ck_assert_uint_eq(weft_manager_objects(manager), 0);
     weft_manager_shutdown(manager);
@@ -153,12 +154,338 @@ START_TEST(in_a_process_of_its_own)
 }
 END_TEST
 
+/* Clients. */
+
+static weft_remote *remote_at(const char *address)
+{
+    weft_remote *remote = weft_manager_connect(address, weft_in(20), .key = KEY, .key_length = 6);
+    ck_assert_ptr_nonnull(remote);
+    return remote;
+}
+
+static weft_proxy *proxy_of(weft_remote *remote, const char *name)
+{
+    weft_proxy *proxy = weft_proxy_new(remote, name, weft_in(20));
+    ck_assert_ptr_nonnull(proxy);
+    return proxy;
+}
+
+/* What the tutorial's worker does. */
+static void work(const char *address)
+{
+    weft_remote *remote = remote_at(address);
+    weft_proxy *tasks = proxy_of(remote, "get_task_queue"), *results = proxy_of(remote, "get_result_queue");
+    weft_queue *task = weft_queue_of_proxy(tasks), *result = weft_queue_of_proxy(results);
+    weft_value n;
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_eq(weft_queue_get(task, &n, weft_in(20)), 0);
+        int64_t number = weft_as_int(n);
+        ck_assert_int_eq(weft_queue_put(result, weft_str_f("%ld * %ld = %ld", number, number, number * number), weft_in(20)), 0);
+    }
+    ck_fails(weft_queue_get(task, &n, WEFT_NOW), EAGAIN);
+    weft_queue_free(task), weft_queue_free(result);
+    weft_proxy_free(tasks), weft_proxy_free(results);
+    weft_remote_free(remote);
+}
+
+static FILE *python_master(const char *what, char address[40])
+{
+    char command[300], line[100];
+    snprintf(command, sizeof(command), "exec ${WEFT_TEST_PYTHON:-python3} " TESTS_FOLDER "/manager_master.py %s %s 2>&1", what, KEY);
+    FILE *peer = popen(command, "r");
+    ck_assert_ptr_nonnull(peer);
+    ck_assert_ptr_nonnull(fgets(line, sizeof(line), peer));
+    snprintf(address, 40, "127.0.0.1:%d", atoi(line));
+    return peer;
+}
+
+START_TEST(a_worker_of_pythons_master)
+{
+    char address[40], line[100];
+    need_digests();
+    FILE *peer = python_master("tutorial", address);
+    work(address);
+    ck_assert_ptr_nonnull(fgets(line, sizeof(line), peer));
+    ck_assert_str_eq(line, "master exit.\n");
+    ck_assert_int_eq(pclose(peer), 0);
+}
+END_TEST
+
+static weft_value call(weft_proxy *proxy, const char *method, weft_value arguments)
+{
+    weft_value result;
+    ck_assert_int_eq(weft_proxy_call(proxy, method, &result, weft_in(20), .arguments = arguments), 0);
+    weft_drop(arguments);
+    return result;
+}
+
+static weft_value one(weft_value item)
+{
+    return weft_tuple(&item, 1);
+}
+
+static weft_value two(weft_value first, weft_value second)
+{
+    return weft_tuple((weft_value[]){first, second}, 2);
+}
+
+static void repr_is(weft_value value, const char *expected)
+{
+    char text[300];
+    weft_repr(value, text, sizeof(text));
+    ck_assert_str_eq(text, expected);
+    weft_drop(value);
+}
+
+static void type_is(weft_value value, const char *type)
+{
+    ck_assert_msg(weft_is_error(value), "no error");
+    ck_assert_str_eq(weft_error_type(value), type);
+    weft_drop(value);
+}
+
+static void uses_dict(weft_remote *remote)
+{
+    weft_proxy *dict = proxy_of(remote, "dict");
+    repr_is(call(dict, "__setitem__", two(weft_str("a"), weft_int(1))), "None");
+    repr_is(call(dict, "__getitem__", one(weft_str("a"))), "1");
+    type_is(call(dict, "__getitem__", one(weft_str("b"))), "KeyError");
+    type_is(call(dict, "no_such_thing", weft_none), "multiprocessing.managers.RemoteError");
+    repr_is(call(dict, "items", weft_none), "[('a', 1)]");
+    repr_is(call(dict, "__str__", weft_none), "\"{'a': 1}\"");
+    type_is(call(dict, "__getitem__", one(weft_list())), "TypeError");
+    weft_proxy_free(dict);
+}
+
+static void uses_iterator(weft_remote *remote)
+{
+    weft_proxy *dict = proxy_of(remote, "dict"), *keys = NULL;
+    weft_value result, words = weft_dict();
+    weft_dict_set_str(words, "self", weft_int(3));
+    ck_assert_int_eq(weft_proxy_call(dict, "update", NULL, weft_in(20), .keywords = words), 0);
+    ck_assert_int_eq(weft_proxy_call(dict, "__iter__", &result, weft_in(20), .proxy = &keys), 0);
+    ck_assert_ptr_nonnull(keys);
+    repr_is(call(keys, "__next__", weft_none), "'self'");
+    type_is(call(keys, "__next__", weft_none), "StopIteration");
+    weft_proxy_free(keys);
+    ck_assert_int_eq(weft_proxy_call(dict, "__iter__", &result, weft_in(20)), 0);
+    ck_assert_int_eq(weft_error_code(result), ENOTSUP);
+    weft_drop(result), weft_drop(words);
+    weft_proxy_free(dict);
+}
+
+static void uses_queue(weft_remote *remote)
+{
+    weft_proxy *proxy = proxy_of(remote, "JoinableQueue");
+    weft_queue *queue = weft_queue_of_proxy(proxy);
+    weft_value value;
+    ck_fails(weft_queue_get(queue, &value, WEFT_NOW), EAGAIN);
+    ck_fails(weft_queue_get(queue, &value, weft_in(0.01)), ETIMEDOUT);
+    ck_assert_int_eq(weft_queue_put(queue, weft_str("item"), WEFT_FOREVER), 0);
+    ck_assert_uint_eq(weft_queue_size(queue), 1);
+    ck_assert_int_eq(weft_queue_get(queue, &value, WEFT_FOREVER), 0);
+    repr_is(value, "'item'");
+    ck_assert_int_eq(weft_queue_task_done(queue), 0);
+    ck_fails(weft_queue_task_done(queue), EINVAL);
+    ck_assert_int_eq(weft_queue_join(queue, weft_in(20)), 0);
+    weft_case cases[] = {weft_case_get(queue, &value)};
+    ck_assert_int_eq(weft_select(cases, 1, weft_in(1)), 0);
+    ck_assert_int_eq(cases[0].error, ENOTSUP);
+    ck_fails(weft_queue_put(queue, weft_ptr(&value), WEFT_FOREVER), EFAULT);
+    weft_queue_close(queue);
+    ck_fails(weft_queue_get(queue, &value, WEFT_FOREVER), EPIPE);
+    ck_fails(weft_queue_put(queue, weft_none, WEFT_FOREVER), EPIPE);
+    weft_queue_free(queue);
+    weft_proxy_free(proxy);
+}
+
+/* Each task is somebody else over there. */
+static weft_value lock_again(weft_value proxy)
+{
+    return call(weft_as_ptr(proxy), "acquire", one(weft_bool(false)));
+}
+
+static void uses_rlock(weft_remote *remote, enum weft_task_kind kind)
+{
+    weft_proxy *lock = proxy_of(remote, "RLock");
+    weft_value result;
+    repr_is(call(lock, "acquire", weft_none), "True");
+    repr_is(call(lock, "acquire", weft_none), "True");
+    weft_task *task = weft_spawn(kind, lock_again, weft_ptr(lock));
+    ck_assert_int_eq(weft_task_result(task, &result, weft_in(20)), 0);
+    repr_is(result, "False");
+    weft_task_free(task);
+    repr_is(call(lock, "release", weft_none), "None");
+    repr_is(call(lock, "release", weft_none), "None");
+    type_is(call(lock, "release", weft_none), "RuntimeError");
+    weft_proxy_free(lock);
+}
+
+static void uses_all(const char *address)
+{
+    weft_remote *remote = remote_at(address);
+    weft_value result, error = weft_none;
+    uses_dict(remote);
+    uses_iterator(remote);
+    uses_queue(remote);
+    uses_rlock(remote, WEFT_THREAD);
+    uses_rlock(remote, WEFT_COROUTINE);
+    ck_fails_null(weft_proxy_new(remote, "no_such_type", weft_in(20), .error = &error), EREMOTEIO);
+    type_is(error, "multiprocessing.managers.RemoteError");
+    ck_assert_int_eq(weft_remote_call(remote, "number_of_objects", &result, weft_in(20)), 0);
+    repr_is(result, "0");
+    weft_remote_free(remote);
+}
+
+START_TEST(a_client_uses_weft)
+{
+    need_digests();
+    weft_manager *manager = manager_at("127.0.0.1:0", 1);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    uses_all(weft_manager_address(manager));
+    serve_end(manager, task);
+    weft_manager_free(manager);
+}
+END_TEST
+
+START_TEST(a_client_uses_python)
+{
+    char address[40];
+    int hold[2];
+    need_digests();
+    ck_assert_int_eq(pipe(hold), 0);
+    int input = dup(0);
+    dup2(hold[0], 0);
+    close(hold[0]);
+    fcntl(hold[1], F_SETFD, FD_CLOEXEC);
+    FILE *peer = python_master("standard", address);
+    dup2(input, 0);
+    close(input);
+    uses_all(address);
+    close(hold[1]);
+    ck_assert_int_eq(pclose(peer), 0);
+}
+END_TEST
+
+START_TEST(a_lost_manager_is_an_error)
+{
+    need_digests();
+    char address[60];
+    weft_manager *manager = manager_at("127.0.0.1:0", 1);
+    snprintf(address, sizeof(address), "%s", weft_manager_address(manager));
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    weft_remote *remote = remote_at(address);
+    weft_proxy *dict = proxy_of(remote, "dict");
+    weft_value value;
+    repr_is(call(dict, "__len__", weft_none), "0");
+    serve_end(manager, task);
+    ck_assert_int_eq(weft_proxy_call(dict, "__len__", &value, weft_in(20)), -1);
+    ck_assert(errno == ECONNRESET || errno == EPIPE);
+    weft_manager_free(manager);
+    ck_fails(weft_proxy_call(dict, "__len__", &value, weft_in(20)), ECONNREFUSED);
+    manager = manager_at(address, 1);
+    task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    type_is(call(dict, "__len__", weft_none), "multiprocessing.managers.RemoteError"); /* reached again, and unknown there */
+    weft_proxy_free(dict);
+    weft_remote_free(remote);
+    ck_fails_null(weft_manager_connect(address, weft_in(20), .key = "other", .key_length = 5), EACCES);
+    serve_end(manager, task);
+    weft_manager_free(manager);
+    ck_fails_null(weft_manager_connect("127.0.0.1:1", weft_in(20), .key = KEY, .key_length = 6), ECONNREFUSED);
+}
+END_TEST
+
+/* Types of the program's own. */
+
+static weft_value counter_add(void *object, weft_value arguments, weft_value keywords)
+{
+    int64_t *count = object;
+    weft_value by = weft_int(1);
+    weft_dict_get_str(keywords, "by", &by);
+    if (weft_length(arguments) > 0)
+        return weft_error_of_type(EINVAL, "TypeError", "add() takes no positional arguments");
+    *count += weft_as_int(by);
+    return weft_int(*count);
+}
+
+static int64_t counters_alive;
+
+static void *counter_new(weft_value arguments, weft_value keywords, void *data, weft_value *error)
+{
+    (void)keywords, (void)data;
+    if (weft_length(arguments) != 1) {
+        *error = weft_error_of_type(EINVAL, "ValueError", "one number");
+        return NULL;
+    }
+    int64_t *made = malloc(sizeof(*made));
+    *made = weft_as_int(weft_list_at(arguments, 0));
+    counters_alive++;
+    return made;
+}
+
+static void counter_free(void *object)
+{
+    free(object);
+    counters_alive--;
+}
+
+static weft_value make_list(void *object, weft_value arguments, weft_value keywords)
+{
+    (void)object, (void)keywords;
+    weft_value list = weft_list();
+    for (size_t i = 0; i < weft_length(arguments); i++)
+        weft_list_append(list, weft_keep(weft_list_at(arguments, (ptrdiff_t)i)));
+    return list;
+}
+
+START_TEST(types_and_functions_of_the_programs_own)
+{
+    static const struct weft_manager_method methods[] = {{"add", counter_add}, {NULL, NULL}};
+    static const struct weft_manager_type counter = {.methods = methods, .construct = counter_new, .destroy = counter_free};
+    int64_t one_for_all = 5;
+    need_digests();
+    weft_manager *manager = weft_manager_new("127.0.0.1:0", .key = KEY, .key_length = 6, .no_shutdown = true);
+    ck_assert_int_eq(weft_manager_register(manager, "Counter", .type = &counter), 0);
+    ck_assert_int_eq(weft_manager_register(manager, "the_counter", .type = &counter, .object = &one_for_all), 0);
+    ck_assert_int_eq(weft_manager_register(manager, "make_list", .function = make_list), 0);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    weft_remote *remote = remote_at(weft_manager_address(manager));
+    weft_value number = one(weft_int(40)), by = weft_dict(), result, error;
+    weft_dict_set_str(by, "by", weft_int(2));
+    weft_proxy *made = weft_proxy_new(remote, "Counter", weft_in(20), .arguments = number), *all = proxy_of(remote, "the_counter");
+    ck_assert_int_eq(weft_proxy_call(made, "add", &result, weft_in(20), .keywords = by), 0);
+    repr_is(result, "42");
+    repr_is(call(all, "add", weft_none), "6");
+    type_is(call(all, "add", one(weft_int(1))), "TypeError");
+    weft_proxy *list = weft_proxy_new(remote, "make_list", weft_in(20), .arguments = number);
+    repr_is(call(list, "__getitem__", one(weft_int(0))), "40");
+    ck_fails_null(weft_proxy_new(remote, "Counter", weft_in(20), .error = &error), EREMOTEIO);
+    ck_assert_ptr_nonnull(strstr(weft_error_text(error), "ValueError: one number"));
+    weft_drop(error);
+    ck_assert_int_eq(weft_remote_call(remote, "shutdown", &result, weft_in(20)), 0);
+    type_is(result, "multiprocessing.managers.RemoteError");
+    weft_proxy_free(made), weft_proxy_free(all), weft_proxy_free(list);
+    ck_assert_uint_eq(weft_manager_objects(manager), 0);
+    weft_remote_free(remote);
+    weft_drop(number), weft_drop(by);
+    serve_end(manager, task);
+    weft_manager_free(manager);
+    ck_assert_int_eq(counters_alive, 0);
+    ck_assert_int_eq(one_for_all, 6);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, python_uses_everything);
     tcase_add_test(tests, the_tutorial_pair);
     tcase_add_test(tests, what_is_asked_for_is_checked);
     tcase_add_test(tests, in_a_process_of_its_own);
+    tcase_add_test(tests, types_and_functions_of_the_programs_own);
+    tcase_add_test(tests, a_lost_manager_is_an_error);
+    tcase_add_test(tests, a_client_uses_python);
+    tcase_add_test(tests, a_client_uses_weft);
+    tcase_add_test(tests, a_worker_of_pythons_master);
 }
 
 int main(void)

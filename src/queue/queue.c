@@ -149,6 +149,8 @@ int weft_queue_task_done(weft_queue *queue)
 {
     if (wefti_queue_is_shared(queue))
         return wefti_queue_shared_task_done(queue);
+    if (queue->kind->task_done)
+        return queue->kind->task_done(queue);
     if (queue_done(queue, 1))
         return 0;
     errno = EINVAL;
@@ -175,6 +177,8 @@ int weft_queue_join(weft_queue *queue, weft_time deadline)
     uint32_t seen;
     if (wefti_queue_is_shared(queue))
         return wefti_queue_shared_join(queue, deadline);
+    if (queue->kind->join)
+        return queue->kind->join(queue, deadline);
     while (!wefti_queue_joined(queue, &bell, &seen))
         if (weft_wait(bell, seen, deadline) < 0)
             return -1;

@@ -26,6 +26,9 @@ struct wefti_queue_kind {
     size_t (*size)(const struct weft_queue *queue);
     /* Puts back what was got, to be the next that comes out, whatever the capacity, closed or not. 0; -1 with ENOMEM. NULL: as put. */
     int (*back)(struct weft_queue *queue, weft_value value);
+    /* Of a kind that does not count here what was dealt with; NULL: as queue.c has it. */
+    int (*task_done)(struct weft_queue *queue);
+    int (*join)(struct weft_queue *queue, weft_time deadline);
     void (*close)(struct weft_queue *queue);
     /* Nobody uses it any more; the last who did may be on his way out, so it passes the latches before it frees. */
     void (*free)(struct weft_queue *queue);

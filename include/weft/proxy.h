@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Clients of managers, Python's (multiprocessing.managers) and Weft's: objects that live in another program, by their methods' names.
+ *
+ *     weft_remote *remote = weft_manager_connect("127.0.0.1:5000", weft_in(5), .key_file = "key");
+ *     weft_proxy *tasks = weft_proxy_new(remote, "get_task_queue", weft_in(5));
+ *     weft_queue *queue = weft_queue_of_proxy(tasks);                          // a queue like any other
+ *     while (weft_queue_get(queue, &job, weft_in(1)) == 0) ...
+ *
+ * From any kind of task. Each task has a connection of its own to a manager, made at its first call and closed when it ends: to the manager the connection is who it talks to, and who holds an
+ * RLock. After a fork the child makes its own. A connection that is lost, or whose call was given up in the middle (a deadline, cancellation), is closed, and the call fails; the next call makes
+ * another. Nothing hangs beyond its deadline.
+ *
+ * Python's servers run what they are sent; here nothing that comes back is run. A call that waits over there and is given up here costs a Python server the item it would have got: give
+ * weft_queue_get a deadline, which goes along, and do not cancel.
+ */
+#ifndef WEFT_PROXY_H
+#define WEFT_PROXY_H
+
+#include <weft/base.h>
+#include <weft/queue.h>
+#include <weft/value.h>
+
+typedef struct weft_remote weft_remote;
+typedef struct weft_proxy weft_proxy;
+
+struct weft_remote_options {
+    size_t size; /* set by the macro */
+    const char *address;
+    struct weft_guard *guard;
+    const void *key; /* as of weft_connection_dial; kept, and wiped at the end */
+    size_t key_length;
+    const char *key_file;
+    const char *key_variable;
+    bool sha256_only;
+    double handshake_seconds; /* 0: 20 */
+    size_t most;              /* octets of an answer; 0: 64 MiB */
+    uint64_t reserved[4];     /* 0 */
+};
+
+struct weft_proxy_options {
+    size_t size; /* set by the macros */
+    struct weft_guard *guard;
+    weft_value arguments; /* a tuple or list, borrowed; none: no arguments */
+    weft_value keywords;  /* a dict with strs, borrowed; none: none */
+    weft_value *error;    /* of weft_proxy_new: what was raised over there, yours; may be NULL */
+    weft_proxy **
+        proxy; /* of a call: where an answer that is another object goes, yours (dict's "__iter__"); NULL: such an answer is an error value of ENOTSUP */
+    uint64_t reserved[4]; /* 0 */
+};
+
+WEFT_BEGIN
+
+/*
+ * weft_manager_connect("unix:/run/jobs", weft_in(5), .key_file = "key"): looks whether there is a manager that knows the key. Yours: weft_remote_free. NULL with the errors of
+ * weft_connection_dial; EPROTO: it speaks something else.
+ */
+WEFT_API weft_remote *weft_manager_connect_with(const struct weft_remote_options *options, weft_time deadline) WEFT_WARN_UNUSED;
+#define weft_manager_connect(address_, ...) WEFT_MANAGER_CONNECT_((address_), __VA_ARGS__, .guard = 0)
+#define WEFT_MANAGER_CONNECT_(address_, deadline_, ...) \
+    weft_manager_connect_with(                          \
+        &(struct weft_remote_options){.size = sizeof(struct weft_remote_options), .address = (address_), __VA_ARGS__}, (deadline_))
+/* Ends the handle, and the calling task's connection; proxies hold on to what they need. NULL is allowed. Any task; keeps errno. */
+WEFT_API void weft_remote_free(weft_remote *remote);
+
+/*
+ * weft_proxy_new(remote, "get_task_queue", weft_in(5)), weft_proxy_new(remote, "dict", WEFT_FOREVER, .arguments = pairs): what is registered there by that name, which is asked for with the arguments. Yours:
+ * weft_proxy_free. NULL with the errors of weft_proxy_call, EREMOTEIO: refused over there, see .error.
+ */
+WEFT_API weft_proxy *weft_proxy_new_with(
+    weft_remote *remote, const char *name, const struct weft_proxy_options *options, weft_time deadline) WEFT_WARN_UNUSED;
+#define weft_proxy_new(remote_, name_, ...) WEFT_PROXY_NEW_((remote_), (name_), __VA_ARGS__, .guard = 0)
+#define WEFT_PROXY_NEW_(remote_, name_, deadline_, ...) \
+    weft_proxy_new_with(                                \
+        (remote_), (name_), &(struct weft_proxy_options){.size = sizeof(struct weft_proxy_options), __VA_ARGS__}, (deadline_))
+/* Takes the reference back, as far as the manager can be reached within a few seconds; NULL is allowed. Any task; keeps errno. */
+WEFT_API void weft_proxy_free(weft_proxy *proxy);
+/* The name by which the manager knows the object; borrowed. */
+WEFT_API const char *weft_proxy_ident(const weft_proxy *proxy);
+
+/*
+ * weft_proxy_call(proxy, "put", &result, weft_in(5), .arguments = tuple): calls a method, and waits for the answer, which is yours (NULL: dropped). What is raised over there is an answer, too: an error value with
+ * the exception's type and text (weft_error_type: "KeyError"; "multiprocessing.managers.RemoteError" for what the server itself refuses). 0; -1 with ECONNRESET, EPIPE, ECONNREFUSED and their like (the manager is gone), EAGAIN, ETIMEDOUT,
+ * ECANCELED, EACCES (the key), EPROTO, EBADMSG (an answer that is refused), EFAULT, EILSEQ, EINVAL (arguments that have no pickle), ENOMEM. Of a call that failed nobody knows whether it was done.
+ */
+WEFT_API int weft_proxy_call_with(
+    weft_proxy *proxy, const char *method, weft_value *result, const struct weft_proxy_options *options, weft_time deadline);
+#define weft_proxy_call(proxy_, method_, result_, ...) WEFT_PROXY_CALL_((proxy_), (method_), (result_), __VA_ARGS__, .guard = 0)
+#define WEFT_PROXY_CALL_(proxy_, method_, result_, deadline_, ...) \
+    weft_proxy_call_with(                                          \
+        (proxy_), (method_), (result_), &(struct weft_proxy_options){.size = sizeof(struct weft_proxy_options), __VA_ARGS__}, (deadline_))
+/*
+ * One of the manager's own functions, on a connection for that: "number_of_objects", "debug_info", "shutdown" ... As weft_proxy_call.
+ */
+WEFT_API int weft_remote_call_with(
+    weft_remote *remote, const char *function, weft_value *result, const struct weft_proxy_options *options, weft_time deadline);
+#define weft_remote_call(remote_, function_, result_, ...) WEFT_REMOTE_CALL_((remote_), (function_), (result_), __VA_ARGS__, .guard = 0)
+#define WEFT_REMOTE_CALL_(remote_, function_, result_, deadline_, ...) \
+    weft_remote_call_with((remote_), (function_), (result_),           \
+        &(struct weft_proxy_options){.size = sizeof(struct weft_proxy_options), __VA_ARGS__}, (deadline_))
+
+/*
+ * A queue over there as a queue here: put, get, task_done, join, size and empty of weft/queue.h, their deadlines included; it never says that it is full, close only ends it here, and in weft_select it fails
+ * with ENOTSUP. A lost manager is ECONNRESET and the like; what else is raised there EREMOTEIO. Values cross as pickles. The proxy stays yours, and has to be there as long as the queue. Yours: weft_queue_free. NULL
+ * with ENOMEM, EINVAL.
+ */
+WEFT_API weft_queue *weft_queue_of_proxy(weft_proxy *proxy) WEFT_WARN_UNUSED;
+
+WEFT_END
+
+#endif
