@@ -9,6 +9,7 @@
 #include <weft.h>
 
 #include "complain.h"
+#include "managers.h"
 #include "nearest.h"
 #include "ps.h"
 #include "run.h"
@@ -20,6 +21,9 @@ static const struct subcommand {
 } subcommands[] = {
     {"run", "run a command once for each argument, several at a time", run_main},
     {"serve", "serve connections: echo, capital letters, files", serve_main},
+    {"manager", "serve queues and dictionaries to programs, Python's among them", manager_main},
+    {"call", "call an object of a manager", call_main},
+    {"worker", "run a command on each item of a manager's queue", worker_main},
     {"ps", "show the families of processes that share memory", ps_main},
     {"clean", "end what is left of dead families", clean_main},
 };

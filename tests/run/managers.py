@@ -1,0 +1,180 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""managers.py WEFT: weft manager, weft call and weft worker, with each other and with Python's managers."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from multiprocessing.managers import BaseManager, SyncManager
+
+WEFT = os.path.abspath(sys.argv[1])
+LATE = 60  # seconds until a test gives up waiting
+FOLDER = tempfile.TemporaryDirectory()
+KEY = os.path.join(FOLDER.name, "key")
+
+
+def write(name, text):
+    path = os.path.join(FOLDER.name, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def weft(*words):
+    """Runs it: status, output, errors."""
+    done = subprocess.run([WEFT, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=LATE, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+class Manager:
+    """A weft manager, while a with block lasts."""
+
+    def __init__(self, *words):
+        self.words = words
+
+    def __enter__(self):
+        self.program = subprocess.Popen([WEFT, "manager", "--authkey-file", KEY, *self.words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.address = self.program.stdout.readline().strip()
+        return self
+
+    def __exit__(self, *what):
+        self.program.terminate()
+        self.status = self.program.wait(LATE)
+        self.program.stdout.close()
+        self.said = self.program.stderr.read()
+        self.program.stderr.close()
+
+    def call(self, *words):
+        return weft("call", "--authkey-file", KEY, self.address, *words)
+
+    def python(self, kind, *names):
+        for name in names:
+            kind.register(name)
+        host, port = self.address.split(":")
+        made = kind((host, int(port)), b"secret")
+        made.connect()
+        return made
+
+
+class Q(BaseManager):
+    pass
+
+
+class Commands(unittest.TestCase):
+    def test_called_from_a_shell(self):
+        with Manager("--queue", "jobs:2", "--dict", "words") as manager:
+            self.assertEqual(manager.call("words", "__setitem__", '"a"', "[1, 2.5, null, {\"b\": true}]"), (0, "null\n", ""))
+            self.assertEqual(manager.call("words", "items"), (0, '[["a",[1,2.5,null,{"b":true}]]]\n', ""))
+            self.assertEqual(manager.call("jobs", "put", "1"), (0, "null\n", ""))
+            self.assertEqual(manager.call("jobs", "put", "2"), (0, "null\n", ""))
+            self.assertEqual(manager.call("jobs", "put", "3", "false"), (1, "", "weft call: queue.Full\n"))
+            self.assertEqual(manager.call("words", "__getitem__", '"no"'), (1, "", "weft call: KeyError: 'no'\n"))
+            self.assertEqual(manager.call("nothing", "get")[0], 1)
+            self.assertEqual(manager.call("words", "get", "{")[0], 255)
+        self.assertEqual((manager.status, manager.said), (0, ""))
+
+    def test_pythons_clients(self):
+        with Manager("--queue", "get_task_queue", "--python") as manager:
+            task = manager.python(Q, "get_task_queue").get_task_queue()
+            task.put({"n": 1})
+            self.assertEqual(manager.call("get_task_queue", "get"), (0, '{"n":1}\n', ""))
+            python = manager.python(SyncManager)
+            numbers = python.list([1, 2])
+            numbers.append(3)
+            self.assertEqual(numbers[:], [1, 2, 3])
+
+    def test_a_worker_of_weft(self):
+        with Manager("--queue", "get_task_queue", "--queue", "get_result_queue") as manager:
+            for item in ("1", '"two"', "[3]", '"fail"'):
+                manager.call("get_task_queue", "put", item)
+            done = weft("worker", "--authkey-file", KEY, "--timeout", "0.1", manager.address, "sh", "-c", 'echo "did $1"; [ "$1" != fail ]', "sh")
+            self.assertEqual(done, (0, "", ""))
+            python = manager.python(Q, "get_result_queue").get_result_queue()
+            self.assertEqual([python.get(timeout=LATE) for _ in range(3)], ["did 1", "did two", "did [3]"])
+            self.assertEqual(repr(python.get(timeout=LATE)), repr(RuntimeError("the command ended with 1")))
+
+    def test_a_worker_of_pythons(self):
+        with SyncManagerWithQueues() as (address, task, result):
+            for n in range(20):
+                task.put(n)
+            done = weft("worker", "--authkey-file", KEY, "--timeout", "0.2", "--jobs", "3", address, "printf", "%s * %s", "{}", "{}")
+            self.assertEqual(done, (0, "", ""))
+            self.assertEqual(sorted(result.get(timeout=LATE) for _ in range(20)), sorted(f"{n} * {n}" for n in range(20)))
+
+    def test_keys_stay_secret(self):
+        self.assertEqual(weft("manager", "--authkey", "secret")[0], 255)
+        self.assertIn("empty", weft("manager", "--authkey-file", write("empty", ""))[2])
+        self.assertIn("key", weft("manager")[2])
+        self.assertEqual(weft("manager", "--authkey-file", "/nowhere/key")[0], 255)
+        with Manager("--dict", "d") as manager:
+            status, _, said = weft("call", "--authkey-file", write("other", "other"), manager.address, "d", "keys")
+            self.assertEqual(status, 255)
+            self.assertIn("not accepted", said)
+
+    def test_where_it_listens(self):
+        with Manager("--listen", ":0") as manager:
+            self.assertTrue(manager.address.startswith("127.0.0.1:"))
+        with Manager("--listen", "0.0.0.0:0") as manager:
+            pass
+        self.assertIn("other machines can reach", manager.said)
+        with Manager("--listen", f"unix:{FOLDER.name}/socket", "--dict", "d") as manager:
+            self.assertEqual(manager.call("d", "__len__"), (0, "0\n", ""))
+        self.assertFalse(os.path.exists(f"{FOLDER.name}/socket"))
+
+    def test_what_is_said_wrongly(self):
+        self.assertEqual(weft("manager", "--what")[0], 255)
+        self.assertEqual(weft("manager", "--authkey-file", KEY, "--queue", "a:b")[0], 255)
+        self.assertEqual(weft("manager", "--authkey-file", KEY, "--listen", "nonsense")[0], 255)
+        self.assertEqual(weft("call", "a")[0], 255)
+        self.assertEqual(weft("call", "--authkey-file", KEY, "127.0.0.1:1", "a", "b")[0], 255)
+        self.assertEqual(weft("worker", "--authkey-file", KEY, "127.0.0.1:1")[0], 255)
+        self.assertEqual(weft("worker", "--authkey-file", KEY, "--module", "/nowhere.so:f", "127.0.0.1:1")[0], 255)
+        for name in ("manager", "call", "worker"):
+            self.assertEqual(weft(name, "--help")[0], 0)
+
+
+class SyncManagerWithQueues:
+    """Python's server."""
+
+    def __enter__(self):
+        self.manager = SyncManager(("127.0.0.1", 0), b"secret")
+        self.manager.start()
+        task, result = self.manager.Queue(), self.manager.Queue()
+        self.server = Served(task, result)
+        return self.server.address, task, result
+
+    def __exit__(self, *what):
+        self.server.end()
+        self.manager.shutdown()
+
+
+def serve_forever(queues, pipe):
+    Q.register("get_task_queue", callable=lambda: queues[0])
+    Q.register("get_result_queue", callable=lambda: queues[1])
+    server = Q(("127.0.0.1", 0), b"secret").get_server()
+    pipe.send(server.address)
+    server.serve_forever()
+
+
+class Served:
+    """The same queues by the names that the tutorial has: from a process of its own, through proxies."""
+
+    def __init__(self, *queues):
+        ours, theirs = multiprocessing.Pipe()
+        multiprocessing.current_process().authkey = b"secret"
+        self.process = multiprocessing.Process(target=serve_forever, args=(queues, theirs), daemon=True)
+        self.process.start()
+        self.address = "%s:%d" % ours.recv()
+
+    def end(self):
+        self.process.terminate()
+        self.process.join()
+
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("fork")
+    write("key", "secret\n")
+    unittest.main(argv=sys.argv[:1], verbosity=1)

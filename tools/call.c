@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* `weft call`: one call of a method of an object of a manager, its arguments and its answer as JSON. */
+#include "managers.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "complain.h"
+
+struct call_plan {
+    const char *address, *name, *method, *key_file;
+    char **words;
+    int count;
+    double seconds;
+};
+
+static void call_help(void)
+{
+    printf("Usage: weft call --authkey-file FILE [OPTION]... ADDRESS NAME METHOD [JSON]...\n"
+           "Calls a method of what a manager, Python's or Weft's, has registered by a name, and prints the answer as JSON.\n\n"
+           "      --authkey-file FILE  has the key\n"
+           "      --timeout SECONDS    that it may take; 60\n"
+           "  -h, --help               this\n\n"
+           "What is raised there is printed on stderr; the exit status is 1 then.\n");
+}
+
+static int plan_read(struct call_plan *plan, int argc, char **argv)
+{
+    static const struct option rows[] = {
+        {"authkey-file", required_argument, NULL, 'k'}, {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
+    opterr = 0;
+    for (int code; (code = getopt_long(argc, argv, "+h", rows, NULL)) != -1;) {
+        if (code == 'h') {
+            call_help();
+            return EXIT_SUCCESS;
+        }
+        if (code == '?' || (code == 't' && !seconds_number(optarg, "--timeout", &plan->seconds))) {
+            if (code == '?')
+                complain("unknown option %s, or it lacks its value; weft call --help lists them", argv[optind - 1]);
+            return EXIT_USAGE;
+        }
+        plan->key_file = code == 'k' ? optarg : plan->key_file;
+    }
+    if (argc - optind < 3) {
+        complain("it takes an address, a name and a method; weft call --help says more");
+        return EXIT_USAGE;
+    }
+    plan->address = argv[optind];
+    plan->name = argv[optind + 1];
+    plan->method = argv[optind + 2];
+    plan->words = argv + optind + 3;
+    plan->count = argc - optind - 3;
+    return -1;
+}
+
+/* A list of the arguments; an error value, having complained. */
+static weft_value arguments_of(const struct call_plan *plan)
+{
+    weft_value list = weft_list();
+    for (int i = 0; i < plan->count; i++) {
+        weft_value item = json_value(plan->words[i]);
+        if (weft_is_error(item)) {
+            complain("'%s' is no JSON: %s", plan->words[i], weft_error_text(item));
+            weft_drop(list);
+            return item;
+        }
+        weft_list_append(list, item);
+    }
+    return list;
+}
+
+static int raised(weft_value error)
+{
+    struct text text = {0};
+    error_text(&text, error);
+    complain("%s", text_string(&text));
+    text_free(&text);
+    weft_drop(error);
+    return EXIT_FAILURE;
+}
+
+static int call_on(weft_remote *remote, const struct call_plan *plan, weft_value arguments)
+{
+    weft_value result = weft_none, error = weft_none;
+    weft_time late = weft_in(plan->seconds);
+    weft_proxy *proxy = weft_proxy_new(remote, plan->name, late, .error = &error);
+    if (!proxy && weft_is_error(error))
+        return raised(error);
+    int called = proxy ? weft_proxy_call(proxy, plan->method, &result, late, .arguments = arguments) : -1;
+    if (called != 0)
+        complain("%s: %s", plan->address, strerror(errno));
+    weft_proxy_free(proxy);
+    if (called != 0)
+        return EXIT_USAGE;
+    if (weft_is_error(result))
+        return raised(result);
+    struct text line = {0};
+    json_line(&line, result);
+    puts(text_string(&line));
+    text_free(&line);
+    weft_drop(result);
+    return EXIT_SUCCESS;
+}
+
+int call_main(int argc, char **argv)
+{
+    struct call_plan plan = {.seconds = 60};
+    complain_as("weft call");
+    int status = plan_read(&plan, argc, argv);
+    if (status >= 0)
+        return status;
+    weft_value arguments = arguments_of(&plan);
+    if (weft_is_error(arguments)) {
+        weft_drop(arguments);
+        return EXIT_USAGE;
+    }
+    weft_remote *remote = manager_reach(plan.address, plan.key_file, plan.seconds);
+    status = remote ? call_on(remote, &plan, arguments) : EXIT_USAGE;
+    weft_drop(arguments);
+    weft_remote_free(remote);
+    return status;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* What the commands for managers have in common. Keys come from files: a command line is seen by everybody on the machine. */
+#include "managers.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "complain.h"
+
+bool whole_number(const char *word, const char *of, long least, long *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtol(word, &end, 10);
+    if (*word && !*end && errno == 0 && *number >= least)
+        return true;
+    complain("%s takes a number of at least %ld, not '%s'", of, least, word);
+    return false;
+}
+
+bool seconds_number(const char *word, const char *of, double *seconds)
+{
+    char *end;
+    *seconds = strtod(word, &end);
+    if (*word && !*end && isfinite(*seconds) && *seconds >= 0)
+        return true;
+    complain("%s takes seconds, not '%s'", of, word);
+    return false;
+}
+
+weft_remote *manager_reach(const char *address, const char *key_file, double seconds)
+{
+    if (!key_file) {
+        complain("the key is needed: --authkey-file FILE");
+        return NULL;
+    }
+    weft_remote *remote = weft_manager_connect(address, weft_in(seconds), .key_file = key_file);
+    if (remote)
+        return remote;
+    if (errno == EACCES)
+        complain("%s: the key in %s is not accepted, or cannot be read", address, key_file);
+    else if (errno == EINVAL)
+        complain("'%s' is no address; they are HOST:PORT with a number or localhost as host, unix:PATH or abstract:NAME", address);
+    else
+        complain("cannot reach a manager at %s with the key in %s: %s", address, key_file, strerror(errno));
+    return NULL;
+}
+
+void error_text(struct text *to, weft_value error)
+{
+    const char *type = weft_error_type(error), *text = weft_error_text(error), *last = text;
+    size_t length = strlen(text);
+    while (length > 0 && text[length - 1] == '\n')
+        length--;
+    for (size_t i = 0; i < length; i++)
+        if (text[i] == '\n')
+            last = text + i + 1;
+    bool remote = type && strcmp(type, "multiprocessing.managers.RemoteError") == 0;
+    if (type && !remote) {
+        text_add_string(to, type);
+        text_add_string(to, length ? ": " : "");
+    }
+    if (!type || length)
+        text_add(to, last, (size_t)(text + length - last));
+}
