@@ -80,6 +80,22 @@ static double alive(long iterations, const char *variant)
     return (bench_clock() - start) / (double)iterations * 1e9;
 }
 
+/* So many are made; that they run, wait and end is not counted. */
+static double create(long iterations, const char *variant)
+{
+    (void)variant;
+    weft_task **tasks = calloc((size_t)iterations, sizeof(*tasks));
+    memset(tasks, 1, (size_t)iterations * sizeof(*tasks));
+    double start = bench_clock();
+    for (long i = 0; i < iterations; i++)
+        tasks[i] = spawn(nothing, i);
+    double seconds = bench_clock() - start;
+    for (long i = 0; i < iterations; i++)
+        end(tasks[i]);
+    free(tasks);
+    return seconds / (double)iterations * 1e9;
+}
+
 static weft_queue *there, *back;
 
 static weft_value echo(weft_value times)
@@ -177,6 +193,7 @@ static double memory(long iterations, const char *variant)
 int main(int argc, char **argv)
 {
     static const struct bench_row rows[] = {{"coroutine-yield", yield}, {"coroutine-spawn", spawn_and_join}, {"coroutine-alive", alive},
-        {"coroutine-rendezvous", rendezvous}, {"coroutine-queue", queue}, {"coroutine-memory", memory}, {NULL, NULL}};
+        {"coroutine-rendezvous", rendezvous}, {"coroutine-queue", queue}, {"coroutine-create", create}, {"coroutine-memory", memory},
+        {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }

@@ -647,6 +647,112 @@ START_TEST(many_are_alive_at_once)
 }
 END_TEST
 
+/* With a seed: who came when. */
+enum { PLAYERS = 8, MOVES = 6 };
+static char played[PLAYERS * MOVES + 1];
+/* Seconds; of a time that passes at once, but under ThreadSanitizer, which has a thread of its own. */
+static const double pace = FIXTURE_TSAN ? 0.002 : 60;
+
+static weft_value play(weft_value data)
+{
+    weft_queue *queue = weft_as_ptr(data);
+    static int players;
+    int self = players++;
+    for (int i = 0; i < MOVES; i++) {
+        strncat(played, &"abcdefgh"[self], 1);
+        weft_value value;
+        if (i % 3 == 0)
+            weft_yield();
+        else if (i % 3 == 1)
+            weft_sleep(pace * (1 + (self * 5 + i) % 7));
+        else if (self % 2)
+            ck_assert_int_eq(weft_queue_put(queue, weft_int(self), WEFT_FOREVER), 0);
+        else
+            ck_assert_int_eq(weft_queue_get(queue, &value, WEFT_FOREVER), 0);
+    }
+    return weft_none;
+}
+
+/* A child's game under a seed: what was played, and whether it was late in it. */
+static void game(const char *seed, char out[sizeof(played)])
+{
+    int pipes[2];
+    ck_assert_int_eq(pipe(pipes), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("WEFT_SEED", seed, 1);
+        weft_task *tasks[PLAYERS];
+        weft_queue *queue = weft_queue_new(.capacity = WEFT_RENDEZVOUS);
+        weft_time begun = weft_clock();
+        for (int i = 0; i < PLAYERS; i++)
+            tasks[i] = spawn(play, queue);
+        for (int i = 0; i < PLAYERS; i++)
+            weft_task_join(tasks[i], WEFT_FOREVER);
+        bool late = weft_clock() - begun >= (weft_time)(pace * 7e9);
+        bool told = write(pipes[1], played, sizeof(played)) == (ssize_t)sizeof(played);
+        _exit(told && late ? 0 : 1);
+    }
+    close(pipes[1]);
+    ck_assert_int_eq((int)read(pipes[0], out, sizeof(played)), (int)sizeof(played));
+    close(pipes[0]);
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+}
+
+START_TEST(a_seed_gives_the_same_order)
+{
+    char one[sizeof(played)], again[sizeof(played)], other[sizeof(played)];
+    game("7", one);
+    game("7", again);
+    game("8", other);
+    ck_assert_str_eq(one, again);
+    ck_assert_str_ne(one, other);
+    ck_assert_uint_eq(strlen(one), PLAYERS * MOVES);
+}
+END_TEST
+
+static weft_event all_pass;
+
+static weft_value wait_to_pass(weft_value number)
+{
+    return weft_event_wait(&all_pass, WEFT_FOREVER) == 0 ? number : weft_error(errno, NULL);
+}
+
+/* LeakSanitizer looks for each stack among all when it ends. */
+#ifdef __SANITIZE_ADDRESS__
+enum { GUARDED = 2000 };
+#else
+enum { GUARDED = FIXTURE_TSAN ? 500 : 40000 };
+#endif
+
+/* More than two mappings each would allow. WEFT_STRESS_COROUTINES=1000000 takes a million. */
+START_TEST(a_guard_is_no_mapping)
+{
+    const char *wanted = getenv("WEFT_STRESS_COROUTINES");
+    size_t many = wanted ? strtoul(wanted, NULL, 10) : GUARDED, made = 0;
+    weft_task **tasks = calloc(many, sizeof(*tasks));
+    while (made < many && (tasks[made] = weft_spawn(WEFT_COROUTINE, wait_to_pass, weft_int((int64_t)made))))
+        made++;
+    int error = errno;
+    weft_yield();
+    if (made == many)
+        ck_assert_uint_eq(weft_active_count(), many + 1);
+    weft_event_set(&all_pass);
+    for (size_t i = 0; i < made; i++) {
+        weft_value number;
+        ck_assert_int_eq(weft_task_result(tasks[i], &number, WEFT_FOREVER), 0);
+        ck_assert_int_eq(weft_as_int(number), (int64_t)i);
+        weft_task_free(tasks[i]);
+    }
+    free(tasks);
+    if (made < many) {
+        ck_assert_int_eq(error, ENOMEM);
+        fixture_skip("guards are mappings here, of which a process may have some 65,000");
+    }
+}
+END_TEST
+
 /* One turn of a host's loop: waits for the hub's descriptor as for any other of its own, then lets the hub run. False: it was quiet for `milliseconds`. */
 static bool host_turn(int milliseconds)
 {
@@ -890,6 +996,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, signal_handlers_may_wake);
     tcase_add_test(tests, each_has_its_locals);
     tcase_add_test(tests, many_are_alive_at_once);
+    tcase_add_test(tests, a_seed_gives_the_same_order);
+    tcase_add_test(tests, a_guard_is_no_mapping);
 }
 
 int main(void)

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "coroutine/stack.h"
-#include "coroutine/switch.h"
+#include "coroutine/change.h"
 #include "fixture.h"
 
 struct pair {

@@ -13,6 +13,13 @@
  * who runs into it ends the program with SIGSEGV, and stderr names the coroutine and the size of its stack. A function whose local variables take more than a page may step over the
  * guard unless it is compiled with -fstack-clash-protection.
  *
+ * Seeds. With WEFT_SEED=n in the environment when a thread starts its first coroutine, that thread's coroutines take turns in an order that follows from n: the next to run is one of the first few
+ * that can. Its time is its own, too: weft_clock tells one that passes by a microsecond with each look, and up to the first deadline when no coroutine can run. While the program has one thread and no
+ * coroutine waits for a descriptor, that step takes no time (an hour's sleep is over at once); else the thread sleeps for as long. So, for coroutines of one thread that wait for each other (queues,
+ * locks, events, joins, select, cancellation) and for time, the same seed gives the same order and the same deadlines missed, run after run, and another seed gives others. Not covered: what comes from outside, which
+ * is descriptors, other threads, other processes and signals; it is looked at in its turn, but comes when it comes. Threads count by the order in which they have started coroutines. After weft_hub_fd the
+ * thread has the machine's time again.
+ *
  * fork(2): in the child there is only the flow that forked. A coroutine that returns there ends the process, with exit(0).
  */
 #ifndef WEFT_COROUTINE_H

@@ -32,6 +32,11 @@
  * A hub that is lent to another loop (weft_hub_fd) looks asleep to everybody while the thread is in that loop: the inbox is POLLS, epoll's descriptor has a clock that is set to the first
  * deadline, and who makes a flow ready on the thread itself rings the bell, too.
  *
+ * A seed (WEFT_SEED, read when the hub is made): who runs next is then one of the first CHOICE of the queue, told by a generator of numbers, and the thread has a time of its own
+ * (base/clock.h), which starts as the machine's and moves by a microsecond with each look, and to the first deadline when nobody can run. If nobody else can make somebody ready (one thread, no descriptor
+ * waited for), that takes no time; else the hub sleeps for as long as the step is, and moves on by what it has slept. So who runs when follows from the seed and from what the coroutines
+ * do, as long as they wait for each other and for time only. Such a hub goes on carrying its thread when there are no coroutines, as only it knows that time.
+ *
  * Coroutines never change threads. So a thread-local's address stays right across a switch, and errno is kept for each flow.
  *
  * fork: in the child there is the flow that forked, and no other; if that is a coroutine, its end ends the process, as that of the last thread does.
@@ -46,10 +51,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/alone.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/opening.h"
 #include "coroutine/overflow.h"
-#include "coroutine/switch.h"
+#include "coroutine/change.h"
 #include "coroutine/words.h"
 #include "hint.h"
 #include <weft/coroutine.h>
@@ -59,7 +66,7 @@ enum { TURNS = 3, SPIN_TIME = 2000 };
 #else
 enum { TURNS = 64, SPIN_TIME = 20000 /* ns */ };
 #endif
-enum { SPIN_LOOKS = 8 };
+enum { SPIN_LOOKS = 8, CHOICE = 4 };
 
 #define SLEEPS ((struct wefti_note *)1)
 #define POLLS ((struct wefti_note *)3)
@@ -99,9 +106,37 @@ static void queue_add(struct wefti_hub *hub, struct wefti_flow *flow)
     flow->queued = true;
 }
 
+/* The next number of a hub with a seed (S. Vigna's splitmix64). */
+static uint64_t hub_number(struct wefti_hub *hub)
+{
+    uint64_t number = hub->seed += UINT64_C(0x9e3779b97f4a7c15);
+    hub->seed += hub->seed == 0;
+    number = (number ^ (number >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    number = (number ^ (number >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return number ^ (number >> 31);
+}
+
+/* One of the first few. */
+static struct wefti_flow *queue_choose(struct wefti_hub *hub)
+{
+    uint64_t steps = hub_number(hub) % CHOICE;
+    struct wefti_flow *before = NULL, *flow = hub->first;
+    for (; steps > 0 && flow->next; steps--) {
+        before = flow;
+        flow = flow->next;
+    }
+    *(before ? &before->next : &hub->first) = flow->next;
+    if (hub->last == flow)
+        hub->last = before;
+    flow->queued = false;
+    return flow;
+}
+
 static struct wefti_flow *queue_take(struct wefti_hub *hub)
 {
     struct wefti_flow *flow = hub->first;
+    if (__builtin_expect(hub->seed != 0, 0))
+        return queue_choose(hub);
     hub->first = flow->next;
     flow->queued = false;
     return flow;
@@ -240,13 +275,9 @@ static bool hub_spin(struct wefti_hub *hub, weft_time until)
     return wefti_spin_told(&hub->spin, false);
 }
 
-/* Nobody can go on: sleeps until somebody may. */
-static void hub_sleep(struct wefti_hub *hub)
+/* Sleeps until somebody may go on, or the moment: `until` as weft_clock tells it, and `real` as the machine does. */
+static void hub_sleep_until(struct wefti_hub *hub, weft_time until, weft_time real, bool polls)
 {
-    weft_time until = hub->moments.first ? hub->moments.first->at : WEFT_FOREVER;
-    bool polls = hub->descriptors.waiting > 0;
-    if (!polls && hub_spin(hub, until))
-        return;
     if (!inbox_move(hub, NULL, polls ? POLLS : SLEEPS))
         return;
     if (polls) {
@@ -254,7 +285,32 @@ static void hub_sleep(struct wefti_hub *hub)
         hub->turns = TURNS;
         hub->rung = false;
     } else
-        wefti_futex_wait(inbox_word(hub), (uint32_t)(uintptr_t)SLEEPS, until);
+        wefti_futex_wait(inbox_word(hub), (uint32_t)(uintptr_t)SLEEPS, real);
+}
+
+/* The same in a thread that has a time of its own, which goes to the moment, or as far as the sleep was long. */
+static void hub_sleep_seeded(struct wefti_hub *hub, weft_time until, bool polls)
+{
+    weft_time own = wefti_clock_own;
+    if (until != WEFT_FOREVER && !polls && wefti_alone()) {
+        wefti_clock_own = until > own ? until : own;
+        return;
+    }
+    weft_time real = wefti_clock_real();
+    hub_sleep_until(hub, until, until == WEFT_FOREVER ? until : real + (until - own), polls);
+    weft_time slept = wefti_clock_real() - real;
+    wefti_clock_own = until - own < slept && until > own ? until : own + slept;
+}
+
+/* Nobody can go on: sleeps until somebody may. */
+static void hub_sleep(struct wefti_hub *hub)
+{
+    weft_time until = hub->moments.first ? hub->moments.first->at : WEFT_FOREVER;
+    bool polls = hub->descriptors.waiting > 0;
+    if (__builtin_expect(wefti_clock_own != 0, 0))
+        hub_sleep_seeded(hub, until, polls);
+    else if (polls || !hub_spin(hub, until))
+        hub_sleep_until(hub, until, until, polls);
 }
 
 /* Who runs next, taken from the queue. */
@@ -296,7 +352,8 @@ static void flow_arrive(struct wefti_flow *flow, struct wefti_flow *from)
     }
 }
 
-static void flow_switch(struct wefti_flow *from, struct wefti_flow *to)
+/* Into each who switches: so each has a jump of its own, which the processor predicts by where it is. */
+static inline __attribute__((always_inline)) void flow_switch(struct wefti_flow *from, struct wefti_flow *to)
 {
     struct wefti_hub *hub = from->hub;
     if (hub->exceptions) {
@@ -443,6 +500,8 @@ static int flow_park(struct wefti_flow *flow, const struct wefti_wait *wait)
 /* After the last coroutine the thread is carried as it was before. */
 static void hub_stand_by(struct wefti_hub *hub)
 {
+    if (wefti_clock_own != 0)
+        return;
     hub->home.context->carrier = hub->home_carrier;
     hub->home.context->spin.rest = hub->home.context->lock_spin.rest = 0;
     if (!hub->lent)
@@ -571,6 +630,19 @@ static struct wefti_coroutine *coroutine_make(struct wefti_hub *hub, size_t stac
     return coroutine;
 }
 
+/* Takes the seed that the environment has. Hubs differ by their number. */
+static void hub_take_seed(struct wefti_hub *hub)
+{
+    static uint32_t hubs;
+    uint32_t number = wefti_count(&hubs, 1);
+    const char *seed = getenv("WEFT_SEED");
+    if (!seed || !*seed)
+        return;
+    hub->seed = strtoull(seed, NULL, 10) * UINT64_C(0xd1342543de82ef95) + number;
+    hub->seed += hub->seed == 0;
+    wefti_clock_own = wefti_clock_real();
+}
+
 /* The calling thread's hub, made if there is none. NULL with ENOMEM. */
 static struct wefti_hub *hub_get(void)
 {
@@ -582,6 +654,7 @@ static struct wefti_hub *hub_get(void)
     hub->thread = gettid();
     hub->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
     wefti_descriptors_begin(&hub->descriptors);
+    hub_take_seed(hub);
     flow_begin(&hub->home, hub, context);
     wefti_told_home(&hub->home.told);
     wefti_overflow_watch(hub);
@@ -636,6 +709,7 @@ void wefti_hub_finish(void)
     hub->lent = false;
     while (hub->alive > 0)
         flow_sleep(&hub->home);
+    wefti_clock_own = 0;
     hub_stand_by(hub);
     hub->home.context->flow = NULL;
     hub_own = NULL;
@@ -659,6 +733,7 @@ int weft_hub_fd(void)
     hub_enter(hub);
     if (!hub->lent)
         hub->alarm = WEFT_FOREVER;
+    wefti_clock_own = 0; /* the other loop has the machine's time */
     hub->lent = true;
     flow_leave(hub->current);
     return hub->descriptors.epoll;
