@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "connection/connection.h"
 #include "connection/digest.h"
 #include "family_root.h"
 
@@ -475,6 +476,181 @@ START_TEST(types_and_functions_of_the_programs_own)
 }
 END_TEST
 
+/* Bad input. */
+
+/* A client that speaks octets: proved, and, if asked for, in object mode. */
+static weft_connection *client_raw(weft_manager *manager, bool objects)
+{
+    weft_connection *made = weft_connection_dial(weft_manager_address(manager), weft_in(20), .key = KEY, .key_length = 6);
+    weft_value name = weft_str("raw"), reply, request;
+    ck_assert_ptr_nonnull(made);
+    if (!objects) {
+        weft_drop(name);
+        return made;
+    }
+    request = weft_tuple((weft_value[]){weft_none, weft_str("accept_connection"), weft_tuple(&name, 1), weft_dict()}, 4);
+    ck_assert_int_eq(weft_connection_send(made, request, weft_in(20)), 0);
+    ck_assert_int_eq(weft_connection_receive(made, &reply, weft_in(20)), 0);
+    weft_drop(request), weft_drop(reply);
+    return made;
+}
+
+/* What octets are answered with: the text of a traceback. */
+static void is_refused(weft_connection *client, const char *octets, size_t length, const char *text)
+{
+    weft_value reply;
+    ck_assert_int_eq(weft_connection_send_bytes(client, octets, length, weft_in(20)), 0);
+    ck_assert_int_eq(weft_connection_receive(client, &reply, weft_in(20)), 0);
+    ck_assert_str_eq(weft_as_str(weft_list_at(reply, 0)), "#TRACEBACK");
+    ck_assert_msg(strstr(weft_as_str(weft_list_at(reply, 1)), text) != NULL, "%s", weft_as_str(weft_list_at(reply, 1)));
+    weft_drop(reply);
+}
+
+static void is_closed(weft_connection *client)
+{
+    weft_value reply;
+    ck_assert_int_eq(weft_connection_receive(client, &reply, weft_in(20)), -1);
+    ck_assert(errno == EPIPE || errno == ECONNRESET);
+    weft_connection_close(client);
+}
+
+static void is_closed_after(weft_manager *manager, const char *octets, size_t length)
+{
+    weft_connection *client = client_raw(manager, true);
+    ck_assert_int_eq(send(client->descriptor, octets, length, MSG_NOSIGNAL), (ssize_t)length);
+    is_closed(client);
+}
+
+#define REFUSED(octets_, text_) is_refused(client, (octets_), sizeof(octets_) - 1, (text_))
+#define CLOSED_AFTER(octets_) is_closed_after(manager, (octets_), sizeof(octets_) - 1)
+
+START_TEST(bad_requests_are_refused_and_the_connection_goes_on)
+{
+    need_digests();
+    weft_manager *manager = manager_at("127.0.0.1:0", 1);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    weft_connection *client = client_raw(manager, true);
+    REFUSED("junk", "UnpicklingError");
+    REFUSED("\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x02id\x85R.", "posix.system");
+    REFUSED("cos\nsystem\n(S'id'\ntR.", "");
+    REFUSED("\x80\x04K\x01.", "not a request");
+    REFUSED("\x80\x04(NNNt.", "not a request");
+    REFUSED("\x80\x04(N\x8c\x01x)}\x94t.", "KeyError: None");
+    REFUSED("\x80\x04(\x8c\x01\x30\x8c\x01x)}\x94t.", "KeyError: '0'");
+    REFUSED("\x80\x04(\x8c\x02\x31\x66\x8c\x03put)}\x94K\x01K\x02st.", "not a request");
+    REFUSED("\x80\x04(N\x8c\x01x)}\x94t.trailing", "");
+    char deep[3000];
+    memset(deep, ']', sizeof(deep));
+    memcpy(deep, "\x80\x04", 2);
+    memset(deep + sizeof(deep) / 2, 'a', sizeof(deep) / 2 - 1);
+    deep[sizeof(deep) - 1] = '.';
+    is_refused(client, deep, sizeof(deep), "");
+    weft_connection_close(client);
+    client = client_raw(manager, false);
+    REFUSED("\x80\x04(N\x8c\x07nothing)}\x94t.", "'nothing' unrecognized");
+    is_closed(client);
+    client = client_raw(manager, false);
+    REFUSED("\x80\x04(N\x8c\x06"
+            "create\x8c\x04Pool\x85}\x94t.",
+        "KeyError: 'Pool'");
+    is_closed(client);
+    serve_end(manager, task);
+    weft_manager_free(manager);
+}
+END_TEST
+
+START_TEST(bad_frames_end_a_connection)
+{
+    need_digests();
+    weft_manager *manager = manager_at("127.0.0.1:0", 1);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    CLOSED_AFTER("\x7f\xff\xff\xff");
+    CLOSED_AFTER("\xff\xff\xff\xff\x80\0\0\0\0\0\0\0");
+    CLOSED_AFTER("\xff\xff\xff\xfe");
+    CLOSED_AFTER("\0\0\0\0");
+    weft_connection *client = client_raw(manager, true);
+    ck_assert_int_eq(send(client->descriptor, "\0\0\0\x64half", 8, MSG_NOSIGNAL), 8);
+    shutdown(client->descriptor, SHUT_WR);
+    is_closed(client);
+    client_of(weft_manager_address(manager), "references");
+    serve_end(manager, task);
+    weft_manager_free(manager);
+}
+END_TEST
+
+/* A socket that has connected and nothing else. */
+static int stranger(weft_manager *manager)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int made = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    to.sin_port = htons((uint16_t)atoi(strrchr(weft_manager_address(manager), ':') + 1));
+    ck_assert_int_eq(connect(made, (struct sockaddr *)&to, sizeof(to)), 0);
+    return made;
+}
+
+static void ends(int descriptor)
+{
+    char room[256];
+    while (recv(descriptor, room, sizeof(room), 0) > 0)
+        ;
+    close(descriptor);
+}
+
+START_TEST(strangers_are_let_go)
+{
+    need_digests();
+    weft_manager *manager = weft_manager_new("127.0.0.1:0", .key = KEY, .key_length = 6, .standard = true, .handshake_seconds = 0.3);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    int silent = stranger(manager), talker = stranger(manager);
+    ck_assert_int_eq(send(talker, "GET / HTTP/1.0\r\n\r\n", 18, MSG_NOSIGNAL), 18);
+    ends(talker);
+    ends(silent);
+    weft_connection *client = client_raw(manager, false); /* knows the key, and says nothing */
+    is_closed(client);
+    client_of(weft_manager_address(manager), "references");
+    serve_end(manager, task);
+    weft_manager_free(manager);
+}
+END_TEST
+
+enum { IDLE = 150 };
+
+/* As many wait for one item as there may be: one of them gets it, who is alive. */
+START_TEST(a_get_of_many_costs_no_thread)
+{
+    need_digests();
+    weft_queue *queue = weft_queue_new();
+    weft_manager *manager = manager_at("127.0.0.1:0", 1);
+    ck_assert_int_eq(weft_manager_register(manager, "get_queue", .queue = queue), 0);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    weft_remote *remote = remote_at(weft_manager_address(manager));
+    weft_proxy *proxy = proxy_of(remote, "get_queue");
+    weft_connection *clients[IDLE];
+    weft_value request =
+                   weft_tuple((weft_value[]){weft_str(weft_proxy_ident(proxy)), weft_str("get"), weft_tuple(NULL, 0), weft_dict()}, 4),
+               value;
+    for (int i = 0; i < IDLE; i++) {
+        clients[i] = client_raw(manager, true);
+        ck_assert_int_eq(weft_connection_send(clients[i], request, weft_in(20)), 0);
+    }
+    repr_is(call(proxy, "qsize", weft_none), "0"); /* all of them wait by now: they came before */
+    for (int i = 0; i < IDLE - 1; i++)
+        weft_connection_close(clients[i]);
+    repr_is(call(proxy, "qsize", weft_none), "0");
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(weft_queue_put(queue, weft_int(i), WEFT_NOW), 0);
+    ck_assert_int_eq(weft_connection_receive(clients[IDLE - 1], &value, weft_in(20)), 0);
+    weft_drop(value), weft_drop(request);
+    fixture_until(weft_queue_size(queue) == 2); /* nothing is lost with the others */
+    weft_connection_close(clients[IDLE - 1]);
+    weft_proxy_free(proxy);
+    weft_remote_free(remote);
+    serve_end(manager, task);
+    weft_manager_free(manager);
+    weft_queue_free(queue);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, python_uses_everything);
@@ -482,6 +658,10 @@ static void add(TCase *tests)
     tcase_add_test(tests, what_is_asked_for_is_checked);
     tcase_add_test(tests, in_a_process_of_its_own);
     tcase_add_test(tests, types_and_functions_of_the_programs_own);
+    tcase_add_test(tests, a_get_of_many_costs_no_thread);
+    tcase_add_test(tests, strangers_are_let_go);
+    tcase_add_test(tests, bad_frames_end_a_connection);
+    tcase_add_test(tests, bad_requests_are_refused_and_the_connection_goes_on);
     tcase_add_test(tests, a_lost_manager_is_an_error);
     tcase_add_test(tests, a_client_uses_python);
     tcase_add_test(tests, a_client_uses_weft);

@@ -227,6 +227,8 @@ void wefti_holdings_end(struct wefti_session *session);
 
 /* session.c: what a task that serves a connection runs. */
 weft_value wefti_session_run(weft_value connection);
+/* The same from a client that has proved what it has to: its first request, which comes until then, and all others. True: it said shutdown. */
+bool wefti_session_serve(weft_manager *manager, weft_connection *connection, weft_time late);
 /* A new object of what was registered, or the one for all, with a reference for the client: (ident, names of methods). With the lock held. */
 weft_value wefti_create(struct wefti_call *call, const struct wefti_offer_entry *offer);
 /* manager.c */

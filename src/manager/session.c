@@ -461,16 +461,12 @@ static bool serve_first(struct wefti_session *session, weft_value request, bool 
     return reply(&call, result, true) && accepted;
 }
 
-weft_value wefti_session_run(weft_value argument)
+bool wefti_session_serve(weft_manager *manager, weft_connection *connection, weft_time late)
 {
-    weft_connection *connection = weft_as_ptr(argument);
-    struct wefti_session session = {.manager = connection->owner, .connection = connection};
-    weft_manager *manager = session.manager;
-    weft_time late = weft_in(manager->options.handshake_seconds);
+    struct wefti_session session = {.manager = manager, .connection = connection};
     weft_value request;
     bool proxies, objects = false;
-    session_socket(connection);
-    if (wefti_listener_prove(manager->listener, connection, late) == 0 && request_receive(&session, &request, &proxies, late) == 1) {
+    if (request_receive(&session, &request, &proxies, late) == 1) {
         objects = serve_first(&session, request, proxies);
         weft_drop(request);
     }
@@ -480,8 +476,20 @@ weft_value wefti_session_run(weft_value argument)
     wefti_holdings_end(&session);
     wefti_manager_leave(manager);
     wefti_release(session.out.octets);
+    return session.leaving;
+}
+
+weft_value wefti_session_run(weft_value argument)
+{
+    weft_connection *connection = weft_as_ptr(argument);
+    weft_manager *manager = connection->owner;
+    weft_time late = weft_in(manager->options.handshake_seconds);
+    bool leaving = false;
+    session_socket(connection);
+    if (wefti_listener_prove(manager->listener, connection, late) == 0)
+        leaving = wefti_session_serve(manager, connection, late);
     weft_connection_close(connection);
-    if (session.leaving)
+    if (leaving)
         wefti_manager_stop(manager);
     return weft_none;
 }
