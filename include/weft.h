@@ -29,5 +29,6 @@
 #include <weft/connection.h>
 #include <weft/manager.h>
 #include <weft/proxy.h>
+#include <weft/patch.h>
 
 #endif

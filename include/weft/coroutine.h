@@ -57,6 +57,19 @@ WEFT_API int weft_hub_fd(void);
  */
 WEFT_API size_t weft_hub_run_once(void);
 
+/* What the calling code is a part of. */
+enum weft_flow {
+    WEFT_FLOW_NONE = 0,     /* no coroutines are concerned */
+    WEFT_FLOW_THREAD = 1,   /* what a thread does itself that has coroutines, which stand while it does not wait in Weft */
+    WEFT_FLOW_COROUTINE = 2 /* a coroutine */
+};
+
+/*
+ * Tells whether a call that blocks would hold up coroutines; for those who would wait in another way then, as libweft-patch does. WEFT_FLOW_NONE also in a child of vfork(2), in a
+ * signal handler on a stack of its own, and in one that has interrupted a switch between coroutines. From anywhere, signal handlers included; cannot fail.
+ */
+WEFT_API enum weft_flow weft_flow_here(void);
+
 WEFT_END
 
 #endif

@@ -749,6 +749,22 @@ size_t weft_hub_run_once(void)
     return hub->alive;
 }
 
+enum weft_flow weft_flow_here(void)
+{
+    const struct wefti_hub *hub = wefti_hub_now();
+    if (!hub || hub->inside || hub->alive == 0)
+        return WEFT_FLOW_NONE;
+    if (hub->current != &hub->home) {
+        const struct wefti_coroutine *coroutine = coroutine_of(hub->current);
+        uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+        if (here < (uintptr_t)coroutine->stack.bottom || here >= (uintptr_t)coroutine)
+            return WEFT_FLOW_NONE;
+    }
+    if (gettid() != hub->thread) /* a child of vfork has this thread's memory, its thread-locals included */
+        return WEFT_FLOW_NONE;
+    return hub->current == &hub->home ? WEFT_FLOW_THREAD : WEFT_FLOW_COROUTINE;
+}
+
 /* In a forked child: the flow that forked is all there is. */
 static void hub_forked(void)
 {

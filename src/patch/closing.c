@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who waits for which descriptor, so that close() can end it. The kernel would say nothing to them, and the descriptor's number may be another's a moment later.
+ *
+ * Each wait has a record for each of its descriptors, on its stack (or in its block), in a list that the number hashes to, under a latch. close() goes twice through the list: before the
+ * descriptor is closed it marks the records that are there, afterwards it tells those that have the mark. A record that comes in between waits for what the number means next, and is not told.
+ * Who is told leaves its event under the same latch, which is then touched no more: so the event may lie on a stack.
+ *
+ * fork: the child forgets them all.
+ */
+
+#include "patch/patch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/latch.h"
+#include <weft/event.h>
+#include <weft/select.h>
+
+enum { LISTS = 64, FEW = 3 };
+
+struct record {
+    struct record *next, *previous;
+    weft_event *closed; /* of its wait */
+    int fd;
+    bool marked;
+};
+
+static struct record_list {
+    struct wefti_latch latch;
+    struct record *first;
+} record_lists[LISTS];
+static uint32_t records_count; /* how many there are: who closes looks at that first */
+
+static struct record_list *record_list_enter(int fd)
+{
+    struct record_list *list = &record_lists[(unsigned)fd % LISTS];
+    wefti_patch_enter();
+    wefti_latch_close(&list->latch);
+    return list;
+}
+
+static void record_list_leave(struct record_list *list)
+{
+    wefti_latch_open(&list->latch);
+    wefti_patch_leave();
+}
+
+static void record_add(struct record *record)
+{
+    __atomic_fetch_add(&records_count, 1, __ATOMIC_RELAXED);
+    struct record_list *list = record_list_enter(record->fd);
+    record->previous = NULL;
+    record->next = list->first;
+    if (list->first)
+        list->first->previous = record;
+    list->first = record;
+    record_list_leave(list);
+}
+
+static void record_remove(struct record *record)
+{
+    struct record_list *list = record_list_enter(record->fd);
+    *(record->previous ? &record->previous->next : &list->first) = record->next;
+    if (record->next)
+        record->next->previous = record->previous;
+    record_list_leave(list);
+    __atomic_fetch_sub(&records_count, 1, __ATOMIC_RELAXED);
+}
+
+static void records_mark(int fd)
+{
+    struct record_list *list = record_list_enter(fd);
+    for (struct record *record = list->first; record; record = record->next)
+        record->marked = record->marked || record->fd == fd;
+    record_list_leave(list);
+}
+
+static void records_tell(int fd)
+{
+    struct record_list *list = record_list_enter(fd);
+    for (struct record *record = list->first; record; record = record->next)
+        if (record->marked && record->fd == fd)
+            weft_event_set(record->closed);
+    record_list_leave(list);
+}
+
+/* As select has it, where no coroutine can wait: the thread does. */
+static int wait_blocked(const struct pollfd *fds, size_t count, weft_time deadline)
+{
+    struct timespec left = {0};
+    weft_time now = weft_clock();
+    if (deadline != WEFT_FOREVER && deadline > now)
+        left = (struct timespec){.tv_sec = (deadline - now) / 1000000000, .tv_nsec = (deadline - now) % 1000000000};
+    struct pollfd *copy = (struct pollfd *)(uintptr_t)fds; /* what it writes there the next look does, too */
+    int ready = wefti_real()->ppoll(copy, count, deadline == WEFT_FOREVER ? NULL : &left, NULL);
+    if (ready == 0)
+        errno = ETIMEDOUT;
+    return ready > 0 ? 0 : -1;
+}
+
+/* `cases` has room for one more than there are descriptors. */
+static int wait_select(const struct pollfd *fds, size_t count, weft_time deadline, weft_case *cases, struct record *records)
+{
+    weft_event closed = {0};
+    cases[0] = weft_case_event(&closed);
+    for (size_t i = 0; i < count; i++) {
+        cases[i + 1] = fds[i].fd < 0 ? (weft_case){0} : weft_case_descriptor(fds[i].fd, fds[i].events, NULL);
+        records[i] = (struct record){.fd = fds[i].fd, .closed = &closed};
+        if (fds[i].fd >= 0)
+            record_add(&records[i]);
+    }
+    int done = weft_select(cases, count + 1, deadline);
+    int error = errno;
+    for (size_t i = 0; i < count; i++)
+        if (fds[i].fd >= 0)
+            record_remove(&records[i]);
+    errno = done == 0 ? EBADF : done > 0 ? cases[done].error : error;
+    return done > 0 && errno == 0 ? 0 : -1;
+}
+
+int wefti_patch_wait(const struct pollfd *fds, size_t count, weft_time deadline)
+{
+    weft_case few_cases[FEW + 1], *cases = few_cases;
+    struct record few_records[FEW], *records = few_records;
+    int error = errno;
+    if (deadline <= WEFT_NOW) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    char *block = count > FEW ? malloc((count + 1) * sizeof(*cases) + count * sizeof(*records)) : NULL;
+    if (block) {
+        cases = (weft_case *)(void *)block;
+        records = (struct record *)(void *)(cases + count + 1);
+    }
+    int waited = count > FEW && !block ? -1 : wait_select(fds, count, deadline, cases, records);
+    bool blocked = waited != 0 && (errno == ENOMEM || errno == EMFILE);
+    if (blocked)
+        waited = wait_blocked(fds, count, deadline);
+    error = waited == 0 ? error : errno;
+    free(block);
+    errno = error;
+    return waited;
+}
+
+WEFT_API int close(int fd)
+{
+    bool waited_for = __atomic_load_n(&wefti_patch_on, __ATOMIC_ACQUIRE) && __atomic_load_n(&records_count, __ATOMIC_RELAXED) > 0 &&
+                      !wefti_patch_inside && wefti_patch_here();
+    if (!waited_for)
+        return wefti_real()->close(fd);
+    records_mark(fd);
+    int closed = wefti_real()->close(fd);
+    int error = errno;
+    records_tell(fd);
+    errno = error;
+    return closed;
+}
+
+static void closing_forked(void)
+{
+    records_count = 0;
+    for (size_t i = 0; i < LISTS; i++)
+        record_lists[i] = (struct record_list){0};
+}
+
+__attribute__((constructor(1001))) static void closing_open(void)
+{
+    pthread_atfork(NULL, NULL, closing_forked);
+}
