@@ -23,6 +23,13 @@
 
 #include "fixture.h"
 
+/* ThreadSanitizer stands before these calls, too, and has its own opinion of threads that do several things. */
+static void skip_under_tsan(const char *test)
+{
+    if (FIXTURE_TSAN)
+        fixture_skip_named(test, "ThreadSanitizer stands before the same calls");
+}
+
 static weft_task *spawn(weft_function *function, void *data)
 {
     weft_task *task = weft_spawn(WEFT_COROUTINE, function, weft_ptr(data));
@@ -710,6 +717,7 @@ static void turns_of_many(struct shared *shared, weft_function *function, int ea
 START_TEST(a_mutex_is_one_coroutine_s)
 {
     struct shared shared;
+    skip_under_tsan(__func__);
     weft_patch();
     shared_make(&shared, PTHREAD_MUTEX_NORMAL);
     turns_of_many(&shared, take_turns, 10);
@@ -740,6 +748,7 @@ static weft_value lock_late(weft_value data)
 START_TEST(a_mutex_of_the_thread_itself)
 {
     struct shared shared;
+    skip_under_tsan(__func__);
     weft_patch();
     shared_make(&shared, PTHREAD_MUTEX_RECURSIVE);
     ck_assert_int_eq(pthread_mutex_lock(&shared.mutex), 0);
@@ -791,6 +800,7 @@ START_TEST(conditions)
     struct shared shared;
     weft_task *tasks[5];
     pthread_t threads[2];
+    skip_under_tsan(__func__);
     weft_patch();
     shared_make(&shared, PTHREAD_MUTEX_NORMAL);
     ck_assert_int_eq(side_by_side(wait_ready, make_ready, &shared), 1);
@@ -839,6 +849,7 @@ START_TEST(close_ends_who_waits)
 {
     int ends[2];
     pthread_t thread;
+    skip_under_tsan(__func__);
     weft_patch();
     ck_assert_int_eq(pipe(ends), 0);
     side_by_side(read_of_closed, close_reader, ends);
@@ -950,6 +961,7 @@ START_TEST(a_signal_handler_on_its_own_stack)
 {
     static char memory[65536];
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+    skip_under_tsan(__func__);
     weft_patch();
     ck_assert_int_eq(sigaltstack(&(stack_t){.ss_sp = memory, .ss_size = sizeof(memory)}, NULL), 0);
     ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
@@ -978,6 +990,7 @@ START_TEST(a_child_of_vfork)
 {
     if (fixture_copies())
         fixture_skip("vfork copies the memory here");
+    skip_under_tsan(__func__);
     weft_patch();
     turns = 0;
     side_by_side(vfork_one, count_turns, NULL);
