@@ -761,10 +761,7 @@ END_TEST
 static weft_value wait_ready(weft_value data)
 {
     struct shared *shared = weft_as_ptr(data);
-    struct timespec moment;
     pthread_mutex_lock(&shared->mutex);
-    clock_gettime(CLOCK_REALTIME, &moment);
-    ck_assert_int_eq(pthread_cond_timedwait(&shared->condition, &shared->mutex, &moment), ETIMEDOUT);
     while (!shared->ready)
         ck_assert_int_eq(pthread_cond_wait(&shared->condition, &shared->mutex), 0);
     shared->count++;
@@ -795,6 +792,22 @@ static void *wait_ready_in_thread(void *data)
     return NULL;
 }
 
+static weft_value wait_in_vain(weft_value data)
+{
+    struct shared *shared = weft_as_ptr(data);
+    struct timespec moment;
+    pthread_mutex_lock(&shared->mutex);
+    for (int i = 0; i < 2; i++) {
+        clock_gettime(CLOCK_REALTIME, &moment);
+        moment.tv_nsec += i * 1000000;
+        moment.tv_sec += moment.tv_nsec / 1000000000;
+        moment.tv_nsec %= 1000000000;
+        ck_assert_int_eq(pthread_cond_timedwait(&shared->condition, &shared->mutex, &moment), ETIMEDOUT);
+    }
+    pthread_mutex_unlock(&shared->mutex);
+    return weft_none;
+}
+
 START_TEST(conditions)
 {
     struct shared shared;
@@ -803,6 +816,7 @@ START_TEST(conditions)
     skip_under_tsan(__func__);
     weft_patch();
     shared_make(&shared, PTHREAD_MUTEX_NORMAL);
+    alone(wait_in_vain, &shared);
     ck_assert_int_eq(side_by_side(wait_ready, make_ready, &shared), 1);
     shared.ready = false;
     for (int i = 0; i < 5; i++)

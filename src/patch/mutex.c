@@ -247,14 +247,21 @@ static int mutex_lock(pthread_mutex_t *mutex, weft_time deadline)
     return failed == EBUSY ? ETIMEDOUT : failed;
 }
 
+/* Its owner is about to unlock it: the entry goes with the last time. */
+static void owner_lets_go(const pthread_mutex_t *mutex)
+{
+    if (!mutex_is_kind(mutex, PTHREAD_MUTEX_RECURSIVE) || mutex->__data.__count <= 1)
+        owner_remove(mutex);
+}
+
 static int mutex_unlock(pthread_mutex_t *mutex)
 {
     bool owned = mutex_knows_owner(mutex);
     uint64_t owner = owned ? owner_find(mutex) : 0;
     if (owner && owner != task_here())
         return EPERM;
-    if (owner && (!mutex_is_kind(mutex, PTHREAD_MUTEX_RECURSIVE) || mutex->__data.__count <= 1))
-        owner_remove(mutex);
+    if (owner)
+        owner_lets_go(mutex);
     int failed = wefti_real()->pthread_mutex_unlock(mutex);
     sleepers_wake(mutex, 1);
     return failed;
@@ -355,6 +362,8 @@ WEFT_API int pthread_mutex_unlock(pthread_mutex_t *mutex)
         return wefti_real()->pthread_mutex_unlock(mutex);
     if (mutex_knows_owner(mutex) && mutex_patched(mutex, WEFTI_CALLER))
         return mutex_unlock(mutex);
+    if (mutex_knows_owner(mutex) && owner_find(mutex) && mutex->__data.__owner == gettid()) /* it had coroutines when it locked it */
+        owner_lets_go(mutex);
     int failed = wefti_real()->pthread_mutex_unlock(mutex);
     sleepers_wake(mutex, 1);
     return failed;
