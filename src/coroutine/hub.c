@@ -462,7 +462,9 @@ static int flow_park_for(struct wefti_flow *flow, const struct wefti_wait *wait,
     return added < 0 ? -1 : 0;
 }
 
-/* The same, and cancelled on the way if the word says so: that claims the wait, and unparks this. */
+/*
+ * The same, and cancelled on the way if the word says so: that claims the wait, and unparks this. That the word was woken says nothing: at each death in the family all words are.
+ */
 static int flow_park_watched(struct wefti_flow *flow, const struct wefti_wait *wait)
 {
     for (;;) {
@@ -471,7 +473,8 @@ static int flow_park_watched(struct wefti_flow *flow, const struct wefti_wait *w
         int parked = flow_park_for(flow, wait, &watch);
         if (!item.seen || flow->given || flow->late || wait_seen(wait))
             return parked;
-        wefti_context_cancel(flow->context);
+        if (__atomic_load_n(flow->context->watched, __ATOMIC_ACQUIRE))
+            wefti_context_cancel(flow->context);
     }
 }
 
