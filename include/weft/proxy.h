@@ -65,7 +65,7 @@ WEFT_API void weft_remote_free(weft_remote *remote);
 
 /*
  * weft_proxy_new(remote, "get_task_queue", weft_in(5)), weft_proxy_new(remote, "dict", WEFT_FOREVER, .arguments = pairs): what is registered there by that name, which is asked for with the arguments. Yours:
- * weft_proxy_free. NULL with the errors of weft_proxy_call, EREMOTEIO: refused over there, see .error.
+ * weft_proxy_free. NULL with the errors of weft_proxy_call, EINVAL (no remote, no name), EREMOTEIO: refused over there, see .error.
  */
 WEFT_API weft_proxy *weft_proxy_new_with(
     weft_remote *remote, const char *name, const struct weft_proxy_options *options, weft_time deadline) WEFT_WARN_UNUSED;

@@ -76,6 +76,10 @@ weft_proxy *weft_proxy_new_with(weft_remote *remote, const char *name, const str
     weft_value reply, value;
     if (!options_read(&read, options))
         return NULL;
+    if (!remote || !name) {
+        errno = EINVAL;
+        return NULL;
+    }
     weft_value arguments = create_arguments(name, read.arguments);
     int result = weft_is_error(arguments) ? fails(ENOMEM)
                                           : wefti_remote_exchange(remote, NULL, "create", arguments, read.keywords, &reply, deadline);
