@@ -376,12 +376,13 @@ static void flow_sleep(struct wefti_flow *flow)
     flow->parked = false;
 }
 
-static bool wait_has(const struct wefti_wait *wait, enum wefti_item_kind kind)
+/* The kinds of its items, as a set: bit k is kind k. */
+static unsigned wait_kinds(const struct wefti_wait *wait)
 {
+    unsigned kinds = 0;
     for (unsigned i = 0; i < wait->count; i++)
-        if (wefti_wait_item(wait, i)->kind == kind)
-            return true;
-    return false;
+        kinds |= 1U << wefti_wait_item(wait, i)->kind;
+    return kinds;
 }
 
 /* When nobody watches words for the flow any more: comes back when no note about them can be on its way. */
@@ -480,8 +481,9 @@ static int flow_park_watched(struct wefti_flow *flow, const struct wefti_wait *w
 
 static int flow_park(struct wefti_flow *flow, const struct wefti_wait *wait)
 {
-    bool words = wait_has(wait, WEFTI_KERNEL_WORD) || flow_is_watched(flow);
-    bool things = words || wait_has(wait, WEFTI_DESCRIPTOR);
+    unsigned kinds = wait_kinds(wait);
+    bool words = (kinds & 1U << WEFTI_KERNEL_WORD) != 0 || flow_is_watched(flow);
+    bool things = words || (kinds & 1U << WEFTI_DESCRIPTOR) != 0;
     int parked = 0;
     if (things && !flow->given)
         parked = words ? flow_park_watched(flow, wait) : flow_park_descriptors(flow, wait);

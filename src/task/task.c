@@ -97,33 +97,46 @@ static bool task_christen(weft_task *task, struct wefti_task_carrier *carrier, c
     return true;
 }
 
+static bool task_place(weft_task *task, const struct weft_spawn_options *options)
+{
+    return (!options->cpus && options->nice == 0) || wefti_placement_make(&task->placement, options->cpus, options->nice);
+}
+
+/* What was given, or a copy that has all fields that this library knows. NULL with EINVAL. */
+static const struct weft_spawn_options *options_whole(const struct weft_spawn_options *given, struct weft_spawn_options *copy)
+{
+    if (given && given->size == sizeof(*copy))
+        return given;
+    return wefti_options_read(copy, sizeof(*copy), given, offsetof(struct weft_spawn_options, guard)) ? copy : NULL;
+}
+
 /* A task that has not taken its argument yet. */
 static weft_task *task_make(const struct weft_spawn_options *given)
 {
-    struct weft_spawn_options options;
-    if (!wefti_options_read(&options, sizeof(options), given, offsetof(struct weft_spawn_options, guard)))
-        return NULL;
-    struct wefti_task_carrier *carrier = carrier_of(options.kind);
+    struct weft_spawn_options copy;
+    const struct weft_spawn_options *options = options_whole(given, &copy);
+    struct wefti_task_carrier *carrier = options ? carrier_of(options->kind) : NULL;
     if (!carrier)
         return NULL;
-    if (!options.function || (unsigned)options.method > WEFT_SPAWN) {
+    if (!options->function || (unsigned)options->method > WEFT_SPAWN) {
         errno = EINVAL;
         return NULL;
     }
     weft_task *task = wefti_alloc_raw(sizeof(*task));
     if (!task)
         return NULL;
-    *task = (weft_task){.references = 1,
-        .carrier = carrier,
-        .kind = options.kind,
-        .daemon = options.daemon,
-        .untaken = true,
-        .function = options.function,
-        .argument = options.argument,
-        .stack_size = options.stack_size,
-        .method = options.method,
-        .insist = options.insist};
-    if (wefti_placement_make(&task->placement, options.cpus, options.nice) && task_christen(task, carrier, options.name))
+    memset(task, 0, sizeof(*task)); /* and not a literal, which the compiler would make elsewhere and copy */
+    task->references = 1;
+    task->carrier = carrier;
+    task->kind = options->kind;
+    task->daemon = options->daemon;
+    task->untaken = true;
+    task->function = options->function;
+    task->argument = options->argument;
+    task->stack_size = options->stack_size;
+    task->method = options->method;
+    task->insist = options->insist;
+    if (task_place(task, options) && task_christen(task, carrier, options->name))
         return task;
     wefti_placement_clear(&task->placement);
     wefti_release(task);

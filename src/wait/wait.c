@@ -275,6 +275,24 @@ static int wait_sleep(struct wefti_wait *wait)
     return wait_outcome(wait);
 }
 
+/* The same for one word of the parking lot, which most waits are for. */
+static int word_sleep(struct wefti_wait *wait)
+{
+    struct wefti_item *item = wait->items;
+    wait->deadline = wefti_context_deadline(wait->context, wait->deadline);
+    if (!wait_publish(wait)) {
+        errno = ECANCELED;
+        return -1;
+    }
+    if (item_queue(item, wait) || !wait_claim(wait, CLAIM_ITEM)) {
+        wait_park(wait);
+        if (__atomic_load_n(&wait->claim, __ATOMIC_ACQUIRE) != CLAIM_ITEM)
+            item_unqueue(item);
+    }
+    wait_withdraw(wait);
+    return wait_outcome(wait);
+}
+
 static bool many_processors; /* constant once the library is loaded */
 
 bool wefti_many_processors(void)
@@ -336,7 +354,7 @@ static int word_wait(const uint32_t *word, uint32_t expected, weft_time deadline
         return 1;
     struct wefti_item item = {.kind = word_kind(word), .word = word, .expected = expected, .queued = false};
     struct wefti_wait wait = {.context = context, .items = &item, .count = 1, .deadline = deadline, .cancellable = !context->shield};
-    if (wait_sleep(&wait) < 0)
+    if ((item.kind == WEFTI_WORD ? word_sleep(&wait) : wait_sleep(&wait)) < 0)
         return -1;
     return item.kind == WEFTI_WORD ? item.wait == NULL : item.seen != WEFTI_SEEN_WOKEN;
 }
