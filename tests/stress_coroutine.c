@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Coroutines of four threads exchange values through a few queues, with deadlines that pass and tasks that are cancelled at random. A wake that is lost leaves somebody asleep for ever, and the
+ * Coroutines of four threads, or of four processes, exchange values through a few queues, with deadlines that pass and tasks that are cancelled at random. A wake that is lost leaves somebody asleep for ever, and the
  * test in its time limit; a value that is lost or doubled shows in the sum. WEFT_STRESS_COROUTINES=n takes n coroutines instead of some thousands.
  */
 #include <errno.h>
@@ -8,13 +8,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "fixture.h"
+#include "family_root.h"
 
 enum { THREADS = 4, QUEUES = 6, VALUES = 20 };
 
-static weft_queue *queues[QUEUES];
-static uint64_t put_sum, got_sum, given_up;
-static int coroutines;
+/* What they have in common; in shared memory for processes. */
+struct market {
+    weft_queue *queues[QUEUES];
+    uint64_t put_sum, got_sum, given_up;
+    uint32_t begun, arrived;
+    int coroutines;
+};
+static struct market *market;
 
 static unsigned next_random(uint64_t *state)
 {
@@ -41,15 +46,15 @@ static weft_value produce(weft_value seed)
     uint64_t state = (uint64_t)weft_as_int(seed) * 2 + 1;
     for (int i = 0; i < VALUES; i++) {
         int64_t number = 1 + next_random(&state) % 1000;
-        while (weft_queue_put(queues[next_random(&state) % QUEUES], weft_int(number), some_deadline(&state)) != 0) {
+        while (weft_queue_put(market->queues[next_random(&state) % QUEUES], weft_int(number), some_deadline(&state)) != 0) {
             if (errno == ECANCELED) {
-                __atomic_add_fetch(&given_up, 1, __ATOMIC_RELAXED);
+                __atomic_add_fetch(&market->given_up, 1, __ATOMIC_RELAXED);
                 return weft_none;
             }
             ck_assert(errno == EAGAIN || errno == ETIMEDOUT);
             weft_yield();
         }
-        __atomic_add_fetch(&put_sum, (uint64_t)number, __ATOMIC_RELAXED);
+        __atomic_add_fetch(&market->put_sum, (uint64_t)number, __ATOMIC_RELAXED);
     }
     return weft_none;
 }
@@ -58,7 +63,7 @@ static weft_value produce(weft_value seed)
 static weft_value consume(weft_value seed)
 {
     uint64_t state = (uint64_t)weft_as_int(seed) * 2 + 1;
-    weft_queue *queue = queues[next_random(&state) % QUEUES];
+    weft_queue *queue = market->queues[next_random(&state) % QUEUES];
     for (;;) {
         weft_value value = weft_none;
         int got;
@@ -71,7 +76,7 @@ static weft_value consume(weft_value seed)
             got = weft_queue_get(queue, &value, some_deadline(&state));
         }
         if (got == 0)
-            __atomic_add_fetch(&got_sum, (uint64_t)weft_as_int(value), __ATOMIC_RELAXED);
+            __atomic_add_fetch(&market->got_sum, (uint64_t)weft_as_int(value), __ATOMIC_RELAXED);
         else if (got == -1 && (errno == EPIPE || errno == ECANCELED))
             return weft_none;
         else
@@ -79,13 +84,14 @@ static weft_value consume(weft_value seed)
     }
 }
 
-static weft_value spread(weft_value number)
+static weft_value spread(weft_value where)
 {
-    int share = coroutines / THREADS;
+    market = weft_as_ptr(where);
+    int number = (int)__atomic_fetch_add(&market->begun, 1, __ATOMIC_RELAXED), share = market->coroutines / THREADS;
     weft_task **tasks = calloc((size_t)share, sizeof(*tasks));
-    uint64_t state = (uint64_t)weft_as_int(number) + 77;
+    uint64_t state = (uint64_t)number + 77;
     for (int i = 0; i < share; i++) {
-        tasks[i] = weft_spawn(WEFT_COROUTINE, i % 2 ? produce : consume, weft_int(weft_as_int(number) * 1000003 + i));
+        tasks[i] = weft_spawn(WEFT_COROUTINE, i % 2 ? produce : consume, weft_int((int64_t)number * 1000003 + i));
         ck_assert_ptr_nonnull(tasks[i]);
     }
     for (int i = 0; i < share / 4; i++) { /* consumers are spared: somebody has to empty the queues */
@@ -94,10 +100,9 @@ static weft_value spread(weft_value number)
     }
     for (int i = 1; i < share; i += 2)
         ck_assert_int_eq(weft_task_join(tasks[i], WEFT_FOREVER), 0);
-    static uint32_t arrived;
-    if (__atomic_add_fetch(&arrived, 1, __ATOMIC_ACQ_REL) == THREADS)
+    if (__atomic_add_fetch(&market->arrived, 1, __ATOMIC_ACQ_REL) == THREADS)
         for (int i = 0; i < QUEUES; i++)
-            weft_queue_close(queues[i]);
+            weft_queue_close(market->queues[i]);
     for (int i = 0; i < share; i++) {
         ck_assert_int_eq(weft_task_join(tasks[i], WEFT_FOREVER), 0);
         weft_task_free(tasks[i]);
@@ -106,23 +111,54 @@ static weft_value spread(weft_value number)
     return weft_none;
 }
 
-START_TEST(nothing_is_lost_between_threads)
+/* As many as the environment asks for, or so many. */
+static int wanted(int otherwise)
 {
     const char *asked = getenv("WEFT_STRESS_COROUTINES");
-    weft_task *threads[THREADS];
-    coroutines = asked ? atoi(asked) : FIXTURE_TSAN ? 600 : 4000;
-    for (int i = 0; i < QUEUES; i++)
-        queues[i] = weft_queue_new(.capacity = i == 0 ? WEFT_RENDEZVOUS : (size_t)1 << i);
+    return asked ? atoi(asked) : otherwise;
+}
+
+/* Opens the market, lets tasks of a kind trade there, and looks at the sums. */
+static void trade(enum weft_task_kind kind, struct market *where)
+{
+    weft_task *tasks[THREADS];
     for (int i = 0; i < THREADS; i++)
-        threads[i] = weft_spawn(WEFT_THREAD, spread, weft_int(i));
+        MUST(tasks[i] = weft_spawn(kind, spread, weft_ptr(where)));
     for (int i = 0; i < THREADS; i++) {
-        ck_assert_int_eq(weft_task_join(threads[i], WEFT_FOREVER), 0);
-        weft_task_free(threads[i]);
+        weft_value result;
+        MUST(weft_task_result(tasks[i], &result, WEFT_FOREVER) == 0 && !weft_is_error(result));
+        weft_drop(result);
+        weft_task_free(tasks[i]);
     }
-    ck_assert_uint_eq(put_sum, got_sum);
-    ck_assert_uint_gt(put_sum, 0);
+    MUST(where->put_sum == where->got_sum && where->put_sum > 0);
     for (int i = 0; i < QUEUES; i++)
-        weft_queue_free(queues[i]);
+        weft_queue_free(where->queues[i]);
+}
+
+START_TEST(nothing_is_lost_between_threads)
+{
+    static struct market place;
+    place.coroutines = wanted(FIXTURE_TSAN ? 600 : 4000);
+    market = &place;
+    for (int i = 0; i < QUEUES; i++)
+        place.queues[i] = weft_queue_new(.capacity = i == 0 ? WEFT_RENDEZVOUS : (size_t)1 << i);
+    trade(WEFT_THREAD, &place);
+}
+END_TEST
+
+static void root_of_traders(void)
+{
+    struct market *place = weft_shared_new(struct market);
+    MUST(place);
+    place->coroutines = wanted(400);
+    for (int i = 0; i < QUEUES; i++)
+        MUST(place->queues[i] = weft_queue_new(.capacity = (size_t)1 << i, .shared = true));
+    trade(WEFT_PROCESS, place);
+}
+
+START_TEST(nothing_is_lost_between_processes)
+{
+    root_runs(root_of_traders);
 }
 END_TEST
 
@@ -192,6 +228,8 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, nothing_is_lost_between_threads);
     tcase_add_test(tests, hubs_wake_each_other);
+    if (!FIXTURE_TSAN && !fixture_emulated() && !fixture_copies()) /* a family's processes do not live there */
+        tcase_add_test(tests, nothing_is_lost_between_processes);
 }
 
 int main(void)
