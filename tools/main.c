@@ -8,6 +8,8 @@
 
 #include <weft.h>
 
+#include "beside.h"
+#include "blocking.h"
 #include "complain.h"
 #include "managers.h"
 #include "nearest.h"
@@ -24,6 +26,8 @@ static const struct subcommand {
     {"manager", "serve queues and dictionaries to programs, Python's among them", manager_main},
     {"call", "call an object of a manager", call_main},
     {"worker", "run a command on each item of a manager's queue", worker_main},
+    {"fetch", "fetch many pages at once", fetch_main},
+    {"blocking", "list the blocking calls that a program makes", blocking_main},
     {"ps", "show the families of processes that share memory", ps_main},
     {"clean", "end what is left of dead families", clean_main},
 };

@@ -52,7 +52,7 @@ _weft() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        _weft_fit 'run serve manager call worker ps clean --help --version' "$word"
+        _weft_fit 'run serve manager call worker fetch blocking ps clean --help --version' "$word"
     elif [[ ${COMP_WORDS[1]} == run ]]; then
         _weft_run "$word" "$before"
     elif [[ ${COMP_WORDS[1]} == serve ]]; then

@@ -1,0 +1,138 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""fetch.py WEFT FETCH LIBRARY: weft fetch against a server of this test's own (FETCH is no: it was not built), and weft blocking."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+WEFT, FETCH, LIBRARY = sys.argv[1:4]
+WEFT = os.path.abspath(WEFT)
+TOGETHER = 20
+PAGE = b'<html><a href="/1">one</a> <A class=x HREF = "/2">two</A> <a name="x"> <abbr href="no"> <a\nhref=\'/3\'>three</a></html>'
+
+
+class Pages(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    together = threading.Barrier(TOGETHER)
+    tries = {}
+
+    def do_GET(self):
+        status, body = 200, PAGE
+        if self.path.startswith("/together"):  # nobody is answered before all have asked
+            self.together.wait(30)
+        elif self.path.startswith("/none"):
+            status, body = 404, b"nothing"
+        elif self.path.startswith("/later"):
+            self.tries[self.path] = self.tries.get(self.path, 0) + 1
+            status = 200 if self.tries[self.path] > 2 else 503
+        elif self.path.startswith("/slow"):
+            self.server.stopped.wait(30)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = True
+
+    def handle_error(self, *what):
+        pass
+
+
+def weft(*words, given=None):
+    done = subprocess.run([WEFT, *words], input=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+@unittest.skipIf(FETCH == "no", "built without libcurl")
+class Fetch(unittest.TestCase):
+    def setUp(self):
+        self.server = Server(("127.0.0.1", 0), Pages)
+        self.server.stopped = threading.Event()
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def tearDown(self):
+        self.server.stopped.set()
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+    def test_all_at_once(self):
+        status, out, err = weft("fetch", "-j", str(TOGETHER), *(f"{self.url}/together/{i}" for i in range(TOGETHER)))
+        self.assertEqual((status, err), (0, ""))
+        lines = sorted(out.splitlines())
+        self.assertEqual(len(lines), TOGETHER)
+        for line in lines:
+            self.assertRegex(line, rf"^{self.url}/together/\d+\t200\t{len(PAGE)} bytes\t3 links\t\d+\.\d+ s$")
+
+    def test_failures_are_lines_with_a_reason(self):
+        status, out, err = weft("fetch", "-j1", f"{self.url}/page", f"{self.url}/none", "http://127.0.0.1:1/", "gopher://x/")
+        self.assertEqual((status, err), (1, ""))
+        page, none, refused, other = out.splitlines()
+        self.assertIn("\t200\t", page)
+        self.assertEqual(none, f"{self.url}/none\tfailed: the server answered 404")
+        self.assertRegex(refused, "failed: .*[Cc]onnect")
+        self.assertRegex(other, "failed: .*rotocol")
+
+    def test_json_from_a_file_and_kept(self):
+        with tempfile.TemporaryDirectory() as folder:
+            status, out, _ = weft("fetch", "-a", "-", "--json", "--output", f"{folder}/pages", given=f"# addresses\n{self.url}/a/b\n\n{self.url}/none\n")
+            self.assertEqual(status, 1)
+            page, none = sorted((json.loads(line) for line in out.splitlines()), key=lambda one: one["status"])
+            self.assertEqual((page["url"], page["bytes"], page["links"], page["tries"], page["error"]), (f"{self.url}/a/b", len(PAGE), 3, 1, None))
+            self.assertEqual(none["error"], "the server answered 404")
+            kept, = os.listdir(f"{folder}/pages")
+            self.assertTrue(kept.startswith("00001-127.0.0.1_") and kept.endswith("_a_b"), kept)
+            with open(f"{folder}/pages/{kept}", "rb") as file:
+                self.assertEqual(file.read(), PAGE)
+
+    def test_tries_again_and_gives_up_in_time(self):
+        status, out, _ = weft("fetch", "--json", "--retries", "3", f"{self.url}/later")
+        self.assertEqual((status, json.loads(out)["tries"], json.loads(out)["status"]), (0, 3, 200))
+        status, out, _ = weft("fetch", "--timeout", "0.2", f"{self.url}/slow")
+        self.assertEqual(status, 1)
+        self.assertRegex(out, "failed: .*[Tt]imed? ?out")
+
+    def test_usage(self):
+        for words in ([], ["--jobs", "none", "x"], ["--unknown"], ["-a", "/nonexistent"], ["--timeout", "-1", "x"]):
+            status, out, err = weft("fetch", *words)
+            self.assertEqual((status, out, err.count("\n")), (255, "", 1), words)
+        self.assertIn("--retries", weft("fetch", "--help")[1])
+
+
+class Blocking(unittest.TestCase):
+    def test_what_a_library_calls(self):
+        status, out, _ = weft("blocking", LIBRARY)
+        self.assertEqual(status, 0)
+        self.assertRegex(out, r"(?m)^  epoll_wait +covered$")
+        self.assertRegex(out, r"(?m)^  \d+ covered, \d+ not")
+        status, out, _ = weft("blocking", WEFT)
+        self.assertRegex(out, r"(?m)^  printf +not covered: stdio$")
+
+    def test_what_is_no_program(self):
+        status, out, err = weft("blocking", __file__, "/nonexistent", "/dev/null")
+        self.assertEqual((status, out, err.count("\n")), (1, "", 3))
+        self.assertEqual(weft("blocking")[0], 255)
+        with open(LIBRARY, "rb") as file:
+            whole = file.read()
+        for length in list(range(0, 70)) + list(range(70, len(whole), 1 + len(whole) // 60)):  # cut short anywhere
+            with tempfile.NamedTemporaryFile() as part:
+                part.write(whole[:length])
+                part.flush()
+                self.assertIn(weft("blocking", part.name)[0], (0, 1))
+
+
+unittest.main(argv=sys.argv[:1])
