@@ -526,7 +526,7 @@ START_TEST(what_cannot_be_made_is_refused)
     ck_fails_null(weft_queue_new(.shared = true, .order = (enum weft_queue_order)9), EINVAL);
     ck_fails_null(weft_queue_new(.shared = true, .capacity = SIZE_MAX / 2), EINVAL);
     ck_fails_null(weft_queue_new(.shared = true, .capacity = 1 << 20), ENOMEM);
-    ck_fails_null(weft_queue_new(.shared = true, .capacity = WEFT_RENDEZVOUS), ENOTSUP);
+    ck_fails_null(weft_queue_new(.shared = true, .capacity = WEFT_RENDEZVOUS, .joinable = true), ENOTSUP);
     nothing_left();
 }
 END_TEST

@@ -9,6 +9,8 @@
  * A get takes the value out before it returns: what a process had taken when it died is gone with it. Not so with .joinable: there a value that was taken is
  * its taker's until weft_queue_task_done, and when he dies before that (the process, or the thread that took it) it comes back, to be the next that is taken. So it is
  * delivered at least once, and what harms whoever takes it is given up after .deaths deaths: weft_queue_dead_letter.
+ * A rendezvous: a put returns when somebody has been found who takes the value; if he dies before he has it, or has no memory for it, the next who gets takes it,
+ * though its putter is gone by then (weft_queue_close_now counts and drops such values; size stays 0). What a dead putter offered goes with him.
  */
 #ifndef WEFT_QUEUE_H
 #define WEFT_QUEUE_H
@@ -56,7 +58,7 @@ WEFT_BEGIN
  * weft_queue_new(), weft_queue_new(.capacity = 10), weft_queue_new(.order = WEFT_PRIORITY, .key = deadline_of). From any task. Yours:
  * weft_queue_free. NULL with ENOMEM, EINVAL (a capacity beyond memory, an unknown order, key or compare where the order is not
  * WEFT_PRIORITY, both of them, a rendezvous that is not WEFT_FIFO, a shared one with compare). With .shared also the errors of weft_shared_alloc, and
- * ENOTSUP (a rendezvous: there is none in shared memory yet). A shared queue is freed by one process, for all.
+ * ENOTSUP (a rendezvous that is .joinable). A shared queue is freed by one process, for all.
  */
 WEFT_API weft_queue *weft_queue_new_with(const struct weft_queue_options *options) WEFT_WARN_UNUSED;
 #define weft_queue_new(...) weft_queue_new_with(&(struct weft_queue_options){.size = sizeof(struct weft_queue_options), __VA_ARGS__})
@@ -133,7 +135,8 @@ WEFT_API bool weft_queue_closed(const weft_queue *queue);
 /*
  * For weft_select. A get is ready when there is a value, which is then written to *value and yours; a put when there is room, and *value
  * is then given away:
- * put the next one there before the case is used again. Errors: EPIPE as weft_queue_get and weft_queue_put; ENOMEM and EINVAL of a put.
+ * put the next one there before the case is used again. Errors: EPIPE as weft_queue_get and weft_queue_put; ENOMEM and EINVAL of a put; ENOTSUP of a shared
+ * rendezvous, if the select would have to wait and has a private one among its cases, too.
  */
 WEFT_API weft_case weft_case_get(weft_queue *queue, weft_value *value);
 WEFT_API weft_case weft_case_put(weft_queue *queue, weft_value *value);

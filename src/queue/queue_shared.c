@@ -33,6 +33,7 @@ enum { SPINS = 200 /* looks */ };
 static const struct wefti_shared_kind *const kinds[WEFTI_QUEUE_SHARED_KINDS] = {
     [WEFTI_QUEUE_SHARED_FIFO] = &wefti_queue_shared_fifo,
     [WEFTI_QUEUE_SHARED_ORDERED] = &wefti_queue_shared_ordered,
+    [WEFTI_QUEUE_SHARED_RENDEZVOUS] = &wefti_queue_shared_rendezvous,
 };
 
 const struct wefti_shared_kind *wefti_queue_shared_kind(const struct wefti_shared_queue *queue)
@@ -309,10 +310,12 @@ void wefti_queue_shared_prepare(struct wefti_shared_queue *queue, unsigned kind,
 
 struct weft_queue *wefti_queue_shared_new(const struct weft_queue_options *options)
 {
-    if (options->capacity == WEFT_RENDEZVOUS) {
+    if (options->capacity == WEFT_RENDEZVOUS && options->joinable) {
         errno = ENOTSUP;
         return NULL;
     }
+    if (options->capacity == WEFT_RENDEZVOUS)
+        return wefti_queue_shared_rendezvous_new();
     return options->order == WEFT_FIFO ? wefti_queue_shared_fifo_new(options) : wefti_queue_shared_ordered_new(options);
 }
 

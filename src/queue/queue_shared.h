@@ -58,7 +58,7 @@ struct wefti_shared_queue {
 #define WEFTI_QUEUE_MAGIC UINT64_C(0x3165756575717477) /* "wtqueue1" */
 
 /* The kinds by number: what stands in place of queue->kind. 0 is none. */
-enum { WEFTI_QUEUE_SHARED_FIFO = 1, WEFTI_QUEUE_SHARED_ORDERED = 2, WEFTI_QUEUE_SHARED_KINDS };
+enum { WEFTI_QUEUE_SHARED_FIFO = 1, WEFTI_QUEUE_SHARED_ORDERED = 2, WEFTI_QUEUE_SHARED_RENDEZVOUS = 3, WEFTI_QUEUE_SHARED_KINDS };
 
 struct wefti_shared_kind {
     struct wefti_queue_kind calls;
@@ -78,6 +78,7 @@ struct wefti_shared_kind {
 
 extern const struct wefti_shared_kind wefti_queue_shared_fifo __attribute__((visibility("hidden")));
 extern const struct wefti_shared_kind wefti_queue_shared_ordered __attribute__((visibility("hidden")));
+extern const struct wefti_shared_kind wefti_queue_shared_rendezvous __attribute__((visibility("hidden")));
 
 /* Whoever is inside a gate, or about to be. */
 struct wefti_visit {
@@ -217,6 +218,7 @@ static inline int wefti_cell_read(const struct wefti_cell *cell, weft_value *val
 
 struct weft_queue *wefti_queue_shared_fifo_new(const struct weft_queue_options *options);
 struct weft_queue *wefti_queue_shared_ordered_new(const struct weft_queue_options *options);
+struct weft_queue *wefti_queue_shared_rendezvous_new(void);
 /* What all kinds begin with. */
 void wefti_queue_shared_prepare(struct wefti_shared_queue *queue, unsigned kind, size_t capacity);
 const struct wefti_shared_kind *wefti_queue_shared_kind(const struct wefti_shared_queue *queue);

@@ -69,6 +69,10 @@ struct wefti_life {
     uint32_t inside;     /* it is changing a holding together with its object: signal handlers that interrupt that leave both alone */
     const uint32_t *waits[WEFTI_LIFE_WAITS];
     struct wefti_joint joint;
+    union {
+        uint64_t meeting; /* shared/meeting.h; not only its task's to write */
+        uint32_t meeting_word;
+    };
     struct wefti_holding holdings[WEFTI_LIFE_HOLDINGS];
 };
 

@@ -8,7 +8,8 @@
  * wakes then. A wake that reaches a select which does something else is handed on by dequeue.
  *
  * Only a partner of a rendezvous does an operation of a select that sleeps; waitable.h tells how they meet. Before it looks again, select
- * shuts its meeting: then nobody does.
+ * shuts its meeting: then nobody does. Partners in other processes see another word than those in this one, and no store changes both: so a select over rendezvous of
+ * both kinds does not wait.
  *
  * Where a look begins moves on by the golden ratio of the number of cases from call to call. That is even over any stretch of calls, and,
  * unlike a step of one, for every second, third ... call of a thread that has several selects in a loop.
@@ -17,10 +18,12 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "shared/meeting.h"
 #include "wait/context.h"
 #include "wait/waitable.h"
 
 enum { NONE = -2 };
+enum { MEETS_HERE = 1, MEETS_AFAR = 2 };
 
 _Static_assert(
     sizeof(struct wefti_place) <= sizeof(((weft_case *)NULL)->scratch), "the scratch of a case has room for what select keeps there");
@@ -98,6 +101,27 @@ static int meeting_shut(struct wefti_meeting *meeting)
     return done >= WEFTI_MEETING_DONE ? (int)(done - WEFTI_MEETING_DONE) : NONE;
 }
 
+/* The same of partners in other processes. */
+static int afar_shut(struct wefti_life *life, weft_case *cases)
+{
+    uint64_t word = wefti_meet_shut(life);
+    if (wefti_meet_state(word) != WEFTI_MEET_DONE)
+        return NONE;
+    wefti_case_place(&cases[wefti_meet_which(word)])->met = true;
+    return (int)wefti_meet_which(word);
+}
+
+static void afar_open(struct wefti_life *life, weft_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct wefti_place *place = wefti_case_place(&cases[i]);
+        place->met = false;
+        place->number = (uint32_t)i;
+        place->post = NULL;
+    }
+    wefti_meet_open(life);
+}
+
 static int time_ready(weft_case *one)
 {
     return one->number != WEFT_FOREVER && weft_clock() >= one->number;
@@ -125,12 +149,23 @@ static weft_time cases_deadline(const weft_case *cases, size_t count, weft_time 
     return deadline;
 }
 
-static bool cases_meet(const weft_case *cases, size_t count)
+static unsigned cases_meet(const weft_case *cases, size_t count)
 {
+    unsigned meet = 0;
     for (size_t i = 0; i < count; i++)
-        if (cases[i].waitable && cases[i].waitable->meets)
-            return true;
-    return false;
+        if (cases[i].waitable)
+            meet |= (cases[i].waitable->meets ? MEETS_HERE : 0U) | (cases[i].waitable->meets_afar ? MEETS_AFAR : 0U);
+    return meet;
+}
+
+/* The first that meets afar cannot wait with the others. */
+static int afar_refuse(weft_case *cases)
+{
+    size_t i = 0;
+    while (!cases[i].waitable || !cases[i].waitable->meets_afar)
+        i++;
+    errno = ENOTSUP;
+    return case_end(cases, i, -1);
 }
 
 /* Sleeps until it is worth another look: 0; -1 with errno: that will be the last. */
@@ -143,16 +178,19 @@ static int cases_sleep(weft_case *cases, size_t count, weft_time deadline)
 }
 
 /* One round without the look. NONE; the number of a case that a partner has done; -1 with errno: the wait is over. */
-static int cases_round(weft_case *cases, size_t count, bool meet, weft_time deadline)
+static int cases_round(weft_case *cases, size_t count, unsigned meet, weft_time deadline)
 {
     struct wefti_meeting meeting;
-    if (meet)
+    struct wefti_life *life = meet & MEETS_AFAR ? wefti_context_life(wefti_context_current()) : NULL; /* a look has failed without one */
+    if (meet & MEETS_HERE)
         meeting_open(&meeting, cases, count);
+    if (life)
+        afar_open(life, cases, count);
     bool possible;
     size_t enqueued = cases_enqueue(cases, count, &possible);
     int slept = possible ? 0 : cases_sleep(cases, count, deadline);
     int error = errno;
-    int done = meet ? meeting_shut(&meeting) : NONE;
+    int done = meet & MEETS_HERE ? meeting_shut(&meeting) : life ? afar_shut(life, cases) : NONE;
     cases_dequeue(cases, enqueued);
     errno = error;
     return done == NONE && slept < 0 ? -1 : done;
@@ -160,7 +198,9 @@ static int cases_round(weft_case *cases, size_t count, bool meet, weft_time dead
 
 static int cases_wait(weft_case *cases, size_t count, size_t first, weft_time deadline)
 {
-    bool meet = cases_meet(cases, count);
+    unsigned meet = cases_meet(cases, count);
+    if (meet == (MEETS_HERE | MEETS_AFAR))
+        return afar_refuse(cases);
     for (;;) {
         int done = cases_round(cases, count, meet, deadline);
         int error = errno;

@@ -30,6 +30,11 @@ struct weft_waitable {
     void (*dequeue)(weft_case *one);
     /* Two tasks do it together, each being a waiter until another comes: enqueue may, and partners will, do it through the case's offer. */
     bool meets;
+    /*
+     * The same with tasks of other processes, by the word in the life of who waits (shared/meeting.h): enqueue is called when that is open, and dequeue when it is shut. Of the
+     * case that a partner has done, `met` is set before dequeue, which does the caller's half and sets the case's error. Not in one select with a case that `meets`.
+     */
+    bool meets_afar;
 };
 
 /*
@@ -61,8 +66,11 @@ struct wefti_offer {
 struct wefti_place {
     struct wefti_item item;
     struct wefti_offer offer;
-    uint32_t note; /* the noun's, from one look of a select to the next */
-    bool noted;    /* false at the first */
+    uint32_t note;   /* the noun's, from one look of a select to the next */
+    bool noted;      /* false at the first */
+    bool met;        /* of one that meets afar, as the next two: a partner has done it; */
+    uint32_t number; /* which of the cases it is; */
+    void *post;      /* what the noun has put where partners find it, or NULL */
 };
 
 static inline struct wefti_place *wefti_case_place(weft_case *one)
