@@ -86,7 +86,8 @@ static weft_value consume(weft_value seed)
 
 static weft_value spread(weft_value where)
 {
-    market = weft_as_ptr(where);
+    if (!market) /* in a process of its own */
+        market = weft_as_ptr(where);
     int number = (int)__atomic_fetch_add(&market->begun, 1, __ATOMIC_RELAXED), share = market->coroutines / THREADS;
     weft_task **tasks = calloc((size_t)share, sizeof(*tasks));
     uint64_t state = (uint64_t)number + 77;

@@ -90,7 +90,7 @@ static void lot_enter(struct bucket *bucket)
     wefti_latch_close(&bucket->latch);
 }
 
-static void lot_leave(struct bucket *bucket)
+static inline __attribute__((always_inline)) void lot_leave(struct bucket *bucket)
 {
     wefti_latch_open(&bucket->latch);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -423,6 +423,28 @@ static struct wefti_item *bucket_take(struct bucket *bucket, const uint32_t *wor
     return list;
 }
 
+/* The same for the first waiter of one word: the context to unpark, or NULL. */
+static struct wefti_context *bucket_take_one(struct bucket *bucket, const uint32_t *word)
+{
+    for (struct wefti_item *item = bucket->head; item; item = item->next)
+        if (item->word == word && lot_claim(item->wait, CLAIM_ITEM + item->number)) {
+            bucket_remove(bucket, item);
+            return item->wait->context;
+        }
+    return NULL;
+}
+
+static uint32_t bucket_wake_one(struct bucket *bucket, const uint32_t *word)
+{
+    lot_enter(bucket);
+    struct wefti_context *context = bucket_take_one(bucket, word);
+    lot_leave(bucket);
+    if (!context)
+        return 0;
+    context->carrier->unpark(context);
+    return 1;
+}
+
 static uint32_t bucket_wake(struct bucket *bucket, const uint32_t *word, uint32_t count)
 {
     uint32_t taken = 0;
@@ -479,7 +501,7 @@ uint32_t weft_wake(const uint32_t *word, uint32_t count)
     struct bucket *bucket = bucket_of(word);
     if (wefti_alone() && !bucket->head) /* nobody is about to queue himself either: that would be this thread */
         return 0;
-    return bucket_wake(bucket, word, count);
+    return count == 1 ? bucket_wake_one(bucket, word) : bucket_wake(bucket, word, count);
 }
 
 void wefti_context_cancel(struct wefti_context *context)
