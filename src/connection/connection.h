@@ -14,6 +14,12 @@ struct wefti_key {
     bool sha256_only;
 };
 
+#ifdef WEFTI_SMALL
+enum { WEFTI_AHEAD = 7 };
+#else
+enum { WEFTI_AHEAD = 512 };
+#endif
+
 struct weft_connection {
     int descriptor; /* ours: never blocks */
     bool tcp;
@@ -24,6 +30,14 @@ struct weft_connection {
     uint64_t length;          /* of the message, once the header is there */
     struct wefti_octets body; /* of the message that is there */
     bool unreadable;          /* EPROTO for ever */
+    /*
+     * Who asks and answers in turn reads as much as there is, and keeps what is beyond the message: a message is one call of the kernel. The descriptor does not tell of what was kept, so not
+     * for those who are waited for beside others.
+     */
+    bool eager;
+    bool settled; /* TCP: nothing comes in two pieces, between messages: see frame.c */
+    uint16_t ahead_from, ahead_length;
+    char ahead[WEFTI_AHEAD];
     /* The sender's. */
     bool unwritable; /* EPIPE for ever */
     struct wefti_pickle_reason reason;

@@ -4,7 +4,8 @@
  *
  * What of a message has come stays in the connection, so that a receive whose deadline came can be gone on with. Room is taken as octets come, never because a length
  * was announced. A message goes out in one call of the kernel where that takes it all: header and body in two would wait for each other's acknowledgement over TCP. For the
- * same reason a receiver over TCP asks for acknowledgements at once before it waits: Python sends in two.
+ * same reason a receiver over TCP asks for acknowledgements at once before it waits: Python sends in two what is long, and the end of a proof before its first request. In a `settled` connection only the former can be,
+ * and it asks in the middle of a message only.
  */
 
 #include <errno.h>
@@ -32,7 +33,7 @@ static int wait_for(const struct weft_connection *connection, short events, weft
 }
 
 /* Some octets, one at least; 0 at the end; -1. */
-static ssize_t receive_some(struct weft_connection *connection, void *to, size_t length, weft_time deadline)
+static ssize_t receive_new(struct weft_connection *connection, void *to, size_t length, weft_time deadline)
 {
     for (;;) {
         ssize_t got = recv(connection->descriptor, to, length, MSG_DONTWAIT);
@@ -40,11 +41,35 @@ static ssize_t receive_some(struct weft_connection *connection, void *to, size_t
             return got;
         if (errno == EINTR)
             continue;
-        if (connection->tcp)
+        if (connection->tcp && (!connection->settled || connection->header_length > 0))
             setsockopt(connection->descriptor, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
         if (wait_for(connection, POLLIN, deadline) != 0)
             return -1;
     }
+}
+
+static size_t ahead_take(struct weft_connection *connection, void *to, size_t length)
+{
+    length = length < connection->ahead_length ? length : connection->ahead_length;
+    memcpy(to, connection->ahead + connection->ahead_from, length);
+    connection->ahead_from = (uint16_t)(connection->ahead_from + length);
+    connection->ahead_length = (uint16_t)(connection->ahead_length - length);
+    return length;
+}
+
+/* The same, of an eager connection from what was kept. */
+static ssize_t receive_some(struct weft_connection *connection, void *to, size_t length, weft_time deadline)
+{
+    if (connection->ahead_length > 0)
+        return (ssize_t)ahead_take(connection, to, length);
+    if (!connection->eager || length >= sizeof(connection->ahead))
+        return receive_new(connection, to, length, deadline);
+    ssize_t got = receive_new(connection, connection->ahead, sizeof(connection->ahead), deadline);
+    if (got <= 0)
+        return got;
+    connection->ahead_from = 0;
+    connection->ahead_length = (uint16_t)got;
+    return (ssize_t)ahead_take(connection, to, length);
 }
 
 /* An end in the middle of a message is a loss, between two of them an end. */

@@ -112,7 +112,10 @@ static weft_connection *remote_dial(weft_remote *remote, weft_time deadline)
     options.key = remote->key.octets;
     options.key_length = remote->key.length;
     options.sha256_only = remote->key.sha256_only;
-    return weft_connection_dial_with(&options, deadline);
+    weft_connection *made = weft_connection_dial_with(&options, deadline);
+    if (made)
+        made->eager = made->settled = true;
+    return made;
 }
 
 static int exchange_once(weft_remote *remote, weft_value request, weft_value *reply, weft_time deadline)

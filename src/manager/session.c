@@ -251,6 +251,7 @@ static int request_receive(struct wefti_session *session, weft_value *request, b
 
 static void serve_objects(struct wefti_session *session)
 {
+    session->connection->settled = true;
     weft_value request;
     bool proxies;
     for (int got; (got = request_receive(session, &request, &proxies, WEFT_FOREVER)) >= 0;) {
@@ -486,6 +487,7 @@ weft_value wefti_session_run(weft_value argument)
     weft_time late = weft_in(manager->options.handshake_seconds);
     bool leaving = false;
     session_socket(connection);
+    connection->eager = true;
     if (wefti_listener_prove(manager->listener, connection, late) == 0)
         leaving = wefti_session_serve(manager, connection, late);
     weft_connection_close(connection);

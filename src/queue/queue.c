@@ -174,7 +174,7 @@ bool wefti_queue_joined(weft_queue *queue, const uint32_t **bell, uint32_t *seen
 int weft_queue_join(weft_queue *queue, weft_time deadline)
 {
     const uint32_t *bell;
-    uint32_t seen;
+    uint32_t seen = 0;
     if (wefti_queue_is_shared(queue))
         return wefti_queue_shared_join(queue, deadline);
     if (queue->kind->join)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""CPython's managers: managers.py ROW ITERATIONS [ADDRESS]. The client is always CPython's; without an address so is the server. Prints microseconds of one operation."""
+import multiprocessing
+import sys
+import threading
+import time
+from multiprocessing.managers import BaseManager, DictProxy
+
+KEY = b'secret'
+
+
+class Manager(BaseManager):
+    pass
+
+
+def serve(pipe):
+    import queue
+    words, jobs = {}, queue.Queue()
+    Manager.register('get_dict', callable=lambda: words, proxytype=DictProxy)
+    Manager.register('get_queue', callable=lambda: jobs)
+    server = Manager(('127.0.0.1', 0), KEY).get_server()
+    pipe.send(server.address)
+    server.serve_forever()
+
+
+def reach(address):
+    Manager.register('get_dict', proxytype=DictProxy)
+    Manager.register('get_queue')
+    manager = Manager(address, KEY)
+    manager.connect()
+    return manager
+
+
+def sets(address, times):
+    words = reach(address).get_dict()
+    words['key'] = 0
+    start = time.perf_counter()
+    for i in range(times):
+        words['key'] = i
+    return time.perf_counter() - start
+
+
+def pairs(address, times):
+    jobs = reach(address).get_queue()
+    jobs.put(0), jobs.get()
+    start = time.perf_counter()
+    for i in range(times):
+        jobs.put(i)
+        jobs.get()
+    return time.perf_counter() - start
+
+
+def four(address, times):
+    ready = multiprocessing.Barrier(5)
+
+    def one():
+        words = reach(address).get_dict()
+        words['key'] = 0
+        ready.wait()
+        for i in range(times // 4):
+            words['key'] = i
+        ready.wait()
+    children = [multiprocessing.Process(target=one) for _ in range(4)]
+    for child in children:
+        child.start()
+    ready.wait()
+    start = time.perf_counter()
+    ready.wait()
+    took = time.perf_counter() - start
+    for child in children:
+        child.join()
+    return took
+
+
+def connects(address, times):
+    took = 0
+    for _ in range(times):
+        start = time.perf_counter()
+        jobs = reach(address).get_queue()
+        jobs.qsize()
+        took += time.perf_counter() - start
+        del jobs
+    return took
+
+
+def main(row, iterations, where=None):
+    multiprocessing.set_start_method('fork')
+    server = None
+    if where:
+        host, port = where.split(':')
+        address = (host, int(port))
+    else:
+        ours, theirs = multiprocessing.Pipe()
+        server = multiprocessing.Process(target=serve, args=(theirs,))
+        server.start()
+        address = ours.recv()
+    run = {'manager-python': sets, 'manager-python-pairs': pairs, 'manager-python-four': four, 'manager-connect': connects, 'manager-call': sets, 'manager-calls': four}[row]
+    print('%.6g' % (run(address, iterations) / iterations * 1e6))
+    if server:
+        server.terminate()
+        server.join()
+
+
+main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:4])

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* redis-server over TCP on this machine, without persistence; one client in C that says SET, one call at a time ("manager-call"), or four ("manager-calls"). Nothing but sockets on this side. */
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../bench.h"
+
+enum { CLIENTS = 4 };
+
+static int port;
+
+static pid_t server_begin(void)
+{
+    char word[16];
+    port = 20000 + getpid() % 20000;
+    snprintf(word, sizeof(word), "%d", port);
+    pid_t child = fork();
+    if (child == 0) {
+        freopen("/dev/null", "w", stdout);
+        execlp("redis-server", "redis-server", "--port", word, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", (char *)NULL);
+        _exit(127);
+    }
+    return child;
+}
+
+static int client_begin(void)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (int i = 0; i < 500; i++) {
+        int made = socket(AF_INET, SOCK_STREAM, 0);
+        if (connect(made, (struct sockaddr *)&to, sizeof(to)) == 0) {
+            setsockopt(made, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+            return made;
+        }
+        close(made);
+        usleep(10000);
+    }
+    bench_need(0, "redis-server");
+    return -1;
+}
+
+static double seconds(int client, long times)
+{
+    static const char request[] = "*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\n12345\r\n";
+    char answer[64];
+    double start = bench_clock();
+    for (long i = 0; i < times; i++) {
+        bench_need(send(client, request, sizeof(request) - 1, 0) == sizeof(request) - 1, "send");
+        bench_need(recv(client, answer, sizeof(answer), 0) == 5, "recv");
+    }
+    return bench_clock() - start;
+}
+
+static double one_client(long iterations, const char *variant)
+{
+    (void)variant;
+    pid_t server = server_begin();
+    int client = client_begin();
+    seconds(client, iterations / 10 + 1);
+    double took = seconds(client, iterations);
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+    return took / (double)iterations * 1e6;
+}
+
+static void clients_run(long each)
+{
+    pid_t children[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        if ((children[i] = fork()) == 0) {
+            seconds(client_begin(), each);
+            _exit(0);
+        }
+    for (int i = 0; i < CLIENTS; i++)
+        waitpid(children[i], NULL, 0);
+}
+
+static double four_clients(long iterations, const char *variant)
+{
+    (void)variant;
+    pid_t server = server_begin();
+    close(client_begin());
+    clients_run(iterations / 40 + 1);
+    double start = bench_clock();
+    clients_run(iterations / CLIENTS);
+    double took = bench_clock() - start;
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+    return took / (double)iterations * 1e6;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct bench_row rows[] = {{"manager-call", one_client}, {"manager-calls", four_clients}, {NULL, NULL}};
+    return bench_main(argc, argv, rows);
+}
