@@ -95,7 +95,7 @@ static weft_value write_later(weft_value fd)
 /* Any kind of pair: a read that waits, what says that nothing is there, the end. */
 static void pair_check(const int ends[2], int from, int to)
 {
-    char octets[16];
+    char octets[16] = "";
     (void)ends;
     ck_fails(weft_read(from, octets, sizeof(octets), WEFT_NOW), EAGAIN);
     ck_fails(weft_read(from, octets, sizeof(octets), weft_in(0.005)), ETIMEDOUT);

@@ -39,7 +39,7 @@
 #ifdef WEFTI_SMALL
 enum { EVENTS_A_LOOK = 3 };
 #else
-enum { EVENTS_A_LOOK = 256 };
+enum { EVENTS_A_LOOK = 64 }; /* who is found ready runs while what was touched for that is still in a cache */
 #endif
 enum { ALWAYS = POLLERR | POLLHUP | POLLNVAL, TABLE_LEAST = 64 };
 /* Always asked of an opening, beside output. */
