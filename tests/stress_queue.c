@@ -13,7 +13,7 @@ enum { PRODUCERS = 3, CONSUMERS = 3, VALUES = 6000 /* at most, of each producer 
 
 struct stress {
     weft_queue *queue;
-    bool stack;
+    bool stack, shared;
     int64_t values;                                       /* of each producer */
     bool orderly;                                         /* everybody waits as long as it takes */
     bool closes;                                          /* the queue is closed on the way */
@@ -105,7 +105,7 @@ static void *consume(void *data)
             last[line] = place;
             __atomic_add_fetch(&stress->taken, 1, __ATOMIC_RELAXED);
             __atomic_add_fetch(&stress->taken_sum, value, __ATOMIC_RELAXED);
-            ck_assert_int_eq(weft_queue_task_done(stress->queue), 0);
+            ck_assert(stress->shared || weft_queue_task_done(stress->queue) == 0);
         }
     }
     ck_assert_int_eq(errno, EPIPE);
@@ -134,8 +134,12 @@ static void stress_run(const struct weft_queue_options *kind, bool orderly, bool
 {
     bool little = kind->capacity < 8 || kind->capacity == WEFT_RENDEZVOUS; /* then each value is a sleep */
     int64_t values = little ? VALUES / 10 : VALUES / 2;
-    struct stress stress = {
-        .queue = weft_queue_new_with(kind), .stack = kind->order == WEFT_LIFO, .values = values, .orderly = orderly, .closes = closes};
+    struct stress stress = {.queue = weft_queue_new_with(kind),
+        .stack = kind->order == WEFT_LIFO,
+        .shared = kind->shared,
+        .values = values,
+        .orderly = orderly,
+        .closes = closes};
     pthread_t threads[PRODUCERS + CONSUMERS], other;
     pthread_create(&other, NULL, disturb, &stress);
     for (int i = 0; i < PRODUCERS + CONSUMERS; i++)
@@ -149,7 +153,7 @@ static void stress_run(const struct weft_queue_options *kind, bool orderly, bool
         pthread_join(threads[i], NULL);
     if (!closes) {
         ck_assert_int_eq(stress.put, PRODUCERS * values);
-        ck_assert_int_eq(weft_queue_join(stress.queue, WEFT_FOREVER), 0);
+        ck_assert(stress.shared || weft_queue_join(stress.queue, WEFT_FOREVER) == 0);
         ck_assert(weft_queue_empty(stress.queue));
     }
     weft_queue_close(stress.queue);
@@ -160,14 +164,14 @@ static void stress_run(const struct weft_queue_options *kind, bool orderly, bool
     pthread_join(other, NULL);
     ck_assert_int_eq(stress.taken, stress.put);
     ck_assert_int_eq(stress.taken_sum, stress.put_sum);
-    ck_assert_int_eq(weft_queue_join(stress.queue, WEFT_NOW), 0);
+    ck_assert(stress.shared || weft_queue_join(stress.queue, WEFT_NOW) == 0);
     weft_queue_free(stress.queue);
 }
 
 static const struct weft_queue_options kinds[] = {{.size = sizeof(*kinds), .capacity = 1}, {.size = sizeof(*kinds), .capacity = 3},
     {.size = sizeof(*kinds), .capacity = 64}, {.size = sizeof(*kinds), .capacity = WEFT_UNBOUNDED},
-    {.size = sizeof(*kinds), .capacity = WEFT_RENDEZVOUS}, {.size = sizeof(*kinds), .capacity = 3, .order = WEFT_LIFO},
-    {.size = sizeof(*kinds), .capacity = WEFT_UNBOUNDED, .order = WEFT_LIFO},
+    {.size = sizeof(*kinds), .capacity = WEFT_RENDEZVOUS}, {.size = sizeof(*kinds), .capacity = WEFT_RENDEZVOUS, .shared = true},
+    {.size = sizeof(*kinds), .capacity = 3, .order = WEFT_LIFO}, {.size = sizeof(*kinds), .capacity = WEFT_UNBOUNDED, .order = WEFT_LIFO},
     {.size = sizeof(*kinds), .capacity = 3, .order = WEFT_PRIORITY},
     {.size = sizeof(*kinds), .capacity = WEFT_UNBOUNDED, .order = WEFT_PRIORITY}};
 
@@ -223,8 +227,14 @@ START_TEST(freed_by_who_got_the_value)
 }
 END_TEST
 
+static void set_up(void)
+{
+    ck_assert_int_eq(weft_shared_limit(8 << 20), 0);
+}
+
 static void add(TCase *tests)
 {
+    tcase_add_checked_fixture(tests, set_up, NULL);
     int count = sizeof(kinds) / sizeof(*kinds);
     tcase_add_loop_test(tests, orderly, 0, count);
     tcase_add_loop_test(tests, disturbed, 0, count);

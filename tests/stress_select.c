@@ -130,13 +130,13 @@ static void stress_run(struct stress *stress)
 
 START_TEST(queues_of_all_kinds)
 {
-    struct stress stress = {.orderly = _i};
+    struct stress stress = {.orderly = _i % 2};
     stress.queues[0] = weft_queue_new(.capacity = 1);
     stress.queues[1] = weft_queue_new(.capacity = WEFT_UNBOUNDED);
     stress.queues[2] = weft_queue_new(.capacity = 2, .order = WEFT_LIFO);
     stress.queues[3] = weft_queue_new(.capacity = 3, .order = WEFT_PRIORITY);
-    stress.queues[4] = weft_queue_new(.capacity = WEFT_RENDEZVOUS);
-    stress.queues[5] = weft_queue_new(.capacity = WEFT_RENDEZVOUS);
+    stress.queues[4] = weft_queue_new(.capacity = WEFT_RENDEZVOUS, .shared = _i / 2);
+    stress.queues[5] = weft_queue_new(.capacity = WEFT_RENDEZVOUS, .shared = _i / 2);
     stress_run(&stress);
 }
 END_TEST
@@ -176,7 +176,8 @@ static void *lane_give(void *sum)
 
 static const struct weft_queue_options kinds[] = {{.size = sizeof(*kinds), .capacity = 1},
     {.size = sizeof(*kinds), .capacity = WEFT_UNBOUNDED}, {.size = sizeof(*kinds), .capacity = WEFT_RENDEZVOUS},
-    {.size = sizeof(*kinds), .capacity = 2, .order = WEFT_LIFO}, {.size = sizeof(*kinds), .capacity = 3, .order = WEFT_PRIORITY}};
+    {.size = sizeof(*kinds), .capacity = WEFT_RENDEZVOUS, .shared = true}, {.size = sizeof(*kinds), .capacity = 2, .order = WEFT_LIFO},
+    {.size = sizeof(*kinds), .capacity = 3, .order = WEFT_PRIORITY}};
 
 START_TEST(givers_and_takers)
 {
@@ -258,7 +259,9 @@ static void *visit(void *data)
 /* Everybody is ready for everything: nobody may be left alone, nor two meet one. */
 START_TEST(selects_meet_selects)
 {
-    struct fair fair = {.stalls = {weft_queue_new(.capacity = WEFT_RENDEZVOUS), weft_queue_new(.capacity = WEFT_RENDEZVOUS)}};
+    struct fair fair = {.met = 0};
+    for (int i = 0; i < 2; i++)
+        fair.stalls[i] = weft_queue_new(.capacity = WEFT_RENDEZVOUS, .shared = _i);
     pthread_t threads[TASKS];
     for (int i = 0; i < TASKS; i++)
         pthread_create(&threads[i], NULL, visit, &fair);
@@ -274,12 +277,18 @@ START_TEST(selects_meet_selects)
 }
 END_TEST
 
+static void set_up(void)
+{
+    ck_assert_int_eq(weft_shared_limit(8 << 20), 0);
+}
+
 static void add(TCase *tests)
 {
-    tcase_add_loop_test(tests, queues_of_all_kinds, 0, 2);
+    tcase_add_checked_fixture(tests, set_up, NULL);
+    tcase_add_loop_test(tests, queues_of_all_kinds, 0, 4);
     tcase_add_loop_test(tests, givers_and_takers, 0, sizeof(kinds) / sizeof(*kinds));
     tcase_add_loop_test(tests, freed_by_who_got_the_value, 0, sizeof(kinds) / sizeof(*kinds));
-    tcase_add_test(tests, selects_meet_selects);
+    tcase_add_loop_test(tests, selects_meet_selects, 0, 2);
 }
 
 int main(void)

@@ -28,8 +28,8 @@ static struct stage {
 
 static weft_value value_of(uint32_t size, int number)
 {
-    static char octets[LARGE_BLOCK];
-    memset(octets, number, sizeof(octets));
+    char octets[LARGE_BLOCK];
+    memset(octets, number, size);
     return size ? weft_bytes(octets, size) : weft_int(number);
 }
 
@@ -51,7 +51,8 @@ static uint32_t lives_that(bool sleep)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < WEFTI_SEATS; i++)
-        for (const struct wefti_life *life = wefti_family_get()->seats[i].lives; life; life = life->next)
+        for (const struct wefti_life *life = __atomic_load_n(&wefti_family_get()->seats[i].lives, __ATOMIC_ACQUIRE); life;
+             life = life->next)
             count += !sleep || (wefti_meet_state(wefti_meet_look(life)) == WEFTI_MEET_OPEN &&
                                    __atomic_load_n(&life->waits_used, __ATOMIC_ACQUIRE) > 0);
     return count;

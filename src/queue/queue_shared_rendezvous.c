@@ -99,6 +99,7 @@ struct barter {
     struct bid *filled;  /* what he has got and not taken out yet */
     uint64_t sequence;   /* of his bids */
     uint32_t turn;       /* of his meeting, when he has a bid */
+    bool missed;         /* the bid may have been overlooked */
     const uint32_t *met; /* whom to wake, or NULL */
 };
 
@@ -469,7 +470,7 @@ static void barter_withdraw(struct barter *barter)
     barter->own = NULL;
 }
 
-/* Inside, or after a bid was left: whether it may have been overlooked. */
+/* Inside, after a bid was left: whether it may have been overlooked. Outside: whether a look inside is due. */
 static bool rendezvous_missed(const struct shared_rendezvous *meets)
 {
     return __atomic_load_n(&meets->broken, __ATOMIC_SEQ_CST) || __atomic_load_n(&meets->shared.queue.closed, __ATOMIC_SEQ_CST);
@@ -489,6 +490,7 @@ static int barter_try(struct barter *barter, bool may_wait)
         barter->turn = wefti_meet_open(barter->life);
         int posted = barter_post(barter, 0, true);
         error = posted ? posted : error;
+        barter->missed = rendezvous_missed(meets);
         if (posted)
             wefti_meet_shut(barter->life);
     }
@@ -533,7 +535,7 @@ static int barter_sleep(struct barter *barter, weft_time deadline)
     struct wefti_life *life = barter->life;
     uint32_t open = wefti_meet_word(barter->turn);
     int slept = 0;
-    while (slept == 0 && __atomic_load_n(&life->meeting_word, __ATOMIC_ACQUIRE) == open && !rendezvous_missed(barter->meets))
+    while (slept == 0 && __atomic_load_n(&life->meeting_word, __ATOMIC_ACQUIRE) == open && !barter->missed)
         slept = weft_wait(&life->meeting_word, open, deadline);
     int error = slept == 0 ? EAGAIN : errno;
     if (wefti_meet_state(wefti_meet_shut(life)) != WEFTI_MEET_DONE)
