@@ -8,6 +8,7 @@
 #include <weft/deadline.h>
 #include <weft/select.h>
 #include <weft/value.h>
+#include <weft/pickle.h>
 #include <weft/shared.h>
 #include <weft/task.h>
 #include <weft/group.h>

@@ -631,8 +631,28 @@ START_TEST(any_allocation_may_fail)
 END_TEST
 #endif
 
+START_TEST(programs_dump_and_load)
+{
+    weft_value list = weft_list(), bytes, again, error;
+    weft_list_append(list, weft_str("item"));
+    ck_assert_int_eq(weft_pickle_dump(list, &bytes, NULL), 0);
+    ck_assert_int_eq(weft_pickle_load(weft_as_bytes(bytes), weft_length(bytes), &again, &error), 0);
+    ck_assert(weft_equal(list, again));
+    weft_drop(again), weft_drop(bytes);
+    ck_fails(weft_pickle_dump(weft_ptr(&list), &bytes, &error), EFAULT);
+    ck_assert_str_eq(weft_error_text(error), "a pointer means nothing elsewhere");
+    weft_drop(error);
+    ck_fails(weft_pickle_load("junk", 4, &again, &error), EBADMSG);
+    ck_assert_int_eq(weft_error_code(error), EBADMSG);
+    weft_drop(error);
+    ck_fails(weft_pickle_load(NULL, 0, &again, NULL), EINVAL);
+    weft_drop(list);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, programs_dump_and_load);
     tcase_add_test(tests, what_is_written_is_known_to_the_octet);
     tcase_add_test(tests, numbers_and_texts_are_written_in_their_shortest_form);
     tcase_add_loop_test(tests, python_and_we_understand_each_other, 0, sizeof(pythons) / sizeof(*pythons));
