@@ -464,6 +464,49 @@ START_TEST(who_never_waits_starves_nobody)
 }
 END_TEST
 
+static struct crowd {
+    int pipes[2];
+    bool asked, over;
+    uint64_t switches, written_at;
+} crowd;
+
+static weft_value never_waits(weft_value data)
+{
+    for (; !crowd.over; crowd.switches++) {
+        if (crowd.asked && weft_as_int(data) == 0) {
+            crowd.asked = false;
+            crowd.written_at = crowd.switches;
+            ck_assert_int_eq((int)write(crowd.pipes[1], "x", 1), 1);
+        }
+        weft_yield();
+    }
+    return weft_none;
+}
+
+/* Who waits for a descriptor, among those that only yield, goes on a bounded number of switches after it was ready. */
+START_TEST(a_descriptor_is_looked_at_in_time)
+{
+    enum { ROUNDS = 50, BOUND = 150 }; /* two looks are 128 switches apart at most, and those who are ready come in their order */
+    ck_assert_int_eq(pipe(crowd.pipes), 0);
+    weft_task *busy[3];
+    for (int i = 0; i < 3; i++)
+        busy[i] = weft_spawn(WEFT_COROUTINE, never_waits, weft_int(i));
+    for (int i = 0; i < ROUNDS; i++) {
+        char octet;
+        crowd.asked = true;
+        weft_case one = weft_case_descriptor(crowd.pipes[0], POLLIN, NULL);
+        ck_assert_int_eq(weft_select(&one, 1, WEFT_FOREVER), 0);
+        ck_assert_uint_le(crowd.switches - crowd.written_at, BOUND);
+        ck_assert_int_eq((int)read(crowd.pipes[0], &octet, 1), 1);
+    }
+    crowd.over = true;
+    for (int i = 0; i < 3; i++)
+        end(busy[i]);
+    close(crowd.pipes[0]);
+    close(crowd.pipes[1]);
+}
+END_TEST
+
 /* As another program: LeakSanitizer does not see the stack that the thread came with when it looks from a coroutine's. */
 _Noreturn static void leave(int status)
 {
@@ -991,6 +1034,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_thread_ends_with_its_coroutines);
     tcase_add_test(tests, the_program_joins_them_at_exit);
     tcase_add_test(tests, who_never_waits_starves_nobody);
+    tcase_add_test(tests, a_descriptor_is_looked_at_in_time);
     tcase_add_test(tests, a_forked_child_has_only_the_flow_that_forked);
     tcase_add_test(tests, an_overflow_is_reported);
     tcase_add_test(tests, signal_handlers_may_wake);
