@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "manager/manager.h"
+#include "value/object.h"
 
 struct holder {
     weft_value dict;
@@ -187,11 +188,8 @@ static weft_value dict_pop(struct wefti_call *call)
 
 static weft_value dict_popitem(struct wefti_call *call)
 {
-    weft_value key = weft_none, item = weft_none, last, error;
-    size_t at = 0;
-    while (weft_dict_next(dict_of(call), &at, &last, NULL))
-        key = last;
-    if (weft_length(dict_of(call)) == 0)
+    weft_value key = weft_none, item = weft_none, error;
+    if (!wefti_dict_last(dict_of(call), &key))
         return wefti_raise_text(call, "KeyError", "popitem(): dictionary is empty");
     key = weft_keep(key);
     if (weft_dict_pop(dict_of(call), key, &item) != 0) {

@@ -273,6 +273,17 @@ weft_value wefti_dict_copy(weft_value dict)
     return value;
 }
 
+bool wefti_dict_last(weft_value dict, weft_value *key)
+{
+    struct wefti_dict *object = wefti_object_of(dict, WEFT_DICT);
+    while (object && object->used > 0 && object->entries[object->used - 1].key.kind == WEFTI_ENTRY_GONE)
+        object->used--;
+    if (!object || object->used == 0)
+        return false;
+    *key = object->entries[object->used - 1].key;
+    return true;
+}
+
 int wefti_dict_find(weft_value dict, weft_value key, weft_value *item)
 {
     struct key sought;
