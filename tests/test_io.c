@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -608,8 +609,35 @@ START_TEST(who_never_waits_holds_up_nobody)
 }
 END_TEST
 
+/* The child's hub asks anew for what it has from its parent. */
+static weft_value forked_body(weft_value none)
+{
+    int ends[2], status;
+    char octet;
+    connection_make(ends);
+    ck_fails(weft_read(ends[0], &octet, 1, weft_in(0.002)), ETIMEDOUT);
+    pid_t child = fork();
+    if (child == 0) {
+        ssize_t got = weft_read(ends[0], &octet, 1, weft_in(20));
+        fixture_leave(got == 1 && octet == 'x' ? 0 : 1);
+    }
+    ck_assert_int_eq(weft_write(ends[1], "x", 1, weft_in(20)), 1);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(weft_write(ends[1], "y", 1, weft_in(20)), 1);
+    ck_assert_int_eq(weft_read(ends[0], &octet, 1, weft_in(20)), 1);
+    ck_assert_int_eq(octet, 'y');
+    ends_close(ends);
+    return none;
+}
+BOTH(a_forked_child_reads_on, forked_body)
+
 static void add(TCase *tests)
 {
+    if (!FIXTURE_TSAN) {
+        tcase_add_test(tests, a_forked_child_reads_on_in_threads);
+        tcase_add_test(tests, a_forked_child_reads_on_in_coroutines);
+    }
     tcase_add_test(tests, reads_wait_for_what_comes_in_threads);
     tcase_add_test(tests, reads_wait_for_what_comes_in_coroutines);
     tcase_add_test(tests, writes_wait_for_room_and_no_signal_comes_in_threads);

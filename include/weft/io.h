@@ -75,7 +75,7 @@ WEFT_API ssize_t weft_pwrite(int fd, const void *octets, size_t size, off_t offs
 WEFT_API int weft_getaddrinfo(
     const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found, weft_time deadline);
 
-/* As close(2), for any descriptor; those that weft_accept, weft_listen and weft_dial gave have to be closed by this. 0; -1 with EBADF, EIO. */
+/* As close(2), for any descriptor; those that weft_accept, weft_listen and weft_dial gave have to be closed by this: after a close(2) of such a one, a wait for another descriptor that gets its number may never end. 0; -1 with EBADF, EIO. */
 WEFT_API int weft_close(int fd);
 
 WEFT_END

@@ -170,13 +170,16 @@ static bool served_start(weft_server *server, enum weft_task_kind kind, int desc
     if (!served)
         return false;
     *served = (struct wefti_served){.server = server, .descriptor = descriptor, .number = number};
-    served->task = weft_task_new(
-        kind, served_main, weft_ptr(served), .daemon = true, .stack_size = kind == WEFT_PROCESS ? 0 : server->options.stack_size);
+    served->task = weft_task_new(kind, served_main, weft_ptr(served), .daemon = true, .stack_size = server->options.stack_size);
     if (served->task) {
+        weft_task *task = weft_task_keep(served->task); /* it may have ended, and freed its own, before it is quite started */
         served_link(served);
-        if (weft_task_start(served->task) == 0)
+        int started = weft_task_start(task), why = errno;
+        weft_task_free(task);
+        if (started == 0)
             return true;
         served_unlink(served);
+        errno = why;
     }
     int error = errno;
     weft_task_free(served->task);
