@@ -207,7 +207,7 @@ START_TEST(a_storm_of_kills)
     struct member members[WORKERS];
     for (unsigned i = 0; i < WORKERS; i++)
         members[i] = worker_start(i);
-    unsigned kills = 0, busy = 0;
+    unsigned kills = 0, busy = 0, slow = 0;
     for (; weft_clock() < end; kills++) {
         usleep((unsigned)rand_r(&chosen) % 4000);
         unsigned victim = (unsigned)rand_r(&chosen) % WORKERS;
@@ -217,6 +217,7 @@ START_TEST(a_storm_of_kills)
         members[victim] = worker_start(victim);
         weft_time took = all_go_on();
         longest = took > longest ? took : longest;
+        slow += took > (weft_time)SECOND;
     }
     __atomic_store_n(&shared->stop, 1, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < WORKERS; i++)
@@ -226,7 +227,8 @@ START_TEST(a_storm_of_kills)
     all_is_whole();
     ck_assert_uint_gt(kills, 20);
     ck_assert_uint_gt(busy, kills / 10);
-    ck_assert(longest < 10 * (weft_time)SECOND); /* a second is the promise; a busy machine has its own ideas */
+    ck_assert(longest < 10 * (weft_time)SECOND);
+    ck_assert_uint_le(slow, 1 + kills / 100); /* a second is the promise; on a busy machine it may be that nobody is let run */
 }
 END_TEST
 

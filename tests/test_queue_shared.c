@@ -18,6 +18,7 @@
 #include "queue/queue_shared.h"
 #include "shared/block.h"
 #include "shared/life.h"
+#include "step.h"
 
 #define MUST(condition)                      \
     do {                                     \
@@ -802,6 +803,120 @@ START_TEST(a_death_at_any_instruction_of_one_in_another_order)
 }
 END_TEST
 
+/*
+ * Joinable queues in another order, and the growth of the table of leases, by tests/step.h: there whoever puts right what the dead left dies, too.
+ */
+static enum weft_queue_order order_now;
+static bool table_is_made;
+static uint64_t blocks_before;
+
+static uint64_t blocks_but_lives(void)
+{
+    uint64_t count = census().committed;
+    for (uint32_t i = 0; i < WEFTI_SEATS; i++)
+        for (const struct wefti_life *life = wefti_family_now()->seats[i].lives; life; life = life->next)
+            count--;
+    return count;
+}
+
+static void three_are_put(void)
+{
+    stepped_queue = weft_queue_new(.shared = true, .capacity = 5, .joinable = true, .order = order_now,
+        .key = order_now == WEFT_PRIORITY ? key_none : NULL);
+    memset((void *)ledger, 0, sizeof(*ledger));
+    for (int i = 0; i < 5 && table_is_made; i++) {
+        weft_value got;
+        ck_assert_int_eq(weft_queue_put(stepped_queue, weft_none, WEFT_NOW), 0);
+        ck_assert_int_eq(weft_queue_get(stepped_queue, &got, WEFT_NOW), 0);
+        ck_assert_int_eq(weft_queue_task_done(stepped_queue), 0);
+    }
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(weft_queue_put(stepped_queue, weft_int(i), WEFT_NOW), 0);
+    blocks_before = blocks_but_lives();
+}
+
+/* The n-th that a body takes. */
+static int64_t taken_as(int n)
+{
+    return order_now == WEFT_LIFO ? 3 - n : n;
+}
+
+static void puts_and_takes_two(void)
+{
+    weft_value got;
+    step_must(wefti_context_life(wefti_context_current()));
+    step_begin();
+    ledger->put_most = 1;
+    step_must(weft_queue_put(stepped_queue, weft_int(3), WEFT_NOW) == 0);
+    ledger->put_least = 1;
+    for (int i = 0; i < 2; i++) {
+        step_must(weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0 && weft_as_int(got) == taken_as(i));
+        ledger->got_most++;
+        step_must(weft_queue_task_done(stepped_queue) == 0);
+        ledger->got_least++;
+    }
+    step_end();
+}
+
+static void each_is_there_or_done(void)
+{
+    int times[4] = {0};
+    weft_value got;
+    while (weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0) {
+        ck_assert_uint_lt((uint64_t)weft_as_int(got), 4);
+        ck_assert_int_eq(++times[weft_as_int(got)], 1);
+        ck_assert_int_eq(weft_queue_task_done(stepped_queue), 0);
+    }
+    ck_assert_int_eq(errno, EAGAIN);
+    ck_assert_int_eq(weft_queue_join(stepped_queue, WEFT_NOW), 0);
+    for (int value = 0; value < 4; value++) {
+        int64_t put_least = value < 3 ? 1 : ledger->put_least, put_most = value < 3 ? 1 : ledger->put_most, done_least = 0, done_most = 0;
+        for (int i = 0; i < 2; i++) {
+            done_least += taken_as(i) == value && ledger->got_least > i;
+            done_most += taken_as(i) == value && ledger->got_most > i;
+        }
+        ck_assert_msg(times[value] >= put_least - done_most && times[value] <= put_most - done_least, "value %d", value);
+    }
+    ck_assert_uint_le(blocks_but_lives() - blocks_before, !table_is_made);
+    ck_assert_uint_eq(census().in_hand + census().chunks_taken, 0);
+}
+
+/* `menders`: how many instructions of who puts it right are a last one, too. */
+static void leases_step(enum weft_queue_order order, bool table, unsigned menders)
+{
+    STEP_OR_SKIP;
+    ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    order_now = order;
+    table_is_made = table;
+    struct step_plan plan = {.prepare = three_are_put,
+        .body = puts_and_takes_two,
+        .check = each_is_there_or_done,
+        .stride = 7,
+        .mender_points = menders,
+        .mender_stride = 151};
+    unsigned deaths = step_through(&plan);
+    ck_assert_uint_gt(deaths, 100);
+    munmap(ledger, sizeof(*ledger));
+}
+
+START_TEST(a_death_at_any_instruction_of_a_joinable_stack)
+{
+    leases_step(WEFT_LIFO, true, 300);
+}
+END_TEST
+
+START_TEST(a_death_at_any_instruction_of_joinable_priorities)
+{
+    leases_step(WEFT_PRIORITY, true, 0);
+}
+END_TEST
+
+START_TEST(a_death_while_the_table_of_leases_grows)
+{
+    leases_step(WEFT_FIFO, false, 0);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_checked_fixture(tests, set_up, NULL);
@@ -829,6 +944,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_death_at_any_instruction_of_an_unbounded_one);
     tcase_add_test(tests, a_death_at_any_instruction_of_a_joinable_one);
     tcase_add_test(tests, a_death_at_any_instruction_of_one_in_another_order);
+    tcase_add_test(tests, a_death_at_any_instruction_of_a_joinable_stack);
+    tcase_add_test(tests, a_death_at_any_instruction_of_joinable_priorities);
+    tcase_add_test(tests, a_death_while_the_table_of_leases_grows);
 }
 
 int main(void)
