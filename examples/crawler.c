@@ -101,7 +101,7 @@ static weft_value fetch_and_parse(weft_value job)
     return weft_none;
 }
 
-static pid_t parser;
+static atomic_int parser; /* the process in which the last page was parsed */
 
 static int parse_result(weft_future *future, void *data)
 {
@@ -110,7 +110,7 @@ static int parse_result(weft_future *future, void *data)
         return -1;
     parse(weft_as_str(page));
     weft_drop(page);
-    *(pid_t *)data = getpid();
+    *(atomic_int *)data = getpid();
     return 0;
 }
 

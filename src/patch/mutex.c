@@ -6,8 +6,8 @@
  * coroutine (and what a thread with coroutines does itself) only ever tries a mutex, and sleeps as one sleeps in Weft until it may be free.
  *
  * Sleepers are in lists that the address of what they wait for hashes to. Who unlocks a mutex wakes one sleeper, who signals a condition wakes one and the C library's too (one more than asked
- * for, as POSIX allows). No wake is lost: a sleeper is in its list before it tries for the last time, and who unlocks looks for sleepers afterwards; a full fence stands between the two steps of
- * each. Unlocks that do not pass here (pthread_cond_wait of a thread lets go inside the C library; another process) are found by trying again after a millisecond, two, four, up to 64.
+ * for, as POSIX allows). No wake is lost: a sleeper is counted and in its list before it tries for the last time, and who unlocks looks at the count afterwards. Both change the
+ * count: whichever is later sees what the other did before. Unlocks that do not pass here (pthread_cond_wait of a thread lets go inside the C library; another process) are found by trying again after a millisecond, two, four, up to 64.
  *
  * Owners. The C library knows owners by thread, so a mutex that may be locked again by its owner, or that checks, would take one coroutine for another. Of such a mutex that a coroutine holds the table of
  * owners has an entry; who finds another's there is no owner, whatever the C library would say. An entry that was not made, but a count of more than one, says that the thread locked it before it had
@@ -79,13 +79,12 @@ static void sleeper_unlink(struct sleeper_list *list, struct sleeper *sleeper)
 
 static void sleeper_add(struct sleeper *sleeper, const void *address)
 {
-    __atomic_fetch_add(&sleepers_count, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&sleepers_count, 1, __ATOMIC_SEQ_CST); /* with that of sleepers_wake */
     struct sleeper_list *list = sleepers_enter(address);
     *sleeper = (struct sleeper){.address = address, .previous = list->last};
     *(list->last ? &list->last->next : &list->first) = sleeper;
     list->last = sleeper;
     sleepers_leave(list);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* with that of sleepers_wake */
 }
 
 /* Takes it out; true: somebody has woken it. */
@@ -103,8 +102,7 @@ static bool sleeper_remove(struct sleeper *sleeper)
 /* Wakes so many who wait for what lies there. */
 static void sleepers_wake(const void *address, unsigned count)
 {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* with that of sleeper_add */
-    if (__atomic_load_n(&sleepers_count, __ATOMIC_RELAXED) == 0)
+    if (__atomic_fetch_add(&sleepers_count, 0, __ATOMIC_SEQ_CST) == 0) /* with that of sleeper_add */
         return;
     int error = errno;
     struct sleeper_list *list = sleepers_enter(address);
@@ -328,7 +326,7 @@ static int condition_wait(pthread_cond_t *condition, pthread_mutex_t *mutex, wef
 
 WEFT_API int pthread_mutex_lock(pthread_mutex_t *mutex)
 {
-    if (!__atomic_load_n(&wefti_patch_on, __ATOMIC_ACQUIRE) || !mutex)
+    if (!__atomic_load_n(&wefti_patch_on, __ATOMIC_ACQUIRE))
         return wefti_real()->pthread_mutex_lock(mutex);
     if (mutex_taken_at_once(mutex))
         return 0;

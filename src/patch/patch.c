@@ -29,7 +29,7 @@ uint32_t wefti_patch_on;
 __thread uint32_t wefti_patch_inside;
 
 static struct wefti_real real_calls;
-static uint32_t real_known;
+static uint32_t real_known; /* 1: all of them; 2: not all are there */
 static pid_t patch_process;
 
 /* Where the machine code of libweft lies. */
@@ -54,15 +54,14 @@ static bool real_set(void *field, const char *name)
     return found != NULL;
 }
 
-/* Several threads may do this at once: they find the same. */
-static bool real_look(void)
+/* When the library is loaded, or in what is loaded before it: there are no threads yet. */
+static void real_look(void)
 {
     unsigned missing = 0;
 #define REAL_SET(name_) missing += !real_set(&real_calls.name_, #name_);
     WEFTI_PATCH_CALLS(REAL_SET)
 #undef REAL_SET
-    __atomic_store_n(&real_known, 1, __ATOMIC_RELEASE);
-    return missing == 0;
+    __atomic_store_n(&real_known, missing == 0 ? 1 : 2, __ATOMIC_RELEASE);
 }
 
 const struct wefti_real *wefti_real(void)
@@ -145,7 +144,8 @@ int weft_patch(void)
 {
     if (__atomic_load_n(&wefti_patch_on, __ATOMIC_ACQUIRE))
         return 0;
-    if (!real_look()) {
+    wefti_real();
+    if (__atomic_load_n(&real_known, __ATOMIC_ACQUIRE) != 1) {
         errno = ENOSYS;
         return -1;
     }
@@ -162,6 +162,6 @@ static void patch_forked(void)
 
 __attribute__((constructor(1001))) static void patch_open(void)
 {
-    real_look();
+    wefti_real();
     pthread_atfork(NULL, NULL, patch_forked);
 }
