@@ -497,6 +497,81 @@ START_TEST(polling)
 }
 END_TEST
 
+/* The names that _FORTIFY_SOURCE makes of them, and those that a program rarely calls; also where nothing is patched. */
+
+extern ssize_t __read_chk(int fd, void *buffer, size_t size, size_t room);
+extern ssize_t __recv_chk(int fd, void *buffer, size_t size, size_t room, int flags);
+extern ssize_t __recvfrom_chk(int fd, void *buffer, size_t size, size_t room, int flags, __SOCKADDR_ARG from, socklen_t *length);
+extern int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room);
+extern int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t room);
+
+static weft_value rare_names(weft_value data)
+{
+    const int *ends = weft_as_ptr(data);
+    const struct timespec moment = {.tv_nsec = 1000000};
+    struct timespec limit = {.tv_sec = 1};
+    struct pollfd asked = {.fd = ends[0], .events = POLLIN};
+    struct epoll_event event = {.events = EPOLLIN};
+    sigset_t present, other;
+    char text[16];
+    struct iovec piece = {text, 1};
+    struct msghdr one = {.msg_iov = &piece, .msg_iovlen = 1};
+    struct mmsghdr many = {.msg_hdr = one};
+    fd_set in;
+    pthread_sigmask(SIG_SETMASK, NULL, &present);
+    other = present;
+    sigaddset(&other, SIGUSR2);
+    int epoll = epoll_create1(0);
+    ck_assert_int_eq(epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event), 0);
+    ck_assert_int_eq(__poll_chk(&asked, 1, 1, sizeof(asked)), 0);
+    ck_assert_int_eq(__ppoll_chk(&asked, 1, &moment, &present, sizeof(asked)), 0);
+    ck_assert_int_eq(__ppoll_chk(&asked, 1, &moment, &other, sizeof(asked)), 0);
+    ck_assert_int_eq(ppoll(&asked, 1, &moment, &other), 0);
+    ck_assert_int_eq(epoll_pwait2(epoll, &event, 1, &moment, NULL), 0);
+    ck_assert_int_eq(epoll_pwait2(epoll, &event, 1, &moment, &other), 0);
+    ck_assert_int_eq(epoll_pwait(epoll, &event, 1, 1, &other), 0);
+    FD_ZERO(&in);
+    ck_assert_int_eq(pselect(0, &in, NULL, NULL, &moment, &other), 0);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(send(ends[1], "12345678", 8, 0), 8);
+    ck_assert_int_eq(writev(ends[1], &piece, 1), 1);
+    ck_assert_int_eq(sendmmsg(ends[1], &many, 1, 0), 1);
+    ck_assert_int_eq(sendto(ends[1], text, 1, 0, NULL, 0), 1);
+    ck_assert_int_eq(sendmsg(ends[1], &one, 0), 1);
+    ck_assert_int_eq(__read_chk(ends[0], text, 2, sizeof(text)), 2);
+    ck_assert_int_eq(__recv_chk(ends[0], text, 2, sizeof(text), 0), 2);
+    ck_assert_int_eq(__recvfrom_chk(ends[0], text, 2, sizeof(text), 0, (__SOCKADDR_ARG){.__sockaddr__ = NULL}, NULL), 2);
+    ck_assert_int_eq(recvfrom(ends[0], text, 1, 0, NULL, NULL), 1);
+    ck_assert_int_eq(recvmmsg(ends[0], &many, 1, 0, &limit), 1);
+    ck_assert_int_eq(recvmsg(ends[0], &one, 0), 1);
+    ck_assert_int_eq(readv(ends[0], &piece, 1), 1);
+    ck_assert_int_eq(epoll_pwait2(epoll, &event, 1, NULL, NULL), 1);
+    ck_assert_int_eq(poll(&asked, 1, -1), 1);
+    close(epoll);
+    ck_assert_int_eq(clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL), 0);
+    ck_assert_int_eq(nanosleep(&moment, NULL), 0);
+    ck_assert_uint_eq(sleep(0), 0);
+    ck_fails(wait(NULL), ECHILD);
+    ck_fails(accept4(ends[0], NULL, NULL, 0), EINVAL);
+    ck_fails(connect(ends[0], NULL, 0), EINVAL);
+    return weft_none;
+}
+
+START_TEST(rare_names_and_unpatched_ones)
+{
+    int ends[2];
+    weft_patch();
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+        if (i == 0)
+            alone(rare_names, ends);
+        else
+            rare_names(weft_ptr(ends));
+        pair_close(ends);
+    }
+}
+END_TEST
+
 /* Time. */
 
 static int asleep;
@@ -1105,6 +1180,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, what_does_not_wait);
     tcase_add_test(tests, connections);
     tcase_add_test(tests, polling);
+    tcase_add_test(tests, rare_names_and_unpatched_ones);
     tcase_add_test(tests, sleeps);
     tcase_add_test(tests, children);
     tcase_add_test(tests, threads_and_names);
