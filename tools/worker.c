@@ -141,7 +141,8 @@ static weft_value command_run(const struct worker_plan *plan, weft_value item)
         words[count++] = strdup(text_string(&text));
     words[count] = NULL;
     weft_value result;
-    if (weft_command_run((const char *const *)words, &done, WEFT_FOREVER, .standard_error = {.kind = WEFT_FD, .fd = 2}, .end_with_us = true) == 0) {
+    if (weft_command_run(
+            (const char *const *)words, &done, WEFT_FOREVER, .standard_error = {.kind = WEFT_FD, .fd = 2}, .end_with_us = true) == 0) {
         result = command_result(&done);
         weft_drop(done.output);
         weft_drop(done.error);

@@ -377,7 +377,8 @@ static void request_take(void)
     struct msghdr message = {.msg_iov = &body, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
     ssize_t got = recvmsg(supervisor.start.requests, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     struct cmsghdr *header = got == sizeof(request) ? CMSG_FIRSTHDR(&message) : NULL;
-    int handed[WEFTI_HANDED_MOST], count = header && header->cmsg_type == SCM_RIGHTS ? (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)) : 0;
+    int handed[WEFTI_HANDED_MOST],
+        count = header && header->cmsg_type == SCM_RIGHTS ? (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)) : 0;
     if (count > 0)
         memcpy(handed, CMSG_DATA(header), (size_t)count * sizeof(int));
     if (got == sizeof(request))

@@ -32,12 +32,12 @@ struct wefti_carrier {
 
 struct wefti_context {
     const struct wefti_carrier *carrier;
-    uint32_t ident;              /* constant; see wefti_ident */
-    uint32_t shield;             /* how many shields are raised; the context's own */
-    uint32_t limit_shield;       /* as many were when the next was set; the context's own */
-    weft_time limit;             /* the deadline of the block that it is in (deadline.c), or WEFT_FOREVER; the context's own */
-    weft_time idle;              /* how long each of its waits for a descriptor that it reads or writes may take; 0: any time; the net floor's */
-    struct wefti_spin spin;      /* the context's own: what came of spins before a wait */
+    uint32_t ident;         /* constant; see wefti_ident */
+    uint32_t shield;        /* how many shields are raised; the context's own */
+    uint32_t limit_shield;  /* as many were when the next was set; the context's own */
+    weft_time limit;        /* the deadline of the block that it is in (deadline.c), or WEFT_FOREVER; the context's own */
+    weft_time idle;         /* how long each of its waits for a descriptor that it reads or writes may take; 0: any time; the net floor's */
+    struct wefti_spin spin; /* the context's own: what came of spins before a wait */
     struct wefti_spin lock_spin; /* and before a wait for a lock or a permit */
     struct wefti_latch guard;    /* of the next two */
     uint32_t cancelled;          /* sticky; read without the guard by its own context */
