@@ -81,6 +81,9 @@ def dicts(m):
     assert d.popitem() == ('w', 3)
     d[1] = 'one'
     assert d[1.0] == 'one' and d[True] == 'one'
+    for round in range(300):  # what is popped at the end does not fill the table up
+        d[round] = round
+        assert d.popitem() == (round, round) or round in (1,)
     d.clear()
     assert not d.copy()
     raises(KeyError, d.popitem)

@@ -273,14 +273,16 @@ weft_value wefti_dict_copy(weft_value dict)
     return value;
 }
 
+/* The entries behind it stay: as many of the index's places are gone as of them, and those are counted by `used`. */
 bool wefti_dict_last(weft_value dict, weft_value *key)
 {
-    struct wefti_dict *object = wefti_object_of(dict, WEFT_DICT);
-    while (object && object->used > 0 && object->entries[object->used - 1].key.kind == WEFTI_ENTRY_GONE)
-        object->used--;
-    if (!object || object->used == 0)
+    const struct wefti_dict *object = dict_to_read(dict);
+    uint32_t at = object ? object->used : 0;
+    while (at > 0 && object->entries[at - 1].key.kind == WEFTI_ENTRY_GONE)
+        at--;
+    if (at == 0)
         return false;
-    *key = object->entries[object->used - 1].key;
+    *key = object->entries[at - 1].key;
     return true;
 }
 

@@ -154,7 +154,7 @@ weft_value wefti_container_release(struct wefti_container *container, weft_value
 /* Copies with the same items; `failed` as constructors. The second is for sets, too. */
 weft_value wefti_list_copy(weft_value list);
 weft_value wefti_dict_copy(weft_value dict);
-/* The key that came last of those that are there, borrowed; false when there is none. For who may change the dict: what was popped behind it is forgotten. */
+/* The key that came last of those that are there, borrowed; false when there is none. */
 bool wefti_dict_last(weft_value dict, weft_value *key);
 /* The item of a key, of a dict or a set: 1 found, 0 not, -1 with ENOMEM or EINVAL. */
 int wefti_dict_find(weft_value dict, weft_value key, weft_value *item);
