@@ -334,12 +334,21 @@ static int64_t index_clip(int64_t index, int64_t length)
     return index < 0 ? 0 : index > length ? length : index;
 }
 
+/* Where a search begins or ends: any whole number, beyond the ends too. */
+static bool search_end(struct wefti_call *call, weft_value value, int64_t otherwise, int64_t *end, weft_value *error)
+{
+    if (value.kind != WEFT_BIGINT)
+        return wefti_integer(call, value, otherwise, end, error);
+    *end = weft_as_float(value) < 0 ? INT64_MIN / 2 : INT64_MAX / 2;
+    return true;
+}
+
 static weft_value list_index(struct wefti_call *call)
 {
     int64_t from, to, length = list_length(call);
     weft_value error;
     char text[200];
-    if (!wefti_integer(call, call->bound[1], 0, &from, &error) || !wefti_integer(call, call->bound[2], length, &to, &error))
+    if (!search_end(call, call->bound[1], 0, &from, &error) || !search_end(call, call->bound[2], length, &to, &error))
         return error;
     int64_t at = list_find(call, call->bound[0], index_clip(from, length), index_clip(to, length), &error);
     if (at == -2)
