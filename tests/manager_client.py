@@ -362,7 +362,50 @@ def same(m):
             assert len(ours) == len(wanted)
 
 
-EVERYTHING = (queues, dicts, lists, locks, shapes, processes, references, killed, same)
+def mistakes(m):
+    """What is asked for wrongly is refused, and nothing has happened."""
+    s, b, lock, c, n = m.Semaphore(1), m.BoundedSemaphore(1), m.Lock(), m.Condition(), m.Namespace()
+    raises(ValueError, s._callmethod, 'acquire', (False, 1))
+    raises(TypeError, s._callmethod, 'acquire', (True, 'x'))
+    raises(ValueError, s._callmethod, 'release', (0,))
+    raises(TypeError, s._callmethod, 'release', ('x',))
+    raises(ValueError, b.release)
+    assert s.acquire() and not s.acquire(False)
+    s.release()
+    raises(TypeError, lock._callmethod, 'acquire', (True, None))
+    raises(ValueError, lock._callmethod, 'acquire', (True, -2))
+    raises(RuntimeError, lock.release)
+    raises(RemoteError, m.Condition, s)
+    for method, arguments in (('wait', ()), ('notify', ()), ('notify_all', ())):
+        raises(RuntimeError, c._callmethod, method, arguments)
+    with c:
+        raises(TypeError, c._callmethod, 'wait', ('x',))
+        raises(TypeError, c._callmethod, 'notify', ('x',))
+        assert c.wait(0.01) is False
+    raises(RemoteError, m.Namespace, 1)
+    for method, arguments in (('__getattribute__', (1,)), ('__setattr__', (1, 2)), ('__delattr__', (1,))):
+        raises(TypeError, n._callmethod, method, arguments)
+    raises(AttributeError, n._callmethod, '__delattr__', ('x',))
+    d = m.dict({'a': 1, 'f': 1.5, 't': 'text', 'big': (1 << 63) - 1})
+    keys = iter(d)
+    assert next(keys) == 'a'
+    raises(AttributeError, keys._callmethod, 'send', (None,))
+    raises(AttributeError, keys._callmethod, 'throw', (None,))
+    keys._callmethod('close')
+    raises(StopIteration, keys._callmethod, '__next__')
+    raises(RemoteError, m.dict, [1])
+    raises(TypeError, d._callmethod, 'update', (1, 2))
+    q = m.Queue()
+    raises(RemoteError, q._callmethod, 'nothing')
+    assert d._callmethod('incr', ('f', 1)) == 2.5 and d._callmethod('incr', ('new', 2)) == 2 and d._callmethod('incr', ('a',)) == 2
+    raises(TypeError, d._callmethod, 'incr', ([], 1))
+    raises(TypeError, d._callmethod, 'incr', ('t', 1))
+    raises(OverflowError, d._callmethod, 'incr', ('big', 1))
+    raises(TypeError, d._callmethod, 'cas', ([], 1, 2))
+    assert d._callmethod('cas', ('a', 2, 3)) and not d._callmethod('cas', ('a', 2, 4)) and d['a'] == 3
+
+
+EVERYTHING = (queues, mistakes, dicts, lists, locks, shapes, processes, references, killed, same)
 
 
 class Standard(SyncManager):

@@ -111,7 +111,10 @@ WEFT_API int weft_manager_serve(weft_manager *manager);
  * what lies in shared memory. 0; -1 with the errors of weft_spawn, EBUSY also: it serves already.
  */
 WEFT_API int weft_manager_start(weft_manager *manager);
-/* Ends weft_manager_serve, or the process of weft_manager_start and waits for that. From any task; it may be serving or not. Cannot fail. */
+/*
+ * Ends weft_manager_serve, or the process of weft_manager_start and waits for that. Where nobody serves yet, the next weft_manager_serve ends as soon as it has begun.
+ * From any task. Cannot fail.
+ */
 WEFT_API void weft_manager_shutdown(weft_manager *manager);
 /* How many objects clients refer to, at this moment; 0 of one that serves in another process. Any task; cannot fail. */
 WEFT_API size_t weft_manager_objects(weft_manager *manager);

@@ -313,8 +313,7 @@ int weft_manager_start(weft_manager *manager)
 void weft_manager_shutdown(weft_manager *manager)
 {
     if (!manager->process) {
-        if (__atomic_load_n(&manager->serving, __ATOMIC_ACQUIRE))
-            wefti_manager_stop(manager);
+        wefti_manager_stop(manager); /* who is about to serve must not miss it */
         return;
     }
     weft_task_terminate(manager->process);
