@@ -277,13 +277,13 @@ def killed(m):
 
 
 # Values and mistakes that methods of containers are called with.
-THINGS = (0, 1, -1, 2, 7, 2.5, True, None, 'a', 'ab', 'b', b'x', b'xy', '', (), (1, 'a'), (1, 'b'), [], [3, 1], [3, 2], {'a': 1}, {1}, 1 << 70, -(1 << 70))
+THINGS = (0, 1, -1, 2, 7, 2.5, True, None, 'a', 'ab', 'b', b'x', b'xy', '', (), (1, 'a'), (1, 'b'), [], [3, 1], [3, 2], {'a': 1}, {1}, (1, [2]), 1 << 70, -(1 << 70))
 SLICES = (slice(None), slice(1, 3), slice(None, None, -1), slice(0, 9, 2), slice(None, None, 0), slice('a', 1), slice(1.5, None), slice(-(1 << 70), 1 << 70))
 LISTS = ([], [1, 2, 3], ['b', 'a', 'ab', ''], [(2, 'x'), (1, 'y'), (1, 'a'), ()], [3, 'a', None], [2.5, 1, True, 1 << 70], [b'b', b'a'], [[2], [1, 5], [1]], [{1: 2}, None])
 DICTS = ({}, {'a': 1, 'b': 2.5}, {1: 'x', None: [1], (1, 'a'): {}, 2.5: b'y'})
 LIST_CALLS = (('append', 1), ('extend', 1), ('insert', 2), ('pop', 0), ('pop', 1), ('remove', 1), ('index', 1), ('index', 2), ('index', 3), ('count', 1), ('reverse', 0), ('sort', 0),
               ('__add__', 1), ('__contains__', 1), ('__delitem__', 1), ('__getitem__', 1), ('__imul__', 1), ('__iadd__', 1), ('__len__', 0), ('__mul__', 1), ('__rmul__', 1),
-              ('__setitem__', 2), ('copy', 0), ('clear', 0), ('append', 0), ('pop', 2))
+              ('__setitem__', 2), ('copy', 0), ('clear', 0), ('append', 0), ('pop', 2), ('__reversed__', 0))
 DICT_CALLS = (('get', 1), ('get', 2), ('pop', 1), ('pop', 2), ('popitem', 0), ('setdefault', 1), ('setdefault', 2), ('update', 1), ('__contains__', 1), ('__delitem__', 1),
               ('__getitem__', 1), ('__setitem__', 2), ('__len__', 0), ('copy', 0), ('keys', 0), ('values', 0), ('items', 0), ('clear', 0), ('__or__', 1), ('__ror__', 1),
               ('__ior__', 1), ('fromkeys', 1), ('fromkeys', 2), ('__reversed__', 0), ('get', 0), ('get', 3))
