@@ -773,7 +773,7 @@ enum { GUARDED = FIXTURE_TSAN ? 500 : 40000 };
 START_TEST(a_guard_is_no_mapping)
 {
     const char *wanted = getenv("WEFT_STRESS_COROUTINES");
-    size_t many = wanted ? strtoul(wanted, NULL, 10) : fixture_copies() ? 500 : GUARDED, made = 0;
+    size_t many = wanted ? strtoul(wanted, NULL, 10) : fixture_copies() ? 500 : (size_t)GUARDED, made = 0;
     weft_task **tasks = calloc(many, sizeof(*tasks));
     while (made < many && (tasks[made] = weft_spawn(WEFT_COROUTINE, wait_to_pass, weft_int((int64_t)made))))
         made++;
