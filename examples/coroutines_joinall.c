@@ -50,7 +50,7 @@ static int print_page(weft_future *future, void *seen)
     if (weft_future_result(future, &octets, WEFT_NOW) != 0)
         return -1;
     printf("called back: %lld octets\n", (long long)weft_as_int(octets));
-    ++*(int *)seen;
+    __atomic_add_fetch((int *)seen, 1, __ATOMIC_RELAXED);
     weft_drop(octets);
     return 0;
 }

@@ -78,9 +78,12 @@ static int grow(void)
     return 0;
 }
 
+static weft_event submitted;
+
 static weft_value fail(weft_value unused)
 {
     (void)unused;
+    weft_event_wait(&submitted, WEFT_FOREVER); /* a pool that is broken already would not take the task */
     return weft_error(ENOENT, "no such ledger");
 }
 
@@ -89,6 +92,7 @@ static int breaks(void)
     weft_pool *pool = weft_pool_new(WEFT_THREAD, .workers = 1, .name = "ledger", .initializer = fail);
     weft_future *future = pool ? weft_pool_submit(pool, count_one, weft_none) : NULL;
     weft_value result;
+    weft_event_set(&submitted);
     if (!future || weft_future_result(future, &result, WEFT_FOREVER) != 0)
         return -1;
     printf("%s\n", weft_error_text(result));
