@@ -4,7 +4,8 @@
 
 A test program built on tests/fixture.c says "N passed, N failed, N skipped" at its end, and why it skipped before that; any other test counts as
 one. What failed is shown with its output, each skip with its reason. A skip that does not stand in the list counts as failed too, for it would
-hide what is not tested. On standard output come the three numbers; all else is on standard error."""
+hide what is not tested. On standard output come the three numbers and then a line for each failure, its name and how it ended; all else is on
+standard error."""
 
 import fnmatch
 import json
@@ -13,6 +14,7 @@ import sys
 
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
 SKIP = re.compile(r"^skipped (\S+?): (.*)$", re.M)
+FAILED = re.compile(r":[FE]:|^FAIL|^ERROR|SUMMARY: ")
 EXIT_SKIPPED = 77
 
 
@@ -53,9 +55,16 @@ def show_failure(test):
         show("\n".join(lines[-60:]))
 
 
+def failure_of(test):
+    """In one line: what the test framework says of a failed test, or else the last words of whoever said any."""
+    said = [line.strip() for stream in ("stdout", "stderr") for line in test.get(stream, "").splitlines() if line.strip()]
+    said = [line for line in said if FAILED.search(line)] or said[-3:]
+    return " | ".join([f"{test['name']}: {test['result']}, exit status {test['returncode']}"] + said[:6])
+
+
 def main(list_path, log_path):
     allowed = allowed_skips(list_path)
-    total, skips = [0, 0, 0], []
+    total, skips, failures = [0, 0, 0], [], []
     with open(log_path, encoding="utf-8", errors="replace") as log:
         tests = [json.loads(line) for line in log]
     for test in tests:
@@ -64,11 +73,16 @@ def main(list_path, log_path):
         skips += skipped
         if failed:
             show_failure(test)
+            failures.append(failure_of(test))
     for name, why in skips:
         listed = any(fnmatch.fnmatchcase(name, one) for one in allowed)
-        total[1] += not listed
         show(f"skipped {name}: {why}" + ("" if listed else f" (FAILED: not in {list_path})"))
+        if not listed:
+            total[1] += 1
+            failures.append(f"{name}: skipped, but not in {list_path}")
     print(*total)
+    for failure in failures:
+        print(failure)
 
 
 main(*sys.argv[1:])
