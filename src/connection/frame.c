@@ -174,7 +174,7 @@ int wefti_frame_send(struct weft_connection *connection, const void *octets, siz
         errno = EPIPE;
         return -1;
     }
-    struct iovec parts[2] = {{header, header_length}, {(void *)(uintptr_t)octets, length}};
+    struct iovec parts[2] = {{header, header_length}, {length ? (void *)(uintptr_t)octets : header, length}}; /* no sums with NULL */
     int result = parts_send(connection, parts, deadline, &begun);
     if (result != 0 && begun)
         connection->unwritable = true;
