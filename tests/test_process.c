@@ -205,6 +205,29 @@ START_TEST(who_dies_without_a_result_is_lost)
 }
 END_TEST
 
+/* The kernel decides whether a core is dumped, and where: so what it does with a plain child is the measure. */
+static void root_of_a_core(void)
+{
+    int status = 0;
+    char text[64];
+    bool watched = FIXTURE_STRIDE > 1 || FIXTURE_TSAN || fixture_copies(); /* cores of these are huge */
+    MUST(chdir(fixture_folder()) == 0);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){watched ? 0 : RLIM_INFINITY, watched ? 0 : RLIM_INFINITY});
+    pid_t pid = fork();
+    if (pid == 0)
+        abort();
+    MUST(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+    snprintf(text, sizeof(text), "was killed by signal 6%s", WCOREDUMP(status) ? ", core dumped" : "");
+    lost_with(weft_spawn(WEFT_PROCESS, dies, weft_int(SIGABRT)), -SIGABRT, text);
+}
+
+START_TEST(a_dumped_core_is_told)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_a_core);
+}
+END_TEST
+
 static void root_of_states(void)
 {
     char text[64];
@@ -976,6 +999,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, what_cannot_cross_is_told);
     tcase_add_test(tests, an_error_is_a_result);
     tcase_add_test(tests, who_dies_without_a_result_is_lost);
+    tcase_add_test(tests, a_dumped_core_is_told);
     tcase_add_test(tests, states_follow_each_other);
     tcase_add_test(tests, a_process_knows_who_it_is);
     tcase_add_test(tests, cancelling_ends_every_wait);

@@ -28,7 +28,8 @@ typedef struct weft_pool weft_pool;
  * - The pool and its futures lie in shared memory: any process of the program may submit, wait and cancel, as long as the process that made the pool has not freed it, and futures there as long as
  *   the one that submitted lives. Callbacks are called in the process that submitted, on a thread of the pool there (weft_pool_shutdown is EDEADLK in them, and the
  *   shutting down has begun all the same); only that process can add some, else EPERM.
- * - Any process may die at any moment. A worker's death costs the task that it was running: WEFT_LOST, with an error of EOWNERDEAD that names the task, the process, how it ended, and its peak memory
+ * - Any process may die at any moment. A worker's death costs the task that it was running: WEFT_LOST, with an error of EOWNERDEAD that names the task, the process, how it ended, whether its core
+ *   was dumped (the kernel does so where RLIMIT_CORE lets it: that has the stack, which gdb shows, and `weft bt` those of coroutines), and its peak memory
  *   (of that task, or of one just before it that took little time; or that of a process it had waited for), or it begins again (.retries). Another worker takes its place. The death of the
  *   process that made the pool ends it: what waits is WEFT_LOST, workers end when they have ended their task.
  * - A worker that waits for a task of its own pool never runs it itself; another stands in, up to 256, and ends afterwards. Tasks that wait for one another in a circle are not found out.
@@ -88,7 +89,7 @@ struct weft_pool_options {
         task_timeout; /* seconds that a task may run: then it is killed, with all that it has started, and is WEFT_TIMED_OUT; 0: for ever */
     unsigned retries; /* how often a task begins again whose worker died, at most 255; 0: it is WEFT_LOST */
     size_t
-        memory; /* octets that a worker may have for itself: one that has more is killed, its task WEFT_LOST with an error of ENOMEM; 0: any */
+        memory; /* octets that a worker may have for itself, shared memory apart, as a look each 20 ms sees it: one that has more is killed, its task WEFT_LOST with an error of ENOMEM; 0: any */
     unsigned threads; /* of a pool of coroutines: on how many threads its workers run; 0: weft_cpu_count(). With another kind ENOTSUP */
 };
 

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "pool/process.h"
 #include "value/value.h"
@@ -183,10 +184,11 @@ static void status_text(const struct wefti_process_task *task, char *text, size_
     char peak[48] = "";
     if (task->peak)
         snprintf(peak, sizeof(peak), ", peak memory %llu KiB", (unsigned long long)(task->peak >> 10));
-    if ((status & 0x7f) != 0)
-        snprintf(text, size, "process %d was killed by signal %d (%s)%s", task->pid, status & 0x7f, strsignal(status & 0x7f), peak);
+    if (WIFSIGNALED(status))
+        snprintf(text, size, "process %d was killed by signal %d (%s)%s%s", task->pid, WTERMSIG(status), strsignal(WTERMSIG(status)),
+            WCOREDUMP(status) ? ", core dumped" : "", peak);
     else
-        snprintf(text, size, "process %d ended with status %d%s", task->pid, status >> 8 & 0xff, peak);
+        snprintf(text, size, "process %d ended with status %d%s", task->pid, WEXITSTATUS(status), peak);
 }
 
 weft_value wefti_process_task_reason(const struct wefti_process_task *task, uint32_t state)

@@ -688,8 +688,8 @@ static weft_value lost_error(const weft_task *task)
 {
     int status = process_status(task->process);
     if (WIFSIGNALED(status))
-        return weft_error(
-            EOWNERDEAD, "task %s (pid %d) was killed by signal %d", weft_task_name(task), weft_task_native_id(task), WTERMSIG(status));
+        return weft_error(EOWNERDEAD, "task %s (pid %d) was killed by signal %d%s", weft_task_name(task), weft_task_native_id(task),
+            WTERMSIG(status), WCOREDUMP(status) ? ", core dumped" : "");
     return weft_error(
         EOWNERDEAD, "task %s (pid %d) exited with status %d", weft_task_name(task), weft_task_native_id(task), WEXITSTATUS(status));
 }
