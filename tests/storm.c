@@ -14,13 +14,17 @@
 #include "base/leave.h"
 #include "family/family.h"
 
+static const weft_time MOMENT = 2000000;  /* a pause may well take that long */
 static const weft_time SLOW = 1000000000; /* the promise: nobody waits longer for what is to be put right after a death */
-enum { WORKERS_MOST = 8, DEATHS = 200, SUPERVISOR_EACH = 16, AIM_LOOKS = 20000 };
+enum { WORKERS_MOST = 8, DEATHS = 200, KEEPER_EACH = 8, DEATHS_LEAST = 30, AIM_LOOKS = 20000, AIM_PAUSE = 1000, PATIENCE = 20 };
+
+static const double SHORT_SECONDS = 2.5;
 
 /* In the arena. */
 struct ground {
-    uint32_t over;
-    uint32_t inside[WORKERS_MOST];
+    uint32_t over, births;
+    uint32_t inside[WORKERS_MOST], birth[WORKERS_MOST];
+    uint64_t done[WORKERS_MOST]; /* by who had the place, all together */
 };
 
 /* Of the root, and copied into workers. */
@@ -58,6 +62,16 @@ void storm_leave(void)
     __atomic_store_n(&ground->inside[own_number], 0, __ATOMIC_SEQ_CST);
 }
 
+void storm_went_on(void)
+{
+    __atomic_add_fetch(&ground->done[own_number], 1, __ATOMIC_RELAXED);
+}
+
+uint32_t storm_birth(unsigned number)
+{
+    return __atomic_load_n(&ground->birth[number], __ATOMIC_RELAXED);
+}
+
 /* xorshift64, after G. Marsaglia. */
 uint64_t storm_random(void)
 {
@@ -80,6 +94,7 @@ static void worker_start(unsigned number)
     uintptr_t told = (uintptr_t)storm_random() << 8 | number;
     struct wefti_process *process = wefti_process_new(worker_main, (void *)told); /* NOLINT: a number */
     ground->inside[number] = 0;
+    __atomic_store_n(&ground->birth[number], ++ground->births, __ATOMIC_RELAXED);
     storm_must(process && wefti_process_start(process) == 0);
     workers[number] = (struct worker){.process = process, .pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0)};
     storm_must(workers[number].pidfd >= 0 || process->state == WEFTI_PROCESS_ENDED);
@@ -89,7 +104,7 @@ static void worker_start(unsigned number)
 static int worker_end(unsigned number)
 {
     int status = -1;
-    storm_must(wefti_process_wait(workers[number].process, &status, weft_in(20)) == 0);
+    storm_must(wefti_process_wait(workers[number].process, &status, weft_in(PATIENCE)) == 0);
     wefti_process_let_go(workers[number].process);
     if (workers[number].pidfd >= 0)
         close(workers[number].pidfd);
@@ -97,13 +112,26 @@ static int worker_end(unsigned number)
     return status;
 }
 
+void storm_ends(unsigned number)
+{
+    if (workers[number].process)
+        storm_must(worker_end(number) == 0);
+}
+
+static void pause_for(uint64_t nanoseconds)
+{
+    nanosleep(&(struct timespec){.tv_nsec = (long)nanoseconds}, NULL);
+}
+
+/* Keepers. */
+
 static uint32_t keeper_life(unsigned number)
 {
     return __atomic_load_n((uint32_t *)&wefti_family_now()->keepers[number].life.__data.__lock, __ATOMIC_ACQUIRE);
 }
 
 /* Two live, and one of them takes requests. */
-static bool keepers_whole(void)
+bool storm_keepers_whole(void)
 {
     uint32_t supervisor = (uint32_t)__atomic_load_n(&wefti_family_now()->supervisor, __ATOMIC_ACQUIRE);
     if ((keeper_life(0) & FUTEX_TID_MASK) != supervisor && (keeper_life(1) & FUTEX_TID_MASK) != supervisor)
@@ -114,106 +142,192 @@ static bool keepers_whole(void)
     return true;
 }
 
-static void pause_for(uint64_t nanoseconds)
+void storm_keeper_kill(bool spare)
 {
-    nanosleep(&(struct timespec){.tv_nsec = (long)nanoseconds}, NULL);
+    uint32_t supervisor = (uint32_t)__atomic_load_n(&wefti_family_now()->supervisor, __ATOMIC_ACQUIRE);
+    unsigned serving = (keeper_life(0) & FUTEX_TID_MASK) == supervisor ? 0 : 1, number = spare ? 1 - serving : serving;
+    uint32_t life = keeper_life(number);
+    kill((pid_t)(life & FUTEX_TID_MASK), SIGKILL);
+    for (weft_time late = weft_in(PATIENCE); (keeper_life(number) & (FUTEX_TID_MASK | FUTEX_OWNER_DIED)) == (life & FUTEX_TID_MASK);)
+        storm_must(weft_clock() < late);
 }
 
-/* Waits until the worker is inside a section, for a while; at each second time at any moment. */
+/* The count. */
+
+weft_time storm_pause(void)
+{
+    weft_time begun = weft_clock();
+    pause_for(20000);
+    weft_time took = weft_clock() - begun;
+    return took < MOMENT ? took : MOMENT;
+}
+
+void storm_tally_add(struct storm_tally *tally, weft_time standstill)
+{
+    tally->deaths++;
+    tally->worst = standstill > tally->worst ? standstill : tally->worst;
+    tally->slow += standstill > SLOW;
+}
+
+void storm_tally_tell(const struct storm_tally *tally, const char *name, uint64_t seed)
+{
+    printf("storm %s: seed %llu, %u deaths (%u of keepers, %u of workers inside), standstills of %.1f ms at most\n", name,
+        (unsigned long long)seed, tally->deaths, tally->keepers, tally->inside, (double)tally->worst / 1e6);
+    fflush(stdout);
+    storm_must(tally->slow <= 1 + tally->deaths / 100);
+}
+
+/* The storm. */
+
+/* Waits until the worker is inside a section, for a while: it may be that another has its processor. */
 static void aim(unsigned number)
 {
-    for (int i = 0; i < AIM_LOOKS && storm_random() % 4 && !__atomic_load_n(&ground->inside[number], __ATOMIC_ACQUIRE); i++)
-        ;
-    for (int i = 0; i < AIM_LOOKS && !__atomic_load_n(&ground->inside[number], __ATOMIC_ACQUIRE); i++)
-        ;
-    for (volatile uint64_t i = storm_random() % 400; i > 0; i--) /* anywhere in it */
+    bool anywhere = storm_random() % 8 == 0;
+    for (int i = 0; i < AIM_LOOKS && !anywhere && !__atomic_load_n(&ground->inside[number], __ATOMIC_ACQUIRE); i++)
+        if (i % AIM_PAUSE == AIM_PAUSE - 1)
+            pause_for(50000);
+    for (volatile uint64_t i = storm_random() % 100; i > 0; i--) /* anywhere in it */
         ;
 }
 
-struct tally {
-    unsigned deaths, inside, supervisors, slow;
-    weft_time worst;
-};
-
-static void worker_kill(unsigned number, struct tally *tally)
+static bool enough(void)
 {
-    aim(number);
-    syscall(SYS_pidfd_send_signal, workers[number].pidfd, SIGKILL, NULL, 0);
-    weft_time then = weft_clock();
+    return plan->enough && plan->enough();
+}
+
+static void worker_doomed(unsigned number)
+{
+    if (plan->doomed)
+        plan->doomed(number);
+}
+
+/* It was killed, and has been put right. */
+static void worker_bury(unsigned number)
+{
     int status = worker_end(number);
-    weft_time took = weft_clock() - then;
-    storm_must(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    tally->deaths++;
-    tally->inside += ground->inside[number] != 0;
-    tally->worst = took > tally->worst ? took : tally->worst;
-    tally->slow += took > SLOW;
+    storm_must((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) || (status == 0 && enough()));
+}
+
+static void worker_replace(unsigned number)
+{
     if (plan->buried)
         plan->buried(number);
     worker_start(number);
 }
 
-/* Kills a keeper, and comes back when the kernel has marked its death: before that another death might be the second of both. */
-static void keeper_end(unsigned number)
+static void worker_kill(unsigned number, struct storm_tally *tally)
 {
-    uint32_t life = keeper_life(number);
-    kill((pid_t)(life & FUTEX_TID_MASK), SIGKILL);
-    for (weft_time late = weft_in(20); (keeper_life(number) & (FUTEX_TID_MASK | FUTEX_OWNER_DIED)) == (life & FUTEX_TID_MASK);)
-        storm_must(weft_clock() < late);
+    worker_doomed(number);
+    aim(number);
+    syscall(SYS_pidfd_send_signal, workers[number].pidfd, SIGKILL, NULL, 0);
+    worker_bury(number);
+    tally->inside += ground->inside[number] != 0;
+    worker_replace(number);
 }
 
 /* The spare, or the supervisor, with which all that it had forked dies; never both at once. */
-static void keeper_kill(struct tally *tally)
+static void keeper_kill(struct storm_tally *tally)
 {
-    struct wefti_family *family = wefti_family_now();
-    for (weft_time late = weft_in(20); !keepers_whole(); pause_for(200000))
-        storm_must(weft_clock() < late);
-    unsigned serving = (keeper_life(0) & FUTEX_TID_MASK) == (uint32_t)family->supervisor ? 0 : 1;
     bool spare = storm_random() % 2;
-    tally->deaths++;
-    tally->supervisors++;
-    keeper_end(spare ? 1 - serving : serving);
-    for (unsigned i = 0; !spare && i < plan->workers; i++) {
-        worker_end(i);
-        if (plan->buried)
-            plan->buried(i);
-    }
+    tally->keepers++;
     for (unsigned i = 0; !spare && i < plan->workers; i++)
-        worker_start(i);
+        worker_doomed(i);
+    storm_keeper_kill(spare);
+    for (unsigned i = 0; !spare && i < plan->workers; i++)
+        worker_bury(i);
+    for (unsigned i = 0; !spare && i < plan->workers; i++)
+        worker_replace(i);
 }
 
-static weft_time storm_end(void)
+/* How many workers have done something since. */
+static unsigned went_on(const uint64_t *then)
 {
-    const char *seconds = getenv("WEFT_STORM_SECONDS");
-    return seconds && atof(seconds) > 0 ? weft_in(atof(seconds)) : WEFT_FOREVER;
+    unsigned count = 0;
+    for (unsigned i = 0; i < plan->workers; i++)
+        count += __atomic_load_n(&ground->done[i], __ATOMIC_RELAXED) != then[i];
+    return count;
+}
+
+/* Of one that took too long: where the time went. */
+static void slow_tell(bool keeper, unsigned number, weft_time buried, weft_time all, const uint64_t *then)
+{
+    fprintf(stderr, "storm %s: %.1f ms after the death of %s %u, which took %.1f ms to be replaced;", plan->name, (double)all / 1e6,
+        keeper ? "a keeper, not of worker" : "worker", number, (double)buried / 1e6);
+    for (unsigned i = 0; i < plan->workers; i++)
+        fprintf(stderr, " %llu", (unsigned long long)(__atomic_load_n(&ground->done[i], __ATOMIC_RELAXED) - then[i]));
+    fprintf(stderr, " done since then\n");
+}
+
+/* Somebody dies, and all go on. */
+static void death(struct storm_tally *tally)
+{
+    uint64_t then[WORKERS_MOST];
+    bool keeper = STORM_KEEPERS && storm_random() % KEEPER_EACH == 0;
+    unsigned number = (unsigned)(storm_random() % plan->workers), least = plan->one_suffices ? 1 : plan->workers;
+    for (weft_time late = weft_in(PATIENCE); keeper && !storm_keepers_whole(); pause_for(200000))
+        storm_must(weft_clock() < late);
+    weft_time begun = weft_clock();
+    if (keeper)
+        keeper_kill(tally);
+    else
+        worker_kill(number, tally);
+    weft_time buried = weft_clock() - begun, all = buried;
+    for (unsigned i = 0; i < plan->workers; i++)
+        then[i] = __atomic_load_n(&ground->done[i], __ATOMIC_RELAXED);
+    for (; went_on(then) < least && !enough(); all += storm_pause())
+        storm_must(all < PATIENCE * SLOW);
+    storm_tally_add(tally, all);
+    if (all > SLOW)
+        slow_tell(keeper, number, buried, all, then);
+}
+
+static bool storm_ends_now(const struct storm_tally *tally, double seconds, weft_time end)
+{
+    bool late = weft_clock() >= end;
+    return enough() || (seconds > 0 ? late : tally->deaths >= DEATHS || (late && tally->deaths >= DEATHS_LEAST));
+}
+
+static double storm_seconds(void)
+{
+    const char *given = getenv("WEFT_STORM_SECONDS");
+    return (given ? atof(given) : 0) / (plan->share ? plan->share : 1);
 }
 
 static void storm_root(uint64_t seed)
 {
-    struct tally tally = {0};
-    weft_time begun = weft_clock(), end = storm_end();
+    struct storm_tally tally = {0};
+    double seconds = plan->seconds > 0 ? plan->seconds : storm_seconds();
     state = seed;
     storm_must((weft_shared_limit((size_t)1 << 30) == 0 || errno == EBUSY) && (ground = weft_shared_new(struct ground)));
     plan->prepare();
     storm_must(wefti_family_begin() == 0); /* workers are copies of what the root is now */
     for (unsigned i = 0; i < plan->workers; i++)
         worker_start(i);
-    while (end == WEFT_FOREVER ? tally.deaths < DEATHS : weft_clock() < end) {
+    for (weft_time end = weft_in(seconds > 0 ? seconds : SHORT_SECONDS); !storm_ends_now(&tally, seconds, end);) {
         pause_for(storm_random() % 2000000);
-        if (plan->supervisors && storm_random() % SUPERVISOR_EACH == 0)
-            keeper_kill(&tally);
-        else
-            worker_kill((unsigned)(storm_random() % plan->workers), &tally);
+        death(&tally);
     }
     __atomic_store_n(&ground->over, 1, __ATOMIC_RELEASE);
+    if (plan->finish)
+        plan->finish();
     for (unsigned i = 0; i < plan->workers; i++)
-        storm_must(worker_end(i) == 0);
+        storm_ends(i);
     plan->check();
-    printf("storm %s: seed %llu, %u deaths (%u of keepers, %u inside) in %.1f s, put right within %.1f ms\n", plan->name,
-        (unsigned long long)seed, tally.deaths, tally.supervisors, tally.inside, (double)(weft_clock() - begun) / 1e9,
-        (double)tally.worst / 1e6);
-    fflush(stdout);
-    storm_must(tally.slow <= 1 + tally.deaths / 100); /* on a busy machine it may be that nobody is let run */
-    storm_must(tally.inside * 100 >= plan->inside_least * (tally.deaths - tally.supervisors));
+    storm_tally_tell(&tally, plan->name, seed);
+    storm_must(tally.inside * 100 >= plan->inside_least * (tally.deaths - tally.keepers));
+}
+
+static void storm_once(uint64_t seed)
+{
+    pid_t root = fork();
+    ck_assert_int_ge(root, 0);
+    if (root == 0) {
+        storm_root(seed);
+        wefti_leave(0);
+    }
+    int status = -1;
+    ck_assert_int_eq(waitpid(root, &status, 0), root);
+    ck_assert_msg(status == 0, "seed %llu: status %x", (unsigned long long)seed, status);
 }
 
 void storm_run(const struct storm_plan *what)
@@ -221,13 +335,8 @@ void storm_run(const struct storm_plan *what)
     const char *given = getenv("WEFT_STORM_SEED");
     uint64_t seed = given ? (uint64_t)strtoull(given, NULL, 0) : (uint64_t)weft_clock() * UINT64_C(2654435761) ^ (uint64_t)getpid();
     plan = what;
-    pid_t root = fork();
-    ck_assert_int_ge(root, 0);
-    if (root == 0) {
-        storm_root(seed | 1);
-        wefti_leave(0);
-    }
-    int status = -1;
-    ck_assert_int_eq(waitpid(root, &status, 0), root);
-    ck_assert_msg(status == 0, "seed %llu: status %x", (unsigned long long)(seed | 1), status);
+    weft_time end = weft_in(storm_seconds());
+    do
+        storm_once(seed | 1);
+    while (seed += 2, plan->seconds > 0 && weft_clock() < end);
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Processes that change a map, of which one after the other is killed wherever it happens to be. WEFT_STORM_SECONDS makes it last longer than a second,
- * WEFT_STORM_SEED repeats its choices.
+ * A storm over a map: processes change it, each its own keys and all of them one number.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "family_root.h"
 #include "shared/block.h"
+#include "storm.h"
 
 enum { WORKERS = 4, KEYS = 12 };
 
@@ -19,13 +18,12 @@ struct diary {
     uint32_t meant[KEYS], done[KEYS];
 };
 
-static const weft_time SLOW = 1000000000; /* the promise: what the dead left is put right within that */
-
 static struct storm {
     weft_map *map;
-    weft_scalar wrong;
     struct diary diaries[WORKERS];
 } * storm;
+
+static int64_t deaths; /* the root's count */
 
 /* The value that a version of a key has: texts of many lengths, now and then one that is a large block. */
 static weft_value version_value(uint32_t version)
@@ -63,8 +61,7 @@ static void diary_check(int worker)
     for (unsigned i = 0; i < KEYS; i++) {
         key_name(key, sizeof(key), worker, i);
         bool done = version_is(key, diary->done[i]), meant = version_is(key, diary->meant[i]);
-        if (!done && !meant)
-            weft_scalar_add(&storm->wrong, 1);
+        storm_must(done || meant);
         diary->done[i] = diary->meant[i] = done ? diary->done[i] : diary->meant[i];
     }
 }
@@ -74,104 +71,71 @@ static void change(struct diary *diary, int worker, unsigned at, uint32_t versio
     char key[32];
     key_name(key, sizeof(key), worker, at);
     bool pops = version % 5 == 0 && diary->done[at];
+    weft_value value = version_value(version);
     __atomic_store_n(&diary->meant[at], pops ? 0 : version, __ATOMIC_RELEASE);
-    int failed = pops ? weft_map_pop(storm->map, key, NULL) : weft_map_set(storm->map, key, version_value(version));
-    if (failed)
-        weft_scalar_add(&storm->wrong, 1);
+    storm_enter();
+    storm_must((pops ? weft_map_pop(storm->map, key, NULL) : weft_map_set(storm->map, key, weft_keep(value))) == 0);
+    storm_leave();
+    weft_drop(value);
     __atomic_store_n(&diary->done[at], pops ? 0 : version, __ATOMIC_RELEASE);
 }
 
-static weft_value works(weft_value number)
+static void work(unsigned number)
 {
-    int worker = (int)weft_as_int(number);
-    struct diary *diary = &storm->diaries[worker];
-    diary_check(worker);
-    for (uint32_t version = 1;; version++) {
-        if (weft_map_add(storm->map, "sum", 1, NULL) != 0)
-            weft_scalar_add(&storm->wrong, 1);
+    struct diary *diary = &storm->diaries[number];
+    diary_check((int)number);
+    for (uint32_t version = 1; !storm_over(); version++) {
+        storm_enter();
+        storm_must(weft_map_add(storm->map, "sum", 1, NULL) == 0);
+        storm_leave();
         weft_scalar_add(&diary->added, 1);
-        change(diary, worker, version * 7 % KEYS, version);
+        change(diary, (int)number, version * 7 % KEYS, version);
+        storm_went_on();
     }
-    return weft_none;
 }
 
-static unsigned seed_of(void)
+static void prepare(void)
 {
-    const char *given = getenv("WEFT_STORM_SEED");
-    unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)weft_clock();
-    printf("storm of maps: WEFT_STORM_SEED=%u\n", seed);
-    fflush(stdout);
-    return seed;
-}
-
-static weft_task *worker_start(int worker)
-{
-    weft_task *task = weft_spawn(WEFT_PROCESS, works, weft_int(worker));
-    MUST(task);
-    return task;
-}
-
-static void worker_dies(weft_task *task)
-{
-    MUST(weft_task_kill(task) == 0 && weft_task_join(task, WEFT_FOREVER) == 0);
-    weft_task_free(task);
-}
-
-/* How many were killed. */
-static int64_t storm_run(weft_task **workers)
-{
-    const char *given = getenv("WEFT_STORM_SECONDS");
-    weft_time end = weft_in(given ? strtod(given, NULL) : 1);
-    unsigned seed = seed_of();
-    int64_t kills = 0, slow = 0;
-    for (; weft_clock() < end || kills < 20; kills++) {
-        weft_sleep((rand_r(&seed) % 5000) * 1e-6);
-        unsigned worker = (unsigned)rand_r(&seed) % WORKERS;
-        weft_time then = weft_clock();
-        worker_dies(workers[worker]);
-        slow += weft_clock() - then > SLOW;
-        workers[worker] = worker_start((int)worker);
-    }
-    MUST(slow <= 1 + kills / 100); /* on a busy machine it may be that nobody is let run */
-    for (int i = 0; i < WORKERS; i++, kills++)
-        worker_dies(workers[i]);
-    return kills;
-}
-
-static void root_of_the_storm(void)
-{
-    MUST(weft_shared_limit(64 << 20) == 0);
     storm = weft_shared_new(struct storm);
-    MUST(storm && (storm->map = weft_map_new()));
-    weft_task *workers[WORKERS];
-    for (int i = 0; i < WORKERS; i++)
-        workers[i] = worker_start(i);
-    int64_t kills = storm_run(workers), added = 0;
+    storm_must(storm && (storm->map = weft_map_new()));
+}
+
+static void buried(unsigned number)
+{
+    (void)number;
+    deaths++;
+}
+
+static void all_blocks_are_there(void)
+{
+    struct wefti_blocks_census with, without;
+    size_t size = weft_map_size(storm->map);
+    wefti_blocks_count(&with);
+    storm_must(weft_map_free(storm->map) == 0);
+    wefti_blocks_count(&without);
+    storm_must(with.committed - without.committed == size + 2);
+    storm_must(without.wrong == 0 && without.in_hand == 0 && without.chunks_taken == 0);
+    storm_must(without.committed < 200); /* lives, processes and the like: nothing that grows with the deaths */
+}
+
+static void check(void)
+{
+    int64_t added = 0;
     for (int i = 0; i < WORKERS; i++) {
         diary_check(i);
         added += weft_scalar_get(&storm->diaries[i].added);
     }
     weft_value sum = weft_none;
-    MUST(weft_map_get(storm->map, "sum", &sum) == 0);
-    printf("storm of maps: %lld killed, %lld increments, %lld of them not told\n", (long long)kills, (long long)weft_as_int(sum),
-        (long long)(weft_as_int(sum) - added));
-    fflush(stdout);
-    MUST(weft_as_int(sum) >= added && weft_as_int(sum) <= added + kills);
-    MUST(weft_scalar_get(&storm->wrong) == 0);
-    struct wefti_blocks_census with, without;
-    size_t size = weft_map_size(storm->map);
-    wefti_blocks_count(&with);
-    MUST(weft_map_free(storm->map) == 0);
-    wefti_blocks_count(&without);
-    MUST(with.committed - without.committed == size + 2);
-    MUST(without.wrong == 0 && without.in_hand == 0 && without.chunks_taken == 0);
-    MUST(without.committed < 200); /* lives, processes and the like: nothing that grows with the deaths */
+    storm_must(weft_map_get(storm->map, "sum", &sum) == 0);
+    storm_must(weft_as_int(sum) >= added && weft_as_int(sum) <= added + deaths); /* a death may come before it is told */
+    all_blocks_are_there();
 }
 
 START_TEST(nothing_is_lost_in_a_storm)
 {
-    NEEDS_PIDFDS;
-    root_runs(root_of_the_storm);
+    STORM_OR_SKIP;
+    storm_run(&(struct storm_plan){
+        .name = "map", .workers = WORKERS, .prepare = prepare, .work = work, .check = check, .buried = buried, .inside_least = 30});
 }
 END_TEST
 

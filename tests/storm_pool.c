@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools of processes whose processes are killed at random moments: workers, submitters, the supervisor. Every accepted task ends in exactly one way, and with the right value if it is done; nobody hangs;
- * the pool is whole afterwards; no block is left. WEFT_STORM_SECONDS makes it last longer, WEFT_STORM_SEED repeats a run.
+ * A storm over pools of processes: workers, submitters, supervisors and spares are killed. Every accepted task ends in exactly one way, and with the right value if it is done; nobody hangs;
+ * the pool is whole afterwards; no block is left. The frame is its own (storm.h's has raw processes for workers); how keepers die and what counts as too long is that of all storms.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -14,8 +14,9 @@
 #include "pool_tasks.h"
 #include "shared/block.h"
 #include "shared/seat.h"
+#include "storm.h"
 
-enum { UNDER_WAY = 40 };
+enum { UNDER_WAY = 40, KEEPER_EACH = 48, INSIDE_LEAST = 15, AIM_LOOKS = 200, TOO_LONG = 1000000000 };
 
 static uint32_t seed;
 
@@ -31,7 +32,20 @@ static double seconds_of(const char *name, double otherwise)
     return text ? strtod(text, NULL) : otherwise;
 }
 
-/* Tasks. */
+/* Tasks. Each counts itself, so that the killer sees that the pool goes on. */
+
+static uint64_t *begun; /* in the arena */
+
+static void task_counts(void)
+{
+    __atomic_add_fetch(begun, 1, __ATOMIC_RELAXED);
+}
+
+static weft_value twice_counted(weft_value number)
+{
+    task_counts();
+    return twice(number);
+}
 
 /* A text of as many octets as the argument says, some of them larger than a record has room for. */
 static weft_value text_for(weft_value number)
@@ -45,8 +59,15 @@ static weft_value text_for(weft_value number)
     return text;
 }
 
+static weft_value text_counted(weft_value number)
+{
+    task_counts();
+    return text_for(number);
+}
+
 static weft_value measure(weft_value text)
 {
+    task_counts();
     return weft_int((int64_t)weft_length(text));
 }
 
@@ -79,7 +100,7 @@ static int job_called(weft_future *future, void *data)
 
 static bool job_submit(struct job *job, weft_pool *pool, uint32_t *state)
 {
-    static weft_function *const functions[SORTS] = {twice, text_for, measure, nested};
+    static weft_function *const functions[SORTS] = {twice_counted, text_counted, measure, nested};
     job->sort = (enum sort)(draw(state) % SORTS);
     job->number = draw(state) % 100000;
     job->calls = draw(state) % 4 == 0;
@@ -112,19 +133,26 @@ static bool value_right(const struct job *job, weft_value value)
 /* How many ended in which way. */
 static uint64_t outcomes[WEFT_LOST + 1];
 
-/* Tells what a pool looks like in which a task does not end, and fails the test; with WEFT_HANG it stays, to be looked at. */
-static void hangs(const struct wefti_process_pool *pool, int sort, uint32_t state)
+/* Tells what a pool looks like in which nothing goes on. */
+static void pool_tell(const struct wefti_process_pool *pool)
 {
     fprintf(stderr,
-        "hangs: sort %d, state %x; work %x, searching %u, called %u, spare %u, asked %u, surplus %u, refusal %d, bell %u, room %x, broken %u, settled %u, errno %d\n",
-        sort, state, pool->work, pool->searching, pool->called, pool->spare, pool->asked, pool->surplus, pool->refusal, pool->bell,
-        pool->room, pool->broken, pool->settled, errno);
+        "work %x, searching %u, called %u, spare %u, asked %u, surplus %u, refusal %d, bell %u, room %x, broken %u, settled %u\n",
+        pool->work, pool->searching, pool->called, pool->spare, pool->asked, pool->surplus, pool->refusal, pool->bell, pool->room,
+        pool->broken, pool->settled);
     for (int i = 0; i < WEFTI_RINGS; i++)
         fprintf(
             stderr, "ring %d: head %llu, tail %llu\n", i, (unsigned long long)pool->rings[i].head, (unsigned long long)pool->rings[i].tail);
     for (uint32_t i = 0; i < wefti_process_places(pool); i++)
         fprintf(stderr, "place %u: state %u, pid %d, idle %u, away %u, taken %llu\n", i, pool->table[i]->state, pool->table[i]->pid,
             pool->table[i]->idle, pool->table[i]->away, (unsigned long long)pool->table[i]->taken);
+}
+
+/* A task does not end: fails the test; with WEFT_HANG it stays, to be looked at. */
+static void hangs(const struct wefti_process_pool *pool, int sort, uint32_t state)
+{
+    fprintf(stderr, "hangs: sort %d, state %x, errno %d\n", sort, state, errno);
+    pool_tell(pool);
     if (getenv("WEFT_HANG"))
         pause();
     fixture_leave(200);
@@ -188,41 +216,56 @@ static void submitter_renew(weft_task **task, weft_pool *pool)
 
 /* The killer. */
 
-static uint32_t over, kills;
+static uint32_t over;
+static struct storm_tally tally; /* the killer's while it lives */
 
 static void pause_for(uint32_t microseconds)
 {
     nanosleep(&(struct timespec){.tv_nsec = (long)microseconds * 1000}, NULL);
 }
 
-/* Whether the supervisor has a spare: without, its death is the family's. */
-static bool keepers_live(void)
-{
-    const struct wefti_family *family = wefti_family_now();
-    bool live = true;
-    for (int i = 0; live && i < WEFTI_KEEPERS; i++) {
-        char path[64], line[256] = "";
-        snprintf(path, sizeof(path), "/proc/%d/stat", __atomic_load_n(&family->keepers[i].pid, __ATOMIC_ACQUIRE));
-        FILE *file = fopen(path, "r");
-        const char *end = file && fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
-        if (file)
-            fclose(file);
-        live = end && end[1] && end[2] != 'Z' && end[2] != 'X';
-    }
-    return live;
-}
-
-static void one_killed(struct wefti_process_pool *pool, uint32_t *state)
+/* Kills one that has a task, if that comes soon. False when there was none to kill. */
+static bool worker_kill(struct wefti_process_pool *pool, uint32_t *state)
 {
     uint32_t places = wefti_process_places(pool);
     struct wefti_process_worker *worker = places ? pool->table[draw(state) % places] : NULL;
-    int32_t pid = worker && __atomic_load_n(&worker->state, __ATOMIC_ACQUIRE) == WEFTI_WORKER_THERE
-                      ? __atomic_load_n(&worker->pid, __ATOMIC_RELAXED)
-                      : 0;
-    if (draw(state) % 64 == 0 && keepers_live())
-        pid = __atomic_load_n(&wefti_family_now()->supervisor, __ATOMIC_ACQUIRE);
-    if (pid > 1 && kill(pid, SIGKILL) == 0)
-        __atomic_add_fetch(&kills, 1, __ATOMIC_RELAXED);
+    if (!worker || __atomic_load_n(&worker->state, __ATOMIC_ACQUIRE) != WEFTI_WORKER_THERE)
+        return false;
+    int32_t pid = __atomic_load_n(&worker->pid, __ATOMIC_RELAXED);
+    for (int i = 0; i < AIM_LOOKS && __atomic_load_n(&worker->idle, __ATOMIC_ACQUIRE); i++)
+        ;
+    if (pid <= 1 || kill(pid, SIGKILL) != 0)
+        return false;
+    tally.inside += !__atomic_load_n(&worker->idle, __ATOMIC_ACQUIRE);
+    return true;
+}
+
+/* Without a spare the supervisor's death would be the family's. */
+static bool keeper_kill(uint32_t *state)
+{
+    if (!storm_keepers_whole())
+        return false;
+    storm_keeper_kill(draw(state) % 2);
+    tally.keepers++;
+    return true;
+}
+
+/* Until a task begins: there is always one to be begun, until it is over. How long that took. */
+static weft_time until_it_goes_on(const struct wefti_process_pool *pool)
+{
+    uint64_t then = __atomic_load_n(begun, __ATOMIC_RELAXED);
+    weft_time all = 0;
+    for (bool told = false; __atomic_load_n(begun, __ATOMIC_RELAXED) == then && !__atomic_load_n(&over, __ATOMIC_ACQUIRE);
+         all += storm_pause()) {
+        if (told || all < TOO_LONG)
+            continue;
+        told = true;
+        fprintf(stderr, "stands still:\n");
+        pool_tell(pool);
+        if (getenv("WEFT_HANG"))
+            pause();
+    }
+    return all;
 }
 
 static weft_value killer(weft_value pool)
@@ -230,7 +273,9 @@ static weft_value killer(weft_value pool)
     uint32_t state = seed * 7 + 1;
     while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
         pause_for(draw(&state) % 4000);
-        one_killed(weft_as_ptr(pool), &state);
+        if (!(draw(&state) % KEEPER_EACH == 0 && STORM_KEEPERS ? keeper_kill(&state) : worker_kill(weft_as_ptr(pool), &state)))
+            continue;
+        storm_tally_add(&tally, until_it_goes_on(weft_as_ptr(pool)));
     }
     return weft_none;
 }
@@ -282,14 +327,16 @@ static void root_of_the_storm(void)
     double seconds = seconds_of("WEFT_STORM_SECONDS", 1.5);
     seed = (uint32_t)seconds_of("WEFT_STORM_SEED", (double)(weft_clock() & 0xffffff));
     uint32_t state = seed;
+    MUST((begun = weft_shared_new(uint64_t)) != NULL);
     weft_pool_free(weft_pool_new(WEFT_PROCESS, .workers = 1));
     struct wefti_blocks_census first, now;
     wefti_blocks_count(&first);
     for (weft_time end = weft_in(seconds); weft_clock() < end;)
         pool_storm(weft_in(0.3), &state);
-    fprintf(stderr, "seed %u: %u workers and supervisors killed, %u submitters, %llu done, %llu failed, %llu lost\n", seed, kills,
-        submitters, (unsigned long long)outcomes[WEFT_DONE], (unsigned long long)outcomes[WEFT_FAILED],
-        (unsigned long long)outcomes[WEFT_LOST]);
+    printf("%u submitters killed, %llu tasks done, %llu failed, %llu lost\n", submitters, (unsigned long long)outcomes[WEFT_DONE],
+        (unsigned long long)outcomes[WEFT_FAILED], (unsigned long long)outcomes[WEFT_LOST]);
+    storm_tally_tell(&tally, "pool", seed);
+    MUST(tally.inside * 100 >= INSIDE_LEAST * (tally.deaths - tally.keepers));
     wefti_blocks_count(&now);
     bool clean = now.wrong == 0 && now.in_hand == 0 && now.committed <= first.committed + 64; /* lives are used again */
     if (!clean)

@@ -1,59 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A storm: processes put into and take from a queue in shared memory, and one of them is killed at any moment, again and again. No value whose put returned is lost
- * (from a plain queue: but those that the dead had taken), none is held by two who live, those of one producer come in their order, nobody hangs, and
- * no block is left over.
- *
- * WEFT_STORM_SECONDS and WEFT_STORM_SEED make it longer, or the same again (the same kills; not the same interleaving).
+ * Storms over queues: processes put into and take from a queue in shared memory. No value whose put returned is lost
+ * (from a plain queue: but those that the dead had taken), none is held by two who live, those of one producer come in their order, and no block is left over.
  */
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "base/leave.h"
 #include "family/family.h"
-#include "fixture.h"
 #include "shared/block.h"
 #include "shared/life.h"
+#include "storm.h"
 
-enum { PRODUCERS = 2, CONSUMERS = 3, WORKERS = 1 << 16, VALUES = 1 << 20, LONG_ENOUGH = 2000, ENDED = 1 };
+enum { PRODUCERS = 2, CONSUMERS = 3, WORKERS = PRODUCERS + CONSUMERS, BIRTHS = 1 << 16, VALUES = 1 << 20, LONG_ENOUGH = 2000, TESTS = 6 };
 
 static const double ROUND_SECONDS = 0.7;
-static const weft_time SLOW = 1000000000; /* the promise: a standstill after a death does not last longer */
 
-/* Shared by inheritance. A worker is one process, a role what it goes on with. */
+/* Shared by inheritance. */
 struct storm {
     weft_queue *queue;
-    bool joinable;
-    bool unordered; /* what had been handed to the dead comes back later than what was put after it */
-    uint32_t stop;
     uint64_t begun[PRODUCERS], put[PRODUCERS]; /* of each role */
-    uint64_t done;                             /* values, all together */
-    uint32_t failed;                           /* line of the first that found something wrong */
-    uint8_t dead[WORKERS];                     /* is about to be killed */
+    uint64_t before;                           /* blocks, without the queue */
+    uint64_t takers;                           /* that have died */
+    uint8_t dead[BIRTHS];                      /* is about to be killed */
     uint32_t holder[PRODUCERS][VALUES];        /* worker that has the value, or 0 */
     uint8_t seen[PRODUCERS][VALUES];
 };
 static struct storm *storm;
 
-struct worker {
-    struct wefti_process *process;
-    uint32_t number, role;
-};
-
-#define MUST(condition)                                                                                                    \
-    do {                                                                                                                   \
-        uint32_t storm_none = 0;                                                                                           \
-        if (!(condition)) {                                                                                                \
-            __atomic_compare_exchange_n(&storm->failed, &storm_none, __LINE__, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED); \
-            wefti_leave(__LINE__ % 250 + 1);                                                                               \
-        }                                                                                                                  \
-    } while (0)
+/* Of the round's queue. */
+static size_t capacity;
+static bool joinable;
+static bool unordered; /* what had been handed to the dead comes back later than what was put after it */
+static enum weft_queue_order order;
 
 static size_t value_size(uint64_t number)
 {
@@ -79,24 +57,33 @@ static uint64_t value_name(weft_value value)
     const char *octets = weft_as_bytes(value);
     memcpy(&name, octets, sizeof(name));
     uint64_t number = (uint32_t)name;
-    MUST(weft_length(value) == value_size(number));
-    for (size_t i = sizeof(name); i < weft_length(value); i++)
-        MUST(octets[i] == (char)number);
+    size_t length = weft_length(value), more = sizeof(name);
+    storm_must(length == value_size(number));
+    storm_must(length == more || (octets[more] == (char)number && memcmp(octets + more, octets + more + 1, length - more - 1) == 0));
     return name;
 }
 
-static int produces(struct wefti_process *self)
+static bool storm_is_full(void)
 {
-    uint32_t role = (uint32_t)(uintptr_t)self->data >> 16;
-    while (!__atomic_load_n(&storm->stop, __ATOMIC_ACQUIRE) && storm->begun[role] < VALUES - 1) {
+    bool full = storm_birth(WORKERS - 1) > BIRTHS - 100;
+    for (int role = 0; role < PRODUCERS; role++)
+        full |= __atomic_load_n(&storm->begun[role], __ATOMIC_RELAXED) > VALUES - 10;
+    return full;
+}
+
+static void produces(unsigned role)
+{
+    while (!storm_over() && storm->begun[role] < VALUES - 1) {
         uint64_t number = ++storm->begun[role];
         while (weft_queue_size(storm->queue) > LONG_ENOUGH)
             weft_sleep(0.0005);
-        MUST(weft_queue_put(storm->queue, storm_value(role, number), WEFT_FOREVER) == 0);
+        weft_value value = storm_value(role, number);
+        storm_enter();
+        storm_must(weft_queue_put(storm->queue, value, WEFT_FOREVER) == 0);
+        storm_leave();
         __atomic_store_n(&storm->put[role], number, __ATOMIC_RELEASE);
         __atomic_or_fetch(&storm->seen[role][number], 128, __ATOMIC_RELAXED); /* its put has returned */
     }
-    return 0;
 }
 
 static int64_t storm_key(weft_value value, void *data)
@@ -108,48 +95,63 @@ static int64_t storm_key(weft_value value, void *data)
 static void value_is_mine(uint32_t me, uint32_t role, uint64_t number)
 {
     uint32_t before = __atomic_exchange_n(&storm->holder[role][number], me, __ATOMIC_ACQ_REL);
-    MUST(before == 0 || (storm->joinable && __atomic_load_n(&storm->dead[before], __ATOMIC_ACQUIRE)));
-    MUST(before == 0 || weft_queue_deliveries(storm->queue) > 1);
+    storm_must(before == 0 || (joinable && __atomic_load_n(&storm->dead[before], __ATOMIC_ACQUIRE)));
+    storm_must(before == 0 || weft_queue_deliveries(storm->queue) > 1);
 }
 
-static int consumes(struct wefti_process *self)
+/* False when the queue is closed. */
+static bool value_get(weft_value *value)
 {
-    uint32_t me = (uint32_t)(uintptr_t)self->data;
+    storm_enter();
+    int got = weft_queue_get(storm->queue, value, WEFT_FOREVER);
+    storm_leave();
+    storm_must(got == 0 || errno == EPIPE);
+    return got == 0;
+}
+
+static void value_done(uint32_t role, uint64_t number)
+{
+    __atomic_store_n(&storm->holder[role][number], 0, __ATOMIC_RELEASE);
+    storm_enter();
+    storm_must(weft_queue_task_done(storm->queue) == 0);
+    storm_leave();
+}
+
+static void consumes(unsigned place)
+{
+    uint32_t me = storm_birth(place);
     uint64_t last[PRODUCERS] = {0};
-    weft_value got;
-    while (weft_queue_get(storm->queue, &got, WEFT_FOREVER) == 0) {
+    for (weft_value got; value_get(&got); storm_went_on()) {
         uint64_t name = value_name(got), number = (uint32_t)name;
         uint32_t role = (uint32_t)(name >> 32);
         weft_drop(got);
-        MUST(role < PRODUCERS && number < VALUES);
-        bool again = storm->joinable && weft_queue_deliveries(storm->queue) > 1;
-        MUST(again || storm->unordered || number > last[role]);
+        storm_must(role < PRODUCERS && number < VALUES);
+        bool again = joinable && weft_queue_deliveries(storm->queue) > 1;
+        storm_must(again || unordered || number > last[role]);
         last[role] = number > last[role] ? number : last[role];
         value_is_mine(me, role, number);
         __atomic_or_fetch(&storm->seen[role][number], 1, __ATOMIC_RELAXED);
-        if (storm->joinable) {
-            __atomic_store_n(&storm->holder[role][number], 0, __ATOMIC_RELEASE);
-            MUST(weft_queue_task_done(storm->queue) == 0);
-        }
-        __atomic_add_fetch(&storm->done, 1, __ATOMIC_RELAXED);
+        if (joinable)
+            value_done(role, number);
     }
-    MUST(errno == EPIPE);
-    return 0;
 }
 
-static void worker_start(struct worker *worker, uint32_t number, bool producer)
+static void work(unsigned number)
 {
-    worker->number = number;
-    worker->process = wefti_process_new(producer ? produces : consumes, (void *)(uintptr_t)(number | worker->role << 16)); /* NOLINT */
-    MUST(worker->process && wefti_process_start(worker->process) == 0);
+    if (number < PRODUCERS)
+        produces(number);
+    else
+        consumes(number);
 }
 
-static void worker_ends(struct worker *worker, bool killed)
+static void doomed(unsigned number)
 {
-    int status = -1;
-    MUST(wefti_process_wait(worker->process, &status, WEFT_FOREVER) == 0);
-    MUST(killed ? WIFSIGNALED(status) || status == 0 : status == 0);
-    wefti_process_let_go(worker->process);
+    __atomic_store_n(&storm->dead[storm_birth(number)], 1, __ATOMIC_RELEASE);
+}
+
+static void buried(unsigned number)
+{
+    storm->takers += number >= PRODUCERS;
 }
 
 static uint64_t lives_count(void)
@@ -168,125 +170,63 @@ static uint64_t committed(void)
 {
     struct wefti_blocks_census census;
     wefti_blocks_count(&census);
-    MUST(census.wrong == 0);
+    storm_must(census.wrong == 0);
     return census.committed - lives_count();
 }
 
-static unsigned rounds;
-
-static unsigned storm_seed(void)
+static void prepare(void)
 {
-    const char *said = getenv("WEFT_STORM_SEED");
-    return (said ? (unsigned)strtoul(said, NULL, 10) : (unsigned)getpid()) + rounds;
+    storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    storm_must(storm != MAP_FAILED && wefti_family_get());
+    storm->before = committed();
+    storm->queue = weft_queue_new(.shared = true, .capacity = capacity, .joinable = joinable, .order = order,
+        .key = order == WEFT_PRIORITY ? storm_key : NULL, .deaths = 60000);
+    storm_must(storm->queue != NULL);
 }
 
-/* Of one test, which is then done in rounds. */
-static double storm_seconds(void)
+/* Producers end by themselves; then all that is there is taken. */
+static void finish(void)
 {
-    const char *said = getenv("WEFT_STORM_SECONDS");
-    return said ? strtod(said, NULL) / 6 : ROUND_SECONDS;
-}
-
-/* Whether there are as many values as can be told apart. */
-static bool storm_is_full(void)
-{
-    bool full = false;
-    for (int role = 0; role < PRODUCERS; role++)
-        full |= __atomic_load_n(&storm->begun[role], __ATOMIC_RELAXED) > VALUES - 10;
-    return full;
-}
-
-/* Until somebody gets on: the longest that took. */
-static weft_time until_progress(void)
-{
-    uint64_t done = __atomic_load_n(&storm->done, __ATOMIC_RELAXED);
-    weft_time begun = weft_clock();
-    while (__atomic_load_n(&storm->done, __ATOMIC_RELAXED) == done && !storm->failed && !storm_is_full())
-        weft_sleep(0.0002);
-    return weft_clock() - begun;
-}
-
-static void storm_ends(struct worker *workers, uint64_t lost_most)
-{
-    __atomic_store_n(&storm->stop, 1, __ATOMIC_RELEASE);
-    for (int i = 0; i < PRODUCERS; i++)
-        worker_ends(&workers[i], false);
-    if (storm->joinable)
-        MUST(weft_queue_join(storm->queue, WEFT_FOREVER) == 0);
+    for (unsigned i = 0; i < PRODUCERS; i++)
+        storm_ends(i);
+    if (joinable)
+        storm_must(weft_queue_join(storm->queue, weft_in(20)) == 0);
     weft_queue_close(storm->queue);
-    for (int i = PRODUCERS; i < PRODUCERS + CONSUMERS; i++)
-        worker_ends(&workers[i], false);
+}
+
+static void check(void)
+{
     uint64_t lost = 0;
     for (int role = 0; role < PRODUCERS; role++)
         for (uint64_t number = 1; number <= storm->begun[role]; number++)
             lost += storm->seen[role][number] == 128;
-    MUST(lost <= lost_most);
+    storm_must(lost <= (joinable ? 0 : storm->takers));
     weft_queue_free(storm->queue);
+    for (weft_time late = weft_in(10); committed() != storm->before && weft_clock() < late;)
+        weft_sleep(0.001); /* the supervisor has yet to let the last processes go */
+    storm_must(committed() == storm->before);
 }
 
-static int root_of_the_storm(size_t capacity, bool joinable, enum weft_queue_order order)
+static void storm_runs(size_t bound, bool leases, enum weft_queue_order which)
 {
-    struct worker workers[PRODUCERS + CONSUMERS];
-    unsigned seed = storm_seed(), next = 1, kills = 0, takers = 0, slow = 0;
-    weft_time longest = 0;
-    storm->joinable = joinable;
-    storm->unordered = order != WEFT_FIFO || capacity == WEFT_RENDEZVOUS;
-    MUST(weft_shared_limit((size_t)256 << 20) == 0 && wefti_family_begin() == 0);
-    uint64_t before = committed();
-    storm->queue = weft_queue_new(.shared = true, .capacity = capacity, .joinable = joinable, .order = order,
-        .key = order == WEFT_PRIORITY ? storm_key : NULL, .deaths = 60000);
-    MUST(storm->queue);
-    for (uint32_t i = 0; i < PRODUCERS + CONSUMERS; i++) {
-        workers[i].role = i < PRODUCERS ? i : 0;
-        worker_start(&workers[i], next++, i < PRODUCERS);
-    }
-    for (weft_time finish = weft_in(ROUND_SECONDS); weft_clock() < finish && !storm_is_full() && !storm->failed; kills++) {
-        struct worker *worker = &workers[(unsigned)rand_r(&seed) % (PRODUCERS + CONSUMERS)];
-        bool producer = worker < workers + PRODUCERS;
-        nanosleep(&(struct timespec){.tv_nsec = rand_r(&seed) % 3000000}, NULL);
-        __atomic_store_n(&storm->dead[worker->number], 1, __ATOMIC_RELEASE);
-        kill(worker->process->pid, SIGKILL);
-        worker_ends(worker, true);
-        takers += !producer;
-        worker_start(worker, next++, producer);
-        weft_time stall = until_progress();
-        longest = stall > longest ? stall : longest;
-        slow += stall > SLOW;
-    }
-    MUST(slow <= 1 + kills / 100); /* on a busy machine it may be that nobody is let run */
-    storm_ends(workers, joinable ? 0 : takers);
-    for (weft_time late = weft_in(10);
-         committed() != before && weft_clock() < late;) /* the supervisor has yet to let the last processes go */
-        weft_sleep(0.001);
-    MUST(committed() == before);
-    printf("storm of seed %u: %u killed, %llu values, longest standstill %.1f ms\n", storm_seed(), kills, (unsigned long long)storm->done,
-        (double)longest * 1e-6);
-    fflush(stdout);
-    return storm->failed ? ENDED : 0;
-}
-
-static void storm_round(size_t capacity, bool joinable, enum weft_queue_order order)
-{
-    int status = -1;
-    storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    ck_assert_ptr_ne(storm, MAP_FAILED);
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0)
-        wefti_leave(root_of_the_storm(capacity, joinable, order));
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(status == 0, "status %x; line %u; seed %u", (unsigned)status, storm->failed, storm_seed());
-    munmap(storm, sizeof(*storm));
-}
-
-static void storm_runs(size_t capacity, bool joinable, enum weft_queue_order order)
-{
-    if (fixture_copies())
-        fixture_skip("Valgrind knows no pidfds");
-    weft_time finish = weft_in(storm_seconds());
-    do
-        storm_round(capacity, joinable, order);
-    while (rounds++, getenv("WEFT_STORM_SECONDS") && weft_clock() < finish);
+    STORM_OR_SKIP;
+    capacity = bound;
+    joinable = leases;
+    order = which;
+    unordered = order != WEFT_FIFO || capacity == WEFT_RENDEZVOUS;
+    storm_run(&(struct storm_plan){.name = "queue",
+        .workers = WORKERS,
+        .prepare = prepare,
+        .work = work,
+        .check = check,
+        .doomed = doomed,
+        .buried = buried,
+        .finish = finish,
+        .enough = storm_is_full,
+        .one_suffices = true,
+        .inside_least = 30,
+        .seconds = ROUND_SECONDS,
+        .share = TESTS});
 }
 
 START_TEST(a_plain_queue_in_the_storm)
