@@ -103,14 +103,19 @@ static void task_mend(
     wefti_process_task_release(task);
 }
 
+/*
+ * The place is free, unless the keeper still waits for this worker: its supervisor died with it before it had said that it runs, and the keeper's request, which is refused and comes
+ * again, has another begin in the same place. LEFT, the keeper would wait for that one's end.
+ */
 static void worker_mend(struct wefti_process_pool *pool, struct wefti_process_worker *worker)
 {
+    bool again = worker->process && __atomic_load_n(&worker->process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_NEW;
     uint32_t searching = worker->place + 1;
     __atomic_compare_exchange_n(&pool->searching, &searching, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
     __atomic_store_n(&worker->idle, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&worker->away, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&worker->runs, 0, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&worker->state, WEFTI_WORKER_LEFT, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&worker->state, again ? WEFTI_WORKER_COMING : WEFTI_WORKER_LEFT, __ATOMIC_SEQ_CST);
 }
 
 static bool workers_left(const struct wefti_process_pool *pool)
