@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "coroutine/coroutine.h"
+#include "coroutine/hub.h"
 #include "base/alone.h"
 #include "fixture.h"
 #include "wait/wait.h"
@@ -603,6 +603,137 @@ START_TEST(an_overflow_is_reported)
 }
 END_TEST
 
+/* What goes to stderr, by a pipe; the line that came, without its end. */
+static int caught[2], caught_before;
+
+static void catch_stderr(void)
+{
+    ck_assert_int_eq(pipe(caught), 0);
+    caught_before = dup(STDERR_FILENO);
+    dup2(caught[1], STDERR_FILENO);
+}
+
+static void caught_line(char *line, size_t size)
+{
+    size_t length = 0;
+    while (length + 1 < size && read(caught[0], line + length, 1) == 1 && line[length] != '\n')
+        length++;
+    line[length] = 0;
+}
+
+static void release_stderr(void)
+{
+    dup2(caught_before, STDERR_FILENO);
+    close(caught_before);
+    close(caught[0]);
+    close(caught[1]);
+}
+
+struct hog {
+    char line[1024];
+    uint32_t stop;
+    int blocks[2]; /* a pipe in which it blocks; or -1: it computes */
+};
+
+static weft_value keep_busy(weft_value data)
+{
+    struct hog *hog = weft_as_ptr(data);
+    char octet;
+    if (hog->blocks[0] >= 0)
+        return weft_int(read(hog->blocks[0], &octet, 1));
+    while (!__atomic_load_n(&hog->stop, __ATOMIC_ACQUIRE))
+        ;
+    return weft_int(1);
+}
+
+/* Lets the hog go on when it was reported. */
+static weft_value await_report(weft_value data)
+{
+    struct hog *hog = weft_as_ptr(data);
+    caught_line(hog->line, sizeof(hog->line));
+    if (hog->blocks[1] >= 0)
+        ck_assert_int_eq(write(hog->blocks[1], "", 1), 1);
+    __atomic_store_n(&hog->stop, 1, __ATOMIC_RELEASE);
+    return weft_none;
+}
+
+static void hog_run(struct hog *hog, const char *name)
+{
+    weft_task *reader = weft_spawn(WEFT_THREAD, await_report, weft_ptr(hog));
+    weft_task *task = weft_spawn(WEFT_COROUTINE, keep_busy, weft_ptr(hog), .name = name);
+    ck_assert_int_eq(end(task), 1);
+    ck_assert_int_eq(weft_task_join(reader, weft_in(20)), 0);
+    weft_task_free(reader);
+}
+
+START_TEST(a_busy_hub_is_reported)
+{
+    char begins[128];
+    struct hog spins = {.blocks = {-1, -1}}, blocks = {0};
+    ck_fails(weft_blocked_report(-1), EINVAL);
+    ck_assert_int_eq(pipe(blocks.blocks), 0);
+    catch_stderr();
+    ck_assert_int_eq(weft_blocked_report(20), 0);
+    hog_run(&spins, "Hog");
+    hog_run(&blocks, NULL);
+    ck_assert_int_eq(weft_blocked_report(0), 0);
+    release_stderr();
+    snprintf(begins, sizeof(begins), "weft: coroutine Hog has kept thread %d busy for ", gettid());
+    ck_assert_ptr_eq(strstr(spins.line, begins), spins.line);
+    if (!FIXTURE_TSAN) /* which lets a signal's handler wait for the next call into the C library */
+        ck_assert_ptr_nonnull(strstr(spins.line, " ms, in test_coroutine+0x"));
+    snprintf(begins, sizeof(begins), "weft: coroutine Coroutine-1 has kept thread %d busy for ", gettid());
+    ck_assert_ptr_eq(strstr(blocks.line, begins), blocks.line);
+    if (!strstr(blocks.line, "san.so")) /* a sanitizer's read stands between */
+        ck_assert_ptr_nonnull(strstr(blocks.line, "called from test_coroutine+0x"));
+    close(blocks.blocks[0]);
+    close(blocks.blocks[1]);
+}
+END_TEST
+
+struct progress_look {
+    const struct wefti_hub *hub;
+    weft_event event;
+};
+
+static weft_value look_at_progress(weft_value data)
+{
+    struct progress_look *look = weft_as_ptr(data);
+    fixture_until(wefti_hub_progress(look->hub) == 0);
+    weft_event_set(&look->event);
+    return weft_none;
+}
+
+static weft_value yield_often(weft_value data)
+{
+    uint64_t before = wefti_hub_progress(wefti_hub_now());
+    for (int64_t left = weft_as_int(data); left > 0; left--) {
+        weft_yield();
+        uint64_t now = wefti_hub_progress(wefti_hub_now());
+        ck_assert(now != before && now != 0);
+        before = now;
+    }
+    return weft_int(0);
+}
+
+START_TEST(a_hub_that_goes_on_or_rests_is_not_busy)
+{
+    weft_task *yielding = weft_spawn(WEFT_COROUTINE, yield_often, weft_int(1000));
+    struct progress_look look = {.hub = wefti_hub_now()};
+    end(yielding);
+    ck_assert_uint_eq(wefti_hub_progress(look.hub), 0); /* there are no coroutines */
+    weft_task *sleeper = weft_spawn(WEFT_COROUTINE, sleep_for_ever, weft_none);
+    ck_assert_uint_ne(wefti_hub_progress(look.hub), 0); /* one would like to begin */
+    weft_task *looker = weft_spawn(WEFT_THREAD, look_at_progress, weft_ptr(&look));
+    ck_assert_int_eq(weft_event_wait(&look.event, weft_in(20)), 0);
+    weft_task_cancel(sleeper);
+    weft_task_join(sleeper, WEFT_FOREVER);
+    weft_task_join(looker, WEFT_FOREVER);
+    weft_task_free(sleeper);
+    weft_task_free(looker);
+}
+END_TEST
+
 static uint32_t handler_word;
 
 static void wake_in_handler(int signal)
@@ -828,7 +959,7 @@ static weft_value set_event_soon(weft_value event)
     return weft_none;
 }
 
-static weft_value yield_often(weft_value count)
+static weft_value yield_and_see(weft_value count)
 {
     for (int64_t i = weft_as_int(count); i > 0; i--)
         weft_yield();
@@ -870,12 +1001,12 @@ static weft_value live_in_another_loop(weft_value data)
     weft_task *thread = weft_spawn(WEFT_THREAD, set_event_soon, weft_ptr(&event));
     host_run(task);
     end(task);
-    task = weft_spawn(WEFT_COROUTINE, yield_often, weft_int(100)); /* who yields lets the loop turn */
+    task = weft_spawn(WEFT_COROUTINE, yield_and_see, weft_int(100)); /* who yields lets the loop turn */
     weft_hub_run_once();
     ck_assert(weft_task_is_alive(task));
     host_run(task);
     end(task);
-    task = weft_spawn(WEFT_COROUTINE, yield_often, weft_int(100)); /* a wait in the loop's own code runs them as ever */
+    task = weft_spawn(WEFT_COROUTINE, yield_and_see, weft_int(100)); /* a wait in the loop's own code runs them as ever */
     end(task);
     end(thread);
     return data;
@@ -1039,6 +1170,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_descriptor_is_looked_at_in_time);
     tcase_add_test(tests, a_forked_child_has_only_the_flow_that_forked);
     tcase_add_test(tests, an_overflow_is_reported);
+    tcase_add_test(tests, a_busy_hub_is_reported);
+    tcase_add_test(tests, a_hub_that_goes_on_or_rests_is_not_busy);
     tcase_add_test(tests, signal_handlers_may_wake);
     tcase_add_test(tests, each_has_its_locals);
     tcase_add_test(tests, many_are_alive_at_once);

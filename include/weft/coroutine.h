@@ -36,6 +36,21 @@ WEFT_BEGIN
 WEFT_API void weft_overflow_report(bool wanted);
 
 /*
+ * Asks for a line on stderr when a thread's coroutines are kept waiting for longer than so many milliseconds by one of them, or by what the thread does itself while it has some: by a
+ * computation that never yields, or a call that blocks without Weft's knowing. It names the one that runs, and where: the function (for those that the dynamic linker knows), the file of the code
+ * and an offset in it, as addr2line takes it; if that is not the program's own code, also from where it was called, as far as the stack can tell. For example
+ *
+ *     weft: coroutine Crawler-3 has kept thread 4711 busy for 251 ms, in clock_nanosleep+0x43 (libc.so.6+0xd1a73), called from main+0x2f (crawler+0x13a2)
+ *
+ * There is one line for each time that this happens, and no more than one each second; the next one tells how many were left out. 0: no reports, as it is unless
+ * WEFT_BLOCKED_REPORT=milliseconds is in the environment when the program's first coroutine is made. As long as reports are wanted and there are threads with coroutines, a thread of the library looks at
+ * them four times in the given time, and from the first of these on a handler is installed for one real-time signal (the highest whose disposition is the default one), by which it asks a
+ * thread that runs where that is; it stays. Coroutines do not get slower by that, but for what any second thread in a program costs them. A child of fork(2) has to ask anew. From any task. 0; -1 with
+ * EINVAL (negative), EAGAIN (no thread could be had).
+ */
+WEFT_API int weft_blocked_report(int milliseconds);
+
+/*
  * Runs a call that blocks without Weft's knowing (a name look-up, a database's client, a large file) on a thread that is there for that, and lets the caller wait as in any other call, while
  * the other coroutines run. What the function returns is written to *result, which is yours (NULL: it is dropped). From any kind of task. 0; -1 with EAGAIN (WEFT_NOW, or no
  * thread could be had), EINVAL (no function) or ENOMEM: the function has not been called, and the argument is still yours; -1 with ETIMEDOUT or ECANCELED: it goes on, or may yet begin, and what it

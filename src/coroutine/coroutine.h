@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "wait/context.h"
 
@@ -30,5 +31,7 @@ void wefti_hub_finish(void);
 
 /* Names the coroutine of a context, for the report of an overflow; in a signal handler. Set by a floor above when the library is loaded. */
 extern const char *(*wefti_coroutine_name)(const struct wefti_context *context) __attribute__((visibility("hidden")));
+/* Writes the name of the task of a context, both of which may be gone: by reads that may fail (base/peek.h), then empty. Set likewise. */
+extern void (*wefti_coroutine_name_at)(pid_t pid, const void *task, char *name, size_t size) __attribute__((visibility("hidden")));
 
 #endif

@@ -248,10 +248,16 @@ static void hub_look_inside(struct wefti_hub *hub)
         hub_look_at_time(hub);
 }
 
+static void hub_set_turns(struct wefti_hub *hub, uint32_t turns)
+{
+    hub->turns = turns;
+    hub->looks++;
+}
+
 /* Looks who can go on. */
 static void hub_look(struct wefti_hub *hub)
 {
-    hub->turns = TURNS;
+    hub_set_turns(hub, TURNS);
     hub_look_inside(hub);
     if (hub->descriptors.waiting > 0 || hub->lent)
         wefti_descriptors_poll(&hub->descriptors, WEFT_NOW, flow_ready_of);
@@ -282,7 +288,7 @@ static void hub_sleep_until(struct wefti_hub *hub, weft_time until, weft_time re
         return;
     if (polls) {
         wefti_descriptors_poll(&hub->descriptors, until, flow_ready_of);
-        hub->turns = TURNS;
+        hub_set_turns(hub, TURNS);
         hub->rung = false;
     } else
         wefti_futex_wait(inbox_word(hub), (uint32_t)(uintptr_t)SLEEPS, real);
@@ -663,6 +669,7 @@ static struct wefti_hub *hub_get(void)
     flow_begin(&hub->home, hub, context);
     wefti_told_home(&hub->home.told);
     wefti_overflow_watch(hub);
+    wefti_blocked_add(hub);
     return hub_own = hub;
 }
 
@@ -704,6 +711,15 @@ int wefti_hub_thread(void)
     return hub ? hub->thread : 0;
 }
 
+/* Read in passing, while the hub's thread writes: each field for itself is one load, and a value in between does no harm. So ThreadSanitizer is not to watch. */
+__attribute__((no_sanitize("thread"))) uint64_t wefti_hub_progress(const struct wefti_hub *hub)
+{
+    const volatile struct wefti_hub *seen = hub;
+    const struct wefti_note *inbox = seen->inbox;
+    bool rests = inbox == SLEEPS || inbox == POLLS || (seen->current == &hub->home && seen->alive == 0);
+    return rests ? 0 : (uint64_t)seen->looks << 32 | seen->turns;
+}
+
 void wefti_hub_finish(void)
 {
     struct wefti_hub *hub = wefti_hub_now();
@@ -718,6 +734,7 @@ void wefti_hub_finish(void)
     hub_stand_by(hub);
     hub->home.context->flow = NULL;
     hub_own = NULL;
+    wefti_blocked_remove(hub);
     wefti_overflow_unwatch(hub);
     wefti_stacks_end(&hub->stacks);
     wefti_release(hub);
@@ -749,7 +766,7 @@ size_t weft_hub_run_once(void)
     struct wefti_hub *hub = wefti_hub_now();
     if (!hub || hub->current != &hub->home)
         return 0;
-    hub->turns = 1; /* so that it looks */
+    hub_set_turns(hub, 1); /* so that it looks */
     hub_yield(hub->home.context);
     return hub->alive;
 }
@@ -774,6 +791,7 @@ enum weft_flow weft_flow_here(void)
 static void hub_forked(void)
 {
     struct wefti_hub *hub = hub_own;
+    wefti_blocked_forked(hub);
     if (!hub)
         return;
     hub->thread = gettid();

@@ -3,6 +3,7 @@
 #ifndef WEFTI_HUB_H
 #define WEFTI_HUB_H
 
+#include "coroutine/blocked.h"
 #include "coroutine/coroutine.h"
 #include "coroutine/descriptors.h"
 #include "coroutine/moments.h"
@@ -51,6 +52,7 @@ struct wefti_hub {
     struct wefti_note *inbox; /* see hub.c; written by anybody, all else by the hub's thread alone */
     uint32_t inside;          /* 1: its thread is at work on what follows, so that a signal handler must not be */
     uint32_t turns;           /* switches until it looks at inbox, time and descriptors */
+    uint32_t looks;           /* goes up whenever `turns` is set anew: both together never come back (blocked.c) */
     struct wefti_flow *current;
     struct wefti_flow *first, *last; /* those that can run */
     struct wefti_flow *dead;         /* has just ended, and its stack is to be given back by who runs next */
@@ -71,10 +73,14 @@ struct wefti_hub {
     struct wefti_flow home;
     struct wefti_stacks stacks;
     void *signal_stack;
+    struct wefti_stall stall; /* blocked.c's */
 };
 
 /* The hub of the calling thread, or NULL. Out of line: where a flow runs on may be another place in time, and what was read before is stale. */
 struct wefti_hub *wefti_hub_now(void);
+
+/* What changes with each choice of who runs next; 0: the hub rests, and keeps nobody waiting. By anybody who makes sure that the hub is there. */
+uint64_t wefti_hub_progress(const struct wefti_hub *hub);
 
 /* Puts a flow whose park has an ending at the end of the run queue, unless it is there. By the hub's thread, inside. */
 void wefti_flow_ready(struct wefti_flow *flow);

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "base/opening.h"
+#include "base/peek.h"
 #include "task/task.h"
 
 static void coroutine_run(void *data)
@@ -94,7 +95,22 @@ static const char *coroutine_name(const struct wefti_context *context)
     return name ? name : numbered;
 }
 
+static void coroutine_name_at(pid_t pid, const void *task, char *name, size_t size)
+{
+    weft_task seen; /* a copy: none of its pointers is followed but by a read that may fail */
+    name[0] = 0;
+    if (!wefti_peek(pid, task, &seen, sizeof(seen)))
+        return;
+    if (seen.name)
+        wefti_peek_string(pid, seen.name, name, size);
+    else if (size >= WEFTI_OWN_NAME) {
+        seen.carrier = seen.kind == WEFT_COROUTINE ? &wefti_task_coroutine : &wefti_task_thread;
+        wefti_task_default_name(&seen, name);
+    }
+}
+
 WEFTI_OPENING_TASK static void coroutine_open(void)
 {
+    wefti_coroutine_name_at = coroutine_name_at;
     wefti_coroutine_name = coroutine_name;
 }
