@@ -299,6 +299,7 @@ END_TEST
 START_TEST(freed_early_it_waits_for_nobody)
 {
     for (size_t chunk = 1; chunk <= 4; chunk += 3) {
+        pool_anew(2, WEFT_UNBOUNDED, WEFT_FULL_WAIT); /* the workers of the one before have left the gate */
         gate = (struct gate){0};
         weft_value items = integers(12);
         weft_results *results = weft_pool_imap_unordered(pool, zero_waits, items, .chunk = chunk);
@@ -344,6 +345,7 @@ static weft_value next_in_a_thread(weft_value results)
 START_TEST(who_waits_for_a_result_can_be_cancelled)
 {
     for (int unordered = 0; unordered < 2; unordered++) {
+        pool_anew(2, WEFT_UNBOUNDED, WEFT_FULL_WAIT);
         gate = (struct gate){0};
         weft_value items = integers(1), value;
         weft_results *results = unordered ? weft_pool_imap_unordered(pool, zero_waits, items) : weft_pool_imap(pool, zero_waits, items);

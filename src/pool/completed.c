@@ -34,10 +34,10 @@ struct weft_completed {
     struct node nodes[];
 };
 
-static void completed_release(struct weft_completed *completed)
+static void completed_release(struct weft_completed *completed, uint32_t references)
 {
     /* Release: what this owner did comes before the end; acquire: the last sees what all did. */
-    if (__atomic_sub_fetch(&completed->references, 1, __ATOMIC_ACQ_REL) == 0)
+    if (__atomic_sub_fetch(&completed->references, references, __ATOMIC_ACQ_REL) == 0)
         wefti_release(completed);
 }
 
@@ -47,7 +47,7 @@ static int node_ended(struct weft_future *future, void *pointer)
     struct node *node = pointer;
     struct weft_completed *completed = node->owner;
     wefti_arrivals_put(&completed->arrivals, &node->arrival);
-    completed_release(completed);
+    completed_release(completed, 1);
     return 0;
 }
 
@@ -56,11 +56,8 @@ static int completed_watch(struct weft_completed *completed, struct weft_future 
     struct node *node = &completed->nodes[completed->count];
     *node = (struct node){.owner = completed, .future = future};
     bool ended;
-    completed->references++; /* nobody else has it yet, or only to take one away */
-    if (wefti_future_watch(future, node_ended, node, &ended) != 0) {
-        completed_release(completed);
+    if (wefti_future_watch(future, node_ended, node, &ended) != 0)
         return -1;
-    }
     weft_future_keep(future);
     completed->count++;
     completed->left++;
@@ -81,9 +78,11 @@ weft_completed *weft_as_completed(weft_future *const *futures, size_t count)
     struct weft_completed *completed = wefti_alloc_raw(sizeof(*completed) + count * sizeof(struct node));
     if (!completed)
         return NULL;
-    *completed = (struct weft_completed){.references = 1, .forks = wefti_registry_forks};
+    /* Those of all nodes at once: the first may end while the others are not watched yet. */
+    *completed = (struct weft_completed){.references = (uint32_t)count + 1, .forks = wefti_registry_forks};
     for (size_t i = 0; i < count; i++)
         if (completed_watch(completed, futures[i]) != 0) {
+            completed_release(completed, (uint32_t)(count - i));
             weft_completed_free(completed);
             return NULL;
         }
@@ -179,6 +178,6 @@ void weft_completed_free(weft_completed *completed)
     /* Freeing a future may end it, and its callback take what it has of this. */
     for (size_t i = 0; i < completed->count; i++)
         weft_future_free(completed->nodes[i].future);
-    completed_release(completed);
+    completed_release(completed, 1);
     errno = error;
 }

@@ -161,14 +161,16 @@ static int barter_post(struct barter *barter, uint32_t which, bool stays)
     return 0;
 }
 
-/* Inside: takes his bid back, his meeting being shut. Its block is the parcel's again. */
-static void barter_withdraw(struct barter *barter)
+/* Inside: takes his bid back, his meeting being shut. Its block, which is the parcel's again, or NULL. */
+static struct wefti_cargo *barter_withdraw(struct barter *barter)
 {
     if (!barter->own)
-        return;
+        return NULL;
     wefti_bid_leave(barter->meets, &barter->meets->lines[barter->side], barter->own);
-    barter->withdrawn |= wefti_bid_clear(barter->meets, barter->own) != NULL;
+    struct wefti_cargo *cargo = wefti_bid_clear(barter->meets, barter->own);
+    barter->withdrawn |= cargo != NULL;
     barter->own = NULL;
+    return cargo;
 }
 
 /* Inside, after a bid was left: whether it may have been overlooked. Outside: whether a look inside is due. */
@@ -474,11 +476,10 @@ static bool take_case_enlist(weft_case *one, struct wefti_item *item)
 static void rendezvous_case_withdraw(weft_case *one, enum wefti_bid_side side)
 {
     struct barter barter = {.meets = one->object, .side = side, .own = wefti_case_place(one)->post};
-    struct wefti_cargo *cargo = wefti_cell_cargo(&barter.own->cell);
     struct wefti_visit visit;
     if (wefti_gate_enter(&barter.meets->gate, &visit) == 0) {
         wefti_bids_whole(barter.meets);
-        barter_withdraw(&barter);
+        struct wefti_cargo *cargo = barter_withdraw(&barter); /* inside: a putter may have laid one there that he takes away again */
         wefti_gate_leave(&barter.meets->gate, &visit, 0);
         wefti_visit_end(&visit);
         wefti_cargo_discard(cargo);
