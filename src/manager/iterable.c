@@ -10,8 +10,9 @@
 
 #include "manager/manager.h"
 #include "value/object.h"
+#include "value/seen.h"
 
-enum { RANGE_MOST = 1 << 24, COMPARED_MOST = 1 << 20, DEPTH_BITS = 10 /* as pickle_read.c has it */ };
+enum { RANGE_MOST = 1 << 24, COMPARED_MOST = 1 << 20, WORK_MOST = 1 << 26, DEPTH_BITS = 10 /* as pickle_read.c has it */ };
 
 static bool object_is(weft_value value, const char *name)
 {
@@ -45,16 +46,28 @@ static bool proxy_pin(struct wefti_call *call, weft_value proxy, weft_value *err
     return object != NULL;
 }
 
+/* Into a container, once: what is shared a thousand times is walked through once. -1: no memory. */
+static int pin_enter(struct wefti_walk *walk, struct wefti_seen *seen, weft_value item)
+{
+    struct wefti_seen_place *place = wefti_seen_place(seen, wefti_handle_object(item));
+    if (!place || place->object)
+        return place ? 0 : -1;
+    place->object = wefti_handle_object(item);
+    seen->count++;
+    return wefti_walk_enter(walk, item, weft_none);
+}
+
 bool wefti_proxies_pin(struct wefti_call *call, weft_value value, weft_value *error)
 {
     struct wefti_walk walk;
+    struct wefti_seen seen = {0};
     bool good = true;
     wefti_walk_begin(&walk);
     weft_value item = value;
     for (struct wefti_frame *frame = NULL; good;) {
         if (is_proxy(item))
             good = proxy_pin(call, item, error);
-        else if (wefti_kind_contains(item.kind) && wefti_walk_enter(&walk, item, weft_none) != 0) {
+        else if (wefti_kind_contains(item.kind) && pin_enter(&walk, &seen, item) != 0) {
             *error = wefti_traceback(call, "MemoryError\n");
             good = false;
         }
@@ -64,6 +77,7 @@ bool wefti_proxies_pin(struct wefti_call *call, weft_value value, weft_value *er
             break;
     }
     wefti_walk_end(&walk);
+    wefti_seen_end(&seen);
     return good;
 }
 
@@ -76,10 +90,22 @@ weft_value wefti_dereferenced(struct wefti_call *call, weft_value value, weft_va
     return object && object->type->value ? *made : value;
 }
 
-bool wefti_comparable(weft_value value)
+static size_t weight_of(weft_value value)
 {
     const struct wefti_container *container = wefti_kind_contains(value.kind) ? wefti_handle_object(value) : NULL;
-    return !container || container->weight >> DEPTH_BITS < COMPARED_MOST;
+    return container ? container->weight >> DEPTH_BITS : 1;
+}
+
+bool wefti_comparable(weft_value value)
+{
+    return weight_of(value) < COMPARED_MOST;
+}
+
+bool wefti_compares(size_t *work, weft_value a, weft_value b)
+{
+    size_t first = weight_of(a), second = weight_of(b);
+    *work += first < second ? first : second;
+    return *work < WORK_MOST;
 }
 
 static bool items_add(weft_value list, weft_value item)

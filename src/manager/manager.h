@@ -162,6 +162,8 @@ struct wefti_managed *wefti_proxy_object(weft_manager *manager, weft_value proxy
 bool wefti_proxies_pin(struct wefti_call *call, weft_value value, weft_value *error);
 /* Whether comparing with this value ends soon, whatever it is compared with. */
 bool wefti_comparable(weft_value value);
+/* Before two are compared: whether all that one call compares, which `work` sums up, ends soon. */
+bool wefti_compares(size_t *work, weft_value a, weft_value b);
 /* A slice's begin, step and count over so many items. False, having raised, for what is none. */
 bool wefti_slice(
     struct wefti_call *call, weft_value slice, int64_t length, int64_t *start, int64_t *step, int64_t *count, weft_value *error);

@@ -75,6 +75,8 @@ const char *wefti_type_name(weft_value value)
 weft_value wefti_raise_unhashable(struct wefti_call *call, weft_value key)
 {
     const char *name = wefti_type_name(key);
+    if (errno == EMSGSIZE)
+        return wefti_raise_text(call, "ValueError", "too much to compare");
     for (size_t at = 0; key.kind == WEFT_TUPLE && at < weft_length(key); at++) {
         weft_value item = weft_list_at(key, (ptrdiff_t)at);
         if (item.kind == WEFT_LIST || item.kind == WEFT_DICT || item.kind == WEFT_SET || item.kind == WEFT_BYTEARRAY)

@@ -3,7 +3,8 @@
  * A client's connection, as a coroutine: the proof of the key, then one request and its answer, or, when that is accept_connection, requests to objects until the client goes.
  *
  * Of an unknown client nothing but the proof is read, 256 octets at a time. Proof and first request have the time that the options give; after that a connection may be silent for days.
- * A reply that does not reach its client is undone where that matters: an item that was got goes back, a lock is given up.
+ * A reply that does not reach its client is undone where that matters: an item that was got goes back, a lock is given up. TCP takes what is sent to one who is no longer there, so
+ * for such replies his end is looked for first.
  */
 
 #include <errno.h>
@@ -108,7 +109,7 @@ static bool reply(struct wefti_call *call, weft_value result, bool once)
     if (made != 0)
         made = reply_text(session, once ? "#TRACEBACK" : "#UNSERIALIZABLE", reason.text);
     if (made == 0)
-        made = reply_send(session);
+        made = call->undo && wefti_session_gone(session) ? -1 : reply_send(session);
     if (made != 0 && call->undo && (!call->kind || !error)) {
         wefti_manager_enter(call->manager);
         call->undo(call, result);
@@ -379,6 +380,17 @@ static weft_value created(struct wefti_call *call, struct wefti_managed *object)
     return pair;
 }
 
+/* He never learned the name. */
+static void create_undo(struct wefti_call *call, weft_value result)
+{
+    struct wefti_managed *object = wefti_managed_named(call->manager, weft_list_at(result, 0));
+    if (object) {
+        object->references--;
+        wefti_managed_settle(call->manager, object);
+    }
+    weft_drop(result);
+}
+
 static weft_value construct(struct wefti_call *call)
 {
     const struct wefti_managed_type *type = call->object->type;
@@ -417,6 +429,7 @@ static weft_value own_create(struct wefti_call *call)
             return weft_drop(rest), wefti_raise_memory(call);
     call->arguments = rest;
     result = wefti_create(call, offer);
+    call->undo = create_undo;
     weft_drop(rest);
     call->arguments = all;
     return result;

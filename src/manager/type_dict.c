@@ -21,6 +21,26 @@ static weft_value dict_of(const struct wefti_call *call)
     return ((const struct holder *)call->object->state)->dict;
 }
 
+/* A key that is shared within itself again and again takes for ever to hash. */
+static bool key_usable(weft_value key)
+{
+    if (wefti_comparable(key))
+        return true;
+    errno = EMSGSIZE;
+    return false;
+}
+
+/* What the dict has for the first parameter. -1 as weft_dict_get, and EMSGSIZE. */
+static int key_get(struct wefti_call *call, weft_value *item)
+{
+    return key_usable(call->bound[0]) ? weft_dict_get(dict_of(call), call->bound[0], item) : -1;
+}
+
+static int key_pop(struct wefti_call *call, weft_value *item)
+{
+    return key_usable(call->bound[0]) ? weft_dict_pop(dict_of(call), call->bound[0], item) : -1;
+}
+
 /* Why a get, set or pop failed that found no key of this kind. */
 static weft_value key_refused(struct wefti_call *call, weft_value key)
 {
@@ -31,7 +51,7 @@ static weft_value key_refused(struct wefti_call *call, weft_value key)
 static bool dict_store(struct wefti_call *call, weft_value dict, weft_value key, weft_value item, weft_value *error)
 {
     weft_value kept_key = weft_keep(key), kept = weft_keep(item);
-    if (weft_dict_set(dict, kept_key, kept) == 0)
+    if (key_usable(key) && weft_dict_set(dict, kept_key, kept) == 0)
         return true;
     int why = errno;
     weft_drop(kept_key);
@@ -138,7 +158,7 @@ static weft_value dict_value(struct wefti_managed *object)
 static weft_value dict_getitem(struct wefti_call *call)
 {
     weft_value item;
-    if (weft_dict_get(dict_of(call), call->bound[0], &item) == 0)
+    if (key_get(call, &item) == 0)
         return weft_keep(item);
     return key_refused(call, call->bound[0]);
 }
@@ -151,12 +171,12 @@ static weft_value dict_setitem(struct wefti_call *call)
 
 static weft_value dict_delitem(struct wefti_call *call)
 {
-    return weft_dict_pop(dict_of(call), call->bound[0], NULL) == 0 ? weft_none : key_refused(call, call->bound[0]);
+    return key_pop(call, NULL) == 0 ? weft_none : key_refused(call, call->bound[0]);
 }
 
 static weft_value dict_contains(struct wefti_call *call)
 {
-    if (weft_dict_get(dict_of(call), call->bound[0], NULL) == 0)
+    if (key_get(call, NULL) == 0)
         return weft_bool(true);
     return errno == ENOENT ? weft_bool(false) : key_refused(call, call->bound[0]);
 }
@@ -169,7 +189,7 @@ static weft_value dict_len(struct wefti_call *call)
 static weft_value dict_get(struct wefti_call *call)
 {
     weft_value item;
-    if (weft_dict_get(dict_of(call), call->bound[0], &item) == 0)
+    if (key_get(call, &item) == 0)
         return weft_keep(item);
     if (errno != ENOENT)
         return key_refused(call, call->bound[0]);
@@ -179,7 +199,7 @@ static weft_value dict_get(struct wefti_call *call)
 static weft_value dict_pop(struct wefti_call *call)
 {
     weft_value item;
-    if (weft_dict_pop(dict_of(call), call->bound[0], &item) == 0)
+    if (key_pop(call, &item) == 0)
         return item;
     if (errno != ENOENT || call->bound[1].kind == WEFTI_ABSENT)
         return key_refused(call, call->bound[0]);
@@ -208,7 +228,7 @@ static weft_value dict_popitem(struct wefti_call *call)
 static weft_value dict_setdefault(struct wefti_call *call)
 {
     weft_value item, error, otherwise = wefti_given(call->bound[1]) ? call->bound[1] : weft_none;
-    if (weft_dict_get(dict_of(call), call->bound[0], &item) == 0)
+    if (key_get(call, &item) == 0)
         return weft_keep(item);
     return dict_store(call, dict_of(call), call->bound[0], otherwise, &error) ? weft_keep(otherwise) : error;
 }
@@ -367,7 +387,7 @@ static weft_value dict_incr(struct wefti_call *call)
 {
     weft_value item = weft_int(0), by = call->bound[1].kind == WEFTI_ABSENT ? weft_int(1) : call->bound[1], error;
     int64_t sum;
-    if (weft_dict_get(dict_of(call), call->bound[0], &item) != 0 && errno != ENOENT)
+    if (key_get(call, &item) != 0 && errno != ENOENT)
         return key_refused(call, call->bound[0]);
     if (!is_number(item) || !is_number(by))
         return wefti_raise_text(
@@ -385,7 +405,7 @@ static weft_value dict_incr(struct wefti_call *call)
 static weft_value dict_cas(struct wefti_call *call)
 {
     weft_value item = weft_none, error;
-    if (weft_dict_get(dict_of(call), call->bound[0], &item) != 0 && errno != ENOENT)
+    if (key_get(call, &item) != 0 && errno != ENOENT)
         return key_refused(call, call->bound[0]);
     if (!wefti_comparable(item) && !wefti_comparable(call->bound[1]))
         return wefti_raise_text(call, "ValueError", "too much to compare");
@@ -450,7 +470,7 @@ static weft_value namespace_get(struct wefti_call *call)
     weft_value item, error;
     if (!attribute_named(call, &error))
         return error;
-    return weft_dict_get(dict_of(call), call->bound[0], &item) == 0 ? weft_keep(item) : attribute_missing(call);
+    return key_get(call, &item) == 0 ? weft_keep(item) : attribute_missing(call);
 }
 
 static weft_value namespace_set(struct wefti_call *call)
@@ -466,7 +486,7 @@ static weft_value namespace_delete(struct wefti_call *call)
     weft_value error;
     if (!attribute_named(call, &error))
         return error;
-    return weft_dict_pop(dict_of(call), call->bound[0], NULL) == 0 ? weft_none : attribute_missing(call);
+    return key_pop(call, NULL) == 0 ? weft_none : attribute_missing(call);
 }
 
 /* As what Python pickles: Namespace(), and its attributes. */

@@ -198,17 +198,25 @@ static weft_value list_len(struct wefti_call *call)
     return weft_int(list_length(call));
 }
 
-/* Where the value is between two places; -1: nowhere; -2: having raised. */
+/* Where the value is between two places; -1: nowhere; -2: having raised. `work` is what the call has compared so far. */
+static int64_t list_find_on(struct wefti_call *call, weft_value value, int64_t from, int64_t to, size_t *work, weft_value *error)
+{
+    for (int64_t i = from; i < to; i++) {
+        weft_value item = weft_list_at(list_of(call), (ptrdiff_t)i);
+        if (!wefti_compares(work, item, value)) {
+            *error = wefti_raise_text(call, "ValueError", "too much to compare");
+            return -2;
+        }
+        if (weft_equal(item, value))
+            return i;
+    }
+    return -1;
+}
+
 static int64_t list_find(struct wefti_call *call, weft_value value, int64_t from, int64_t to, weft_value *error)
 {
-    if (!wefti_comparable(value)) {
-        *error = wefti_raise_text(call, "ValueError", "too much to compare");
-        return -2;
-    }
-    for (int64_t i = from; i < to; i++)
-        if (weft_equal(weft_list_at(list_of(call), (ptrdiff_t)i), value))
-            return i;
-    return -1;
+    size_t work = 0;
+    return list_find_on(call, value, from, to, &work, error);
 }
 
 static weft_value list_contains(struct wefti_call *call)
@@ -362,8 +370,9 @@ static weft_value list_index(struct wefti_call *call)
 static weft_value list_count(struct wefti_call *call)
 {
     int64_t count = 0, at = -1, length = list_length(call);
+    size_t work = 0;
     weft_value error;
-    while ((at = list_find(call, call->bound[0], at + 1, length, &error)) >= 0)
+    while ((at = list_find_on(call, call->bound[0], at + 1, length, &work, &error)) >= 0)
         count++;
     return at == -2 ? error : weft_int(count);
 }

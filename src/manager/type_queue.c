@@ -3,7 +3,7 @@
  * Queue, JoinableQueue, LifoQueue, PriorityQueue: a weft_queue each, the program's own or made for a client.
  *
  * Called without the manager's lock: queues have latches. What can be done at once is; else a select waits for the queue and for the client's end, of which exactly one
- * comes about. What was got for a client that has died goes back to the head.
+ * comes about. What was got for a client that has died goes back to the head (session.c).
  */
 
 #include <errno.h>
@@ -132,16 +132,9 @@ static weft_value queue_get_until(struct wefti_call *call, weft_time deadline)
     weft_value item;
     int result = weft_queue_get(queue_of(call), &item, WEFT_NOW);
     call->undo = queue_undo_get;
-    if (result == 0)
-        return item;
-    if (errno == EAGAIN && deadline > WEFT_NOW)
+    if (result != 0 && errno == EAGAIN && deadline > WEFT_NOW)
         result = queue_select(call, weft_case_get(queue_of(call), &item), deadline);
-    if (result != 0)
-        return queue_failed(call, "queue.Empty");
-    if (!wefti_session_gone(call->session))
-        return item;
-    queue_undo_get(call, item);
-    return wefti_abandoned(call);
+    return result == 0 ? item : queue_failed(call, "queue.Empty");
 }
 
 static weft_value queue_get(struct wefti_call *call)

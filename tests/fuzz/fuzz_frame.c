@@ -38,18 +38,33 @@ ssize_t getrandom(void *octets, size_t length, unsigned flags)
     return (ssize_t)length;
 }
 
-static void say(int to, const void *octets, size_t length)
+/* What the peer is going to say: in one piece, for many small ones do not fit into a socket. What is too much is left out. */
+static struct {
+    size_t length;
+    char octets[1 << 16];
+} said;
+
+static void say(const void *octets, size_t length)
 {
-    must(length == 0 || send(to, octets, length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length);
+    if (length == 0 || length > sizeof(said.octets) - said.length)
+        return;
+    memcpy(said.octets + said.length, octets, length);
+    said.length += length;
 }
 
-static void say_frame(int to, const char *word, const void *octets, size_t length)
+static void say_frame(const char *word, const void *octets, size_t length)
 {
     size_t all = strlen(word) + length;
     uint8_t header[4] = {0, 0, (uint8_t)(all >> 8), (uint8_t)all};
-    say(to, header, 4);
-    say(to, word, strlen(word));
-    say(to, octets, length);
+    say(header, 4);
+    say(word, strlen(word));
+    say(octets, length);
+}
+
+static void said_send(int to)
+{
+    must(said.length == 0 || send(to, said.octets, said.length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)said.length);
+    said.length = 0;
 }
 
 /* Frames without a proof. */
@@ -94,7 +109,8 @@ static void try_frames(weft_connection *connection, int peer, const uint8_t *oct
     int error = EAGAIN;
     for (size_t sent = 0, more; sent < length && error == EAGAIN; sent += more) {
         more = piece && piece < length - sent ? piece : length - sent;
-        say(peer, octets + sent, more);
+        say(octets + sent, more);
+        said_send(peer);
         error = frames_take(connection, &at, end);
     }
     shutdown(peer, SHUT_WR);
@@ -113,7 +129,7 @@ static const char *key_of(uint8_t flags, size_t *length)
     return "secret";
 }
 
-static void say_answer(int peer, uint8_t flags, uint8_t digest)
+static void say_answer(uint8_t flags, uint8_t digest)
 {
     char challenge[8 + RANDOM] = "{sha256}", answer[16 + WEFTI_DIGEST_MOST];
     const char *named = digests[digest % (WEFTI_DIGESTS + 1)];
@@ -123,11 +139,11 @@ static void say_answer(int peer, uint8_t flags, uint8_t digest)
     const char *key = key_of(flags, &key_length);
     size_t mac = wefti_digest_mac(digest % (WEFTI_DIGESTS + 1) % WEFTI_DIGESTS, flags & WRONG_KEY ? "another" : key, key_length, challenge,
         sizeof(challenge), (unsigned char *)answer + strlen(named));
-    say_frame(peer, "", answer, strlen(named) + mac);
+    say_frame("", answer, strlen(named) + mac);
 }
 
 /* Whether an answer was made with the right key. */
-static bool say_all(int peer, uint8_t flags, const uint8_t *at, size_t left)
+static bool say_all(uint8_t flags, const uint8_t *at, size_t left)
 {
     bool used = false;
     while (left >= 2) {
@@ -135,11 +151,11 @@ static bool say_all(int peer, uint8_t flags, const uint8_t *at, size_t left)
         size_t one = what <= SAY_CHALLENGE ? number : 0;
         one = one < left - 2 ? one : left - 2;
         if (what == SAY_RAW)
-            say(peer, at + 2, one);
+            say(at + 2, one);
         else if (what != SAY_ANSWER)
-            say_frame(peer, (const char *[]){"", "", "#CHALLENGE#", "#WELCOME#", "#FAILURE#"}[what], at + 2, one);
+            say_frame((const char *[]){"", "", "#CHALLENGE#", "#WELCOME#", "#FAILURE#"}[what], at + 2, one);
         else
-            say_answer(peer, flags, number);
+            say_answer(flags, number);
         used = used || (what == SAY_ANSWER && (!(flags & WRONG_KEY) || flags & EMPTY_KEY));
         at += 2 + one;
         left -= 2 + one;
@@ -150,7 +166,8 @@ static bool say_all(int peer, uint8_t flags, const uint8_t *at, size_t left)
 static void try_proof(weft_connection *connection, int peer, uint8_t flags, const uint8_t *octets, size_t length)
 {
     struct wefti_key key = {.sha256_only = flags & SHA256_ONLY};
-    bool used = say_all(peer, flags, octets, length);
+    bool used = say_all(flags, octets, length);
+    said_send(peer);
     shutdown(peer, SHUT_WR);
     key.octets = (void *)(uintptr_t)key_of(flags, &key.length);
     if (wefti_key_prove(connection, &key, flags & ACCEPTED, WEFT_NOW) == 0)
