@@ -47,6 +47,18 @@ weft_value weft_tuple(const weft_value *items, size_t count)
     return value;
 }
 
+weft_value wefti_tuple_of_unseen(const weft_value *items, size_t count)
+{
+    weft_value value;
+    struct wefti_array *tuple = tuple_new(count, &value);
+    if (!tuple)
+        return value;
+    for (size_t i = 0; i < count; i++)
+        tuple->items[i] = wefti_container_adopt_unseen(&tuple->container, wefti_value_take(items[i]));
+    tuple->length = count;
+    return value;
+}
+
 static bool list_reserve(struct wefti_array *list, size_t room)
 {
     if (room <= list->room)
@@ -125,7 +137,7 @@ int wefti_list_add(struct wefti_array *list, weft_value item)
 {
     if (!list_grow(list))
         return -1;
-    list->items[list->length++] = wefti_container_adopt(&list->container, wefti_value_take(item));
+    list->items[list->length++] = wefti_container_adopt_unseen(&list->container, wefti_value_take(item));
     return 0;
 }
 

@@ -143,16 +143,16 @@ static void dead_push(struct wefti_container **dead, struct wefti_container *con
     *dead = container;
 }
 
-/* Ends what a dead container held. Whoever lives on is told first that he no longer lies in it. */
+/* Ends what a dead container held. Whoever may live on is told first that he no longer lies in it. */
 static void dead_scatter(struct wefti_container *outer, weft_value item, struct wefti_container **dead)
 {
     if (!wefti_value_counted(item))
         return;
     struct wefti_object *object = wefti_handle_close(item, "weft_drop");
-    bool contains = wefti_kind_contains(object->kind);
-    if (contains)
+    bool contains = wefti_kind_contains(object->kind), alone = __atomic_load_n(&object->count, __ATOMIC_ACQUIRE) == 1;
+    if (contains && !alone)
         container_leave((struct wefti_container *)object, outer);
-    if (!hold_end(object))
+    if (!alone && !hold_end(object))
         return;
     if (contains)
         dead_push(dead, (struct wefti_container *)object);

@@ -148,6 +148,40 @@ void *wefti_object_new(enum weft_value_kind kind, size_t size, size_t extra, wef
 int wefti_container_changeable(struct wefti_container *container, weft_value item);
 /* Notes that a hold, taken over from a caller, is the container's from now on. */
 weft_value wefti_container_adopt(struct wefti_container *container, weft_value item);
+/*
+ * The same of an item that nobody but its maker can reach yet, through whatever hold: who reads a pickle has all holds on what it is making. So nothing here need be atomic; whoever is handed
+ * the value later comes after it.
+ */
+static inline weft_value wefti_container_adopt_unseen(struct wefti_container *container, weft_value item)
+{
+    if (wefti_kind_contains(item.kind) && item.as.pointer) {
+        struct wefti_container *inner = wefti_handle_object(item);
+        inner->inside++;
+        inner->owner = inner->owner ? inner->owner : container;
+    }
+    return item;
+}
+/* As weft_keep and weft_drop, of a value that nobody but its maker can reach yet. */
+static inline weft_value wefti_value_keep_unseen(weft_value value)
+{
+    if (!wefti_value_counted(value))
+        return value;
+    struct wefti_object *object = wefti_handle_object(value);
+    object->count += object->count < WEFTI_COUNT_STUCK;
+    return wefti_handle_again(value);
+}
+static inline void wefti_value_drop_unseen(weft_value value)
+{
+    struct wefti_object *object = wefti_value_counted(value) ? wefti_handle_object(value) : NULL;
+    if (!object || object->count == 1 || object->count >= WEFTI_COUNT_STUCK) {
+        weft_drop(value);
+        return;
+    }
+    wefti_handle_close(value, "weft_drop");
+    object->count--;
+}
+/* A tuple of items that nobody but their maker can reach yet, which are given away; as weft_tuple. */
+weft_value wefti_tuple_of_unseen(const weft_value *items, size_t count);
 /* Notes that it no longer is: it is handed to a caller, or about to be dropped. */
 weft_value wefti_container_release(struct wefti_container *container, weft_value item);
 
@@ -159,7 +193,7 @@ bool wefti_dict_last(weft_value dict, weft_value *key);
 /* The item of a key, of a dict or a set: 1 found, 0 not, -1 with ENOMEM or EINVAL. */
 int wefti_dict_find(weft_value dict, weft_value key, weft_value *item);
 /*
- * Changes by who builds a list, dict or set and knows that nobody else may look into it, however many holds there are: 0 (of a set 1 when it was new), and the
+ * Changes by who builds a list, dict or set and knows that nobody else can reach it or what comes into it, however many holds there are: 0 (of a set 1 when it was new), and the
  * item and the key are given away; -1 with EINVAL (no key), ENOMEM.
  */
 int wefti_list_add(struct wefti_array *list, weft_value item);

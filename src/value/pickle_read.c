@@ -114,23 +114,30 @@ static int charge(struct reader *reader, size_t octets)
     return 0;
 }
 
-/* A place on top; NULL, having said so, where there are `most` or no memory. */
-static void *stack_push(struct reader *reader, struct stack *stack, size_t each, size_t most, const char *what)
+/* Room for more, `most` at most; NULL, having said so, where there is none. */
+static void *stack_grow(struct reader *reader, struct stack *stack, size_t each, size_t most, const char *what)
 {
     if (stack->count >= most) {
         refuse(reader, EMSGSIZE, "the pickle has more than %zu %s", most, what);
         return NULL;
     }
-    if (stack->count == stack->room) {
-        size_t room = stack->room ? 2 * stack->room : 16;
-        void *items = wefti_realloc(stack->items, room * each);
-        if (!items) {
-            refuse_memory(reader);
-            return NULL;
-        }
-        stack->items = items;
-        stack->room = room;
+    size_t room = stack->room ? 2 * stack->room : 16;
+    room = room < most ? room : most;
+    void *items = wefti_realloc(stack->items, room * each);
+    if (!items) {
+        refuse_memory(reader);
+        return NULL;
     }
+    stack->items = items;
+    stack->room = room;
+    return items;
+}
+
+/* A place on top; NULL, having said so, where there are `most` or no memory. */
+static inline void *stack_push(struct reader *reader, struct stack *stack, size_t each, size_t most, const char *what)
+{
+    if (stack->count == stack->room && !stack_grow(reader, stack, each, most, what))
+        return NULL;
     return (char *)stack->items + each * stack->count++;
 }
 
@@ -525,7 +532,7 @@ static int tuple_of(struct reader *reader, weft_value *items, size_t count)
     uint32_t weight;
     if (weigh_all(reader, &weight, items, count) != 0 || charge(reader, sizeof(struct wefti_array) + count * sizeof(*items)) != 0)
         return -1;
-    weft_value tuple = weft_tuple(count ? items : NULL, count);
+    weft_value tuple = wefti_tuple_of_unseen(items, count);
     if (tuple.kind == WEFT_ERROR)
         return refuse_memory(reader);
     popped(reader, count);
@@ -621,7 +628,7 @@ static int do_pop(struct reader *reader)
 
 static int do_pop_mark(struct reader *reader)
 {
-    size_t count;
+    size_t count = 0;
     if (!top_mark(reader, 0, &count))
         return -1;
     pop(reader, count);
@@ -636,7 +643,7 @@ static int do_memoize(struct reader *reader)
     weft_value *place = stack_push(reader, &reader->memo, sizeof(*place), reader->limits.memo, "values in its memo");
     if (!place)
         return -1;
-    *place = weft_keep(*known);
+    *place = wefti_value_keep_unseen(*known);
     return 0;
 }
 
@@ -652,7 +659,7 @@ static int get(struct reader *reader, unsigned octets)
         return -1;
     if (number >= reader->memo.count)
         return refuse_memo(reader, number);
-    return push(reader, weft_keep(((weft_value *)reader->memo.items)[number]));
+    return push(reader, wefti_value_keep_unseen(((weft_value *)reader->memo.items)[number]));
 }
 
 static int do_get1(struct reader *reader)
@@ -687,8 +694,8 @@ static int put(struct reader *reader, unsigned octets)
     if (!known)
         return -1;
     weft_value before = *place;
-    *place = weft_keep(*known);
-    weft_drop(before);
+    *place = wefti_value_keep_unseen(*known);
+    wefti_value_drop_unseen(before);
     return 0;
 }
 
@@ -1329,7 +1336,7 @@ static void limits_complete(struct wefti_pickle_limits *limits)
 static void values_drop(const struct stack *stack)
 {
     for (size_t i = 0; i < stack->count; i++)
-        weft_drop(((weft_value *)stack->items)[i]);
+        wefti_value_drop_unseen(((weft_value *)stack->items)[i]);
     wefti_release(stack->items);
 }
 
