@@ -319,10 +319,10 @@ static void hub_sleep(struct wefti_hub *hub)
         hub_sleep_until(hub, until, until, polls);
 }
 
-/* Who runs next, taken from the queue. */
-static struct wefti_flow *hub_next(struct wefti_hub *hub)
+/* Who runs next, when that is not just the first of the queue. */
+static __attribute__((noinline)) struct wefti_flow *hub_next_slowly(struct wefti_hub *hub)
 {
-    if (--hub->turns == 0)
+    if (hub->turns == 0)
         hub_look(hub);
     if (!hub->first)
         hub_look_inside(hub);
@@ -333,6 +333,17 @@ static struct wefti_flow *hub_next(struct wefti_hub *hub)
     return queue_take(hub);
 }
 
+/* Who runs next, taken from the queue. */
+static inline struct wefti_flow *hub_next(struct wefti_hub *hub)
+{
+    struct wefti_flow *flow = hub->first;
+    if (__builtin_expect(--hub->turns == 0 || !flow || hub->seed != 0, 0))
+        return hub_next_slowly(hub);
+    hub->first = flow->next;
+    flow->queued = false;
+    return flow;
+}
+
 /* Flows; inside. */
 
 static struct wefti_coroutine *coroutine_of(struct wefti_flow *flow)
@@ -341,7 +352,7 @@ static struct wefti_coroutine *coroutine_of(struct wefti_flow *flow)
 }
 
 /* The flow has just been switched to: what every one of them does first. */
-static void flow_arrive(struct wefti_flow *flow, struct wefti_flow *from)
+static inline void flow_arrive(struct wefti_flow *flow, struct wefti_flow *from)
 {
     struct wefti_hub *hub = flow->hub;
     wefti_told_arrive(&flow->told, &from->told);
@@ -515,7 +526,7 @@ static void hub_stand_by(struct wefti_hub *hub)
         return;
     hub->home.context->carrier = hub->home_carrier;
     hub->home.context->spin.rest = hub->home.context->lock_spin.rest = 0;
-    if (!hub->lent)
+    if (!hub->lent && hub->descriptors.events)
         wefti_descriptors_end(&hub->descriptors);
 }
 
@@ -533,7 +544,7 @@ static void hub_lend(struct wefti_hub *hub)
 }
 
 /* The flow leaves what it did in here. */
-static void flow_leave(struct wefti_flow *flow)
+static inline void flow_leave(struct wefti_flow *flow)
 {
     struct wefti_hub *hub = flow->hub;
     if (__builtin_expect(hub->lent, 0) && flow == &hub->home)
@@ -556,6 +567,31 @@ static int hub_park(struct wefti_context *self, const struct wefti_wait *wait)
     return parked;
 }
 
+/* The same for the commonest of waits, that only an unpark ends. */
+static int hub_rest(struct wefti_context *self, weft_time deadline)
+{
+    struct wefti_flow *flow = self->flow;
+    struct wefti_hub *hub = flow->hub;
+    if (__builtin_expect(deadline != WEFT_FOREVER || self->watched, 0)) {
+        struct wefti_wait wait = {.context = self, .deadline = deadline};
+        return hub_park(self, &wait);
+    }
+    int error = *hub->error;
+    hub_enter(hub);
+    flow->parked = true;
+    while (!flow->given) {
+        struct wefti_flow *next = hub_next(hub);
+        if (next != flow)
+            flow_switch(flow, next);
+    }
+    flow->parked = flow->given = false;
+    if (hub->alive == 0)
+        hub_stand_by(hub);
+    flow_leave(flow);
+    *hub->error = error;
+    return 0;
+}
+
 static void hub_unpark(struct wefti_context *context)
 {
     struct wefti_flow *flow = context->flow;
@@ -565,7 +601,9 @@ static void hub_unpark(struct wefti_context *context)
         return;
     }
     hub_enter(hub);
-    note_deliver(&flow->unparked);
+    flow->given = true;
+    if (flow->parked)
+        wefti_flow_ready(flow);
     flow_leave(hub->current);
 }
 
@@ -587,7 +625,7 @@ static void hub_yield(struct wefti_context *self)
     *hub->error = error;
 }
 
-static const struct wefti_carrier hub_carrier = {.park = hub_park, .unpark = hub_unpark, .yield = hub_yield};
+static const struct wefti_carrier hub_carrier = {.park = hub_park, .rest = hub_rest, .unpark = hub_unpark, .yield = hub_yield};
 
 /* Coroutines. */
 

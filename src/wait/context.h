@@ -24,6 +24,8 @@ struct wefti_carrier {
      * `seen` set. -1 with ETIMEDOUT, EINVAL, ENOMEM or EMFILE: not unparked. Called by the context itself.
      */
     int (*park)(struct wefti_context *self, const struct wefti_wait *wait);
+    /* As park, of a wait of no items, or of words of the parking lot only: 0; -1 with ETIMEDOUT. */
+    int (*rest)(struct wefti_context *self, weft_time deadline);
     /* Ends the park, the present one or the next. Called by anybody, once a claim, also in signal handlers (so it never waits, and keeps errno); does not touch the context after it can have returned. */
     void (*unpark)(struct wefti_context *context);
     /* Lets others run. */

@@ -396,6 +396,15 @@ static int thread_park(struct wefti_context *self, const struct wefti_wait *wait
     return parked;
 }
 
+static int thread_rest(struct wefti_context *self, weft_time deadline)
+{
+    struct thread_context *thread = thread_of(self);
+    if (!thread_watched(thread))
+        return thread_sleep(thread, deadline);
+    struct wefti_wait wait = {.context = self, .deadline = deadline};
+    return thread_park(self, &wait);
+}
+
 static void thread_unpark(struct wefti_context *context)
 {
     struct thread_context *thread = thread_of(context);
@@ -424,7 +433,8 @@ static void thread_yield(struct wefti_context *self)
     sched_yield();
 }
 
-static const struct wefti_carrier thread_carrier = {.park = thread_park, .unpark = thread_unpark, .yield = thread_yield};
+static const struct wefti_carrier thread_carrier = {
+    .park = thread_park, .rest = thread_rest, .unpark = thread_unpark, .yield = thread_yield};
 
 int wefti_descriptors_look(const struct wefti_wait *wait)
 {
