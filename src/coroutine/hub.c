@@ -377,7 +377,7 @@ static inline __attribute__((always_inline)) void flow_switch(struct wefti_flow 
         from->exceptions[0] = hub->exceptions[0];
         from->exceptions[1] = hub->exceptions[1];
     }
-    wefti_told_leave(&from->told, &to->told, hub->dead != NULL);
+    wefti_told_leave(&from->told, &to->told, false);
     hub->current = to;
     struct wefti_flow *last = wefti_switch(&from->sp, to->sp, from);
     flow_arrive(from, last);
@@ -640,8 +640,9 @@ static void coroutine_end(struct wefti_coroutine *coroutine)
         wefti_flow_ready(&hub->home);
     struct wefti_flow *next = hub_next(hub);
     hub->dead = &coroutine->flow;
-    flow_switch(&coroutine->flow, next);
-    __builtin_unreachable();
+    hub->current = next;
+    wefti_told_leave(&coroutine->flow.told, &next->told, true);
+    wefti_jump(next->sp, &coroutine->flow);
 }
 
 /* Where a coroutine begins, on its own stack. */
@@ -658,7 +659,9 @@ static void coroutine_main(void *data)
 
 static void flow_begin(struct wefti_flow *flow, struct wefti_hub *hub, struct wefti_context *context)
 {
-    *flow = (struct wefti_flow){.hub = hub, .context = context};
+    wefti_zero(flow, sizeof(*flow) - sizeof(*flow) % 8);
+    flow->hub = hub;
+    flow->context = context;
     flow->unparked.flow = flow->worded.flow = flow;
     context->flow = flow;
 }
@@ -692,13 +695,13 @@ static void hub_take_seed(struct wefti_hub *hub)
     wefti_clock_own = wefti_clock_real();
 }
 
-/* The calling thread's hub, made if there is none. NULL with ENOMEM. */
-static struct wefti_hub *hub_get(void)
+/* Makes the calling thread's hub. NULL with ENOMEM. */
+static __attribute__((noinline)) struct wefti_hub *hub_make(void)
 {
-    struct wefti_hub *hub = wefti_hub_now();
     struct wefti_context *context = wefti_context_current();
-    if (hub || !(hub = wefti_alloc(sizeof(*hub))))
-        return hub;
+    struct wefti_hub *hub = wefti_alloc(sizeof(*hub));
+    if (!hub)
+        return NULL;
     *hub = (struct wefti_hub){.turns = TURNS, .current = &hub->home, .error = &errno, .home_carrier = context->carrier};
     hub->thread = gettid();
     hub->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
@@ -709,6 +712,12 @@ static struct wefti_hub *hub_get(void)
     wefti_overflow_watch(hub);
     wefti_blocked_add(hub);
     return hub_own = hub;
+}
+
+/* The calling thread's hub, made if there is none. NULL with ENOMEM. */
+static struct wefti_hub *hub_get(void)
+{
+    return hub_own ? hub_own : hub_make();
 }
 
 int wefti_coroutine_start(size_t stack_size, void (*function)(void *data), void *data)
@@ -728,7 +737,7 @@ int wefti_coroutine_start(size_t stack_size, void (*function)(void *data), void 
         queue_add(hub, &coroutine->flow);
     }
     flow_leave(hub->current);
-    return coroutine ? 0 : -1;
+    return coroutine ? hub->thread : -1;
 }
 
 bool wefti_context_is_coroutine(const struct wefti_context *context)

@@ -62,6 +62,12 @@ static bool task_move(weft_task *task, uint32_t from, uint32_t to)
     return wefti_move(&task->state, from, to);
 }
 
+/* The state has changed. */
+static inline void task_wake(const weft_task *task)
+{
+    weft_wake(&task->state, UINT32_MAX);
+}
+
 static bool task_stopped(const weft_task *task)
 {
     return task_state(task) == WEFT_STOPPED;
@@ -140,7 +146,7 @@ static weft_task *task_allocate(bool plain)
     if (task) {
         spares.first = task->next;
         spares.count--;
-        memset(task, 0, offsetof(weft_task, stack_size));
+        wefti_zero(task, offsetof(weft_task, stack_size));
     } else if ((task = wefti_alloc_raw(sizeof(*task)))) {
         memset(task, 0, sizeof(*task)); /* and not a literal, which the compiler would make elsewhere and copy */
     }
@@ -265,7 +271,7 @@ void wefti_task_number_from(uint64_t ident)
 void wefti_task_began(weft_task *task)
 {
     if (task_move(task, WEFTI_STARTING, WEFT_STARTED))
-        weft_wake(&task->state, UINT32_MAX);
+        task_wake(task);
 }
 
 /* Ends the wait of one who joins it directly. */
@@ -287,7 +293,7 @@ static void task_stop(weft_task *task, enum weft_outcome outcome)
     weft_drop(task->argument);
     __atomic_store_n(&task->outcome, outcome, __ATOMIC_RELAXED);
     __atomic_store_n(&task->state, WEFT_STOPPED, __ATOMIC_RELEASE); /* pairs with the acquire of task_stopped and weft_wait */
-    weft_wake(&task->state, UINT32_MAX);
+    task_wake(task);
     if (task->kind == WEFT_COROUTINE)
         task_call_joiner(task);
 }

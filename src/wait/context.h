@@ -7,6 +7,7 @@
 #define WEFTI_CONTEXT_H
 
 #include "base/latch.h"
+#include "base/zero.h"
 #include "shared/life.h"
 #include "wait/spin.h"
 #include "wait/wait.h"
@@ -94,8 +95,18 @@ static inline struct wefti_life *wefti_context_life(struct wefti_context *contex
     return context->life;
 }
 
-/* Prepares a context that a higher floor owns (a coroutine's). */
-void wefti_context_prepare(struct wefti_context *context, const struct wefti_carrier *carrier);
+extern uint32_t wefti_context_idents __attribute__((visibility("hidden"))); /* how many there have been */
+enum { WEFTI_IDENT_LIMIT = 1 << 29 };
+
+/* Prepares a context, as which something is to run. */
+static inline void wefti_context_prepare(struct wefti_context *context, const struct wefti_carrier *carrier)
+{
+    wefti_zero(context, sizeof(*context));
+    context->carrier = carrier;
+    context->limit = WEFT_FOREVER;
+    /* Two that live at once share a number only when half a milliard came between them; a lock would then miss a mistake of its user's, no more. */
+    context->ident = wefti_count(&wefti_context_idents, 1) % (WEFTI_IDENT_LIMIT - 1) + 1;
+}
 
 /* Makes each wait of the context fail with ECANCELED, the present one too. The caller makes sure that the context stays there. */
 void wefti_context_cancel(struct wefti_context *context);

@@ -102,7 +102,7 @@ static inline __attribute__((always_inline)) void lot_leave(struct bucket *bucke
 }
 
 /* Puts a wake off until the interrupted code has left the lot. The place is taken in one step, as another handler may come in between. */
-static void lot_owe(const uint32_t *word, uint32_t count)
+static __attribute__((noinline)) void lot_owe(const uint32_t *word, uint32_t count)
 {
     uint32_t place = __atomic_fetch_add(&lot_own.owed, 1, __ATOMIC_RELAXED);
     if (place >= OWED_LIMIT)
@@ -467,7 +467,7 @@ static struct wefti_context *bucket_take_one(struct bucket *bucket, const uint32
     return NULL;
 }
 
-static uint32_t bucket_wake_one(struct bucket *bucket, const uint32_t *word)
+static __attribute__((noinline)) uint32_t bucket_wake_one(struct bucket *bucket, const uint32_t *word)
 {
     lot_enter(bucket);
     struct wefti_context *context = bucket_take_one(bucket, word);
@@ -478,7 +478,7 @@ static uint32_t bucket_wake_one(struct bucket *bucket, const uint32_t *word)
     return 1;
 }
 
-static uint32_t bucket_wake(struct bucket *bucket, const uint32_t *word, uint32_t count)
+static __attribute__((noinline)) uint32_t bucket_wake(struct bucket *bucket, const uint32_t *word, uint32_t count)
 {
     uint32_t taken = 0;
     lot_enter(bucket);
@@ -523,11 +523,17 @@ static void lot_settle(void)
     } while (__atomic_load_n(&lot_own.owed, __ATOMIC_RELAXED) > 0);
 }
 
+/* Out of line, as the others that it may come to: most wakes find nobody, and are to cost no more than that. */
+static __attribute__((noinline)) uint32_t shared_wake(const uint32_t *word, uint32_t count)
+{
+    return wefti_futex_wake_shared(word, count);
+}
+
 uint32_t weft_wake(const uint32_t *word, uint32_t count)
 {
     if (wefti_is_shared(word))
-        return wefti_futex_wake_shared(word, count);
-    if (lot_own.inside) {
+        return shared_wake(word, count);
+    if (__builtin_expect(lot_own.inside, 0)) {
         lot_owe(word, count);
         return 0;
     }
