@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reports of families, read by a process that is none of them; weft ps and weft clean on the same. */
 #include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,12 +243,157 @@ START_TEST(what_a_family_left_is_ended)
 }
 END_TEST
 
+/* A program with coroutines in each state; `said` as of a family's root. */
+
+static weft_event never, soon;
+static const struct said *told;
+
+static weft_value waits_for_event(weft_value event)
+{
+    weft_event_wait(weft_as_ptr(event), WEFT_FOREVER);
+    return weft_none;
+}
+
+static weft_value waits_for_any(weft_value descriptor)
+{
+    weft_case cases[] = {weft_case_descriptor((int)weft_as_int(descriptor), POLLIN, NULL), weft_case_event(&never)};
+    weft_select(cases, 2, weft_in(1000));
+    return weft_none;
+}
+
+/* Keeps the thread: what is woken stays ready, what is started stays new. */
+static weft_value keeps_the_thread(weft_value none)
+{
+    char octet;
+    weft_event_set(&soon);
+    MUST(write(told->ready[1], "", 1) == 1);
+    MUST(read(told->leave[0], &octet, 1) == 1);
+    return none;
+}
+
+static void root_with_coroutines(const struct said *said)
+{
+    told = said;
+    weft_task *tasks[] = {weft_spawn(WEFT_COROUTINE, waits_for_event, weft_ptr(&never), .name = "Event"),
+        weft_spawn(WEFT_COROUTINE, waits_for_any, weft_int(said->ready[0]), .name = "Any"),
+        weft_spawn(WEFT_COROUTINE, waits_for_event, weft_ptr(&soon), .name = "Ready")};
+    for (int i = 0; i < 3; i++)
+        MUST(tasks[i] != NULL);
+    weft_yield(); /* all of them have come to wait */
+    weft_task *keeper = weft_spawn(WEFT_COROUTINE, keeps_the_thread, weft_none);
+    weft_task *fresh = weft_spawn(WEFT_COROUTINE, waits_for_event, weft_ptr(&soon), .name = "A name that is longer than what fits");
+    MUST(keeper && fresh);
+    weft_task_join(keeper, WEFT_FOREVER);
+}
+
+/* The coroutine of that name, or none. */
+static weft_value coroutine_named(weft_value coroutines, const char *name)
+{
+    for (size_t i = 0; i < weft_length(coroutines); i++)
+        if (strcmp(weft_as_str(field(weft_list_at(coroutines, (ptrdiff_t)i), "name")), name) == 0)
+            return weft_list_at(coroutines, (ptrdiff_t)i);
+    return weft_none;
+}
+
+static const char *state_of(weft_value coroutines, const char *name)
+{
+    const char *state = weft_as_str(field(coroutine_named(coroutines, name), "state"));
+    return state ? state : "";
+}
+
+START_TEST(coroutines_are_seen_from_outside)
+{
+    struct said said;
+    weft_value seen, programs;
+    pid_t child = root_start(root_with_coroutines, &said);
+    ck_assert_int_eq(weft_inspect_coroutines(child, &seen), 0);
+    ck_assert_uint_eq(weft_length(seen), 5);
+    ck_assert_str_eq(state_of(seen, "Event"), "waits");
+    ck_assert_str_eq(state_of(seen, "Any"), "waits");
+    ck_assert_str_eq(state_of(seen, "Ready"), "ready");
+    ck_assert_str_eq(state_of(seen, "Coroutine-1"), "runs");
+    ck_assert_str_eq(state_of(seen, "A name that is longer than what fits"), "new");
+    weft_value event = coroutine_named(seen, "Event"), any = coroutine_named(seen, "Any");
+    ck_assert_int_eq(weft_as_int(field(event, "thread")), child);
+    ck_assert_uint_eq(weft_length(field(event, "waits")), 1);
+    ck_assert_str_eq(weft_as_str(field(weft_list_at(field(event, "waits"), 0), "kind")), "word");
+    ck_assert_int_eq(weft_dict_get_str(event, "left", NULL), -1);
+    ck_assert(weft_as_float(field(event, "seconds")) < 1000);
+    weft_value descriptor = weft_list_at(field(any, "waits"), 0);
+    ck_assert_uint_eq(weft_length(field(any, "waits")), 2);
+    ck_assert_int_eq(weft_as_int(field(descriptor, "descriptor")), said.ready[0]);
+    ck_assert_str_eq(weft_as_str(field(descriptor, "events")), "read");
+    ck_assert(weft_as_float(field(any, "left")) > 1 && weft_as_float(field(any, "left")) <= 1000);
+    weft_drop(seen);
+    ck_assert_int_eq(weft_programs(&programs), 0);
+    bool found = false;
+    for (size_t i = 0; i < weft_length(programs); i++)
+        found |= weft_as_int(weft_list_at(programs, (ptrdiff_t)i)) == child;
+    ck_assert(found);
+    weft_drop(programs);
+    root_end(child, &said);
+}
+END_TEST
+
+static weft_value yields_for_ever(weft_value none)
+{
+    while (!weft_cancelled())
+        weft_yield();
+    return none;
+}
+
+static weft_value looks_at_own(weft_value none)
+{
+    weft_value seen;
+    for (int i = 0; i < 50; i++) {
+        ck_assert_int_eq(weft_inspect_coroutines(getpid(), &seen), 0);
+        ck_assert_uint_ge(weft_length(seen), 1);
+        weft_drop(seen);
+    }
+    return none;
+}
+
+START_TEST(what_is_seen_may_change_meanwhile)
+{
+    weft_task *lasting = weft_spawn(WEFT_COROUTINE, yields_for_ever, weft_none);
+    weft_task *looker = weft_spawn(WEFT_THREAD, looks_at_own, weft_none);
+    while (weft_task_join(looker, WEFT_NOW) != 0) {
+        weft_task *passing = weft_spawn(WEFT_COROUTINE, waits_for_event, weft_ptr(&soon));
+        weft_yield();
+        weft_event_set(&soon);
+        weft_task_join(passing, WEFT_FOREVER);
+        weft_task_free(passing);
+        weft_event_clear(&soon);
+    }
+    weft_task_cancel(lasting);
+    weft_task_join(lasting, WEFT_FOREVER);
+    weft_task_free(lasting);
+    weft_task_free(looker);
+}
+END_TEST
+
+START_TEST(coroutines_that_cannot_be_seen)
+{
+    weft_value seen;
+    ck_fails(weft_inspect_coroutines(getpid(), NULL), EINVAL);
+    ck_fails(weft_inspect_coroutines(0, &seen), EINVAL);
+    ck_fails(weft_inspect_coroutines(1 << 30, &seen), ESRCH);
+    ck_fails(weft_programs(NULL), EINVAL);
+    ck_assert_int_eq(weft_inspect_coroutines(getpid(), &seen), 0);
+    ck_assert_uint_eq(weft_length(seen), 0);
+    weft_drop(seen);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, a_deadlock_is_seen_from_outside);
     tcase_add_test(tests, what_is_no_family_is_told);
     tcase_add_test(tests, a_damaged_arena_is_refused);
     tcase_add_test(tests, what_a_family_left_is_ended);
+    tcase_add_test(tests, coroutines_are_seen_from_outside);
+    tcase_add_test(tests, what_is_seen_may_change_meanwhile);
+    tcase_add_test(tests, coroutines_that_cannot_be_seen);
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `weft ps`: what weft_inspect reports, as lines to read or as JSON. `weft clean`: ends what is left of families whose root is dead.
+ * `weft ps`: what weft_inspect reports, and coroutines of programs that have no family, as lines to read or as JSON. `weft clean`: ends what is left of families whose root is dead.
  *
  * With --why each task that waits is followed: what it waits for, who has that, what he waits for, until somebody runs, or the chain comes
  * back to where it has been, which is a deadlock.
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <weft.h>
 
@@ -20,7 +21,11 @@
 #include "run_json.h"
 #include "text.h"
 
-enum { CHAIN_MOST = 64 };
+enum { CHAIN_MOST = 64, COROUTINES_SHOWN = 20 };
+
+struct ps_options {
+    bool json, why, all;
+};
 
 static weft_value field(weft_value dict, const char *key)
 {
@@ -118,7 +123,54 @@ static void print_task(weft_value task)
     putchar('\n');
 }
 
-static void print_process(weft_value process)
+static void print_awaited(weft_value thing)
+{
+    if (field(thing, "descriptor").kind == WEFT_INT)
+        printf(" %s %lld (%s)", words(thing, "kind"), number(thing, "descriptor"), words(thing, "events"));
+    else
+        printf(" %s %s", words(thing, "kind"), words(thing, "address"));
+}
+
+static void print_wait(weft_value coroutine)
+{
+    weft_value things = field(coroutine, "waits"), left = field(coroutine, "left");
+    for (size_t i = 0; i < weft_length(things); i++) {
+        printf("%s", i ? "," : " for");
+        print_awaited(weft_list_at(things, (ptrdiff_t)i));
+    }
+    printf(" since %.1f s", weft_as_float(field(coroutine, "seconds")));
+    if (left.kind == WEFT_FLOAT)
+        printf(", for %.1f s more", weft_as_float(left));
+    if (*words(coroutine, "call"))
+        printf(", in %s", words(coroutine, "call"));
+    if (*words(coroutine, "place")) {
+        printf(", called from ");
+        print_name(words(coroutine, "place"));
+    }
+}
+
+static void print_coroutine(weft_value coroutine)
+{
+    printf("      coroutine %lld ", number(coroutine, "thread"));
+    print_name(words(coroutine, "name"));
+    printf(" %s", strcmp(words(coroutine, "state"), "ready") == 0 ? "can go on"
+                  : strcmp(words(coroutine, "state"), "new") == 0 ? "is to begin"
+                                                                  : words(coroutine, "state"));
+    if (strcmp(words(coroutine, "state"), "waits") == 0)
+        print_wait(coroutine);
+    putchar('\n');
+}
+
+static void print_coroutines(weft_value coroutines, bool all)
+{
+    size_t count = weft_length(coroutines), shown = all || count <= COROUTINES_SHOWN ? count : COROUTINES_SHOWN;
+    for (size_t i = 0; i < shown; i++)
+        print_coroutine(weft_list_at(coroutines, (ptrdiff_t)i));
+    if (shown < count)
+        printf("      and %zu coroutines more\n", count - shown);
+}
+
+static void print_process(weft_value process, bool all)
 {
     weft_value tasks = field(process, "tasks");
     printf("   %7lld %-7s %9.1f s ", number(process, "pid"), words(process, "state"), weft_as_float(field(process, "seconds")));
@@ -126,6 +178,7 @@ static void print_process(weft_value process)
     putchar('\n');
     for (size_t i = 0; i < weft_length(tasks); i++)
         print_task(weft_list_at(tasks, (ptrdiff_t)i));
+    print_coroutines(field(process, "coroutines"), all);
 }
 
 /* The task of a thread number, or none. */
@@ -202,26 +255,33 @@ static void print_objects(weft_value objects)
     }
 }
 
-static void print_family(weft_value report, bool why)
+static void print_family(weft_value report, const struct ps_options *options)
 {
+    bool why = options->why;
     weft_value processes = field(report, "processes");
     printf("family %lld%s", number(report, "root"), weft_as_bool(field(report, "alive")) ? "" : " (dead)");
     print_keeper("supervisor", number(report, "supervisor"));
     print_keeper("spare", number(report, "spare"));
     printf(", %lld blocks of %lld octets in shared memory\n", number(report, "blocks"), number(report, "octets"));
     for (size_t i = 0; !why && i < weft_length(processes); i++)
-        print_process(weft_list_at(processes, (ptrdiff_t)i));
+        print_process(weft_list_at(processes, (ptrdiff_t)i), options->all);
     if (why)
         print_chains(report);
     else
         print_objects(field(report, "objects"));
 }
 
-struct ps_options {
-    bool json, why;
-};
+/* The numbers of the processes that have been shown, as the keys of a dict. */
+static weft_value shown;
 
-static int ps_one(int pid, const struct ps_options *options)
+static void shown_add(weft_value report)
+{
+    weft_value processes = field(report, "processes");
+    for (size_t i = 0; i < weft_length(processes); i++)
+        weft_dict_set(shown, weft_int(number(weft_list_at(processes, (ptrdiff_t)i), "pid")), weft_none);
+}
+
+static int ps_family(int pid, const struct ps_options *options)
 {
     weft_value report;
     if (weft_inspect(pid, &report) != 0)
@@ -229,9 +289,48 @@ static int ps_one(int pid, const struct ps_options *options)
     if (options->json)
         print_json(report);
     else
-        print_family(report, options->why);
+        print_family(report, options);
+    shown_add(report);
     weft_drop(report);
     return 0;
+}
+
+/* Shows a process that is of no family, for its coroutines. */
+static int ps_alone(int pid, const struct ps_options *options, bool always)
+{
+    weft_value coroutines, report;
+    if (weft_inspect_coroutines(pid, &coroutines) != 0)
+        return -1;
+    report = weft_dict();
+    if (!options->json && !options->why && (always || weft_length(coroutines) > 0)) {
+        printf("process %d\n", pid);
+        print_coroutines(coroutines, options->all);
+    }
+    bool made = weft_dict_set_str(report, "pid", weft_int(pid)) == 0 && weft_dict_set_str(report, "coroutines", weft_keep(coroutines)) == 0;
+    if (options->json && made && (always || weft_length(coroutines) > 0))
+        print_json(report);
+    weft_drop(report);
+    weft_drop(coroutines);
+    return 0;
+}
+
+static int ps_one(int pid, const struct ps_options *options)
+{
+    return ps_family(pid, options) == 0 || (errno == ESRCH && ps_alone(pid, options, true) == 0) ? 0 : -1;
+}
+
+/* Those of no family that have coroutines; those that have ended meanwhile are none. */
+static void ps_others(const struct ps_options *options)
+{
+    weft_value programs;
+    if (weft_programs(&programs) != 0)
+        return;
+    for (size_t i = 0; i < weft_length(programs); i++) {
+        weft_value pid = weft_list_at(programs, (ptrdiff_t)i);
+        if (weft_dict_get(shown, pid, NULL) != 0 && weft_as_int(pid) != getpid())
+            ps_alone((int)weft_as_int(pid), options, false);
+    }
+    weft_drop(programs);
 }
 
 static int ps_all(const struct ps_options *options)
@@ -242,9 +341,10 @@ static int ps_all(const struct ps_options *options)
         return EXIT_FAILURE;
     }
     for (size_t i = 0; i < weft_length(roots); i++)
-        ps_one((int)weft_as_int(weft_list_at(roots, (ptrdiff_t)i)), options); /* one that has ended meanwhile is none */
+        ps_family((int)weft_as_int(weft_list_at(roots, (ptrdiff_t)i)), options); /* one that has ended meanwhile is none */
     if (weft_length(roots) == 0 && !options->json)
         puts("no families");
+    ps_others(options);
     weft_drop(roots);
     return EXIT_SUCCESS;
 }
@@ -253,12 +353,12 @@ static const char *ps_reason(int error)
 {
     switch (error) {
     case ESRCH:
-        return "there is no such process, or it has no family";
+        return "there is no such process, or it has no family and does not use this library";
     case EACCES:
     case EPERM:
         return "it is another user's";
     case EPROTO:
-        return "its shared memory is of another version of Weft, or damaged";
+        return "it uses another version or build of Weft, or its shared memory is damaged";
     default:
         return strerror(error);
     }
@@ -292,24 +392,29 @@ static int ps_named(char **words_given, int count, const struct ps_options *opti
 
 static void ps_help(void)
 {
-    printf("Usage: weft ps [OPTION]... [PID]...\n"
-           "Shows families of processes that share memory through Weft: all of yours, or those of these processes.\n\n"
-           "  -w, --why    what each waiting task waits for, who has that, and so on\n"
-           "  -j, --json   one line of JSON for each family\n"
-           "  -h, --help   this\n");
+    printf(
+        "Usage: weft ps [OPTION]... [PID]...\n"
+        "Shows families of processes that share memory through Weft, and the coroutines of programs: all of yours, or those of these processes.\n\n"
+        "  -w, --why    what each waiting task waits for, who has that, and so on\n"
+        "  -a, --all    all coroutines, not twenty of each process\n"
+        "  -j, --json   one line of JSON for each family\n"
+        "  -h, --help   this\n");
 }
 
 int ps_main(int argc, char **argv)
 {
-    static const struct option rows[] = {
-        {"why", no_argument, NULL, 'w'}, {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option rows[] = {{"why", no_argument, NULL, 'w'}, {"all", no_argument, NULL, 'a'}, {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'}, {0}};
     struct ps_options options = {0};
     complain_as("weft ps");
     opterr = 0;
-    for (int code; (code = getopt_long(argc, argv, "wjh", rows, NULL)) != -1;) {
+    for (int code; (code = getopt_long(argc, argv, "wajh", rows, NULL)) != -1;) {
         switch (code) {
         case 'w':
             options.why = true;
+            break;
+        case 'a':
+            options.all = true;
             break;
         case 'j':
             options.json = true;
@@ -322,7 +427,10 @@ int ps_main(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
-    return optind < argc ? ps_named(argv + optind, argc - optind, &options) : ps_all(&options);
+    shown = weft_dict();
+    int status = optind < argc ? ps_named(argv + optind, argc - optind, &options) : ps_all(&options);
+    weft_drop(shown);
+    return status;
 }
 
 int clean_main(int argc, char **argv)

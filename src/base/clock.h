@@ -13,5 +13,7 @@ extern __thread weft_time wefti_clock_own __attribute__((visibility("hidden")));
 
 /* The machine's, whatever the thread has. */
 weft_time wefti_clock_real(void);
+/* The same as it was at the last tick, some milliseconds ago, at a quarter of the cost. */
+weft_time wefti_clock_coarse(void);
 
 #endif

@@ -317,12 +317,13 @@ static void hub_sleep(struct wefti_hub *hub)
         hub_sleep_seeded(hub, until, polls);
     else if (polls || !hub_spin(hub, until))
         hub_sleep_until(hub, until, until, polls);
+    hub->now = wefti_clock_coarse();
 }
 
-/* Who runs next, when that is not just the first of the queue. */
-static __attribute__((noinline)) struct wefti_flow *hub_next_slowly(struct wefti_hub *hub)
+/* Who runs next, taken from the queue. */
+static struct wefti_flow *hub_next(struct wefti_hub *hub)
 {
-    if (hub->turns == 0)
+    if (--hub->turns == 0)
         hub_look(hub);
     if (!hub->first)
         hub_look_inside(hub);
@@ -333,17 +334,6 @@ static __attribute__((noinline)) struct wefti_flow *hub_next_slowly(struct wefti
     return queue_take(hub);
 }
 
-/* Who runs next, taken from the queue. */
-static inline struct wefti_flow *hub_next(struct wefti_hub *hub)
-{
-    struct wefti_flow *flow = hub->first;
-    if (__builtin_expect(--hub->turns == 0 || !flow || hub->seed != 0, 0))
-        return hub_next_slowly(hub);
-    hub->first = flow->next;
-    flow->queued = false;
-    return flow;
-}
-
 /* Flows; inside. */
 
 static struct wefti_coroutine *coroutine_of(struct wefti_flow *flow)
@@ -352,7 +342,7 @@ static struct wefti_coroutine *coroutine_of(struct wefti_flow *flow)
 }
 
 /* The flow has just been switched to: what every one of them does first. */
-static inline void flow_arrive(struct wefti_flow *flow, struct wefti_flow *from)
+static void flow_arrive(struct wefti_flow *flow, struct wefti_flow *from)
 {
     struct wefti_hub *hub = flow->hub;
     wefti_told_arrive(&flow->told, &from->told);
@@ -377,7 +367,7 @@ static inline __attribute__((always_inline)) void flow_switch(struct wefti_flow 
         from->exceptions[0] = hub->exceptions[0];
         from->exceptions[1] = hub->exceptions[1];
     }
-    wefti_told_leave(&from->told, &to->told, false);
+    wefti_told_leave(&from->told, &to->told, hub->dead != NULL);
     hub->current = to;
     struct wefti_flow *last = wefti_switch(&from->sp, to->sp, from);
     flow_arrive(from, last);
@@ -526,7 +516,7 @@ static void hub_stand_by(struct wefti_hub *hub)
         return;
     hub->home.context->carrier = hub->home_carrier;
     hub->home.context->spin.rest = hub->home.context->lock_spin.rest = 0;
-    if (!hub->lent && hub->descriptors.events)
+    if (!hub->lent)
         wefti_descriptors_end(&hub->descriptors);
 }
 
@@ -544,7 +534,7 @@ static void hub_lend(struct wefti_hub *hub)
 }
 
 /* The flow leaves what it did in here. */
-static inline void flow_leave(struct wefti_flow *flow)
+static void flow_leave(struct wefti_flow *flow)
 {
     struct wefti_hub *hub = flow->hub;
     if (__builtin_expect(hub->lent, 0) && flow == &hub->home)
@@ -558,6 +548,7 @@ static int hub_park(struct wefti_context *self, const struct wefti_wait *wait)
     struct wefti_hub *hub = flow->hub;
     int error = *hub->error;
     hub_enter(hub);
+    flow->since = hub->now;
     int parked = flow_park(flow, wait);
     if (parked == 0 && hub->alive == 0)
         hub_stand_by(hub);
@@ -565,31 +556,6 @@ static int hub_park(struct wefti_context *self, const struct wefti_wait *wait)
     if (parked >= 0)
         *hub->error = error;
     return parked;
-}
-
-/* The same for the commonest of waits, that only an unpark ends. */
-static int hub_rest(struct wefti_context *self, weft_time deadline)
-{
-    struct wefti_flow *flow = self->flow;
-    struct wefti_hub *hub = flow->hub;
-    if (__builtin_expect(deadline != WEFT_FOREVER || self->watched, 0)) {
-        struct wefti_wait wait = {.context = self, .deadline = deadline};
-        return hub_park(self, &wait);
-    }
-    int error = *hub->error;
-    hub_enter(hub);
-    flow->parked = true;
-    while (!flow->given) {
-        struct wefti_flow *next = hub_next(hub);
-        if (next != flow)
-            flow_switch(flow, next);
-    }
-    flow->parked = flow->given = false;
-    if (hub->alive == 0)
-        hub_stand_by(hub);
-    flow_leave(flow);
-    *hub->error = error;
-    return 0;
 }
 
 static void hub_unpark(struct wefti_context *context)
@@ -601,9 +567,7 @@ static void hub_unpark(struct wefti_context *context)
         return;
     }
     hub_enter(hub);
-    flow->given = true;
-    if (flow->parked)
-        wefti_flow_ready(flow);
+    note_deliver(&flow->unparked);
     flow_leave(hub->current);
 }
 
@@ -625,7 +589,7 @@ static void hub_yield(struct wefti_context *self)
     *hub->error = error;
 }
 
-static const struct wefti_carrier hub_carrier = {.park = hub_park, .rest = hub_rest, .unpark = hub_unpark, .yield = hub_yield};
+static const struct wefti_carrier hub_carrier = {.park = hub_park, .unpark = hub_unpark, .yield = hub_yield};
 
 /* Coroutines. */
 
@@ -640,9 +604,8 @@ static void coroutine_end(struct wefti_coroutine *coroutine)
         wefti_flow_ready(&hub->home);
     struct wefti_flow *next = hub_next(hub);
     hub->dead = &coroutine->flow;
-    hub->current = next;
-    wefti_told_leave(&coroutine->flow.told, &next->told, true);
-    wefti_jump(next->sp, &coroutine->flow);
+    flow_switch(&coroutine->flow, next);
+    __builtin_unreachable();
 }
 
 /* Where a coroutine begins, on its own stack. */
@@ -659,9 +622,7 @@ static void coroutine_main(void *data)
 
 static void flow_begin(struct wefti_flow *flow, struct wefti_hub *hub, struct wefti_context *context)
 {
-    wefti_zero(flow, sizeof(*flow) - sizeof(*flow) % 8);
-    flow->hub = hub;
-    flow->context = context;
+    *flow = (struct wefti_flow){.hub = hub, .context = context};
     flow->unparked.flow = flow->worded.flow = flow;
     context->flow = flow;
 }
@@ -695,15 +656,16 @@ static void hub_take_seed(struct wefti_hub *hub)
     wefti_clock_own = wefti_clock_real();
 }
 
-/* Makes the calling thread's hub. NULL with ENOMEM. */
-static __attribute__((noinline)) struct wefti_hub *hub_make(void)
+/* The calling thread's hub, made if there is none. NULL with ENOMEM. */
+static struct wefti_hub *hub_get(void)
 {
+    struct wefti_hub *hub = wefti_hub_now();
     struct wefti_context *context = wefti_context_current();
-    struct wefti_hub *hub = wefti_alloc(sizeof(*hub));
-    if (!hub)
-        return NULL;
+    if (hub || !(hub = wefti_alloc(sizeof(*hub))))
+        return hub;
     *hub = (struct wefti_hub){.turns = TURNS, .current = &hub->home, .error = &errno, .home_carrier = context->carrier};
     hub->thread = gettid();
+    hub->now = wefti_clock_coarse();
     hub->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
     wefti_descriptors_begin(&hub->descriptors);
     hub_take_seed(hub);
@@ -712,12 +674,6 @@ static __attribute__((noinline)) struct wefti_hub *hub_make(void)
     wefti_overflow_watch(hub);
     wefti_blocked_add(hub);
     return hub_own = hub;
-}
-
-/* The calling thread's hub, made if there is none. NULL with ENOMEM. */
-static struct wefti_hub *hub_get(void)
-{
-    return hub_own ? hub_own : hub_make();
 }
 
 int wefti_coroutine_start(size_t stack_size, void (*function)(void *data), void *data)
@@ -737,7 +693,7 @@ int wefti_coroutine_start(size_t stack_size, void (*function)(void *data), void 
         queue_add(hub, &coroutine->flow);
     }
     flow_leave(hub->current);
-    return coroutine ? hub->thread : -1;
+    return coroutine ? 0 : -1;
 }
 
 bool wefti_context_is_coroutine(const struct wefti_context *context)

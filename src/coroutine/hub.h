@@ -33,6 +33,7 @@ struct wefti_flow {
     bool seen;               /* one of its descriptors is ready */
     bool words_got;          /* the note about its words has come */
     bool words_sent;         /* it is on its way: the words' (words.c) */
+    weft_time since;         /* of its last park: the hub's `now` when it began */
     struct wefti_moment moment;
     struct wefti_note unparked, worded;
     void *exceptions[2]; /* libstdc++'s, while another runs */
@@ -53,6 +54,7 @@ struct wefti_hub {
     uint32_t inside;          /* 1: its thread is at work on what follows, so that a signal handler must not be */
     uint32_t turns;           /* switches until it looks at inbox, time and descriptors */
     uint32_t looks;           /* goes up whenever `turns` is set anew: both together never come back (blocked.c) */
+    weft_time now;            /* the machine's time when it last looked or slept, to some milliseconds: for reports */
     struct wefti_flow *current;
     struct wefti_flow *first, *last; /* those that can run */
     struct wefti_flow *dead;         /* has just ended, and its stack is to be given back by who runs next */

@@ -21,12 +21,13 @@
 #include <weft/lock.h>
 
 #include "base/memory.h"
+#include "inspect/fields.h"
 #include "inspect/view.h"
 #include "pool/process.h"
 #include "queue/queue_shared.h"
 #include "shared/block.h"
 
-enum { LIVES_MOST = 1 << 20 /* a list that is longer is damaged */, LOCK_FLAGS = 3 };
+enum { LIVES_MOST = 1 << 20 /* a list that is longer is damaged */, LOCK_FLAGS = 3, PROCESS_COROUTINES = 1000 };
 
 static const char *const holding_names[WEFTI_HOLD_KINDS] = {[WEFTI_HOLD_LOCK] = "lock",
     [WEFTI_HOLD_READER] = "rwlock read",
@@ -38,27 +39,9 @@ static const char *const holding_names[WEFTI_HOLD_KINDS] = {[WEFTI_HOLD_LOCK] = 
     [WEFTI_HOLD_MAP] = "map",
     [WEFTI_HOLD_POOL] = "pool"};
 
-/* Values; `failed` remembers that one could not be had. */
-
-static void field_set(weft_value dict, const char *key, weft_value item, bool *failed)
-{
-    if (!weft_is_error(item) && weft_dict_set_str(dict, key, item) == 0)
-        return;
-    weft_drop(item);
-    *failed = true;
-}
-
-static void item_add(weft_value list, weft_value item, bool *failed)
-{
-    if (!weft_is_error(item) && weft_list_append(list, item) == 0)
-        return;
-    weft_drop(item);
-    *failed = true;
-}
-
 static void address_set(weft_value dict, uint64_t address, bool *failed)
 {
-    field_set(dict, "address", weft_str_f("0x%llx", (unsigned long long)address), failed);
+    wefti_field_set(dict, "address", weft_str_f("0x%llx", (unsigned long long)address), failed);
 }
 
 /* Lives. */
@@ -165,10 +148,10 @@ static const struct object *object_of(const struct objects *objects, uint64_t ad
 static void queue_report(weft_value report, const struct wefti_shared_queue *queue, bool *failed)
 {
     size_t capacity = queue->queue.capacity;
-    field_set(report, "capacity", weft_int(capacity > INT64_MAX ? -1 : (int64_t)capacity), failed);
-    field_set(report, "closed", weft_bool(__atomic_load_n(&queue->queue.closed, __ATOMIC_RELAXED) != 0), failed);
-    field_set(report, "getters", weft_int(__atomic_load_n(&queue->filled.waiting, __ATOMIC_RELAXED)), failed);
-    field_set(report, "putters", weft_int(__atomic_load_n(&queue->emptied.waiting, __ATOMIC_RELAXED)), failed);
+    wefti_field_set(report, "capacity", weft_int(capacity > INT64_MAX ? -1 : (int64_t)capacity), failed);
+    wefti_field_set(report, "closed", weft_bool(__atomic_load_n(&queue->queue.closed, __ATOMIC_RELAXED) != 0), failed);
+    wefti_field_set(report, "getters", weft_int(__atomic_load_n(&queue->filled.waiting, __ATOMIC_RELAXED)), failed);
+    wefti_field_set(report, "putters", weft_int(__atomic_load_n(&queue->emptied.waiting, __ATOMIC_RELAXED)), failed);
 }
 
 static void pool_report(const struct wefti_view *view, weft_value report, const struct wefti_process_pool *pool, bool *failed)
@@ -180,10 +163,10 @@ static void pool_report(const struct wefti_view *view, weft_value report, const 
         there += runs;
         idle += runs && __atomic_load_n(&worker->idle, __ATOMIC_RELAXED);
     }
-    field_set(report, "limit", weft_int(pool->workers), failed);
-    field_set(report, "workers", weft_int(there), failed);
-    field_set(report, "idle", weft_int(idle), failed);
-    field_set(report, "closed", weft_bool(__atomic_load_n(&pool->closed, __ATOMIC_RELAXED) != 0), failed);
+    wefti_field_set(report, "limit", weft_int(pool->workers), failed);
+    wefti_field_set(report, "workers", weft_int(there), failed);
+    wefti_field_set(report, "idle", weft_int(idle), failed);
+    wefti_field_set(report, "closed", weft_bool(__atomic_load_n(&pool->closed, __ATOMIC_RELAXED) != 0), failed);
 }
 
 static weft_value objects_report(const struct objects *objects, bool *failed)
@@ -192,13 +175,13 @@ static weft_value objects_report(const struct objects *objects, bool *failed)
     for (size_t i = 0; i < objects->count; i++) {
         weft_value one = weft_dict();
         const struct object *object = &objects->list[i];
-        field_set(one, "kind", weft_str(object->kind), failed);
+        wefti_field_set(one, "kind", weft_str(object->kind), failed);
         address_set(one, object_address(objects, object), failed);
         if (strcmp(object->kind, "queue") == 0)
             queue_report(one, (const void *)object->block, failed);
         else
             pool_report(objects->view, one, (const void *)object->block, failed);
-        item_add(list, one, failed);
+        wefti_item_add(list, one, failed);
     }
     return list;
 }
@@ -230,11 +213,11 @@ static void holding_report(unsigned kind, uint64_t address, uint64_t detail, voi
     if (kind == WEFTI_HOLD_PROCESS || kind == WEFTI_HOLD_TASK)
         return; /* what the library keeps of its processes is no object of the program's */
     weft_value one = weft_dict();
-    field_set(one, "kind", weft_str(holding_name(kind)), &task->failed);
+    wefti_field_set(one, "kind", weft_str(holding_name(kind)), &task->failed);
     address_set(one, address, &task->failed);
     if (kind == WEFTI_HOLD_PERMITS || kind == WEFTI_HOLD_READER)
-        field_set(one, "count", weft_int((int64_t)detail), &task->failed);
-    item_add(task->holds, one, &task->failed);
+        wefti_field_set(one, "count", weft_int((int64_t)detail), &task->failed);
+    wefti_item_add(task->holds, one, &task->failed);
 }
 
 static void holding_covers(unsigned kind, uint64_t address, uint64_t detail, void *data)
@@ -257,13 +240,13 @@ static weft_value wait_report(struct task_report *task, const uint32_t *word)
     const struct object *object = object_of(task->objects, task->word);
     if (object)
         task->object = object_address(task->objects, object);
-    field_set(one, "kind", weft_str(object ? object->kind : task->kind ? holding_name(task->kind) : "word"), &task->failed);
+    wefti_field_set(one, "kind", weft_str(object ? object->kind : task->kind ? holding_name(task->kind) : "word"), &task->failed);
     address_set(one, task->object, &task->failed);
     uint32_t owner = task->kind == WEFTI_HOLD_LOCK && !object ? lock_owner(task->view, task->object) : 0;
     const struct wefti_life *other = owner ? life_of(task->view, task->family, owner) : NULL;
     if (other) {
-        field_set(one, "pid", weft_int(task->family->seats[wefti_life_seat(owner) % WEFTI_SEATS].pid), &task->failed);
-        field_set(one, "thread", weft_int(other->thread), &task->failed);
+        wefti_field_set(one, "pid", weft_int(task->family->seats[wefti_life_seat(owner) % WEFTI_SEATS].pid), &task->failed);
+        wefti_field_set(one, "thread", weft_int(other->thread), &task->failed);
     }
     return one;
 }
@@ -275,16 +258,16 @@ static weft_value task_report(const struct objects *objects, const struct wefti_
     struct task_report task = {.view = view, .family = family, .life = life, .objects = objects, .holds = weft_list()};
     weft_value report = weft_dict(), waits = weft_list();
     memcpy(name, life->name, sizeof(life->name));
-    field_set(report, "thread", weft_int(life->thread), failed);
-    field_set(report, "name", weft_str(name), failed);
+    wefti_field_set(report, "thread", weft_int(life->thread), failed);
+    wefti_field_set(report, "name", weft_str(name), failed);
     holdings_each(view, life, holding_report, &task);
     uint32_t used = __atomic_load_n(&life->waits_used, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < used && i < WEFTI_LIFE_WAITS; i++)
-        item_add(waits, wait_report(&task, life->waits[i]), &task.failed);
+        wefti_item_add(waits, wait_report(&task, life->waits[i]), &task.failed);
     double since = used > 0 ? (double)(weft_clock() - (weft_time)life->since) / 1e9 : 0;
-    field_set(report, "holds", task.holds, failed);
-    field_set(report, "waits", waits, failed);
-    field_set(report, "seconds", weft_float(since > 0 ? since : 0), failed);
+    wefti_field_set(report, "holds", task.holds, failed);
+    wefti_field_set(report, "waits", waits, failed);
+    wefti_field_set(report, "seconds", weft_float(since > 0 ? since : 0), failed);
     *failed |= task.failed;
     return report;
 }
@@ -316,16 +299,17 @@ static weft_value process_report(const struct objects *objects, const struct wef
     const struct wefti_seat *seat = &family->seats[number];
     weft_value report = weft_dict(), tasks = weft_list();
     uint32_t state = __atomic_load_n(&seat->state, __ATOMIC_ACQUIRE);
-    field_set(report, "pid", weft_int(seat->pid), failed);
-    field_set(report, "seat", weft_int(number), failed);
-    field_set(report, "state", weft_str(states[state < 4 ? state : 0]), failed);
-    field_set(report, "name", name_of(seat->pid), failed);
-    field_set(report, "seconds", weft_float(seat->started ? seconds_since(seat->started) : 0), failed);
+    wefti_field_set(report, "pid", weft_int(seat->pid), failed);
+    wefti_field_set(report, "seat", weft_int(number), failed);
+    wefti_field_set(report, "state", weft_str(states[state < 4 ? state : 0]), failed);
+    wefti_field_set(report, "name", name_of(seat->pid), failed);
+    wefti_field_set(report, "seconds", weft_float(seat->started ? seconds_since(seat->started) : 0), failed);
     const struct wefti_life *life = life_at(view, __atomic_load_n(&seat->lives, __ATOMIC_ACQUIRE));
     for (int i = 0; life && i < LIVES_MOST; i++, life = life_at(view, life->next))
         if (__atomic_load_n(&life->thread, __ATOMIC_RELAXED) != 0)
-            item_add(tasks, task_report(objects, family, life, failed), failed);
-    field_set(report, "tasks", tasks, failed);
+            wefti_item_add(tasks, task_report(objects, family, life, failed), failed);
+    wefti_field_set(report, "tasks", tasks, failed);
+    wefti_field_set(report, "coroutines", wefti_coroutines_report(seat->pid, PROCESS_COROUTINES, failed), failed);
     return report;
 }
 
@@ -363,8 +347,8 @@ static void keepers_report(const struct wefti_family *family, weft_value report,
         else if (living)
             spare = living;
     }
-    field_set(report, "supervisor", weft_int(serving), failed);
-    field_set(report, "spare", weft_int(spare), failed);
+    wefti_field_set(report, "supervisor", weft_int(serving), failed);
+    wefti_field_set(report, "spare", weft_int(spare), failed);
 }
 
 static weft_value family_report(const struct wefti_view *view, const struct wefti_family *family, bool *failed)
@@ -374,18 +358,18 @@ static weft_value family_report(const struct wefti_view *view, const struct weft
     struct objects objects = {.view = view};
     wefti_blocks_walk(view->arena, object_visit, &objects);
     wefti_blocks_count_in(view->arena, &census);
-    field_set(report, "root", weft_int(family->root), failed);
-    field_set(report, "alive", weft_bool(process_same(family->root, family->seats[WEFTI_SEAT_ROOT].started)), failed);
+    wefti_field_set(report, "root", weft_int(family->root), failed);
+    wefti_field_set(report, "alive", weft_bool(process_same(family->root, family->seats[WEFTI_SEAT_ROOT].started)), failed);
     keepers_report(family, report, failed);
-    field_set(report, "epoch", weft_int(__atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE)), failed);
-    field_set(report, "size", weft_int((int64_t)view->size), failed);
-    field_set(report, "octets", weft_int((int64_t)census.octets), failed);
-    field_set(report, "blocks", weft_int((int64_t)census.committed), failed);
+    wefti_field_set(report, "epoch", weft_int(__atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE)), failed);
+    wefti_field_set(report, "size", weft_int((int64_t)view->size), failed);
+    wefti_field_set(report, "octets", weft_int((int64_t)census.octets), failed);
+    wefti_field_set(report, "blocks", weft_int((int64_t)census.committed), failed);
     for (uint32_t i = WEFTI_SEAT_ROOT; i < WEFTI_SEATS; i++)
         if (__atomic_load_n(&family->seats[i].state, __ATOMIC_ACQUIRE) != WEFTI_SEAT_EMPTY)
-            item_add(processes, process_report(&objects, family, i, failed), failed);
-    field_set(report, "processes", processes, failed);
-    field_set(report, "objects", objects_report(&objects, failed), failed);
+            wefti_item_add(processes, process_report(&objects, family, i, failed), failed);
+    wefti_field_set(report, "processes", processes, failed);
+    wefti_field_set(report, "objects", objects_report(&objects, failed), failed);
     *failed |= objects.failed;
     wefti_release(objects.list);
     return report;

@@ -47,6 +47,11 @@ void wefti_register_remove(weft_task *task)
     wefti_latch_open(&register_latch);
 }
 
+const void *wefti_register_place(void)
+{
+    return &register_oldest;
+}
+
 size_t weft_tasks(weft_task **tasks, size_t room)
 {
     size_t count = 0;
@@ -137,9 +142,11 @@ weft_task *weft_current(void)
     return context->task ? context->task : task_bind(context);
 }
 
-/* A thread that Weft did not start ends: its handle, if it has one. */
-static void dummy_end(struct wefti_context *context)
+/* A thread that Weft did not start ends: its locals, and its handle if it has one. */
+static void context_leave(struct wefti_context *context)
 {
+    wefti_coroutines_join();
+    wefti_locals_destroy(context);
     weft_task *task = context->task;
     if (!task || task->state != WEFT_STARTED)
         return;
@@ -153,15 +160,6 @@ static void dummy_end(struct wefti_context *context)
     weft_wake(&task->state, UINT32_MAX);
     if (task != register_main)
         weft_task_free(task);
-}
-
-/* A thread ends. */
-static void context_leave(struct wefti_context *context)
-{
-    wefti_coroutines_join();
-    wefti_locals_destroy(context);
-    dummy_end(context);
-    wefti_task_spares_end();
 }
 
 weft_task *wefti_register_find(bool (*is)(const weft_task *task))
@@ -217,7 +215,6 @@ static void task_lose(weft_task *task)
 {
     task->guard = (struct wefti_latch){0};
     task->context = NULL;
-    task->joiner = NULL;
     task->reaped = 1;
     if (task->process)
         task->carrier->lose(task);
@@ -247,7 +244,6 @@ static void fork_child(void)
         self->state = WEFT_STARTED;
     }
     self->guard = (struct wefti_latch){0};
-    self->joiner = NULL;
     self->native_id = getpid();
     register_main = self;
     wefti_register_add(self);

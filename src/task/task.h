@@ -64,28 +64,24 @@ struct weft_task {
     uint32_t collected;  /* 1: somebody has asked for the result */
     int native_id;
     uint32_t number; /* that its default name has */
-    enum weft_task_kind kind;
     const struct wefti_task_carrier *carrier;
+    enum weft_task_kind kind;
+    bool daemon;
+    bool untaken; /* the argument is still the spawner's: the task takes it when it begins */
     weft_function *function;
     weft_value argument;
     weft_value result;
     uint64_t ident;
-    bool daemon;
-    bool untaken;                      /* the argument is still the spawner's: the task takes it when it begins */
-    bool plain;                        /* a coroutine, and all from `stack_size` on is zero but for what name it was given since */
-    bool cancelled;                    /* weft_task_cancel came; guarded by the next */
-    struct wefti_latch guard;          /* also of the next three */
-    struct wefti_context *context;     /* while it runs */
-    struct wefti_wait *joiner;         /* of a coroutine: one who waits for its end directly (wait/direct.h), or NULL */
-    char *name;                        /* own_name, or allocated; NULL: what `number` makes, which nobody has asked for yet */
-    struct weft_task *next, *previous; /* in the register of those alive; guarded by its latch. `next`: also among the spare */
-    void *group;                       /* the group that it is a member of; constant once it was started */
-
-    /* What a coroutine seldom has. */
     size_t stack_size;
     struct wefti_placement placement;
+    struct wefti_latch guard;      /* of the next three */
+    bool cancelled;                /* weft_task_cancel came */
+    struct wefti_context *context; /* while it runs */
+    char *name;                    /* own_name, or allocated; NULL: what `number` makes, which nobody has asked for yet */
     char own_name[WEFTI_OWN_NAME];
-    pthread_t thread; /* known from STARTED on; written by the starter and by the thread, atomically, alike */
+    void *group;                       /* the group that it is a member of; constant once it was started */
+    pthread_t thread;                  /* known from STARTED on; written by the starter and by the thread, atomically, alike */
+    struct weft_task *next, *previous; /* in the register of those alive; guarded by its latch */
     enum weft_process_method method;
     bool insist;
     int given; /* 1 + a descriptor that the process is to have (wefti_process_given); 0: none. Set before it is started */
@@ -110,9 +106,6 @@ bool wefti_task_cancel_initial(struct weft_task *task);
 /* In a process that is a task: idents from here on are above this, and default names begin anew. */
 void wefti_task_number_from(uint64_t ident);
 
-/* When the calling thread ends: the memory of the handles that it keeps to use again. */
-void wefti_task_spares_end(void);
-
 /* process.c: what has ended meanwhile leaves the register. */
 void wefti_processes_look(void);
 /* In a process that is a task: the descriptor that its maker gave it, its own now, close-on-exec; -1: none, or it was asked for before. */
@@ -127,6 +120,9 @@ void wefti_register_add(struct weft_task *task);
 void wefti_register_remove(struct weft_task *task);
 /* The oldest of which this is true, kept; NULL: there is none. `is` is called under the register's latch. */
 struct weft_task *wefti_register_find(bool (*is)(const struct weft_task *task));
+
+/* Where the oldest of them is written down: for who reads the memory of another process (outside.c). */
+const void *wefti_register_place(void);
 
 /*
  * What a thread does before it ends: waits for its coroutines, cancelling those that are daemons when the others have ended. Not ended by cancellation.

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""ps.py WEFT FAMILIES: what weft ps and weft clean say of families that a program keeps waiting."""
+"""ps.py WEFT FAMILIES PARKED: what weft ps and weft clean say of families and coroutines that programs keep waiting."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import sys
 import time
 import unittest
 
-WEFT, FAMILIES = (os.path.abspath(path) for path in sys.argv[1:3])
+WEFT, FAMILIES, PARKED = (os.path.abspath(path) for path in sys.argv[1:4])
 LATE = 30  # seconds until a test gives up waiting
 
 
@@ -61,7 +61,7 @@ class Ps(unittest.TestCase):
 
     def test_a_deadlock_is_shown_as_a_chain(self):
         with Family("deadlock") as family:
-            report = family.until(lambda seen: len(waits(seen, "lock")) == 2)
+            report = family.until(lambda seen: len(waits(seen, "lock")) == 2 and seen["spare"])
             self.assertEqual(report["root"], family.pid)
             self.assertTrue(report["alive"])
             self.assertEqual({wait["pid"] for wait in waits(report, "lock")}, {process["pid"] for process in report["processes"][1:]})
@@ -88,10 +88,28 @@ class Ps(unittest.TestCase):
             self.assertRegex(out, r"waits for queue 0x[0-9a-f]+ since [\d.]+ s")
             self.assertRegex(out, r"(?m)^   queue 0x[0-9a-f]+: capacity 7 getters 1 putters 0$")
 
+    def test_coroutines_are_shown(self):
+        with subprocess.Popen([PARKED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+            self.assertEqual(program.stdout.readline(), "ready\n")
+            status, out, errors = weft("ps", str(program.pid))
+            if "another user's" in errors:
+                program.stdin.close()
+                self.skipTest("no process may be looked at here")
+            self.assertEqual((status, errors), (0, ""))
+            lines = out.splitlines()
+            self.assertEqual((lines[0], len(lines)), (f"process {program.pid}", 3))
+            since, place = r"since [\d.]+ s", r"called from parked\+0x[0-9a-f]+$"
+            self.assertRegex(lines[1], rf"^      coroutine {program.pid} Waiter waits for word 0x[0-9a-f]+ {since}, in weft_event_wait, {place}")
+            self.assertRegex(lines[2], rf"^      coroutine {program.pid} Coroutine-1 waits {since}, for \d+\.\d s more, in weft_sleep(_until)?, {place}")
+            self.assertIn(f"process {program.pid}\n", weft("ps")[1])
+            report = json.loads(weft("ps", "--json", str(program.pid))[1])
+            self.assertEqual([one["state"] for one in report["coroutines"]], ["waits", "waits"])
+            program.stdin.close()
+
     def test_what_is_no_family_is_told(self):
         status, out, errors = weft("ps", "999999999")
         self.assertEqual((status, out), (1, ""))
-        self.assertEqual(errors, "weft ps: process 999999999: there is no such process, or it has no family\n")
+        self.assertEqual(errors, "weft ps: process 999999999: there is no such process, or it has no family and does not use this library\n")
         status, _, errors = weft("ps", "x")
         self.assertEqual((status, errors), (255, "weft ps: 'x' is no process number\n"))
         status, _, errors = weft("ps", "--what")
