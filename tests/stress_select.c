@@ -144,6 +144,19 @@ END_TEST
 /* As many values as gets, nobody with a deadline: all end only if no wake is lost. */
 static weft_queue *lanes[QUEUES];
 
+/* Every second one too long for a cell of shared memory, so that its block changes hands. */
+static weft_value lane_value(int number)
+{
+    return number % 2 ? weft_int(number) : weft_str_f("%0200d", number);
+}
+
+static int64_t lane_number(weft_value value)
+{
+    int64_t number = weft_kind(value) == WEFT_INT ? weft_as_int(value) : strtoll(weft_as_str(value), NULL, 10);
+    weft_drop(value);
+    return number;
+}
+
 static void *lane_take(void *sum)
 {
     weft_value value;
@@ -154,7 +167,7 @@ static void *lane_take(void *sum)
         int done = weft_select(cases, QUEUES, WEFT_FOREVER);
         ck_assert_int_ge(done, 0);
         ck_assert_int_eq(cases[done].error, 0);
-        __atomic_add_fetch((int64_t *)sum, weft_as_int(value), __ATOMIC_RELAXED);
+        __atomic_add_fetch((int64_t *)sum, lane_number(value), __ATOMIC_RELAXED);
     }
     return NULL;
 }
@@ -165,7 +178,7 @@ static void *lane_give(void *sum)
     weft_value value;
     weft_case cases[2];
     for (int i = 0; i < ROUNDS; i++) {
-        value = weft_int(i);
+        value = lane_value(i);
         for (int j = 0; j < 2; j++)
             cases[j] = weft_case_put(lanes[rand_r(&seed) % QUEUES], &value);
         ck_assert_int_ge(weft_select(cases, 2, WEFT_FOREVER), 0);

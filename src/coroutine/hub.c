@@ -320,10 +320,10 @@ static void hub_sleep(struct wefti_hub *hub)
     hub->now = wefti_clock_coarse();
 }
 
-/* Who runs next, taken from the queue. */
-static struct wefti_flow *hub_next(struct wefti_hub *hub)
+/* Who runs next, when that is not just the first of the queue. */
+static __attribute__((noinline)) struct wefti_flow *hub_next_slowly(struct wefti_hub *hub)
 {
-    if (--hub->turns == 0)
+    if (hub->turns == 0)
         hub_look(hub);
     if (!hub->first)
         hub_look_inside(hub);
@@ -334,6 +334,17 @@ static struct wefti_flow *hub_next(struct wefti_hub *hub)
     return queue_take(hub);
 }
 
+/* Who runs next, taken from the queue. */
+static inline struct wefti_flow *hub_next(struct wefti_hub *hub)
+{
+    struct wefti_flow *flow = hub->first;
+    if (__builtin_expect(--hub->turns == 0 || !flow || hub->seed != 0, 0))
+        return hub_next_slowly(hub);
+    hub->first = flow->next;
+    flow->queued = false;
+    return flow;
+}
+
 /* Flows; inside. */
 
 static struct wefti_coroutine *coroutine_of(struct wefti_flow *flow)
@@ -342,7 +353,7 @@ static struct wefti_coroutine *coroutine_of(struct wefti_flow *flow)
 }
 
 /* The flow has just been switched to: what every one of them does first. */
-static void flow_arrive(struct wefti_flow *flow, struct wefti_flow *from)
+static inline void flow_arrive(struct wefti_flow *flow, struct wefti_flow *from)
 {
     struct wefti_hub *hub = flow->hub;
     wefti_told_arrive(&flow->told, &from->told);
@@ -367,7 +378,7 @@ static inline __attribute__((always_inline)) void flow_switch(struct wefti_flow 
         from->exceptions[0] = hub->exceptions[0];
         from->exceptions[1] = hub->exceptions[1];
     }
-    wefti_told_leave(&from->told, &to->told, hub->dead != NULL);
+    wefti_told_leave(&from->told, &to->told, false);
     hub->current = to;
     struct wefti_flow *last = wefti_switch(&from->sp, to->sp, from);
     flow_arrive(from, last);
@@ -516,7 +527,7 @@ static void hub_stand_by(struct wefti_hub *hub)
         return;
     hub->home.context->carrier = hub->home_carrier;
     hub->home.context->spin.rest = hub->home.context->lock_spin.rest = 0;
-    if (!hub->lent)
+    if (!hub->lent && hub->descriptors.events)
         wefti_descriptors_end(&hub->descriptors);
 }
 
@@ -534,7 +545,7 @@ static void hub_lend(struct wefti_hub *hub)
 }
 
 /* The flow leaves what it did in here. */
-static void flow_leave(struct wefti_flow *flow)
+static inline void flow_leave(struct wefti_flow *flow)
 {
     struct wefti_hub *hub = flow->hub;
     if (__builtin_expect(hub->lent, 0) && flow == &hub->home)
@@ -558,6 +569,31 @@ static int hub_park(struct wefti_context *self, const struct wefti_wait *wait)
     return parked;
 }
 
+/* The same for the commonest of waits, that only an unpark ends. */
+static int hub_rest(struct wefti_context *self, weft_time deadline)
+{
+    struct wefti_flow *flow = self->flow;
+    struct wefti_hub *hub = flow->hub;
+    if (__builtin_expect(deadline != WEFT_FOREVER || self->watched, 0)) {
+        struct wefti_wait wait = {.context = self, .deadline = deadline};
+        return hub_park(self, &wait);
+    }
+    int error = *hub->error;
+    hub_enter(hub);
+    flow->parked = true;
+    while (!flow->given) {
+        struct wefti_flow *next = hub_next(hub);
+        if (next != flow)
+            flow_switch(flow, next);
+    }
+    flow->parked = flow->given = false;
+    if (hub->alive == 0)
+        hub_stand_by(hub);
+    flow_leave(flow);
+    *hub->error = error;
+    return 0;
+}
+
 static void hub_unpark(struct wefti_context *context)
 {
     struct wefti_flow *flow = context->flow;
@@ -567,7 +603,9 @@ static void hub_unpark(struct wefti_context *context)
         return;
     }
     hub_enter(hub);
-    note_deliver(&flow->unparked);
+    flow->given = true;
+    if (flow->parked)
+        wefti_flow_ready(flow);
     flow_leave(hub->current);
 }
 
@@ -589,7 +627,7 @@ static void hub_yield(struct wefti_context *self)
     *hub->error = error;
 }
 
-static const struct wefti_carrier hub_carrier = {.park = hub_park, .unpark = hub_unpark, .yield = hub_yield};
+static const struct wefti_carrier hub_carrier = {.park = hub_park, .rest = hub_rest, .unpark = hub_unpark, .yield = hub_yield};
 
 /* Coroutines. */
 
@@ -604,8 +642,9 @@ static void coroutine_end(struct wefti_coroutine *coroutine)
         wefti_flow_ready(&hub->home);
     struct wefti_flow *next = hub_next(hub);
     hub->dead = &coroutine->flow;
-    flow_switch(&coroutine->flow, next);
-    __builtin_unreachable();
+    hub->current = next;
+    wefti_told_leave(&coroutine->flow.told, &next->told, true);
+    wefti_jump(next->sp, &coroutine->flow);
 }
 
 /* Where a coroutine begins, on its own stack. */
@@ -622,7 +661,9 @@ static void coroutine_main(void *data)
 
 static void flow_begin(struct wefti_flow *flow, struct wefti_hub *hub, struct wefti_context *context)
 {
-    *flow = (struct wefti_flow){.hub = hub, .context = context};
+    wefti_zero(flow, sizeof(*flow) - sizeof(*flow) % 8);
+    flow->hub = hub;
+    flow->context = context;
     flow->unparked.flow = flow->worded.flow = flow;
     context->flow = flow;
 }
@@ -656,13 +697,13 @@ static void hub_take_seed(struct wefti_hub *hub)
     wefti_clock_own = wefti_clock_real();
 }
 
-/* The calling thread's hub, made if there is none. NULL with ENOMEM. */
-static struct wefti_hub *hub_get(void)
+/* Makes the calling thread's hub. NULL with ENOMEM. */
+static __attribute__((noinline)) struct wefti_hub *hub_make(void)
 {
-    struct wefti_hub *hub = wefti_hub_now();
     struct wefti_context *context = wefti_context_current();
-    if (hub || !(hub = wefti_alloc(sizeof(*hub))))
-        return hub;
+    struct wefti_hub *hub = wefti_alloc(sizeof(*hub));
+    if (!hub)
+        return NULL;
     *hub = (struct wefti_hub){.turns = TURNS, .current = &hub->home, .error = &errno, .home_carrier = context->carrier};
     hub->thread = gettid();
     hub->now = wefti_clock_coarse();
@@ -674,6 +715,12 @@ static struct wefti_hub *hub_get(void)
     wefti_overflow_watch(hub);
     wefti_blocked_add(hub);
     return hub_own = hub;
+}
+
+/* The calling thread's hub, made if there is none. NULL with ENOMEM. */
+static struct wefti_hub *hub_get(void)
+{
+    return hub_own ? hub_own : hub_make();
 }
 
 int wefti_coroutine_start(size_t stack_size, void (*function)(void *data), void *data)
@@ -693,7 +740,7 @@ int wefti_coroutine_start(size_t stack_size, void (*function)(void *data), void 
         queue_add(hub, &coroutine->flow);
     }
     flow_leave(hub->current);
-    return coroutine ? 0 : -1;
+    return coroutine ? hub->thread : -1;
 }
 
 bool wefti_context_is_coroutine(const struct wefti_context *context)

@@ -48,6 +48,15 @@ struct wefti_told {
     char nothing[1];
 };
 
+/* Whether a tool watches that nothing is used after it was freed: then what is freed goes to where it came from. */
+static inline bool wefti_told_of_memory(void)
+{
+#ifdef WEFTI_TOLD_ADDRESS
+    return true;
+#endif
+    return RUNNING_ON_VALGRIND != 0;
+}
+
 /* Memory that stacks were made of. */
 static inline void wefti_told_slab_end(void *base, size_t size)
 {

@@ -28,6 +28,7 @@
 #include "base/memory.h"
 #include "queue/queue.h"
 #include "value/value.h"
+#include "wait/direct.h"
 
 enum side { GIVES, TAKES };
 
@@ -65,8 +66,8 @@ static void offer_remove(struct line *line, struct wefti_offer *offer)
     offer->listed = false;
 }
 
-/* Ends the meeting with this case of it. Both latches are held. */
-static void meeting_end(struct rendezvous *rendezvous, struct wefti_meeting *meeting, weft_case *one, int error)
+/* Takes the offers of a meeting out of here. Both latches are held. */
+static void meeting_unlist(struct rendezvous *rendezvous, const struct wefti_meeting *meeting)
 {
     for (size_t i = 0; i < meeting->count; i++) {
         weft_case *other = &meeting->cases[i];
@@ -74,8 +75,18 @@ static void meeting_end(struct rendezvous *rendezvous, struct wefti_meeting *mee
         if (other->waitable && other->waitable->meets && other->object == rendezvous && offer->listed)
             offer_remove(&rendezvous->lines[case_side(other)], offer);
     }
+}
+
+/* Ends the meeting with this case of it. Both latches are held. The waiter who is to be unparked, of one who waits directly and waits still; or NULL. */
+static inline struct wefti_context *meeting_end(struct rendezvous *rendezvous, struct wefti_meeting *meeting, weft_case *one, int error)
+{
+    if (__builtin_expect(meeting->wait != NULL, 1)) /* a plain put or get: this is its one case, and the offer is listed */
+        offer_remove(&rendezvous->lines[case_side(one)], &wefti_case_place(one)->offer);
+    else
+        meeting_unlist(rendezvous, meeting);
     one->error = error;
     __atomic_store_n(&meeting->done, WEFTI_MEETING_DONE + (uint32_t)(one - meeting->cases), __ATOMIC_RELEASE);
+    return meeting->wait ? wefti_direct_claim(meeting->wait) : NULL;
 }
 
 /* Closes the latches of a meeting and of the caller's own, if it has offers out. */
@@ -105,61 +116,84 @@ static void value_move(const weft_case *from, const weft_case *to)
     *(weft_value *)to->operation = wefti_value_take(*(weft_value *)from->operation);
 }
 
+/* A partner who is to be told that his meeting has ended. */
+struct partner {
+    const uint32_t *word; /* NULL: there is none */
+    struct wefti_context *context;
+};
+
+/* Tells him, when the latches are open. One who waits directly and has no context here is on his way out by himself. */
+static inline void partner_tell(struct partner partner)
+{
+    if (partner.context)
+        wefti_unpark(partner.context);
+    else if (partner.word)
+        weft_wake(partner.word, 1);
+}
+
 /*
- * Does the case with the first partner there is; the queue's latch is held. `own`: the meeting of a caller whose offers lie about. The
- * word to wake, or NULL: there is no partner, or somebody has come to `own` meanwhile.
+ * Does the case with the first partner there is; the queue's latch is held. `own`: the meeting of a caller whose offers lie about. No partner: there
+ * is none, or somebody has come to `own` meanwhile.
  */
-static const uint32_t *case_meet(struct rendezvous *rendezvous, weft_case *one, struct wefti_meeting *own)
+static inline struct partner case_meet(struct rendezvous *rendezvous, weft_case *one, struct wefti_meeting *own)
 {
     enum side side = case_side(one);
     for (struct wefti_offer *offer = rendezvous->lines[!side].head; offer; offer = offer->next) {
         struct wefti_meeting *meeting = offer->meeting;
+        struct partner partner = {.word = NULL};
         if (meeting == own)
             continue;
         meetings_close(meeting, own);
-        bool met = meeting_is_open(meeting) && (!own || meeting_is_open(own));
-        if (met) {
+        if (meeting_is_open(meeting) && (!own || meeting_is_open(own))) {
+            partner.word = &meeting->done;
             value_move(side == GIVES ? one : offer->one, side == GIVES ? offer->one : one);
             __atomic_store_n(&rendezvous->puts, rendezvous->puts + 1, __ATOMIC_RELEASE);
-            meeting_end(rendezvous, meeting, offer->one, 0);
+            partner.context = meeting_end(rendezvous, meeting, offer->one, 0);
             if (own)
                 meeting_end(rendezvous, own, one, 0);
         }
         meetings_open(meeting, own);
-        if (met)
-            return &meeting->done;
+        if (partner.word)
+            return partner;
     }
-    return NULL;
+    return (struct partner){.word = NULL};
 }
 
 static int rendezvous_case_ready(weft_case *one)
 {
     struct rendezvous *rendezvous = one->object;
+    struct partner partner = {.word = NULL};
     wefti_latch_close(&rendezvous->latch);
     bool closed = wefti_queue_is_closed(&rendezvous->queue);
-    const uint32_t *word = closed ? NULL : case_meet(rendezvous, one, NULL);
+    if (!closed)
+        partner = case_meet(rendezvous, one, NULL);
     wefti_latch_open(&rendezvous->latch);
-    if (word)
-        weft_wake(word, 1);
-    return wefti_queue_outcome(closed ? EPIPE : word ? 0 : EAGAIN);
+    partner_tell(partner);
+    return wefti_queue_outcome(closed ? EPIPE : partner.word ? 0 : EAGAIN);
+}
+
+/* Does the case with a partner who waits, or else puts the offer where partners come by. True: it may be done by now, or never. */
+static inline bool case_offer(struct rendezvous *rendezvous, weft_case *one, struct wefti_meeting *own, struct partner *partner)
+{
+    wefti_latch_close(&rendezvous->latch);
+    bool closed = wefti_queue_is_closed(&rendezvous->queue);
+    if (!closed)
+        *partner = case_meet(rendezvous, one, own);
+    if (!closed && !partner->word)
+        offer_add(&rendezvous->lines[case_side(one)], &wefti_case_place(one)->offer);
+    wefti_latch_open(&rendezvous->latch);
+    partner_tell(*partner);
+    return closed;
 }
 
 static bool rendezvous_case_enqueue(weft_case *one, struct wefti_item *item)
 {
-    struct rendezvous *rendezvous = one->object;
     struct wefti_offer *offer = &wefti_case_place(one)->offer;
+    struct partner partner = {.word = NULL};
     item->kind = WEFTI_WORD;
     item->word = &offer->meeting->done;
     item->expected = WEFTI_MEETING_OPEN;
-    wefti_latch_close(&rendezvous->latch);
-    bool closed = wefti_queue_is_closed(&rendezvous->queue);
-    const uint32_t *word = closed ? NULL : case_meet(rendezvous, one, offer->meeting);
-    if (!closed && !word)
-        offer_add(&rendezvous->lines[case_side(one)], offer);
-    wefti_latch_open(&rendezvous->latch);
-    if (word)
-        weft_wake(word, 1);
-    return closed || word;
+    return case_offer(one->object, one, offer->meeting, &partner) || partner.word;
 }
 
 /* The meeting is shut: nobody but the caller touches its offers. One that is not in its line may be of a queue that is gone. */
@@ -179,21 +213,6 @@ static const struct weft_waitable give_waitable = {
 static const struct weft_waitable take_waitable = {
     .ready = rendezvous_case_ready, .enqueue = rendezvous_case_enqueue, .dequeue = rendezvous_case_dequeue, .meets = true};
 
-/* Does the case with a partner who waits, or else offers it to those who come; the meeting is known to nobody yet. As a try: 1, 0 or -1. */
-static int rendezvous_offer(struct rendezvous *rendezvous, weft_case *one)
-{
-    struct wefti_offer *offer = &wefti_case_place(one)->offer;
-    wefti_latch_close(&rendezvous->latch);
-    bool closed = wefti_queue_is_closed(&rendezvous->queue);
-    const uint32_t *word = closed ? NULL : case_meet(rendezvous, one, NULL);
-    if (!closed && !word)
-        offer_add(&rendezvous->lines[case_side(one)], offer);
-    wefti_latch_open(&rendezvous->latch);
-    if (word)
-        weft_wake(word, 1);
-    return wefti_queue_outcome(closed ? EPIPE : word ? 0 : EAGAIN);
-}
-
 /* No partner comes any more. True: one has. */
 static bool meeting_leave(struct wefti_meeting *meeting, weft_case *one)
 {
@@ -207,12 +226,9 @@ static bool meeting_leave(struct wefti_meeting *meeting, weft_case *one)
     return met;
 }
 
-/* The offer has been made: waits for a partner. */
-static int rendezvous_wait(struct wefti_meeting *meeting, weft_case *one, weft_time deadline)
+/* It was not a partner that ended the wait; but one may have come since. */
+static __attribute__((noinline)) int rendezvous_leave(struct wefti_meeting *meeting, weft_case *one)
 {
-    while (__atomic_load_n(&meeting->done, __ATOMIC_ACQUIRE) == WEFTI_MEETING_OPEN)
-        if (weft_wait(&meeting->done, WEFTI_MEETING_OPEN, deadline) < 0)
-            break;
     int error = errno;
     if (meeting_leave(meeting, one))
         return wefti_queue_outcome(one->error) > 0 ? 0 : -1;
@@ -222,23 +238,50 @@ static int rendezvous_wait(struct wefti_meeting *meeting, weft_case *one, weft_t
     return ready > 0 ? 0 : -1;
 }
 
-/* What weft_select does with one case, in fewer steps. */
-static int rendezvous_go(weft_queue *queue, const struct weft_waitable *waitable, weft_value *value, weft_time deadline)
+/* The offer has been made: waits for a partner. */
+static inline int rendezvous_wait(struct wefti_meeting *meeting, weft_case *one, weft_time deadline)
 {
-    struct rendezvous *rendezvous = (struct rendezvous *)queue;
+    if (__builtin_expect(meeting->wait != NULL, 1)) {
+        if (wefti_direct_wait(meeting->wait, deadline) != 0)
+            return rendezvous_leave(meeting, one);
+        return __builtin_expect(one->error == 0, 1) || wefti_queue_outcome(one->error) > 0 ? 0 : -1; /* he has opened all latches */
+    }
+    while (__atomic_load_n(&meeting->done, __ATOMIC_ACQUIRE) == WEFTI_MEETING_OPEN)
+        if (weft_wait(&meeting->done, WEFTI_MEETING_OPEN, deadline) < 0)
+            break;
+    return rendezvous_leave(meeting, one);
+}
+
+/* What weft_select does with one case, in fewer steps. */
+static inline int rendezvous_go(weft_queue *queue, const struct weft_waitable *waitable, weft_value *value, weft_time deadline)
+{
+    struct wefti_wait wait;
+    struct wefti_context *context = wefti_context_current();
     weft_case one; /* of its scratch only the offer is used */
     one.waitable = waitable;
     one.object = queue;
     one.operation = value;
     one.error = 0;
-    struct wefti_meeting meeting = {.done = WEFTI_MEETING_OPEN, .cases = &one, .count = 1};
-    wefti_case_place(&one)->offer = (struct wefti_offer){.meeting = &meeting, .one = &one};
-    int ready = deadline > WEFT_NOW ? rendezvous_offer(rendezvous, &one) : rendezvous_case_ready(&one);
-    if (ready == 0 && deadline > WEFT_NOW)
-        return rendezvous_wait(&meeting, &one, deadline);
-    if (ready == 0)
-        errno = EAGAIN;
-    return ready > 0 ? 0 : -1;
+    if (deadline <= WEFT_NOW) {
+        int ready = rendezvous_case_ready(&one);
+        if (ready == 0)
+            errno = EAGAIN;
+        return ready > 0 ? 0 : -1;
+    }
+    bool direct = wefti_direct_pays(context);
+    if (direct)
+        wefti_direct_begin(&wait, context);
+    struct wefti_meeting meeting = {.done = WEFTI_MEETING_OPEN, .cases = &one, .count = 1, .wait = direct ? &wait : NULL};
+    struct wefti_offer *offer = &wefti_case_place(&one)->offer;
+    offer->meeting = &meeting;
+    offer->one = &one;
+    offer->listed = false;
+    struct partner partner = {.word = NULL};
+    if (case_offer((struct rendezvous *)queue, &one, NULL, &partner)) {
+        errno = EPIPE;
+        return -1;
+    }
+    return partner.word ? 0 : rendezvous_wait(&meeting, &one, deadline);
 }
 
 static int rendezvous_put(weft_queue *queue, weft_value value, weft_time deadline)
@@ -275,36 +318,37 @@ static size_t rendezvous_size(const weft_queue *queue)
     return 0;
 }
 
-/* Ends the first open meeting of the line with EPIPE: the word to wake, or NULL when there is none. */
-static const uint32_t *line_refuse(struct rendezvous *rendezvous, struct line *line)
+/* Ends the first open meeting of the line with EPIPE: whose it was, if there is one. */
+static struct partner line_refuse(struct rendezvous *rendezvous, struct line *line)
 {
     for (struct wefti_offer *offer = line->head; offer; offer = offer->next) {
         struct wefti_meeting *meeting = offer->meeting;
+        struct partner partner = {.word = NULL};
         wefti_latch_close(&meeting->latch);
-        bool open = meeting_is_open(meeting);
-        if (open)
-            meeting_end(rendezvous, meeting, offer->one, EPIPE);
+        if (meeting_is_open(meeting)) {
+            partner.word = &meeting->done;
+            partner.context = meeting_end(rendezvous, meeting, offer->one, EPIPE);
+        }
         wefti_latch_open(&meeting->latch);
-        if (open)
-            return &meeting->done;
+        if (partner.word)
+            return partner;
     }
-    return NULL;
+    return (struct partner){.word = NULL};
 }
 
 static void rendezvous_close(weft_queue *queue)
 {
     struct rendezvous *rendezvous = (struct rendezvous *)queue;
-    const uint32_t *word;
+    struct partner partner;
     do {
         wefti_latch_close(&rendezvous->latch);
         __atomic_store_n(&queue->closed, 1, __ATOMIC_RELEASE);
-        word = line_refuse(rendezvous, &rendezvous->lines[GIVES]);
-        if (!word)
-            word = line_refuse(rendezvous, &rendezvous->lines[TAKES]);
+        partner = line_refuse(rendezvous, &rendezvous->lines[GIVES]);
+        if (!partner.word)
+            partner = line_refuse(rendezvous, &rendezvous->lines[TAKES]);
         wefti_latch_open(&rendezvous->latch);
-        if (word)
-            weft_wake(word, 1);
-    } while (word);
+        partner_tell(partner);
+    } while (partner.word);
 }
 
 static void rendezvous_free(weft_queue *queue)

@@ -24,13 +24,14 @@ static void coroutine_run(void *data)
 
 static int coroutine_start(weft_task *task)
 {
-    if (wefti_placement_any(&task->placement)) {
+    if (!task->plain && wefti_placement_any(&task->placement)) {
         errno = ENOTSUP;
         return -1;
     }
-    if (wefti_coroutine_start(task->stack_size, coroutine_run, task) != 0)
+    int thread = wefti_coroutine_start(task->stack_size, coroutine_run, task);
+    if (thread < 0)
         return -1;
-    __atomic_store_n(&task->native_id, wefti_hub_thread(), __ATOMIC_RELAXED); /* it has not run yet: it is this thread that would run it */
+    __atomic_store_n(&task->native_id, thread, __ATOMIC_RELAXED); /* it has not run yet: it is this thread that would run it */
     wefti_task_began(task);
     return 0;
 }

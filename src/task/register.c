@@ -142,11 +142,9 @@ weft_task *weft_current(void)
     return context->task ? context->task : task_bind(context);
 }
 
-/* A thread that Weft did not start ends: its locals, and its handle if it has one. */
-static void context_leave(struct wefti_context *context)
+/* A thread that Weft did not start ends: its handle, if it has one. */
+static void dummy_end(struct wefti_context *context)
 {
-    wefti_coroutines_join();
-    wefti_locals_destroy(context);
     weft_task *task = context->task;
     if (!task || task->state != WEFT_STARTED)
         return;
@@ -160,6 +158,15 @@ static void context_leave(struct wefti_context *context)
     weft_wake(&task->state, UINT32_MAX);
     if (task != register_main)
         weft_task_free(task);
+}
+
+/* A thread ends. */
+static void context_leave(struct wefti_context *context)
+{
+    wefti_coroutines_join();
+    wefti_locals_destroy(context);
+    dummy_end(context);
+    wefti_task_spares_end();
 }
 
 weft_task *wefti_register_find(bool (*is)(const weft_task *task))
@@ -215,6 +222,7 @@ static void task_lose(weft_task *task)
 {
     task->guard = (struct wefti_latch){0};
     task->context = NULL;
+    task->joiner = NULL;
     task->reaped = 1;
     if (task->process)
         task->carrier->lose(task);
@@ -244,6 +252,7 @@ static void fork_child(void)
         self->state = WEFT_STARTED;
     }
     self->guard = (struct wefti_latch){0};
+    self->joiner = NULL;
     self->native_id = getpid();
     register_main = self;
     wefti_register_add(self);

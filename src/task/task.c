@@ -18,8 +18,11 @@
 
 #include "base/alone.h"
 #include "base/memory.h"
+#include "base/opening.h"
 #include "base/options.h"
+#include "coroutine/told.h"
 #include "value/value.h"
+#include "wait/direct.h"
 #include "wait/waitable.h"
 
 static uint64_t task_idents;
@@ -57,6 +60,12 @@ static uint32_t task_look(const weft_task *task)
 static bool task_move(weft_task *task, uint32_t from, uint32_t to)
 {
     return wefti_move(&task->state, from, to);
+}
+
+/* The state has changed. */
+static inline void task_wake(const weft_task *task)
+{
+    weft_wake(&task->state, UINT32_MAX);
 }
 
 static bool task_stopped(const weft_task *task)
@@ -110,6 +119,61 @@ static const struct weft_spawn_options *options_whole(const struct weft_spawn_op
     return wefti_options_read(copy, sizeof(*copy), given, offsetof(struct weft_spawn_options, guard)) ? copy : NULL;
 }
 
+/* Whether this is a coroutine that is nothing special. */
+static bool options_plain(const struct weft_spawn_options *options)
+{
+    return options->kind == WEFT_COROUTINE && !options->name && options->stack_size == 0 && !options->cpus && options->nice == 0 &&
+           options->method == WEFT_ZYGOTE && !options->insist;
+}
+
+/* Handles of plain coroutines that are free, to be used again by the thread: most programs that have many have had as many before. */
+#ifdef WEFTI_SMALL
+enum { SPARES_MOST = 2 };
+#else
+enum { SPARES_MOST = 1024 };
+#endif
+struct spares {
+    weft_task *first;
+    uint32_t count;
+};
+static __thread struct spares spares;
+static uint32_t spares_most; /* constant once the library is loaded; 0 where a tool watches what is freed */
+
+/* Memory for a handle, zero; NULL with ENOMEM. */
+static weft_task *task_allocate(bool plain)
+{
+    weft_task *task = plain ? spares.first : NULL;
+    if (task) {
+        spares.first = task->next;
+        spares.count--;
+        wefti_zero(task, offsetof(weft_task, stack_size));
+    } else if ((task = wefti_alloc_raw(sizeof(*task)))) {
+        memset(task, 0, sizeof(*task)); /* and not a literal, which the compiler would make elsewhere and copy */
+    }
+    return task;
+}
+
+/* A thread that has no context is about to end, and comes by here no more. */
+static void task_release(weft_task *task)
+{
+    if (!task->plain || task->name || spares.count >= spares_most || !wefti_context_now) {
+        wefti_release(task);
+        return;
+    }
+    task->next = spares.first;
+    spares.first = task;
+    spares.count++;
+}
+
+void wefti_task_spares_end(void)
+{
+    for (weft_task *task = spares.first, *next; task; task = next) {
+        next = task->next;
+        wefti_release(task);
+    }
+    spares = (struct spares){0};
+}
+
 /* A task that has not taken its argument yet. */
 static weft_task *task_make(const struct weft_spawn_options *given)
 {
@@ -122,10 +186,10 @@ static weft_task *task_make(const struct weft_spawn_options *given)
         errno = EINVAL;
         return NULL;
     }
-    weft_task *task = wefti_alloc_raw(sizeof(*task));
+    bool plain = options_plain(options);
+    weft_task *task = task_allocate(plain);
     if (!task)
         return NULL;
-    memset(task, 0, sizeof(*task)); /* and not a literal, which the compiler would make elsewhere and copy */
     task->references = 1;
     task->carrier = carrier;
     task->kind = options->kind;
@@ -133,6 +197,10 @@ static weft_task *task_make(const struct weft_spawn_options *given)
     task->untaken = true;
     task->function = options->function;
     task->argument = options->argument;
+    if ((task->plain = plain)) {
+        task->number = wefti_count(&carrier->numbers, 1);
+        return task;
+    }
     task->stack_size = options->stack_size;
     task->method = options->method;
     task->insist = options->insist;
@@ -203,16 +271,31 @@ void wefti_task_number_from(uint64_t ident)
 void wefti_task_began(weft_task *task)
 {
     if (task_move(task, WEFTI_STARTING, WEFT_STARTED))
-        weft_wake(&task->state, UINT32_MAX);
+        task_wake(task);
 }
 
-/* The end, whatever led to it: after this the result can be read. */
+/* Ends the wait of one who joins it directly. */
+static void task_call_joiner(weft_task *task)
+{
+    struct wefti_context *context = NULL;
+    wefti_latch_close(&task->guard);
+    if (task->joiner)
+        context = wefti_direct_claim(task->joiner);
+    task->joiner = NULL;
+    wefti_latch_open(&task->guard);
+    if (context)
+        wefti_unpark(context);
+}
+
+/* The end, whatever led to it: after this the result can be read. The caller has a reference of his own. */
 static void task_stop(weft_task *task, enum weft_outcome outcome)
 {
     weft_drop(task->argument);
     __atomic_store_n(&task->outcome, outcome, __ATOMIC_RELAXED);
     __atomic_store_n(&task->state, WEFT_STOPPED, __ATOMIC_RELEASE); /* pairs with the acquire of task_stopped and weft_wait */
-    weft_wake(&task->state, UINT32_MAX);
+    task_wake(task);
+    if (task->kind == WEFT_COROUTINE)
+        task_call_joiner(task);
 }
 
 bool wefti_task_end_begin(weft_task *task)
@@ -297,10 +380,11 @@ static void task_destroy(weft_task *task)
     weft_drop(task->result);
     if (task->process)
         task->carrier->clear(task);
-    if (task->name != task->own_name)
+    if (task->name && task->name != task->own_name)
         wefti_release(task->name);
-    wefti_placement_clear(&task->placement);
-    wefti_release(task);
+    if (!task->plain)
+        wefti_placement_clear(&task->placement);
+    task_release(task);
 }
 
 weft_task *weft_task_keep(weft_task *task)
@@ -357,9 +441,40 @@ static int task_wait(weft_task *task, bool reaps, weft_time deadline)
     return 0;
 }
 
+/*
+ * The same for a coroutine's end, by a context that has others to let run: whoever ends it calls. 0 when somebody else joins in this way already, too: its
+ * state is still to be looked at.
+ */
+static int task_wait_directly(weft_task *task, struct wefti_context *context, weft_time deadline)
+{
+    struct wefti_wait wait;
+    wefti_direct_begin(&wait, context);
+    wefti_latch_close(&task->guard);
+    bool waits = !task->joiner && !task_stopped(task); /* who ends it looks for a joiner after he has stored STOPPED */
+    if (waits)
+        task->joiner = &wait;
+    wefti_latch_open(&task->guard);
+    if (!waits || __builtin_expect(wefti_direct_wait(&wait, deadline) == 0, 1))
+        return 0;
+    int error = errno;
+    wefti_latch_close(&task->guard);
+    if (task->joiner == &wait)
+        task->joiner = NULL;
+    wefti_latch_open(&task->guard);
+    errno = error;
+    return -1;
+}
+
+/* Whether the context is the task's own. */
+static bool task_is_of(const weft_task *task, const struct wefti_context *context)
+{
+    return (context->task ? context->task : weft_current()) == task;
+}
+
 int weft_task_join(weft_task *task, weft_time deadline)
 {
-    if (weft_current() == task) {
+    struct wefti_context *context = wefti_context_current();
+    if (task_is_of(task, context)) {
         errno = EDEADLK;
         return -1;
     }
@@ -367,6 +482,11 @@ int weft_task_join(weft_task *task, weft_time deadline)
         return -1;
     if (task->carrier->wait)
         return task_look(task) == WEFT_STOPPED ? 0 : task->carrier->wait(task, deadline);
+    if (task->kind == WEFT_COROUTINE) { /* which leaves nothing to clear up */
+        if (!task_stopped(task) && deadline > WEFT_NOW && wefti_direct_pays(context) && task_wait_directly(task, context, deadline) != 0)
+            return -1;
+        return state_pass(task, WEFT_STARTED, deadline);
+    }
     bool reaps = wefti_move(&task->reaped, 0, 1);
     int waited = task_wait(task, reaps, deadline);
     if (waited != 0 && reaps)
@@ -586,4 +706,9 @@ int weft_sleep(double seconds)
 void weft_yield(void)
 {
     wefti_yield();
+}
+
+WEFTI_OPENING_TASK static void task_open(void)
+{
+    spares_most = wefti_told_of_memory() ? 0 : SPARES_MOST;
 }

@@ -64,24 +64,28 @@ struct weft_task {
     uint32_t collected;  /* 1: somebody has asked for the result */
     int native_id;
     uint32_t number; /* that its default name has */
-    const struct wefti_task_carrier *carrier;
     enum weft_task_kind kind;
-    bool daemon;
-    bool untaken; /* the argument is still the spawner's: the task takes it when it begins */
+    const struct wefti_task_carrier *carrier;
     weft_function *function;
     weft_value argument;
     weft_value result;
     uint64_t ident;
+    bool daemon;
+    bool untaken;                      /* the argument is still the spawner's: the task takes it when it begins */
+    bool plain;                        /* a coroutine, and all from `stack_size` on is zero but for what name it was given since */
+    bool cancelled;                    /* weft_task_cancel came; guarded by the next */
+    struct wefti_latch guard;          /* also of the next three */
+    struct wefti_context *context;     /* while it runs */
+    struct wefti_wait *joiner;         /* of a coroutine: one who waits for its end directly (wait/direct.h), or NULL */
+    char *name;                        /* own_name, or allocated; NULL: what `number` makes, which nobody has asked for yet */
+    struct weft_task *next, *previous; /* in the register of those alive; guarded by its latch. `next`: also among the spare */
+    void *group;                       /* the group that it is a member of; constant once it was started */
+
+    /* What a coroutine seldom has. */
     size_t stack_size;
     struct wefti_placement placement;
-    struct wefti_latch guard;      /* of the next three */
-    bool cancelled;                /* weft_task_cancel came */
-    struct wefti_context *context; /* while it runs */
-    char *name;                    /* own_name, or allocated; NULL: what `number` makes, which nobody has asked for yet */
     char own_name[WEFTI_OWN_NAME];
-    void *group;                       /* the group that it is a member of; constant once it was started */
-    pthread_t thread;                  /* known from STARTED on; written by the starter and by the thread, atomically, alike */
-    struct weft_task *next, *previous; /* in the register of those alive; guarded by its latch */
+    pthread_t thread; /* known from STARTED on; written by the starter and by the thread, atomically, alike */
     enum weft_process_method method;
     bool insist;
     int given; /* 1 + a descriptor that the process is to have (wefti_process_given); 0: none. Set before it is started */
@@ -105,6 +109,9 @@ void wefti_task_settle(struct weft_task *task);
 bool wefti_task_cancel_initial(struct weft_task *task);
 /* In a process that is a task: idents from here on are above this, and default names begin anew. */
 void wefti_task_number_from(uint64_t ident);
+
+/* When the calling thread ends: the memory of the handles that it keeps to use again. */
+void wefti_task_spares_end(void);
 
 /* process.c: what has ended meanwhile leaves the register. */
 void wefti_processes_look(void);

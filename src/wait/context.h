@@ -7,6 +7,7 @@
 #define WEFTI_CONTEXT_H
 
 #include "base/latch.h"
+#include "base/zero.h"
 #include "shared/life.h"
 #include "wait/spin.h"
 #include "wait/wait.h"
@@ -24,6 +25,8 @@ struct wefti_carrier {
      * `seen` set. -1 with ETIMEDOUT, EINVAL, ENOMEM or EMFILE: not unparked. Called by the context itself.
      */
     int (*park)(struct wefti_context *self, const struct wefti_wait *wait);
+    /* As park, of a wait of no items, or of words of the parking lot only: 0; -1 with ETIMEDOUT. */
+    int (*rest)(struct wefti_context *self, weft_time deadline);
     /* Ends the park, the present one or the next. Called by anybody, once a claim, also in signal handlers (so it never waits, and keeps errno); does not touch the context after it can have returned. */
     void (*unpark)(struct wefti_context *context);
     /* Lets others run. */
@@ -92,8 +95,18 @@ static inline struct wefti_life *wefti_context_life(struct wefti_context *contex
     return context->life;
 }
 
-/* Prepares a context that a higher floor owns (a coroutine's). */
-void wefti_context_prepare(struct wefti_context *context, const struct wefti_carrier *carrier);
+extern uint32_t wefti_context_idents __attribute__((visibility("hidden"))); /* how many there have been */
+enum { WEFTI_IDENT_LIMIT = 1 << 29 };
+
+/* Prepares a context, as which something is to run. */
+static inline void wefti_context_prepare(struct wefti_context *context, const struct wefti_carrier *carrier)
+{
+    wefti_zero(context, sizeof(*context));
+    context->carrier = carrier;
+    context->limit = WEFT_FOREVER;
+    /* Two that live at once share a number only when half a milliard came between them; a lock would then miss a mistake of its user's, no more. */
+    context->ident = wefti_count(&wefti_context_idents, 1) % (WEFTI_IDENT_LIMIT - 1) + 1;
+}
 
 /* Makes each wait of the context fail with ECANCELED, the present one too. The caller makes sure that the context stays there. */
 void wefti_context_cancel(struct wefti_context *context);

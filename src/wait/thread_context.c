@@ -47,9 +47,9 @@ void (*wefti_context_leave_hook)(struct wefti_context *context);
 
 static __thread struct thread_context thread_own;
 static pthread_key_t thread_key;
-static uint32_t thread_idents;
+uint32_t wefti_context_idents;
 
-enum { IDENT_LIMIT = 1 << 29, FEW = 16, FEW_WORDS = 32, LOOK_AGAIN = 5000000 /* ns */ };
+enum { FEW = 16, FEW_WORDS = 32, LOOK_AGAIN = 5000000 /* ns */ };
 
 static struct thread_context *thread_of(struct wefti_context *context)
 {
@@ -396,6 +396,15 @@ static int thread_park(struct wefti_context *self, const struct wefti_wait *wait
     return parked;
 }
 
+static int thread_rest(struct wefti_context *self, weft_time deadline)
+{
+    struct thread_context *thread = thread_of(self);
+    if (!thread_watched(thread))
+        return thread_sleep(thread, deadline);
+    struct wefti_wait wait = {.context = self, .deadline = deadline};
+    return thread_park(self, &wait);
+}
+
 static void thread_unpark(struct wefti_context *context)
 {
     struct thread_context *thread = thread_of(context);
@@ -424,7 +433,8 @@ static void thread_yield(struct wefti_context *self)
     sched_yield();
 }
 
-static const struct wefti_carrier thread_carrier = {.park = thread_park, .unpark = thread_unpark, .yield = thread_yield};
+static const struct wefti_carrier thread_carrier = {
+    .park = thread_park, .rest = thread_rest, .unpark = thread_unpark, .yield = thread_yield};
 
 int wefti_descriptors_look(const struct wefti_wait *wait)
 {
@@ -445,15 +455,6 @@ int wefti_descriptors_look(const struct wefti_wait *wait)
     if (polls != few)
         wefti_release(polls);
     return first;
-}
-
-void wefti_context_prepare(struct wefti_context *context, const struct wefti_carrier *carrier)
-{
-    memset(context, 0, sizeof(*context));
-    context->carrier = carrier;
-    context->limit = WEFT_FOREVER;
-    /* Two that live at once share a number only when half a milliard came between them; a lock would then miss a mistake of its user's, no more. */
-    context->ident = wefti_count(&thread_idents, 1) % (IDENT_LIMIT - 1) + 1;
 }
 
 /* The key's destructor. Another key's destructor may call the library again: then the context is made anew and this comes once more. */

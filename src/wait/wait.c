@@ -45,6 +45,7 @@
 #include "hint.h"
 #include "shared/arena.h"
 #include "wait/context.h"
+#include "wait/direct.h"
 #include "wait/parked.h"
 
 #ifdef WEFTI_SMALL
@@ -101,7 +102,7 @@ static inline __attribute__((always_inline)) void lot_leave(struct bucket *bucke
 }
 
 /* Puts a wake off until the interrupted code has left the lot. The place is taken in one step, as another handler may come in between. */
-static void lot_owe(const uint32_t *word, uint32_t count)
+static __attribute__((noinline)) void lot_owe(const uint32_t *word, uint32_t count)
 {
     uint32_t place = __atomic_fetch_add(&lot_own.owed, 1, __ATOMIC_RELAXED);
     if (place >= OWED_LIMIT)
@@ -162,23 +163,29 @@ static void item_unqueue(struct wefti_item *item)
     lot_leave(bucket);
 }
 
-/* Makes the wait known to cancellers. False when it is cancelled already. */
+/* Makes the wait known to cancellers: other threads, or nobody. False when it is cancelled already. */
 static bool wait_publish(struct wefti_wait *wait)
 {
     struct wefti_context *context = wait->context;
-    wefti_latch_close(&context->guard);
+    bool alone = wefti_alone();
+    if (!alone)
+        wefti_latch_close(&context->guard);
     bool cancelled = wait->cancellable && wefti_context_cancelled(context);
     if (!cancelled)
         context->wait = wait;
-    wefti_latch_open(&context->guard);
+    if (!alone)
+        wefti_latch_open(&context->guard);
     return !cancelled;
 }
 
 static void wait_withdraw(struct wefti_wait *wait)
 {
-    wefti_latch_close(&wait->context->guard);
+    bool alone = wefti_alone();
+    if (!alone)
+        wefti_latch_close(&wait->context->guard);
     wait->context->wait = NULL;
-    wefti_latch_open(&wait->context->guard);
+    if (!alone)
+        wefti_latch_open(&wait->context->guard);
 }
 
 /* The wait has ended for another reason: a wake that the kernel gave to this item another can use. */
@@ -211,6 +218,18 @@ static void wait_park(struct wefti_wait *wait)
             wefti_wait_item(wait, claim - CLAIM_ITEM)->seen == WEFTI_SEEN_WOKEN)
             wefti_futex_wake_shared(wefti_wait_item(wait, claim - CLAIM_ITEM)->word, 1); /* another's, then */
     }
+    errno = error;
+}
+
+/* The same of a wait that only others or its deadline end. */
+static inline void wait_rest(struct wefti_wait *wait)
+{
+    struct wefti_context *context = wait->context;
+    if (__builtin_expect(context->carrier->rest(context, wait->deadline) == 0, 1))
+        return;
+    int error = errno;
+    if (!wait_claim(wait, CLAIM_TIME))
+        context->carrier->rest(context, WEFT_FOREVER); /* somebody was faster, and his unpark is on its way */
     errno = error;
 }
 
@@ -285,11 +304,25 @@ static int word_sleep(struct wefti_wait *wait)
         return -1;
     }
     if (item_queue(item, wait) || !wait_claim(wait, CLAIM_ITEM)) {
-        wait_park(wait);
+        wait_rest(wait);
         if (__atomic_load_n(&wait->claim, __ATOMIC_ACQUIRE) != CLAIM_ITEM)
             item_unqueue(item);
     }
     wait_withdraw(wait);
+    return wait_outcome(wait);
+}
+
+int wefti_direct_wait(struct wefti_wait *wait, weft_time deadline)
+{
+    struct wefti_context *context = wait->context;
+    wait->cancellable = !context->shield;
+    wait->deadline = wefti_context_deadline(context, deadline);
+    if (__builtin_expect(wait_publish(wait), 1)) {
+        wait_rest(wait);
+        wait_withdraw(wait);
+    } else if (!wait_claim(wait, CLAIM_CANCEL)) {
+        context->carrier->rest(context, WEFT_FOREVER);
+    }
     return wait_outcome(wait);
 }
 
@@ -434,7 +467,7 @@ static struct wefti_context *bucket_take_one(struct bucket *bucket, const uint32
     return NULL;
 }
 
-static uint32_t bucket_wake_one(struct bucket *bucket, const uint32_t *word)
+static __attribute__((noinline)) uint32_t bucket_wake_one(struct bucket *bucket, const uint32_t *word)
 {
     lot_enter(bucket);
     struct wefti_context *context = bucket_take_one(bucket, word);
@@ -445,7 +478,7 @@ static uint32_t bucket_wake_one(struct bucket *bucket, const uint32_t *word)
     return 1;
 }
 
-static uint32_t bucket_wake(struct bucket *bucket, const uint32_t *word, uint32_t count)
+static __attribute__((noinline)) uint32_t bucket_wake(struct bucket *bucket, const uint32_t *word, uint32_t count)
 {
     uint32_t taken = 0;
     lot_enter(bucket);
@@ -490,11 +523,17 @@ static void lot_settle(void)
     } while (__atomic_load_n(&lot_own.owed, __ATOMIC_RELAXED) > 0);
 }
 
+/* Out of line, as the others that it may come to: most wakes find nobody, and are to cost no more than that. */
+static __attribute__((noinline)) uint32_t shared_wake(const uint32_t *word, uint32_t count)
+{
+    return wefti_futex_wake_shared(word, count);
+}
+
 uint32_t weft_wake(const uint32_t *word, uint32_t count)
 {
     if (wefti_is_shared(word))
-        return wefti_futex_wake_shared(word, count);
-    if (lot_own.inside) {
+        return shared_wake(word, count);
+    if (__builtin_expect(lot_own.inside, 0)) {
         lot_owe(word, count);
         return 0;
     }

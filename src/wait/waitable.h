@@ -43,14 +43,15 @@ struct weft_waitable {
  * meetings.
  *
  * A partner that does a case fills in its operation and error, takes all offers of this meeting from the object's list, writes `done`,
- * opens the latch, which is his last touch, and wakes the address of `done`. The waiter, seeing it, closes and opens the latch once, and
+ * claims `wait` if there is one, opens the latch, which is his last touch, and unparks him, or wakes the address of `done`. The waiter, seeing it, closes and opens the latch once, and
  * does not touch that object again.
  */
 struct wefti_meeting {
     struct wefti_latch latch;
     uint32_t done;
-    weft_case *cases; /* constant, as count */
+    weft_case *cases; /* constant, as the next two */
     size_t count;
+    struct wefti_wait *wait; /* that of one who waits directly (wait/direct.h); NULL: he waits for `done` */
 };
 enum { WEFTI_MEETING_OPEN = 0, WEFTI_MEETING_SHUT = 1, WEFTI_MEETING_DONE = 2 /* + the number of the case */ };
 

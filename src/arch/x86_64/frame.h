@@ -11,14 +11,10 @@ void wefti_switch_begin(void);
 /* Below `top`, a multiple of 16: the stack pointer for wefti_switch, with which `entry` is called with the message of the first switch. It must not return. */
 static inline void *wefti_frame_make(void *top, void (*entry)(void *message))
 {
-    uint32_t mxcsr;
-    uint16_t control;
-    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
-    __asm__ volatile("fnstcw %0" : "=m"(control));
     void **frame = (void **)top - 8; /* control words, r15, r14, r13, r12, rbx, rbp, where to */
     memset(frame, 0, 8 * sizeof(*frame));
-    memcpy(frame, &mxcsr, sizeof(mxcsr));
-    memcpy((char *)frame + 4, &control, sizeof(control));
+    __asm__ volatile("stmxcsr %0" : "=m"(*(uint32_t *)frame)); /* right where it is to be: it takes long to be there to be read */
+    __asm__ volatile("fnstcw %0" : "=m"(((uint16_t *)frame)[2]));
     frame[5] = (void *)(uintptr_t)entry;
     frame[7] = (void *)(uintptr_t)wefti_switch_begin;
     return frame;

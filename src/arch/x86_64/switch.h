@@ -15,6 +15,8 @@
 #ifndef WEFTI_ARCH_SWITCH_H
 #define WEFTI_ARCH_SWITCH_H
 
+#include <stdint.h>
+
 static inline __attribute__((always_inline)) void *wefti_switch(void **from, void *to, void *message)
 {
     __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
@@ -51,6 +53,32 @@ static inline __attribute__((always_inline)) void *wefti_switch(void **from, voi
                      : "rax", "rcx", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
                      "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
     return message;
+}
+
+/* The same by one who does not come back: nothing is saved, which is half the time. */
+static inline __attribute__((always_inline, noreturn)) void wefti_jump(void *to, void *message)
+{
+    uint16_t control;
+    __asm__ volatile("fnstcw %0" : "=m"(control));
+    __asm__ volatile("movq %%rsi, %%rsp\n\t"
+                     "ldmxcsr (%%rsp)\n\t"
+                     "cmpw 4(%%rsp), %%cx\n\t"
+                     "je 2f\n\t"
+                     "fldcw 4(%%rsp)\n"
+                     "2:\n\t"
+                     "addq $8, %%rsp\n\t"
+                     "popq %%r15\n\t"
+                     "popq %%r14\n\t"
+                     "popq %%r13\n\t"
+                     "popq %%r12\n\t"
+                     "popq %%rbx\n\t"
+                     "popq %%rbp\n\t"
+                     "popq %%rcx\n\t"
+                     "jmpq *%%rcx"
+                     :
+                     : "S"(to), "d"(message), "c"((uint32_t)control)
+                     : "memory");
+    __builtin_unreachable();
 }
 
 #endif
