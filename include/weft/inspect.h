@@ -46,7 +46,7 @@ WEFT_API int weft_inspect(int pid, weft_value *report);
  *   name, ident               as weft_task_name and weft_task_ident have them there
  *   thread                    the kernel's number of the thread that it takes turns on
  *   state                     "new" (it has not had a turn), "ready", "runs", "waits"; and of one that waits
- *     waits                   a list of dicts: kind "descriptor" with descriptor and events ("read", "write", "read, write"); kind "word" or "shared word", with its address; none: it sleeps
+ *     waits                   a list of dicts: kind "descriptor" with descriptor and events ("read", "write", "read, write"); kind "word" or "shared word", with its address; none: it sleeps, or another task ends the wait
  *     seconds                 for how long, to a few milliseconds and to what the thread's last 64 turns took
  *     left                    seconds until its deadline, if it has one
  *     call, place             the public function that it waits in, and from where that was called (the name of a file and an offset in it, as addr2line takes it), if they can be told: as found on

@@ -580,6 +580,7 @@ static int hub_rest(struct wefti_context *self, weft_time deadline)
     }
     int error = *hub->error;
     hub_enter(hub);
+    flow->since = hub->now;
     flow->parked = true;
     while (!flow->given) {
         struct wefti_flow *next = hub_next(hub);
