@@ -18,9 +18,11 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <weft/io.h>
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "wait/opened.h"
 #include "wait/wait.h"
 
 enum { BACKLOG = 128 };
@@ -130,10 +132,12 @@ static bool options_read(struct weft_connection_options *to, const struct weft_c
 static weft_connection *connection_new(int descriptor, bool tcp, size_t most)
 {
     weft_connection *made = wefti_alloc(sizeof(*made));
-    if (made)
-        *made = (weft_connection){.descriptor = descriptor, .tcp = tcp, .most = most};
-    else
+    if (!made) {
         descriptor_close(descriptor);
+        return NULL;
+    }
+    *made = (weft_connection){.descriptor = descriptor, .tcp = tcp, .most = most};
+    wefti_opened_begin(descriptor, tcp);
     return made;
 }
 
@@ -151,7 +155,9 @@ void weft_connection_close(weft_connection *connection)
 {
     if (!connection)
         return;
-    descriptor_close(connection->descriptor);
+    int error = errno;
+    weft_close(connection->descriptor);
+    errno = error;
     wefti_release(connection->body.octets);
     wefti_release(connection);
 }

@@ -6,6 +6,9 @@
  * was announced. A message goes out in one call of the kernel where that takes it all: header and body in two would wait for each other's acknowledgement over TCP. For the
  * same reason a receiver over TCP asks for acknowledgements at once before it waits: Python sends in two what is long, and the end of a proof before its first request. In a `settled` connection only the former can be,
  * and it asks in the middle of a message only.
+ *
+ * As in net/io.c, a receiver who has emptied the socket does not try again before it waits: a question and its answer cost a coroutine one call to receive, one to send, and a share of an
+ * epoll_wait.
  */
 
 #include <errno.h>
@@ -18,6 +21,8 @@
 
 #include "connection/connection.h"
 #include "base/memory.h"
+#include "coroutine/readiness.h"
+#include "wait/opened.h"
 #include "wait/wait.h"
 
 #ifdef WEFTI_SMALL
@@ -26,26 +31,37 @@ enum { PIECE = 16 };
 enum { PIECE = 1 << 16 };
 #endif
 
+/* After a try that was in vain, or is known to be. */
 static int wait_for(const struct weft_connection *connection, short events, weft_time deadline)
 {
-    struct wefti_item item = {.kind = WEFTI_DESCRIPTOR, .descriptor = connection->descriptor, .events = events};
+    struct wefti_item item = {.kind = WEFTI_DESCRIPTOR, .descriptor = connection->descriptor, .events = events, .tried = true};
     return wefti_wait_items(&item, 1, deadline) < 0 ? -1 : 0;
+}
+
+static int receive_wait(const struct weft_connection *connection, weft_time deadline)
+{
+    if (connection->tcp && (!connection->settled || connection->header_length > 0))
+        setsockopt(connection->descriptor, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
+    return wait_for(connection, POLLIN, deadline);
 }
 
 /* Some octets, one at least; 0 at the end; -1. */
 static ssize_t receive_new(struct weft_connection *connection, void *to, size_t length, weft_time deadline)
 {
-    for (;;) {
-        ssize_t got = recv(connection->descriptor, to, length, MSG_DONTWAIT);
+    int descriptor = connection->descriptor;
+    uint32_t opening = wefti_opened(descriptor);
+    bool known = opening && deadline > WEFT_NOW && !wefti_readiness_may(descriptor, opening, POLLIN);
+    while (!known || receive_wait(connection, deadline) == 0) {
+        ssize_t got = recv(descriptor, to, length, MSG_DONTWAIT);
+        if ((got > 0 && (size_t)got < length && connection->tcp) || (got < 0 && errno == EAGAIN))
+            wefti_readiness_dry(descriptor, opening, POLLIN);
+        if (got >= 0)
+            wefti_readiness_turn();
         if (got >= 0 || (errno != EAGAIN && errno != EINTR))
             return got;
-        if (errno == EINTR)
-            continue;
-        if (connection->tcp && (!connection->settled || connection->header_length > 0))
-            setsockopt(connection->descriptor, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
-        if (wait_for(connection, POLLIN, deadline) != 0)
-            return -1;
+        known = errno == EAGAIN;
     }
+    return -1;
 }
 
 static size_t ahead_take(struct weft_connection *connection, void *to, size_t length)
@@ -153,8 +169,11 @@ static int parts_send(struct weft_connection *connection, struct iovec *parts, w
         ssize_t sent = sendmsg(connection->descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN && errno != EINTR)
             return -1;
-        if (sent < 0 && errno == EAGAIN && wait_for(connection, POLLOUT, deadline) != 0)
-            return -1;
+        if (sent < 0 && errno == EAGAIN) {
+            wefti_readiness_dry(connection->descriptor, wefti_opened(connection->descriptor), POLLOUT);
+            if (wait_for(connection, POLLOUT, deadline) != 0)
+                return -1;
+        }
         if (sent <= 0)
             continue;
         *begun = true;
