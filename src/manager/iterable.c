@@ -12,7 +12,7 @@
 #include "value/object.h"
 #include "value/seen.h"
 
-enum { RANGE_MOST = 1 << 24, COMPARED_MOST = 1 << 20, WORK_MOST = 1 << 26, DEPTH_BITS = 10 /* as pickle_read.c has it */ };
+enum { RANGE_MOST = 1 << 24, COMPARED_MOST = 1 << 20, WORK_MOST = 1 << 26 };
 
 static bool object_is(weft_value value, const char *name)
 {
@@ -93,7 +93,7 @@ weft_value wefti_dereferenced(struct wefti_call *call, weft_value value, weft_va
 static size_t weight_of(weft_value value)
 {
     const struct wefti_container *container = wefti_kind_contains(value.kind) ? wefti_handle_object(value) : NULL;
-    return container ? container->weight >> DEPTH_BITS : 1;
+    return container ? container->weight >> WEFTI_DEPTH_BITS : 1;
 }
 
 bool wefti_comparable(weft_value value)

@@ -43,10 +43,12 @@ struct wefti_text {
     char octets[]; /* and a zero */
 };
 
+enum { WEFTI_DEPTH_BITS = 10 }; /* of a weight: depth, below what would be in it in full */
+
 struct wefti_container {
     struct wefti_object head;
     uint32_t inside;
-    uint32_t weight;               /* while a pickle is read: see pickle_read.c */
+    uint32_t weight;               /* of one that a pickle made: see pickle_read.c */
     struct wefti_container *owner; /* of a dead one: the next dead */
 };
 
