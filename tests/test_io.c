@@ -4,16 +4,20 @@
  * program's own accept4 and recv stand before the C library's.
  */
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "coroutine/hub.h"
 #include "fixture.h"
 
 /* What the next calls say instead of doing anything. */
@@ -255,6 +259,7 @@ BOTH(a_wait_is_cancelled, cancel_body)
 static weft_value closed_body(weft_value none)
 {
     int ends[2];
+    char octet;
     weft_value result;
     connection_make(ends);
     weft_task *reader = weft_spawn(WEFT_COROUTINE, read_for_ever, weft_int(ends[1]));
@@ -263,6 +268,7 @@ static weft_value closed_body(weft_value none)
     ck_assert_int_eq(weft_task_result(reader, &result, weft_in(20)), 0);
     ck_assert_int_eq(weft_as_int(result), EBADF);
     weft_task_free(reader);
+    ck_assert_int_eq(weft_read(ends[0], &octet, 1, weft_in(20)), 0); /* nobody holds it open */
     weft_close(ends[0]);
     ck_fails(weft_close(ends[0]), EBADF);
     return none;
@@ -271,6 +277,173 @@ static weft_value closed_body(weft_value none)
 START_TEST(a_wait_for_what_is_closed_ends)
 {
     run_as(WEFT_COROUTINE, closed_body);
+}
+END_TEST
+
+enum { COUNTED = 3000 };
+
+/* Writes 0, 1, 2 ... in pieces of any length. */
+static weft_value count_up(weft_value fd)
+{
+    unsigned char octets[7];
+    for (int done = 0; done < COUNTED;) {
+        int size = 1 + done % 7;
+        for (int i = 0; i < size; i++)
+            octets[i] = (unsigned char)(done + i);
+        size = size < COUNTED - done ? size : COUNTED - done;
+        ck_assert_int_eq(weft_write_all((int)weft_as_int(fd), octets, (size_t)size, weft_in(20)), 0);
+        done += size;
+        if (done % 3 == 0)
+            weft_sleep(0.00002);
+    }
+    return weft_none;
+}
+
+struct counted {
+    int fd, done;
+    bool patient;
+};
+
+/* Reads on, until cancelled. */
+static weft_value count_on(weft_value argument)
+{
+    struct counted *counted = weft_as_ptr(argument);
+    unsigned char octets[16];
+    while (counted->done < COUNTED) {
+        ssize_t got = weft_read(counted->fd, octets, sizeof(octets), counted->patient ? weft_in(20) : weft_in(0.00003));
+        if (got < 0 && errno == ECANCELED)
+            break;
+        ck_assert(got > 0 || errno == ETIMEDOUT);
+        for (int i = 0; i < got; i++)
+            ck_assert_int_eq(octets[i], (unsigned char)counted->done++);
+    }
+    return weft_none;
+}
+
+/* Readers who are late all the time, or are cancelled, one after the other: what came is there for the next, or was given to them. */
+static weft_value lost_body(weft_value none)
+{
+    int ends[2];
+    struct counted counted = {0};
+    enum weft_task_kind kind = weft_task_kind_of(weft_current());
+    connection_make(ends);
+    counted.fd = ends[0];
+    weft_task *writer = weft_spawn(kind, count_up, weft_int(ends[1]));
+    for (int i = 0; counted.done < COUNTED; i++) {
+        counted.patient = i % 2 == 0;
+        weft_task *reader = weft_spawn(kind, count_on, weft_ptr(&counted));
+        weft_sleep(0.0001 * (i % 5));
+        weft_task_cancel(reader);
+        ck_assert_int_eq(weft_task_join(reader, weft_in(20)), 0);
+        weft_task_free(reader);
+    }
+    ck_assert_int_eq(weft_task_join(writer, weft_in(20)), 0);
+    weft_task_free(writer);
+    ends_close(ends);
+    return none;
+}
+BOTH(what_came_is_not_lost, lost_body)
+
+/* A coroutine that waits for a connection's octets, in a thread that goes over to another loop before or meanwhile. */
+static weft_value lent_body(weft_value late)
+{
+    int ends[2];
+    weft_value result;
+    struct pollfd hub = {.fd = weft_as_bool(late) ? -1 : weft_hub_fd(), .events = POLLIN};
+    connection_make(ends);
+    for (int i = 0; i < 3; i++) {
+        weft_task *reader = weft_spawn(WEFT_COROUTINE, read_for_ever, weft_int(ends[0]));
+        if (hub.fd < 0) {
+            weft_sleep(0.005);
+            hub.fd = weft_hub_fd();
+        }
+        while (poll(&hub, 1, 0) == 1)
+            ck_assert_uint_eq(weft_hub_run_once(), 1);
+        ck_assert_int_eq(send(ends[1], "x", 1, MSG_NOSIGNAL), 1);
+        do
+            ck_assert_int_eq(poll(&hub, 1, 20000), 1);
+        while (weft_hub_run_once() > 0);
+        ck_assert_int_eq(weft_task_result(reader, &result, weft_in(20)), 0);
+        ck_assert_int_eq(weft_as_int(result), 0);
+        weft_task_free(reader);
+    }
+    ends_close(ends);
+    return weft_none;
+}
+
+START_TEST(another_loop_hears_of_what_comes)
+{
+    for (int late = 0; late < 2; late++) {
+        weft_task *task = weft_spawn(WEFT_THREAD, lent_body, weft_bool(late));
+        ck_assert_int_eq(weft_task_join(task, weft_in(30)), 0);
+        weft_task_free(task);
+    }
+}
+END_TEST
+
+/* The back end of the thread's hub, when a coroutine has waited for a connection. */
+static weft_value back_end_body(weft_value argument)
+{
+    (void)ping_body(argument);
+    return weft_str(wefti_hub_now()->descriptors.backend->name);
+}
+
+static void back_end_check(const char *asked, const char *expected)
+{
+    weft_value name;
+    setenv("WEFT_IO", asked, 1);
+    weft_task *task = weft_spawn(WEFT_COROUTINE, back_end_body, weft_none);
+    ck_assert_int_eq(weft_task_result(task, &name, weft_in(20)), 0);
+    ck_assert_str_eq(weft_as_str(name), expected);
+    weft_drop(name);
+    weft_task_free(task);
+}
+
+START_TEST(epoll_is_taken)
+{
+    back_end_check("epoll", "epoll");
+}
+END_TEST
+
+START_TEST(io_uring_is_taken)
+{
+    char nothing[256] = {0};
+    if (!wefti_backend_uring)
+        fixture_skip("built without liburing");
+    int ring = (int)syscall(SYS_io_uring_setup, 1, nothing);
+    if (ring < 0)
+        fixture_skip("no io_uring here");
+    close(ring);
+    back_end_check("io_uring", "io_uring");
+}
+END_TEST
+
+START_TEST(where_io_uring_is_refused_it_is_epoll)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {.len = sizeof(steps) / sizeof(*steps), .filter = steps};
+    ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+        fixture_skip("no filters of system calls here");
+    back_end_check("io_uring", "epoll");
+    back_end_check("io_uring", "epoll");
+}
+END_TEST
+
+START_TEST(another_name_is_an_error)
+{
+    setenv("WEFT_IO", "select", 1);
+    ck_fails_null(weft_spawn(WEFT_COROUTINE, read_for_ever, weft_int(-1)), EINVAL);
+    setenv("WEFT_IO", "", 1);
+    weft_task *task = weft_spawn(WEFT_COROUTINE, read_for_ever, weft_int(-1));
+    ck_assert_ptr_nonnull(task);
+    ck_assert_int_eq(weft_task_join(task, weft_in(20)), 0);
+    weft_task_free(task);
 }
 END_TEST
 
@@ -342,15 +515,17 @@ static weft_value errors_body(weft_value none)
     int ends[2];
     char octets[8];
     connection_make(ends);
+    struct pollfd came = {.fd = ends[0], .events = POLLIN};
     recv_errors[0] = recv_errors[1] = EINTR;
     recv_count = 2;
     ck_assert_int_eq(weft_write(ends[1], "abc", 3, weft_in(1)), 3);
-    ck_assert_int_eq(weft_read(ends[0], octets, 8, weft_in(1)), 3);
+    ck_assert_int_eq(weft_poll(&came, 1, weft_in(20)), 1);
+    ck_assert_int_eq(weft_read(ends[0], octets, 8, WEFT_NOW), 3); /* by recv, whatever the back end is */
     ck_assert_int_eq(recv_count, 0);
     recv_errors[0] = ECONNRESET;
     recv_count = 1;
     ck_assert_int_eq(weft_write(ends[1], "abc", 3, weft_in(1)), 3);
-    ck_fails(weft_read(ends[0], octets, 8, weft_in(1)), ECONNRESET);
+    ck_fails(weft_read(ends[0], octets, 8, WEFT_NOW), ECONNRESET);
     ends_close(ends);
     ck_fails(weft_read(-1, octets, 8, weft_in(1)), EBADF);
     ck_fails(weft_write(-1, octets, 8, weft_in(1)), EBADF);
@@ -649,6 +824,13 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_wait_is_cancelled_in_threads);
     tcase_add_test(tests, a_wait_is_cancelled_in_coroutines);
     tcase_add_test(tests, a_wait_for_what_is_closed_ends);
+    tcase_add_test(tests, what_came_is_not_lost_in_threads);
+    tcase_add_test(tests, what_came_is_not_lost_in_coroutines);
+    tcase_add_test(tests, another_loop_hears_of_what_comes);
+    tcase_add_test(tests, epoll_is_taken);
+    tcase_add_test(tests, io_uring_is_taken);
+    tcase_add_test(tests, where_io_uring_is_refused_it_is_epoll);
+    tcase_add_test(tests, another_name_is_an_error);
     tcase_add_test(tests, a_number_comes_round);
     tcase_add_test(tests, poll_and_select_beside_reads_in_threads);
     tcase_add_test(tests, poll_and_select_beside_reads_in_coroutines);

@@ -20,6 +20,10 @@
  * is descriptors, other threads, other processes and signals; it is looked at in its turn, but comes when it comes. Threads count by the order in which they have started coroutines. After weft_hub_fd the
  * thread has the machine's time again.
  *
+ * Descriptors. With WEFT_IO=io_uring in the environment when a thread starts its first coroutine, the thread sleeps in io_uring, and what its coroutines read from connections of weft_accept and weft_dial
+ * the kernel brings there while they wait; where that is not to be had (Weft was built without liburing; a filter, kernel.io_uring_disabled or a limit of memory refuses it), and with WEFT_IO=epoll or none, it
+ * is epoll alone. What the calls do is the same. Another name is an error: no coroutine starts, with EINVAL. A thread with a seed has epoll.
+ *
  * fork(2): in the child there is only the flow that forked. A coroutine that returns there ends the process, with exit(0).
  */
 #ifndef WEFT_COROUTINE_H

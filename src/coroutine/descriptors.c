@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "coroutine/told.h"
 #include "wait/opened.h"
 #include "wait/parked.h"
 
@@ -48,12 +49,13 @@ _Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLPRI == EPOLLPRI &
                    POLLRDHUP == EPOLLRDHUP,
     "poll's events are epoll's");
 
-/* What epoll reports for the two that are ours. */
+/* What epoll reports for the two that are ours */
 #define BELL UINT64_MAX
 #define CLOCK (UINT64_MAX - 1)
 
 void wefti_descriptors_end(struct wefti_descriptors *descriptors)
 {
+    descriptors->backend->close(descriptors);
     if (descriptors->epoll >= 0)
         close(descriptors->epoll);
     if (descriptors->bell >= 0)
@@ -62,7 +64,7 @@ void wefti_descriptors_end(struct wefti_descriptors *descriptors)
         close(descriptors->clock);
     wefti_release(descriptors->table);
     wefti_release(descriptors->events);
-    wefti_descriptors_begin(descriptors);
+    wefti_descriptors_begin(descriptors, descriptors->backend, descriptors->ready);
 }
 
 int wefti_descriptors_open(struct wefti_descriptors *descriptors)
@@ -88,10 +90,9 @@ int wefti_descriptors_open(struct wefti_descriptors *descriptors)
     return -1;
 }
 
-int wefti_descriptors_open_clock(struct wefti_descriptors *descriptors)
+/* Makes the clock. -1 with EMFILE. */
+static int clock_open(struct wefti_descriptors *descriptors)
 {
-    if (wefti_descriptors_open(descriptors) != 0)
-        return -1;
     if (descriptors->clock >= 0)
         return 0;
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = CLOCK};
@@ -104,6 +105,16 @@ int wefti_descriptors_open_clock(struct wefti_descriptors *descriptors)
         close(clock);
     errno = EMFILE;
     return -1;
+}
+
+int wefti_descriptors_lend(struct wefti_descriptors *descriptors)
+{
+    if (wefti_descriptors_open(descriptors) != 0 || clock_open(descriptors) != 0)
+        return -1;
+    if (!descriptors->lent && descriptors->backend->lend(descriptors) != 0)
+        return -1;
+    descriptors->lent = true;
+    return 0;
 }
 
 void wefti_descriptors_alarm(struct wefti_descriptors *descriptors, weft_time moment)
@@ -201,6 +212,9 @@ static int item_add(struct wefti_descriptors *descriptors, struct wefti_item *it
     descriptor->first = item;
     item->queued = true;
     descriptors->waiting++;
+    if (item->transfer && descriptors->backend->begin(descriptors, item))
+        return 0;
+    item->tried &= !item->transfer; /* what others have transferred nobody found dry */
     int error = descriptor_ask(descriptors, descriptor, item);
     if (error == 0)
         return 0;
@@ -233,13 +247,45 @@ void wefti_descriptors_ring(struct wefti_descriptors *descriptors)
     eventfd_write(descriptors->bell, 1);
 }
 
+static bool item_is_transferred(const struct wefti_item *item)
+{
+    return item->transfer && item->transfer->begun;
+}
+
 void wefti_descriptors_remove(struct wefti_descriptors *descriptors, const struct wefti_wait *wait)
 {
     for (unsigned i = 0; i < wait->count; i++) {
         struct wefti_item *item = wefti_wait_item(wait, i);
-        if (item->kind == WEFTI_DESCRIPTOR && item->queued)
+        if (item->kind != WEFTI_DESCRIPTOR || !item->queued)
+            continue;
+        if (item_is_transferred(item))
+            descriptors->backend->end(descriptors, item);
+        else
             item_unlink(descriptors, item);
     }
+}
+
+/* What says nothing of the descriptor: the kernel was kept from it. */
+static bool transfer_is_void(long result)
+{
+    return result == -ECANCELED || result == -EINTR || result == -EAGAIN;
+}
+
+void wefti_descriptors_transferred(struct wefti_descriptors *descriptors, struct wefti_item *item, long result)
+{
+    struct wefti_transfer *transfer = item->transfer;
+    item_unlink(descriptors, item);
+    transfer->begun = false;
+    transfer->done = !transfer_is_void(result);
+    transfer->result = result;
+    if (result > 0)
+        wefti_told_written(transfer->octets, (size_t)result);
+    if (transfer->done && result == (long)transfer->size)
+        descriptors->table[item->descriptor].emptied = 0;
+    if (transfer->done || !transfer->left)
+        item->seen = item->events;
+    if (!transfer->left)
+        descriptors->ready(item->wait);
 }
 
 /* Waits for epoll so long: to the nanosecond where the kernel can (Linux 5.11). */
@@ -266,22 +312,21 @@ static int epoll_until(int epoll, struct epoll_event *events, weft_time until)
 }
 
 /* Ends the waits that want one of the events. */
-static void descriptor_deal(
-    struct wefti_descriptors *descriptors, struct wefti_descriptor *descriptor, uint32_t events, void (*ready)(struct wefti_wait *wait))
+static void descriptor_deal(struct wefti_descriptors *descriptors, struct wefti_descriptor *descriptor, uint32_t events)
 {
     for (struct wefti_item *item = descriptor->first, *next; item; item = next) {
         next = item->next;
-        item->seen = (short)(events & ((uint16_t)item->events | ALWAYS));
-        if (!item->seen)
+        short seen = (short)(events & ((uint16_t)item->events | ALWAYS));
+        if (!seen || item_is_transferred(item))
             continue;
+        item->seen = seen;
         item_unlink(descriptors, item);
-        ready(item->wait);
+        descriptors->ready(item->wait);
     }
 }
 
 /* Deals out what epoll reported of one descriptor; of one that is not Weft's it asks for what the others want. */
-static void descriptor_report(
-    struct wefti_descriptors *descriptors, const struct epoll_event *event, void (*ready)(struct wefti_wait *wait))
+static void descriptor_report(struct wefti_descriptors *descriptors, const struct epoll_event *event)
 {
     int number = (int)(uint32_t)event->data.u64;
     uint32_t opening = (uint32_t)(event->data.u64 >> 32);
@@ -291,18 +336,35 @@ static void descriptor_report(
     descriptor->ready |= event->events;
     if (opening == 0)
         descriptor->armed = 0;
-    descriptor_deal(descriptors, descriptor, event->events, ready);
+    descriptor_deal(descriptors, descriptor, event->events);
     if (opening == 0 && descriptor->first) /* it was there a moment ago; if it is closed, so is the wait's subject */
         descriptor_arm(descriptors, number, descriptor, 0, descriptor_wanted(descriptor));
 }
 
-void wefti_descriptors_close(struct wefti_descriptors *descriptors, int number, void (*ready)(struct wefti_wait *wait))
+/* An item with a transfer that is on its way, or NULL. */
+static struct wefti_item *descriptor_transfer(const struct wefti_descriptor *descriptor)
 {
-    if ((size_t)(unsigned)number < descriptors->room)
-        descriptor_deal(descriptors, &descriptors->table[number], POLLNVAL, ready);
+    struct wefti_item *item = descriptor->first;
+    while (item && !item_is_transferred(item))
+        item = item->next;
+    return item;
 }
 
-void wefti_descriptors_poll(struct wefti_descriptors *descriptors, weft_time until, void (*ready)(struct wefti_wait *wait))
+void wefti_descriptors_close(struct wefti_descriptors *descriptors, int number)
+{
+    if ((size_t)(unsigned)number >= descriptors->room)
+        return;
+    struct wefti_item *item;
+    while ((item = descriptor_transfer(&descriptors->table[number]))) {
+        descriptors->backend->end(descriptors, item);
+        if (!item->transfer->done)
+            item->seen = POLLNVAL;
+        descriptors->ready(item->wait);
+    }
+    descriptor_deal(descriptors, &descriptors->table[number], POLLNVAL);
+}
+
+bool wefti_epoll_look(struct wefti_descriptors *descriptors, weft_time until)
 {
     struct epoll_event *events = descriptors->events;
     int count = epoll_until(descriptors->epoll, events, until);
@@ -311,6 +373,7 @@ void wefti_descriptors_poll(struct wefti_descriptors *descriptors, weft_time unt
         if (number == BELL || number == CLOCK)
             (void)!read(number == BELL ? descriptors->bell : descriptors->clock, &rung, sizeof(rung));
         else
-            descriptor_report(descriptors, &events[i], ready);
+            descriptor_report(descriptors, &events[i]);
     }
+    return count == EVENTS_A_LOOK;
 }

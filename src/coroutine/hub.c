@@ -260,7 +260,7 @@ static void hub_look(struct wefti_hub *hub)
     hub_set_turns(hub, TURNS);
     hub_look_inside(hub);
     if (hub->descriptors.waiting > 0 || hub->lent)
-        wefti_descriptors_poll(&hub->descriptors, WEFT_NOW, flow_ready_of);
+        wefti_descriptors_poll(&hub->descriptors, WEFT_NOW);
     hub->rung = false;
 }
 
@@ -287,7 +287,7 @@ static void hub_sleep_until(struct wefti_hub *hub, weft_time until, weft_time re
     if (!inbox_move(hub, NULL, polls ? POLLS : SLEEPS))
         return;
     if (polls) {
-        wefti_descriptors_poll(&hub->descriptors, until, flow_ready_of);
+        wefti_descriptors_poll(&hub->descriptors, until);
         hub_set_turns(hub, TURNS);
         hub->rung = false;
     } else
@@ -537,6 +537,7 @@ static void hub_lend(struct wefti_hub *hub)
     weft_time first = hub->moments.first ? hub->moments.first->at : WEFT_FOREVER;
     if (first != hub->alarm)
         wefti_descriptors_alarm(&hub->descriptors, hub->alarm = first);
+    wefti_descriptors_flush(&hub->descriptors);
     inbox_move(hub, NULL, POLLS);
     if ((hub->first || inbox_has_notes(hub)) && !hub->rung) {
         hub->rung = true;
@@ -698,19 +699,20 @@ static void hub_take_seed(struct wefti_hub *hub)
     wefti_clock_own = wefti_clock_real();
 }
 
-/* Makes the calling thread's hub. NULL with ENOMEM. */
+/* Makes the calling thread's hub. NULL with ENOMEM, EINVAL (WEFT_IO names no back end). */
 static __attribute__((noinline)) struct wefti_hub *hub_make(void)
 {
     struct wefti_context *context = wefti_context_current();
-    struct wefti_hub *hub = wefti_alloc(sizeof(*hub));
+    const struct wefti_backend *backend = wefti_backend_chosen();
+    struct wefti_hub *hub = backend ? wefti_alloc(sizeof(*hub)) : NULL;
     if (!hub)
         return NULL;
     *hub = (struct wefti_hub){.turns = TURNS, .current = &hub->home, .error = &errno, .home_carrier = context->carrier};
     hub->thread = gettid();
     hub->now = wefti_clock_coarse();
     hub->exceptions = __cxa_get_globals ? __cxa_get_globals() : NULL;
-    wefti_descriptors_begin(&hub->descriptors);
     hub_take_seed(hub);
+    wefti_descriptors_begin(&hub->descriptors, hub->seed ? &wefti_backend_epoll : backend, flow_ready_of);
     flow_begin(&hub->home, hub, context);
     wefti_told_home(&hub->home.told);
     wefti_overflow_watch(hub);
@@ -718,7 +720,7 @@ static __attribute__((noinline)) struct wefti_hub *hub_make(void)
     return hub_own = hub;
 }
 
-/* The calling thread's hub, made if there is none. NULL with ENOMEM. */
+/* The calling thread's hub, made if there is none. NULL with ENOMEM, EINVAL. */
 static struct wefti_hub *hub_get(void)
 {
     return hub_own ? hub_own : hub_make();
@@ -794,14 +796,14 @@ void wefti_hub_finish(void)
 void wefti_hub_close(struct wefti_hub *hub, int descriptor)
 {
     hub_enter(hub);
-    wefti_descriptors_close(&hub->descriptors, descriptor, flow_ready_of);
+    wefti_descriptors_close(&hub->descriptors, descriptor);
     flow_leave(hub->current);
 }
 
 int weft_hub_fd(void)
 {
     struct wefti_hub *hub = hub_get();
-    if (!hub || wefti_descriptors_open_clock(&hub->descriptors) != 0)
+    if (!hub || wefti_descriptors_lend(&hub->descriptors) != 0)
         return -1;
     hub_enter(hub);
     if (!hub->lent)

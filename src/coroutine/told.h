@@ -18,9 +18,11 @@
 #endif
 #endif
 
-#if __has_include(<valgrind/valgrind.h>)
+#if __has_include(<valgrind/valgrind.h>) && __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
 #include <valgrind/valgrind.h>
 #else
+#define VALGRIND_MAKE_MEM_DEFINED(start, size) (void)(start), (void)(size)
 #define RUNNING_ON_VALGRIND 0
 #define VALGRIND_STACK_REGISTER(start, end) 0U
 #define VALGRIND_STACK_DEREGISTER(id) (void)(id)
@@ -55,6 +57,13 @@ static inline bool wefti_told_of_memory(void)
     return true;
 #endif
     return RUNNING_ON_VALGRIND != 0;
+}
+
+/* The kernel has written there, in no system call that they know of. */
+static inline void wefti_told_written(const void *octets, size_t size)
+{
+    if (RUNNING_ON_VALGRIND)
+        (void)VALGRIND_MAKE_MEM_DEFINED(octets, size);
 }
 
 /* Memory that stacks were made of. */

@@ -45,9 +45,10 @@ static weft_time idle_deadline(weft_time deadline)
     return late < deadline ? late : deadline;
 }
 
-int wefti_io_wait(int descriptor, short events, weft_time deadline)
+/* The same as wefti_io_wait, with a transfer, or NULL. */
+static int io_wait_transfer(int descriptor, short events, struct wefti_transfer *transfer, weft_time deadline)
 {
-    struct wefti_item item = {.kind = WEFTI_DESCRIPTOR, .descriptor = descriptor, .events = events, .tried = true};
+    struct wefti_item item = {.kind = WEFTI_DESCRIPTOR, .descriptor = descriptor, .events = events, .transfer = transfer, .tried = true};
     if (deadline <= WEFT_NOW) {
         errno = EAGAIN;
         return -1;
@@ -59,6 +60,11 @@ int wefti_io_wait(int descriptor, short events, weft_time deadline)
         return -1;
     }
     return 0;
+}
+
+int wefti_io_wait(int descriptor, short events, weft_time deadline)
+{
+    return io_wait_transfer(descriptor, events, NULL, deadline);
 }
 
 /* What a try that moved nothing means: 0: try again, it has been waited for if that was it; -1: it failed. */
@@ -95,16 +101,35 @@ static int read_await(int descriptor, uint32_t opening, weft_time deadline)
                : wefti_io_wait(descriptor, POLLIN, deadline);
 }
 
+/* Waits for what there is to read. 1: it was read, too, as the transfer says; 0: it is to be tried; -1. */
+static int socket_await(int descriptor, struct wefti_transfer *transfer, weft_time deadline)
+{
+    int waited = io_wait_transfer(descriptor, POLLIN, transfer, deadline);
+    if (!transfer || !transfer->done)
+        return waited;
+    if (transfer->result < 0)
+        errno = (int)-transfer->result;
+    return transfer->result < 0 ? -1 : 1; /* what has been read is the caller's, whatever ended the wait */
+}
+
 static ssize_t socket_read(int descriptor, void *buffer, size_t size, uint32_t opening, weft_time deadline)
 {
-    while (size == 0 || read_await(descriptor, opening, deadline) == 0) {
-        ssize_t got = recv(descriptor, buffer, size, MSG_DONTWAIT);
-        if (got >= 0)
+    struct wefti_transfer transfer = {.octets = buffer, .size = size};
+    bool tries = size == 0 || opening == 0 || deadline <= WEFT_NOW || wefti_readiness_may(descriptor, opening, POLLIN);
+    for (;; tries = true) {
+        ssize_t got = tries ? recv(descriptor, buffer, size, MSG_DONTWAIT) : 0;
+        if (tries && got >= 0)
             return read_done(descriptor, opening, got, size);
-        if (try_failed(descriptor, opening, POLLIN, deadline) != 0)
-            break;
+        if (tries && errno == EINTR)
+            continue;
+        if (tries && errno != EAGAIN)
+            return -1;
+        if (tries)
+            wefti_readiness_dry(descriptor, opening, POLLIN);
+        int waited = socket_await(descriptor, opening ? &transfer : NULL, deadline);
+        if (waited != 0)
+            return waited < 0 ? -1 : read_done(descriptor, opening, transfer.result, size);
     }
-    return -1;
 }
 
 static ssize_t other_read(int descriptor, const struct iovec *parts, int count, weft_time deadline)

@@ -160,6 +160,7 @@ static bool signals_case_enqueue(weft_case *one, struct wefti_item *item)
 {
     const weft_signals *signals = one->object;
     item->kind = WEFTI_DESCRIPTOR;
+    item->transfer = NULL;
     item->descriptor = signals->descriptor;
     item->events = POLLIN;
     return false; /* the wait begins with a look */

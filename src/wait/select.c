@@ -269,6 +269,7 @@ static bool descriptor_enqueue(weft_case *one, struct wefti_item *item)
 {
     struct pollfd asked = case_pollfd(one);
     item->kind = WEFTI_DESCRIPTOR;
+    item->transfer = NULL;
     item->descriptor = asked.fd;
     item->events = asked.events;
     return false; /* the wait begins with a look */

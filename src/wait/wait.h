@@ -19,11 +19,27 @@ enum wefti_item_kind {
 
 enum { WEFTI_SEEN_WOKEN = 1, WEFTI_SEEN_CHANGED = 2 };
 
+/*
+ * What is to be done with a descriptor as soon as it has what is waited for: octets are received. Some carriers have the kernel do that in the same step, and `done` says so, whatever ended the wait; others
+ * only wait. Lives on the waiter's stack.
+ */
+struct wefti_transfer {
+    void *octets;
+    size_t size;
+    long result; /* out: as recv(2) returns it, or an errno number below 0 */
+    bool done;   /* out */
+    bool begun;  /* the kernel has it; the carrier's, as the next */
+    bool left;   /* the waiter goes on by itself */
+};
+
 /* One thing of several that are waited for; lives on the waiter's stack. */
 struct wefti_item {
     enum wefti_item_kind kind;
     int descriptor;
-    const uint32_t *word;
+    union {
+        const uint32_t *word;
+        struct wefti_transfer *transfer; /* of a descriptor that Weft opened (opened.h), or NULL */
+    };
     uint32_t expected;
     short events;
     short

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* The back end that has epoll alone, and does no transfers; and which back end a hub has. */
+
+#include "coroutine/backend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void epoll_look(struct wefti_descriptors *descriptors, weft_time until)
+{
+    wefti_epoll_look(descriptors, until);
+}
+
+static bool epoll_begin(struct wefti_descriptors *descriptors, struct wefti_item *item)
+{
+    (void)descriptors, (void)item;
+    return false;
+}
+
+static void epoll_end(struct wefti_descriptors *descriptors, struct wefti_item *item)
+{
+    (void)descriptors, (void)item;
+}
+
+static int epoll_lend(struct wefti_descriptors *descriptors)
+{
+    (void)descriptors;
+    return 0;
+}
+
+static void epoll_nothing(struct wefti_descriptors *descriptors)
+{
+    (void)descriptors;
+}
+
+const struct wefti_backend wefti_backend_epoll = {.name = "epoll",
+    .look = epoll_look,
+    .begin = epoll_begin,
+    .end = epoll_end,
+    .lend = epoll_lend,
+    .flush = epoll_nothing,
+    .close = epoll_nothing};
+
+const struct wefti_backend *wefti_backend_chosen(void)
+{
+    const char *name = getenv("WEFT_IO");
+    if (!name || !*name || strcmp(name, "epoll") == 0)
+        return &wefti_backend_epoll;
+    if (strcmp(name, "io_uring") == 0)
+        return wefti_backend_uring ? wefti_backend_uring : &wefti_backend_epoll;
+    errno = EINVAL;
+    return NULL;
+}
