@@ -179,6 +179,7 @@ static bool uring_begin(struct wefti_descriptors *descriptors, struct wefti_item
     struct wefti_transfer *transfer = item->transfer;
     struct wefti_ring *ring = ring_get(descriptors);
     struct io_uring_sqe *request = ring ? ring_request(ring) : NULL;
+    item->tried &= request != NULL; /* not since the last transfer, which may have left something */
     if (!request)
         return false;
     io_uring_prep_recv(request, item->descriptor, transfer->octets, transfer->size, 0);

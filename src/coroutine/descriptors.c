@@ -214,7 +214,6 @@ static int item_add(struct wefti_descriptors *descriptors, struct wefti_item *it
     descriptors->waiting++;
     if (item->transfer && descriptors->backend->begin(descriptors, item))
         return 0;
-    item->tried &= !item->transfer; /* what others have transferred nobody found dry */
     int error = descriptor_ask(descriptors, descriptor, item);
     if (error == 0)
         return 0;
