@@ -22,7 +22,7 @@ import unittest
 
 WEFT = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "weft"
 HEAD = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n"
-LATE = 30  # seconds until a test gives up waiting
+LATE = 90  # seconds until a test gives up waiting
 
 
 def alive(pid):
