@@ -954,6 +954,93 @@ START_TEST(close_ends_who_waits)
 }
 END_TEST
 
+static weft_value dup_over_reader(weft_value data)
+{
+    const int *ends = weft_as_ptr(data);
+    ck_assert_int_eq(dup2(ends[1], ends[0]), ends[0]);
+    return weft_none;
+}
+
+static weft_value dup3_over_reader(weft_value data)
+{
+    const int *ends = weft_as_ptr(data);
+    ck_fails(dup3(-1, ends[0], 0), EBADF); /* which closes nothing */
+    weft_yield();
+    ck_assert_int_eq(dup3(ends[1], ends[0], O_CLOEXEC), ends[0]);
+    return weft_none;
+}
+
+static weft_value close_range_of_reader(weft_value data)
+{
+    const int *ends = weft_as_ptr(data);
+    ck_assert_int_eq(close_range((unsigned)ends[0], (unsigned)ends[0], 0), 0);
+    return weft_none;
+}
+
+START_TEST(other_ways_to_close_end_who_waits)
+{
+    static weft_function *const ways[] = {dup_over_reader, dup3_over_reader, close_range_of_reader};
+    int ends[2];
+    skip_under_tsan(__func__);
+    weft_patch();
+    for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+        ck_assert_int_eq(pipe(ends), 0);
+        side_by_side(read_of_closed, ways[i], ends);
+        if (ways[i] != close_range_of_reader)
+            close(ends[0]);
+        close(ends[1]);
+    }
+}
+END_TEST
+
+static weft_value weft_read_five(weft_value data)
+{
+    const int *ends = weft_as_ptr(data);
+    char text[8] = {0};
+    ck_assert_int_eq(weft_read(ends[0], text, sizeof(text), weft_in(10)), 5);
+    ck_assert_str_eq(text, "hello");
+    return weft_int(1);
+}
+
+/* What a thread's hub knows of a descriptor that Weft has opened is not taken for knowledge of another that gets its number. */
+static weft_value close_and_reuse(weft_value data)
+{
+    const int *way = weft_as_ptr(data);
+    char address[64], octet;
+    int ends[2], listener = weft_listen("127.0.0.1:0");
+    ck_assert_int_gt(weft_socket_address(listener, address, sizeof(address)), 0);
+    int dialled = weft_dial(address, weft_in(20));
+    ck_assert_int_ge(dialled, 0);
+    ck_fails(weft_read(dialled, &octet, 1, weft_in(0.002)), ETIMEDOUT);
+    ck_assert_int_eq(pipe(ends), 0);
+    if (*way == 0)
+        ck_assert_int_eq(dup2(ends[0], dialled), dialled);
+    else if (*way == 1) {
+        close(dialled);
+        ck_assert_int_eq(fcntl(ends[0], F_DUPFD, dialled), dialled);
+    } else {
+        ck_assert_int_eq(close_range((unsigned)dialled, (unsigned)dialled, 0), 0);
+        ck_assert_int_eq(fcntl(ends[0], F_DUPFD, dialled), dialled);
+    }
+    close(ends[0]);
+    ends[0] = dialled;
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(side_by_side(weft_read_five, write_five, ends), 1);
+    close(ends[0]);
+    close(ends[1]);
+    weft_close(listener);
+    return weft_none;
+}
+
+START_TEST(what_weft_opened_may_be_closed)
+{
+    skip_under_tsan(__func__);
+    weft_patch();
+    for (int way = 0; way < 3; way++)
+        alone(close_and_reuse, &way);
+}
+END_TEST
+
 static weft_value read_cancelled(weft_value data)
 {
     const int *ends = weft_as_ptr(data);
@@ -1168,6 +1255,183 @@ START_TEST(many_at_once)
 }
 END_TEST
 
+/*
+ * A storm: three threads of coroutines. Of each pair of sockets one thread reads, another writes, the third closes what is read from, at any moment; then the reader makes a new pair of the same numbers. The numbers
+ * are high, so that nothing else in the process is given one that is free for a moment.
+ */
+enum { STORM_THREADS = 3, STORM_PAIRS = 6, STORM_CLOSINGS = 15, STORM_NUMBERS = 400 };
+
+static struct storm_pair {
+    int numbers[2];
+    uint32_t closings; /* how often it was closed; even: it is open again */
+} storm_pairs[STORM_PAIRS];
+static pthread_mutex_t storm_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t storm_changed = PTHREAD_COND_INITIALIZER;
+static int storm_ended, storm_cancelled;
+
+static uint32_t storm_random(uint32_t *state)
+{
+    *state = *state * 1664525 + 1013904223;
+    return *state >> 8;
+}
+
+static void pair_renew(struct storm_pair *pair)
+{
+    int ends[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(
+            dup2(ends[i], pair->numbers[i]), pair->numbers[i]); /* over the one that is written to, of whom somebody may be waiting */
+        close(ends[i]);
+    }
+}
+
+/* One read, in one of the ways there are. */
+static ssize_t storm_read(int fd, uint32_t *state)
+{
+    char octets[16];
+    struct pollfd asked = {.fd = fd, .events = POLLIN};
+    struct timeval span = {.tv_usec = 300};
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    switch (storm_random(state) % 4) {
+    case 0:
+        return recv(fd, octets, sizeof(octets), 0);
+    case 1:
+        poll(&asked, 1, 1);
+        return asked.revents & POLLNVAL ? read(fd, octets, 1) : 1;
+    case 2:
+        return select(fd + 1, &set, NULL, NULL, &span) < 0 ? -1 : 1;
+    default:
+        return read(fd, octets, sizeof(octets));
+    }
+}
+
+static weft_value storm_reader(weft_value number)
+{
+    struct storm_pair *pair = &storm_pairs[weft_as_int(number)];
+    uint32_t state = (uint32_t)weft_as_int(number) + 1;
+    for (int closings = 0; closings < STORM_CLOSINGS;) {
+        ssize_t got = storm_read(pair->numbers[0], &state);
+        if (got > 0)
+            continue;
+        ck_assert_msg(got < 0 && (errno == EBADF || errno == ECONNRESET), "%d", errno);
+        if (__atomic_load_n(&pair->closings, __ATOMIC_ACQUIRE) % 2 == 0)
+            continue; /* it is about to be closed */
+        pair_renew(pair);
+        closings++;
+        __atomic_add_fetch(&pair->closings, 1, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_lock(&storm_mutex);
+    storm_ended++;
+    pthread_cond_broadcast(&storm_changed);
+    pthread_mutex_unlock(&storm_mutex);
+    return weft_none;
+}
+
+static bool storm_over(void)
+{
+    pthread_mutex_lock(&storm_mutex);
+    bool over = storm_ended == STORM_PAIRS;
+    pthread_mutex_unlock(&storm_mutex);
+    return over;
+}
+
+static weft_value storm_writer(weft_value number)
+{
+    struct storm_pair *pair = &storm_pairs[weft_as_int(number)];
+    uint32_t state = (uint32_t)weft_as_int(number) + 100;
+    while (!storm_over()) {
+        ssize_t sent = send(pair->numbers[1], "xxxxxxxxxxxxxxxx", 1 + storm_random(&state) % 16, MSG_NOSIGNAL);
+        struct timespec span = {.tv_nsec = sent < 0 ? 200000 : 20000};
+        nanosleep(&span, NULL);
+    }
+    return weft_none;
+}
+
+static weft_value storm_closer(weft_value number)
+{
+    struct storm_pair *pair = &storm_pairs[weft_as_int(number)];
+    uint32_t state = (uint32_t)weft_as_int(number) + 200;
+    for (int closings = 0; closings < STORM_CLOSINGS; closings++) {
+        usleep(storm_random(&state) % 1000);
+        close(pair->numbers[0]);
+        __atomic_add_fetch(&pair->closings, 1, __ATOMIC_RELEASE);
+        while (__atomic_load_n(&pair->closings, __ATOMIC_ACQUIRE) % 2 == 1)
+            usleep(100);
+    }
+    return weft_none;
+}
+
+/* Waits in a call that is cancelled. */
+static weft_value storm_victim(weft_value data)
+{
+    int ends[2];
+    char octet;
+    struct pollfd asked;
+    (void)data;
+    ck_assert_int_eq(pipe(ends), 0);
+    asked = (struct pollfd){.fd = ends[0], .events = POLLIN};
+    while (read(ends[0], &octet, 1) >= 0 || poll(&asked, 1, -1) >= 0)
+        ck_abort_msg("nothing was written");
+    ck_assert_int_eq(errno, ECANCELED);
+    close(ends[0]);
+    close(ends[1]);
+    pthread_mutex_lock(&storm_mutex);
+    storm_cancelled++;
+    pthread_mutex_unlock(&storm_mutex);
+    return weft_none;
+}
+
+static weft_value storm_watcher(weft_value none)
+{
+    pthread_mutex_lock(&storm_mutex);
+    while (storm_ended < STORM_PAIRS)
+        pthread_cond_wait(&storm_changed, &storm_mutex);
+    pthread_mutex_unlock(&storm_mutex);
+    return none;
+}
+
+static weft_value storm_thread(weft_value number)
+{
+    static weft_function *const roles[STORM_THREADS] = {storm_reader, storm_writer, storm_closer};
+    weft_task *tasks[STORM_PAIRS], *watcher = spawn(storm_watcher, NULL);
+    for (int i = 0; i < STORM_PAIRS; i++)
+        tasks[i] = weft_spawn(WEFT_COROUTINE, roles[(weft_as_int(number) + i) % STORM_THREADS], weft_int(i));
+    while (!storm_over()) {
+        weft_task *victim = spawn(storm_victim, NULL);
+        weft_sleep(0.0005);
+        weft_task_cancel(victim);
+        end(victim);
+    }
+    for (int i = 0; i < STORM_PAIRS; i++)
+        end(tasks[i]);
+    end(watcher);
+    return weft_none;
+}
+
+START_TEST(a_storm_of_closings_and_cancellations)
+{
+    weft_task *threads[STORM_THREADS];
+    skip_under_tsan(__func__);
+    weft_patch();
+    for (int i = 0; i < STORM_PAIRS; i++) {
+        storm_pairs[i].numbers[0] = STORM_NUMBERS + 2 * i;
+        storm_pairs[i].numbers[1] = STORM_NUMBERS + 2 * i + 1;
+        pair_renew(&storm_pairs[i]);
+    }
+    for (int i = 0; i < STORM_THREADS; i++)
+        threads[i] = weft_spawn(WEFT_THREAD, storm_thread, weft_int(i));
+    for (int i = 0; i < STORM_THREADS; i++)
+        end(threads[i]);
+    ck_assert_int_eq(storm_ended, STORM_PAIRS);
+    ck_assert_int_gt(storm_cancelled, 0);
+    for (int i = 0; i < STORM_PAIRS; i++)
+        pair_close(storm_pairs[i].numbers);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, before_weft_patch_nothing_changes);
@@ -1188,11 +1452,14 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_mutex_of_the_thread_itself);
     tcase_add_test(tests, conditions);
     tcase_add_test(tests, close_ends_who_waits);
+    tcase_add_test(tests, other_ways_to_close_end_who_waits);
+    tcase_add_test(tests, what_weft_opened_may_be_closed);
     tcase_add_test(tests, cancellation_and_deadlines);
     tcase_add_test(tests, a_signal_handler_on_its_own_stack);
     tcase_add_test(tests, a_child_of_vfork);
     tcase_add_test(tests, a_forked_child);
     tcase_add_test(tests, many_at_once);
+    tcase_add_test(tests, a_storm_of_closings_and_cancellations);
 }
 
 int main(void)

@@ -21,11 +21,11 @@
 #include "complain.h"
 
 static const char *const covered[] = {"read", "write", "readv", "writev", "recv", "recvfrom", "recvmsg", "recvmmsg", "send", "sendto",
-    "sendmsg", "sendmmsg", "accept", "accept4", "connect", "close", "poll", "ppoll", "select", "pselect", "epoll_wait", "epoll_pwait",
-    "epoll_pwait2", "sleep", "usleep", "nanosleep", "clock_nanosleep", "getaddrinfo", "wait", "waitpid", "pthread_join",
-    "pthread_mutex_lock", "pthread_mutex_trylock", "pthread_mutex_timedlock", "pthread_mutex_clocklock", "pthread_mutex_unlock",
-    "pthread_cond_wait", "pthread_cond_timedwait", "pthread_cond_clockwait", "pthread_cond_signal", "pthread_cond_broadcast", "__read_chk",
-    "__recv_chk", "__recvfrom_chk", "__poll_chk", "__ppoll_chk"};
+    "sendmsg", "sendmmsg", "accept", "accept4", "connect", "close", "dup2", "dup3", "close_range", "closefrom", "poll", "ppoll", "select",
+    "pselect", "epoll_wait", "epoll_pwait", "epoll_pwait2", "sleep", "usleep", "nanosleep", "clock_nanosleep", "getaddrinfo", "wait",
+    "waitpid", "pthread_join", "pthread_mutex_lock", "pthread_mutex_trylock", "pthread_mutex_timedlock", "pthread_mutex_clocklock",
+    "pthread_mutex_unlock", "pthread_cond_wait", "pthread_cond_timedwait", "pthread_cond_clockwait", "pthread_cond_signal",
+    "pthread_cond_broadcast", "__read_chk", "__recv_chk", "__recvfrom_chk", "__poll_chk", "__ppoll_chk"};
 
 static const struct uncovered {
     const char *name, *why;

@@ -75,8 +75,13 @@ WEFT_API ssize_t weft_pwrite(int fd, const void *octets, size_t size, off_t offs
 WEFT_API int weft_getaddrinfo(
     const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found, weft_time deadline);
 
-/* As close(2), for any descriptor; those that weft_accept, weft_listen and weft_dial gave have to be closed by this: after a close(2) of such a one, a wait for another descriptor that gets its number may never end. 0; -1 with EBADF, EIO. */
+/* As close(2), for any descriptor; those that weft_accept, weft_listen and weft_dial gave have to be closed by this: after a close(2) of such a one, a wait for another descriptor that gets its number may never end (but see the next). 0; -1 with EBADF, EIO. */
 WEFT_API int weft_close(int fd);
+/*
+ * Says that these descriptors, from `first` to `last`, are about to be closed, or to become others of the same numbers, by other means than weft_close: close(2), dup2(2), close_range(2). Harmless for all that
+ * Weft did not open, and for one that stays open after all. libweft-patch says so where it stands before those calls. From anywhere, signal handlers included; cannot fail.
+ */
+WEFT_API void weft_closing(int first, int last);
 
 WEFT_END
 

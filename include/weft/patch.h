@@ -11,7 +11,8 @@
  *
  * What stays. The flag O_NONBLOCK of a descriptor is never changed: one that has it does not wait. SO_RCVTIMEO and SO_SNDTIMEO count. Errors are those of the C library, and two more:
  * ECANCELED, the coroutine was cancelled (weft_task_cancel), and ETIMEDOUT, that of a weft_deadline around it has come. Neither ends connect, getaddrinfo, pthread_join and what concerns
- * mutexes and conditions. close() of a descriptor ends those who wait for it with EBADF.
+ * mutexes and conditions. close() of a descriptor ends those who wait for it with EBADF, as do
+ * dup2, dup3, close_range and closefrom, which close others by the way; and what Weft has opened may be closed by these, too.
  *
  * What differs. No signal interrupts a wait (EINTR). A mask that ppoll, pselect or epoll_pwait would change, and mutexes and conditions between processes, block the thread as ever. Regular files are read
  * and written at once. connect, getaddrinfo, pthread_join and waits for any child run on helper threads, as by weft_offload. stdio, popen, and what is linked statically call the

@@ -406,3 +406,8 @@ int weft_close(int fd)
     wefti_readiness_close(fd);
     return close(fd) != 0 && errno != EINTR ? -1 : 0; /* Linux has closed it all the same */
 }
+
+void weft_closing(int first, int last)
+{
+    wefti_opened_end_all(first, last);
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who waits for which descriptor, so that close() can end it. The kernel would say nothing to them, and the descriptor's number may be another's a moment later.
+ * Who waits for which descriptor, so that close(), dup2() and their like can end it. The kernel would say nothing to them, and the descriptor's number may be another's a moment later.
  *
  * Each wait has a record for each of its descriptors, on its stack (or in its block), in a list that the number hashes to, under a latch. close() goes twice through the list: before the
  * descriptor is closed it marks the records that are there, afterwards it tells those that have the mark. A record that comes in between waits for what the number means next, and is not told.
@@ -12,10 +12,12 @@
 #include "patch/patch.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/latch.h"
 #include <weft/event.h>
+#include <weft/io.h>
 #include <weft/select.h>
 
 enum { LISTS = 64, FEW = 3 };
@@ -69,21 +71,28 @@ static void record_remove(struct record *record)
     __atomic_fetch_sub(&records_count, 1, __ATOMIC_RELAXED);
 }
 
-static void records_mark(int fd)
+/* Calls the function for the records of these descriptors, each list under its latch. */
+static void records_each(int first, int last, void (*function)(struct record *record))
 {
-    struct record_list *list = record_list_enter(fd);
-    for (struct record *record = list->first; record; record = record->next)
-        record->marked = record->marked || record->fd == fd;
-    record_list_leave(list);
+    int lists = last - first < LISTS - 1 ? last - first + 1 : LISTS;
+    for (int i = 0; i < lists; i++) {
+        struct record_list *list = record_list_enter(first + i);
+        for (struct record *record = list->first; record; record = record->next)
+            if (record->fd >= first && record->fd <= last)
+                function(record);
+        record_list_leave(list);
+    }
 }
 
-static void records_tell(int fd)
+static void record_mark(struct record *record)
 {
-    struct record_list *list = record_list_enter(fd);
-    for (struct record *record = list->first; record; record = record->next)
-        if (record->marked && record->fd == fd)
-            weft_event_set(record->closed);
-    record_list_leave(list);
+    record->marked = true;
+}
+
+static void record_tell(struct record *record)
+{
+    if (record->marked)
+        weft_event_set(record->closed);
 }
 
 /* As select has it, where no coroutine can wait: the thread does. */
@@ -144,18 +153,69 @@ int wefti_patch_wait(const struct pollfd *fds, size_t count, weft_time deadline)
     return waited;
 }
 
+/* What goes before descriptors are closed: Weft forgets what it knows of them, and those who wait for them are marked. True: they are to be told afterwards, by closing_tell. */
+static bool closing_begin(int first, int last)
+{
+    if (!__atomic_load_n(&wefti_patch_on, __ATOMIC_ACQUIRE) || first < 0 || last < first || !wefti_patch_here())
+        return false;
+    weft_closing(first, last);
+    bool waited_for = __atomic_load_n(&records_count, __ATOMIC_RELAXED) > 0 && !wefti_patch_inside;
+    if (waited_for)
+        records_each(first, last, record_mark);
+    return waited_for;
+}
+
+static void closing_tell(int first, int last)
+{
+    int error = errno;
+    records_each(first, last, record_tell);
+    errno = error;
+}
+
 WEFT_API int close(int fd)
 {
-    bool waited_for = __atomic_load_n(&wefti_patch_on, __ATOMIC_ACQUIRE) && __atomic_load_n(&records_count, __ATOMIC_RELAXED) > 0 &&
-                      !wefti_patch_inside && wefti_patch_here();
-    if (!waited_for)
-        return wefti_real()->close(fd);
-    records_mark(fd);
+    bool waited_for = closing_begin(fd, fd);
     int closed = wefti_real()->close(fd);
-    int error = errno;
-    records_tell(fd);
-    errno = error;
+    if (waited_for)
+        closing_tell(fd, fd);
     return closed;
+}
+
+/* Where the call fails nothing was closed: who was marked is told nothing, and the mark does no harm until the descriptor is closed indeed. */
+WEFT_API int dup2(int from, int to)
+{
+    bool waited_for = from != to && closing_begin(to, to);
+    int made = wefti_real()->dup2(from, to);
+    if (waited_for && made >= 0)
+        closing_tell(to, to);
+    return made;
+}
+
+WEFT_API int dup3(int from, int to, int flags)
+{
+    bool waited_for = from != to && closing_begin(to, to);
+    int made = wefti_real()->dup3(from, to, flags);
+    if (waited_for && made >= 0)
+        closing_tell(to, to);
+    return made;
+}
+
+WEFT_API int close_range(unsigned first, unsigned last, int flags)
+{
+    int low = first < INT_MAX ? (int)first : INT_MAX, high = last < INT_MAX ? (int)last : INT_MAX;
+    bool waited_for = flags == 0 && closing_begin(low, high);
+    int closed = wefti_real()->close_range(first, last, flags);
+    if (waited_for && closed == 0)
+        closing_tell(low, high);
+    return closed;
+}
+
+WEFT_API void closefrom(int first)
+{
+    bool waited_for = closing_begin(first < 0 ? 0 : first, INT_MAX);
+    wefti_real()->closefrom(first);
+    if (waited_for)
+        closing_tell(first < 0 ? 0 : first, INT_MAX);
 }
 
 static void closing_forked(void)

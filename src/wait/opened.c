@@ -52,3 +52,18 @@ void wefti_opened_end(int descriptor)
     if (entry)
         __atomic_store_n(entry, 0, __ATOMIC_RELAXED);
 }
+
+void wefti_opened_end_all(int first, int last)
+{
+    enum { ALL = WEFTI_OPENED_ROW * WEFTI_OPENED_ROWS };
+    if (first < 0)
+        first = 0;
+    if (last >= ALL)
+        last = ALL - 1;
+    while (first <= last) {
+        if (opened_entry(first, false))
+            wefti_opened_end(first++);
+        else
+            first = (first | (WEFTI_OPENED_ROW - 1)) + 1; /* nobody has opened any of this row */
+    }
+}

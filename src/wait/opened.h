@@ -38,5 +38,7 @@ static inline bool wefti_opened_tcp(uint32_t opening)
 void wefti_opened_begin(int descriptor, bool tcp);
 /* It is about to be closed, or given away. Harmless where it is not Weft's. */
 void wefti_opened_end(int descriptor);
+/* All of these are. */
+void wefti_opened_end_all(int first, int last);
 
 #endif
