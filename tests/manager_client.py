@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import queue
 import random
+import re
 import signal
 import sys
 import threading
@@ -221,6 +222,9 @@ def shapes(m):
     inner = nested[0]
     inner['new'] = 2
     assert nested[0].copy() == {'in': 1, 'new': 2}
+    nested.append(m.Queue())
+    shown = r"\[<DictProxy object, typeid 'dict' at 0x[0-9a-f]+>, <AutoProxy\[Queue\] object, typeid 'Queue' at 0x[0-9a-f]+>\]$"
+    assert re.match(shown, str(nested)), str(nested)
     d = m.dict()
     d['list'] = m.list([1])
     d['list'].append(2)

@@ -151,6 +151,33 @@ START_TEST(walks_remember_the_way)
 }
 END_TEST
 
+/* From the end, with what comes between: as a stack it is, and each time quick, whatever has gone before. */
+START_TEST(the_last_pair_comes_out)
+{
+    enum { PAIRS = 20000 };
+    weft_value dict = weft_dict(), key, item;
+    ck_fails(wefti_dict_pop_last(dict, &key, &item), ENOENT);
+    ck_fails(wefti_dict_pop_last(weft_none, &key, &item), EINVAL);
+    for (int i = 0; i < PAIRS; i++)
+        ck_assert_int_eq(weft_dict_set(dict, weft_int(i), weft_int(-i)), 0);
+    for (int i = 0; i < PAIRS; i += 3)
+        ck_assert_int_eq(weft_dict_pop(dict, weft_int(i), NULL), 0);
+    for (int i = PAIRS - 1; i >= 0; i--) {
+        ck_assert_int_eq(weft_dict_set(dict, weft_int(PAIRS), weft_none), 0);
+        ck_assert_int_eq(wefti_dict_pop_last(dict, &key, &item), 0);
+        ck_assert_int_eq(weft_as_int(key), PAIRS);
+        if (i % 3 == 0)
+            continue;
+        ck_assert_int_eq(wefti_dict_pop_last(dict, &key, &item), 0);
+        ck_assert_int_eq(weft_as_int(key), i);
+        ck_assert_int_eq(weft_as_int(item), -i);
+    }
+    ck_fails(wefti_dict_pop_last(dict, &key, &item), ENOENT);
+    ck_assert_uint_eq(weft_length(dict), 0);
+    weft_drop(dict);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, the_hash_is_siphash);
@@ -161,6 +188,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_count_does_not_wrap);
     tcase_add_test(tests, containers_are_walked_item_by_item);
     tcase_add_test(tests, walks_remember_the_way);
+    tcase_add_test(tests, the_last_pair_comes_out);
 }
 
 int main(void)

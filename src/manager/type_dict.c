@@ -208,15 +208,9 @@ static weft_value dict_pop(struct wefti_call *call)
 
 static weft_value dict_popitem(struct wefti_call *call)
 {
-    weft_value key = weft_none, item = weft_none, error;
-    if (!wefti_dict_last(dict_of(call), &key))
-        return wefti_raise_text(call, "KeyError", "popitem(): dictionary is empty");
-    key = weft_keep(key);
-    if (weft_dict_pop(dict_of(call), key, &item) != 0) {
-        error = key_refused(call, key);
-        weft_drop(key);
-        return error;
-    }
+    weft_value key, item;
+    if (wefti_dict_pop_last(dict_of(call), &key, &item) != 0)
+        return errno == ENOENT ? wefti_raise_text(call, "KeyError", "popitem(): dictionary is empty") : wefti_raise_memory(call);
     weft_value pair = weft_tuple((weft_value[]){key, item}, 2);
     if (!weft_is_error(pair))
         return pair;

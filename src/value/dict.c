@@ -175,20 +175,27 @@ static int dict_put(struct wefti_dict *dict, struct key *key, weft_value item)
     return 0;
 }
 
+/* The entry that a place of the index leads to, out of it: its key and item are the caller's. */
+static void dict_remove(struct wefti_dict *dict, size_t place, weft_value *key, weft_value *item)
+{
+    struct wefti_entry *entry = &dict->entries[dict->index[place]];
+    *item = wefti_container_release(&dict->container, entry->item);
+    *key = wefti_container_release(&dict->container, entry->key);
+    *entry = (struct wefti_entry){.key = {.kind = WEFTI_ENTRY_GONE}};
+    dict->index[place] = GONE;
+    dict->length--;
+}
+
 static int dict_take(struct wefti_dict *dict, const struct key *key, weft_value *item)
 {
     size_t place;
+    weft_value old, out;
     int found = dict_search(dict, key, &place);
     if (found == 0)
         errno = ENOENT;
     if (found != 1)
         return -1;
-    struct wefti_entry *entry = &dict->entries[dict->index[place]];
-    weft_value out = wefti_container_release(&dict->container, entry->item);
-    weft_value old = wefti_container_release(&dict->container, entry->key);
-    *entry = (struct wefti_entry){.key = {.kind = WEFTI_ENTRY_GONE}};
-    dict->index[place] = GONE;
-    dict->length--;
+    dict_remove(dict, place, &old, &out);
     weft_drop(old);
     if (item)
         *item = out;
@@ -274,18 +281,6 @@ weft_value wefti_dict_copy(weft_value dict)
 }
 
 /* The entries behind it stay: as many of the index's places are gone as of them, and those are counted by `used`. */
-bool wefti_dict_last(weft_value dict, weft_value *key)
-{
-    const struct wefti_dict *object = dict_to_read(dict);
-    uint32_t at = object ? object->used : 0;
-    while (at > 0 && object->entries[at - 1].key.kind == WEFTI_ENTRY_GONE)
-        at--;
-    if (at == 0)
-        return false;
-    *key = object->entries[at - 1].key;
-    return true;
-}
-
 int wefti_dict_find(weft_value dict, weft_value key, weft_value *item)
 {
     struct key sought;
@@ -339,6 +334,35 @@ int weft_dict_pop(weft_value dict, weft_value key, weft_value *item)
     struct key sought;
     struct wefti_dict *object = dict_to_change(dict, weft_none);
     return object && key_of_value(key, &sought) == 0 ? dict_take(object, &sought, item) : -1;
+}
+
+/*
+ * How many entries there are up to the last that is not gone. Of a row of gone ones the last remembers where the row begins, so that who pops from the end again and again does
+ * not walk over it each time: in `hash`, one more than the number of its first.
+ */
+static uint32_t dict_end(struct wefti_dict *dict)
+{
+    uint32_t at = dict->used;
+    while (at > 0 && dict->entries[at - 1].key.kind == WEFTI_ENTRY_GONE)
+        at = dict->entries[at - 1].hash ? (uint32_t)dict->entries[at - 1].hash - 1 : at - 1;
+    if (at < dict->used)
+        dict->entries[dict->used - 1].hash = at + 1;
+    return at;
+}
+
+int wefti_dict_pop_last(weft_value dict, weft_value *key, weft_value *item)
+{
+    struct wefti_dict *object = dict_to_change(dict, weft_none);
+    uint32_t end = object ? dict_end(object) : 0;
+    if (end == 0) {
+        errno = object ? ENOENT : errno;
+        return -1;
+    }
+    size_t place = object->entries[end - 1].hash & object->mask;
+    while (object->index[place] != end - 1)
+        place = (place + 1) & object->mask;
+    dict_remove(object, place, key, item);
+    return 0;
 }
 
 int weft_dict_set_str(weft_value dict, const char *key, weft_value item)

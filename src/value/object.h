@@ -190,8 +190,8 @@ weft_value wefti_container_release(struct wefti_container *container, weft_value
 /* Copies with the same items; `failed` as constructors. The second is for sets, too. */
 weft_value wefti_list_copy(weft_value list);
 weft_value wefti_dict_copy(weft_value dict);
-/* The key that came last of those that are there, borrowed; false when there is none. */
-bool wefti_dict_last(weft_value dict, weft_value *key);
+/* Takes out the pair that came last, both yours: 0; -1 with ENOENT (there is none), and as weft_dict_pop. */
+int wefti_dict_pop_last(weft_value dict, weft_value *key, weft_value *item);
 /* The item of a key, of a dict or a set: 1 found, 0 not, -1 with ENOMEM or EINVAL. */
 int wefti_dict_find(weft_value dict, weft_value key, weft_value *item);
 /*

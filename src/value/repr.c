@@ -388,10 +388,37 @@ static bool print_complex(struct printer *out, weft_value object)
     return true;
 }
 
+/*
+ * A proxy that lies in something, as Python prints one: <DictProxy object, typeid 'dict' at 0x...>, though for the number of the object it is of, not for where it lies itself.
+ */
+static bool print_proxy(struct printer *out, weft_value object)
+{
+    if (strcmp(weft_object_name(object), "multiprocessing.managers.RebuildProxy") != 0)
+        return false;
+    weft_value class = weft_list_at(weft_object_arguments(object), 0), token = weft_list_at(weft_object_arguments(object), 1);
+    weft_value type = weft_list_at(weft_object_state(token), 0), ident = weft_list_at(weft_object_state(token), 2);
+    if (class.kind != WEFT_OBJECT || type.kind != WEFT_STR || ident.kind != WEFT_STR)
+        return false;
+    const char *name = weft_object_name(class), *dot = strrchr(name, '.');
+    print_text(out, "<");
+    print_text(out, dot ? dot + 1 : name);
+    if (strcmp(name, "multiprocessing.managers.AutoProxy") == 0) {
+        print_text(out, "[");
+        print_text(out, weft_as_str(type));
+        print_text(out, "]");
+    }
+    print_text(out, " object, typeid ");
+    print_plain(out, type);
+    print_text(out, " at 0x");
+    print_text(out, weft_as_str(ident));
+    print_text(out, ">");
+    return true;
+}
+
 /* An object's name, without its module. Then its arguments are what is printed as a container; false when it has none. */
 static bool print_name(struct printer *out, weft_value *object)
 {
-    if (print_complex(out, *object))
+    if (print_complex(out, *object) || print_proxy(out, *object))
         return false;
     const char *name = weft_object_name(*object), *dot = strrchr(name, '.');
     print_text(out, dot ? dot + 1 : name);
