@@ -3,10 +3,18 @@
 
 Says "ok" at the end of what it was asked for; an assertion that fails ends it with a traceback and status 1."""
 import array
+import collections
 import copy
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import functools
 import gc
 import multiprocessing
 import os
+import pathlib
 import queue
 import random
 import re
@@ -14,7 +22,14 @@ import signal
 import sys
 import threading
 import time
+import types
+import uuid
 from multiprocessing.managers import AutoProxy, BaseManager, RemoteError, SyncManager
+
+try:
+    import zoneinfo
+except ImportError:
+    zoneinfo = None
 
 
 def raises(kind, call, *arguments, **keywords):
@@ -250,6 +265,97 @@ def processes(m):
     assert dict(d.items()) == {0: 0, 1: 1, 2: 4, 3: 9}
 
 
+class Color(enum.Enum):
+    RED = 1
+
+
+@dataclasses.dataclass
+class Job:
+    name: str
+    parts: list
+
+
+class Words(list):
+    pass
+
+
+class Named(dict):
+    pass
+
+
+class Picky:
+    def __new__(cls, *, size):
+        made = super().__new__(cls)
+        made.size = size
+        return made
+
+    def __getnewargs_ex__(self):
+        return (), {'size': self.size}
+
+    def __repr__(self):
+        return f'Picky({self.size})'
+
+    def __eq__(self, other):
+        return type(other) is Picky and other.size == self.size
+
+
+def strangers():
+    words, named = Words(['a', 'b']), Named(x=1)
+    words.note, named.note = 'n', [1]
+    point = collections.namedtuple('Point', 'x y')
+    globals()['Point'] = point
+    point.__module__, point.__qualname__ = __name__, 'Point'
+    return [datetime.datetime(2026, 11, 29, 12), datetime.timedelta(1), decimal.Decimal('1.50'), fractions.Fraction(1, 3), Color.RED, Job('j', [1, {2: 3}]),
+            collections.OrderedDict([('b', 1), ('a', 2)]), collections.defaultdict(list, {'k': [1]}), collections.Counter('abca'), collections.deque([1, 2], 5),
+            point(1, 2), uuid.UUID(int=5), pathlib.PurePosixPath('/a/b'), words, named, Picky(size=3), len, dict, [Job('in', [])] * 2, {'k': (Job('k', []), None)},
+            functools.partial(max, 3), types.SimpleNamespace(a=1), zoneinfo.ZoneInfo('UTC') if zoneinfo else 0, Words('x' * 2500), LookupError(decimal.Decimal(1))]
+
+
+def relay(m):
+    """Objects of classes that the server does not know, in everything that holds values."""
+    d, l, q, n = m.dict(), m.list(), m.Queue(), m.Namespace()
+    for number, item in enumerate(strangers()):
+        d[number] = item
+        l.append(item)
+        q.put((item, item))
+        n.x = item
+        for got in (d[number], l[-1], d.copy()[number], n.x):
+            assert type(got) is type(item), (got, item)
+            same = (got.func, got.args) == (item.func, item.args) if isinstance(item, functools.partial) else repr(got) == repr(item)
+            assert same and getattr(got, '__dict__', None) == getattr(item, '__dict__', None), (got, item)
+            assert isinstance(item, (BaseException, functools.partial)) or got == item, (got, item)
+        first, second = q.get()
+        assert first is second
+    l.append(m.dict({'in': 1}))
+    l.append(Job('of proxies', [m.list([7])]))
+    assert l[-1].parts[0][0] == 7 and l[-2]['in'] == 1
+    raises(TypeError, l.index, decimal.Decimal(1))
+    raises(TypeError, l.count, Job('j', []))
+    assert str(raises(TypeError, d.__setitem__, Color.RED, 1)) == "unhashable type: 'Color'"
+    raises(RemoteError, d.__setitem__, 1, {Color.RED})
+    raises(TypeError, m.list([decimal.Decimal(2), decimal.Decimal(1)]).sort)
+    assert str(m.list([decimal.Decimal('1.50'), dict])) == "[decimal.Decimal('1.50'), builtins.dict]", str(m.list([decimal.Decimal('1.50'), dict]))
+    # another process, which has the classes
+    done = m.Queue()
+    other = multiprocessing.Process(target=relay_other, args=(l, done))
+    other.start()
+    assert done.get(timeout=20) == Job('j', [1, {2: 3}])
+    other.join()
+
+
+def strangers_refused(m):
+    q = m.Queue()
+    for item in strangers():
+        error = raises(RemoteError, q.put, item)
+        assert 'refusing pickle' in str(error), error
+    q.put(1)
+    assert q.get() == 1
+
+
+def relay_other(l, done):
+    done.put(l[5])
+
+
 def references(m):
     before = m._number_of_objects()
     kept = [m.list() for _ in range(10)]
@@ -410,6 +516,7 @@ def mistakes(m):
 
 
 EVERYTHING = (queues, mistakes, dicts, lists, locks, shapes, processes, references, killed, same)
+RELAYING = (relay, strangers_refused)  # of a server that is one, and of one that is not
 
 
 class Standard(SyncManager):
@@ -424,8 +531,8 @@ def main(where, keyfile, what):
     address = rest if kind == 'unix' else '\0' + rest if kind == 'abstract' else (kind, int(rest))
     manager = Standard(address, key)
     manager.connect()
-    for one in EVERYTHING:
-        if what in ('all', one.__name__):
+    for one in EVERYTHING + RELAYING:
+        if what == one.__name__ or (what == 'all' and one in EVERYTHING):
             one(manager)
             gc.collect()  # a child that is killed never takes back what it inherited
     print('ok')

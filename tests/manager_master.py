@@ -38,6 +38,7 @@ def tutorial(key):
 
 
 def standard(key):
+    multiprocessing.current_process().authkey = key  # what proxies inside the server use
     manager = SyncManager(address=('127.0.0.1', 0), authkey=key)
     manager.start()
     print(manager.address[1], flush=True)

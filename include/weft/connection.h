@@ -30,11 +30,17 @@ struct weft_connection_options {
     const char *key_file;     /* a file that has it; one newline at its end is not part of it */
     const char *key_variable; /* an environment variable that has it */
     bool sha256_only;         /* no MD5: Python before 3.12, which knows nothing else, cannot be a peer */
+    bool relay;               /* what comes of classes that are not known here is received, and sent, as it came; see below */
     double handshake_seconds; /* that the proof may take; 0: 20 */
     size_t most;              /* octets of a message that is received; 0: 64 MiB */
     int backlog;              /* of a listener; 0: 128 */
     uint64_t reserved[4];     /* 0 */
 };
+
+/*
+ * A relay takes objects of any class of Python's, and passes them on, without knowing what they are: nothing of them is looked up, made or called here, but whoever gets them will, as from a Python program. A value that holds some has objects
+ * (weft_object_name) of the names "python.call", "python.new" and "python.new_ex", which say how the object is made: of a "python.global" (its module and name are the arguments) and a tuple. They are no keys. What lies in itself is refused still.
+ */
 
 WEFT_BEGIN
 

@@ -56,8 +56,10 @@ struct weft_manager_options {
     bool sha256_only;
     bool
         standard; /* all that Python's SyncManager has is registered: Queue, dict, list, Lock ... (but Pool, whose arguments are programs) */
-    bool no_shutdown;         /* clients may not end it */
-    bool locks_return;        /* a plain Lock that a vanished client took last is given back, too */
+    bool no_shutdown;  /* clients may not end it */
+    bool locks_return; /* a plain Lock that a vanished client took last is given back, too */
+    bool
+        relay; /* objects of classes that are not known here may lie in queues, lists and dicts, for those who know them; see weft/connection.h */
     double handshake_seconds; /* that a client may take for its proof and first request; 0: 20 */
     size_t most;              /* octets of a request; 0: 64 MiB */
     int backlog;              /* 0: 128 */

@@ -31,7 +31,7 @@ static const double HANDSHAKE_SECONDS = 20;
 
 struct weft_listener {
     int descriptor;
-    bool tcp;
+    bool tcp, relay;
     pid_t maker; /* who removes the path */
     size_t most;
     double seconds;
@@ -129,14 +129,14 @@ static bool options_read(struct weft_connection_options *to, const struct weft_c
 }
 
 /* A connection of the descriptor, which it takes even when it fails. */
-static weft_connection *connection_new(int descriptor, bool tcp, size_t most)
+static weft_connection *connection_new(int descriptor, bool tcp, bool relay, size_t most)
 {
     weft_connection *made = wefti_alloc(sizeof(*made));
     if (!made) {
         descriptor_close(descriptor);
         return NULL;
     }
-    *made = (weft_connection){.descriptor = descriptor, .tcp = tcp, .most = most};
+    *made = (weft_connection){.descriptor = descriptor, .tcp = tcp, .relay = relay, .most = most};
     wefti_opened_begin(descriptor, tcp);
     return made;
 }
@@ -211,7 +211,8 @@ weft_listener *weft_connection_listen_with(const struct weft_connection_options 
     weft_listener *listener = wefti_alloc(sizeof(*listener));
     if (!listener)
         return NULL;
-    *listener = (weft_listener){.descriptor = -1, .maker = getpid(), .most = read.most, .seconds = read.handshake_seconds};
+    *listener =
+        (weft_listener){.descriptor = -1, .relay = read.relay, .maker = getpid(), .most = read.most, .seconds = read.handshake_seconds};
     if (wefti_key_take(&listener->key, &read) == 0 && listener_bind(listener, &read) == 0)
         return listener;
     weft_listener_close(listener);
@@ -258,7 +259,7 @@ weft_connection *wefti_listener_next(weft_listener *listener, weft_time deadline
         setsockopt(came, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         setsockopt(came, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
     }
-    return connection_new(came, listener->tcp, listener->most);
+    return connection_new(came, listener->tcp, listener->relay, listener->most);
 }
 
 int wefti_listener_prove(weft_listener *listener, weft_connection *connection, weft_time deadline)
@@ -331,7 +332,7 @@ static weft_connection *dial(const struct weft_connection_options *options, cons
         descriptor_close(descriptor);
         return NULL;
     }
-    weft_connection *made = connection_new(descriptor, tcp, options->most);
+    weft_connection *made = connection_new(descriptor, tcp, options->relay, options->most);
     if (!made || prove(made, key, false, options->handshake_seconds, deadline) == 0)
         return made;
     weft_connection_close(made);
@@ -369,7 +370,7 @@ int weft_connection_send_bytes(weft_connection *connection, const void *octets, 
 int weft_connection_send(weft_connection *connection, weft_value value, weft_time deadline)
 {
     struct wefti_octets out = {0};
-    struct wefti_pickle_reason reason = {""};
+    struct wefti_pickle_reason reason = {.text = ""};
     if (!connection)
         return refuse_nothing();
     int result = wefti_pickle_write(value, &out, PTRDIFF_MAX, &reason);
@@ -407,16 +408,33 @@ int weft_connection_receive_bytes(weft_connection *connection, weft_value *bytes
     return 0;
 }
 
+/* What was read by way of an exception is one. */
+static bool inert_allowed(const weft_connection *connection, weft_value value)
+{
+    weft_value kind = weft_list_at(value, 0);
+    return connection->relay || (kind.kind == WEFT_STR && strcmp(weft_as_str(kind), "#ERROR") == 0);
+}
+
 int weft_connection_receive(weft_connection *connection, weft_value *value, weft_time deadline)
 {
+    weft_value read;
     if (!connection || !value)
         return refuse_nothing();
     if (wefti_frame_receive(connection, connection->most, deadline) != 0)
         return -1;
-    struct wefti_pickle_limits limits = {.length = connection->most};
+    struct wefti_pickle_limits limits = {.length = connection->most, .relay = connection->relay || connection->relay_raised};
     connection->reason.text[0] = 0;
-    int result = wefti_pickle_read(connection->body.octets, connection->body.length, &limits, value, &connection->reason);
+    int result = wefti_pickle_read(connection->body.octets, connection->body.length, &limits, &read, &connection->reason);
     wefti_frame_trim(connection);
+    if (result == 0 && connection->reason.inert && !inert_allowed(connection, read)) {
+        weft_drop(read);
+        errno = EBADMSG;
+        return -1;
+    }
+    if (result == 0) {
+        connection->reason.text[0] = 0;
+        *value = read;
+    }
     return result;
 }
 

@@ -23,7 +23,9 @@ enum { WEFTI_AHEAD = 512 };
 struct weft_connection {
     int descriptor; /* ours: never blocks */
     bool tcp;
-    size_t most; /* octets of a message that is received */
+    bool relay;        /* objects of unknown classes are received */
+    bool relay_raised; /* those that were raised are: ('#ERROR', exception) */
+    size_t most;       /* octets of a message that is received */
     /* The receiver's. */
     unsigned char header[12];
     size_t header_length;     /* of it that is there */

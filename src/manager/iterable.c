@@ -108,6 +108,26 @@ bool wefti_compares(size_t *work, weft_value a, weft_value b)
     return *work < WORK_MOST;
 }
 
+bool wefti_relays(const struct wefti_call *call, weft_value value)
+{
+    struct wefti_walk walk;
+    bool found = false, good = true;
+    if (!call->manager->options.relay)
+        return false;
+    wefti_walk_begin(&walk);
+    weft_value item = value;
+    for (struct wefti_frame *frame = NULL; good && !found;) {
+        found = wefti_object_inert(item);
+        good = found || !wefti_kind_contains(item.kind) || wefti_walk_enter(&walk, item, weft_none) == 0;
+        while (good && !found && (frame = wefti_walk_top(&walk)) && !wefti_container_next(frame->container, &frame->at, &item))
+            wefti_walk_leave(&walk);
+        if (!frame || !wefti_walk_top(&walk))
+            break;
+    }
+    wefti_walk_end(&walk);
+    return found || !good;
+}
+
 static bool items_add(weft_value list, weft_value item)
 {
     if (weft_is_error(item) || weft_list_append(list, item) == 0)

@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "manager/manager.h"
+#include "manager/remote.h"
 #include "wait/wait.h"
 
 enum { STACK = 1 << 16 };
@@ -48,30 +49,11 @@ void wefti_manager_stop(weft_manager *manager)
     weft_wake(&manager->stop, UINT32_MAX);
 }
 
-/* ('127.0.0.1', 5000), '/path' or b'\0name'. */
-static weft_value address_of(const char *text)
-{
-    const char *colon = strrchr(text, ':');
-    if (strncmp(text, "unix:", 5) == 0)
-        return weft_str(text + 5);
-    if (strncmp(text, "abstract:", 9) == 0) {
-        char name[128] = "";
-        size_t length = strlen(text + 9);
-        length = length < sizeof(name) - 1 ? length : sizeof(name) - 1;
-        memcpy(name + 1, text + 9, length);
-        return weft_bytes(name, length + 1);
-    }
-    weft_value parts[] = {weft_str_n(text, (size_t)(colon - text)), weft_int(strtol(colon + 1, NULL, 10))}, made = weft_tuple(parts, 2);
-    if (weft_is_error(made))
-        weft_drop(parts[0]);
-    return made;
-}
-
 static int manager_prepare(weft_manager *manager)
 {
     const struct weft_manager_options *options = &manager->options;
     manager->listener = weft_connection_listen(options->address, .key = options->key, .key_length = options->key_length,
-        .key_file = options->key_file, .key_variable = options->key_variable, .sha256_only = options->sha256_only,
+        .key_file = options->key_file, .key_variable = options->key_variable, .sha256_only = options->sha256_only, .relay = options->relay,
         .handshake_seconds = options->handshake_seconds, .most = options->most, .backlog = options->backlog);
     if (!manager->listener)
         return -1;
@@ -80,7 +62,7 @@ static int manager_prepare(weft_manager *manager)
     manager->options.key = NULL;
     if (!(manager->options.handshake_seconds > 0))
         manager->options.handshake_seconds = HANDSHAKE_SECONDS;
-    manager->address = address_of(weft_listener_address(manager->listener));
+    manager->address = wefti_address_value(weft_listener_address(manager->listener));
     manager->returned = weft_str("#RETURN");
     if (weft_is_error(manager->address) || weft_is_error(manager->returned))
         return fails(ENOMEM);

@@ -160,6 +160,8 @@ weft_value wefti_dereferenced(struct wefti_call *call, weft_value value, weft_va
 struct wefti_managed *wefti_proxy_object(weft_manager *manager, weft_value proxy);
 /* Pins what the proxies in a request refer to. False: one refers to nothing, *error being a traceback. */
 bool wefti_proxies_pin(struct wefti_call *call, weft_value value, weft_value *error);
+/* Whether there are objects in it of which only others know whether they are equal; no memory to look: so, too. */
+bool wefti_relays(const struct wefti_call *call, weft_value value);
 /* Whether comparing with this value ends soon, whatever it is compared with. */
 bool wefti_comparable(weft_value value);
 /* Before two are compared: whether all that one call compares, which `work` sums up, ends soon. */

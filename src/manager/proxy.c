@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Proxies: objects of a manager elsewhere. Each has one reference there, which it got when it was made and takes back at its end, on a connection for that. */
+/*
+ * Proxies: objects of a manager elsewhere. Each has one reference there, which it got when it was made and takes back at its end, on a connection for that.
+ *
+ * One that is renewed gets another ident, while other tasks may be reading the old one: so all that it had are kept to its end.
+ */
 
 #include <errno.h>
 #include <string.h>
@@ -22,35 +26,54 @@ static bool options_read(struct weft_proxy_options *to, const struct weft_proxy_
     return wefti_options_read(to, sizeof(*to), from, offsetof(struct weft_proxy_options, arguments));
 }
 
-/* Of an ident that has a reference for it. */
-static weft_proxy *proxy_make(weft_remote *remote, weft_value ident)
+static struct wefti_ident *ident_make(weft_value ident)
+{
+    size_t length = weft_length(ident) + 1;
+    struct wefti_ident *made = wefti_alloc_raw(sizeof(*made) + length);
+    if (!made)
+        return NULL;
+    made->before = NULL;
+    memcpy(made->text, weft_as_str(ident), length);
+    return made;
+}
+
+weft_proxy *wefti_proxy_make(weft_remote *remote, weft_value ident, weft_value exposed, weft_value type)
 {
     weft_proxy *proxy = wefti_alloc(sizeof(*proxy));
-    char *name = wefti_alloc_raw(weft_length(ident) + 1);
-    if (!proxy || !name) {
+    struct wefti_ident *name = proxy ? ident_make(ident) : NULL;
+    if (!name) {
         wefti_release(proxy);
-        wefti_release(name);
         return NULL;
     }
-    memcpy(name, weft_as_str(ident), weft_length(ident) + 1);
-    *proxy = (weft_proxy){wefti_remote_keep(remote), name};
+    *proxy = (weft_proxy){.remote = wefti_remote_keep(remote), .ident = name, .exposed = weft_keep(exposed), .type = weft_keep(type)};
     return proxy;
 }
 
-static weft_proxy *created(weft_remote *remote, weft_value value, weft_value *error)
+bool wefti_proxy_offers(const weft_proxy *proxy, const char *method)
 {
-    weft_value ident = weft_is_error(value) ? weft_none : weft_list_at(value, 0);
-    weft_proxy *proxy = ident.kind == WEFT_STR ? proxy_make(remote, ident) : NULL;
-    if (proxy || ident.kind == WEFT_STR) {
-        weft_drop(value);
-        return proxy;
+    for (size_t i = 0; i < weft_length(proxy->exposed); i++) {
+        weft_value name = weft_list_at(proxy->exposed, (ptrdiff_t)i);
+        if (name.kind == WEFT_STR && strcmp(weft_as_str(name), method) == 0)
+            return true;
     }
-    if (error && weft_is_error(value))
+    return false;
+}
+
+static weft_proxy *created(weft_remote *remote, const char *name, weft_value value, weft_value *error)
+{
+    weft_value ident = weft_is_error(value) ? weft_none : weft_list_at(value, 0), type = weft_str(name);
+    weft_proxy *proxy =
+        ident.kind == WEFT_STR && !weft_is_error(type) ? wefti_proxy_make(remote, ident, weft_list_at(value, 1), type) : NULL;
+    weft_drop(type);
+    if (!proxy && ident.kind == WEFT_STR)
+        weft_shield wefti_reference_return(remote, ident);
+    if (!proxy)
+        errno = ident.kind == WEFT_STR ? ENOMEM : EREMOTEIO;
+    if (!proxy && error && weft_is_error(value))
         *error = value;
     else
         weft_drop(value);
-    errno = EREMOTEIO;
-    return NULL;
+    return proxy;
 }
 
 /* The name comes before the arguments. */
@@ -87,17 +110,34 @@ weft_proxy *weft_proxy_new_with(weft_remote *remote, const char *name, const str
     if (result != 0)
         return NULL;
     wefti_reply_read(reply, &value);
-    return created(remote, value, read.error);
+    weft_proxy *proxy = created(remote, name, value, read.error);
+    if (proxy && read.renew) {
+        proxy->renew = true;
+        proxy->arguments = weft_keep(read.arguments);
+        proxy->keywords = weft_keep(read.keywords);
+    }
+    return proxy;
 }
 
-static void reference_return(weft_remote *remote, weft_value ident)
+int wefti_remote_own(weft_remote *remote, const char *function, weft_value argument, weft_value *answer, weft_time deadline)
 {
-    weft_value kept = weft_keep(ident), arguments = weft_tuple(&kept, 1), reply;
-    if (weft_is_error(arguments))
+    weft_value kept = weft_keep(argument), arguments = weft_tuple(&kept, 1), reply;
+    if (weft_is_error(arguments)) {
         weft_drop(kept);
-    else if (wefti_remote_exchange(remote, NULL, "decref", arguments, weft_none, &reply, weft_in(GOODBYE)) == 0)
-        weft_drop(reply);
+        return fails(ENOMEM);
+    }
+    int result = wefti_remote_exchange(remote, NULL, function, arguments, weft_none, &reply, deadline);
     weft_drop(arguments);
+    if (result == 0)
+        wefti_reply_read(reply, answer);
+    return result;
+}
+
+void wefti_reference_return(weft_remote *remote, weft_value ident)
+{
+    weft_value answer;
+    if (wefti_remote_own(remote, "decref", ident, &answer, weft_in(GOODBYE)) == 0)
+        weft_drop(answer);
 }
 
 void weft_proxy_free(weft_proxy *proxy)
@@ -105,29 +145,95 @@ void weft_proxy_free(weft_proxy *proxy)
     if (!proxy)
         return;
     int error = errno;
-    weft_value ident = weft_str(proxy->ident);
-    weft_shield reference_return(proxy->remote, ident);
+    weft_value ident = weft_str(weft_proxy_ident(proxy));
+    weft_shield wefti_reference_return(proxy->remote, ident);
     weft_drop(ident);
     wefti_remote_release(proxy->remote);
-    wefti_release(proxy->ident);
+    weft_drop(proxy->exposed);
+    weft_drop(proxy->type);
+    weft_drop(proxy->value);
+    weft_drop(proxy->arguments);
+    weft_drop(proxy->keywords);
+    for (struct wefti_ident *name = proxy->ident, *before; name; name = before) {
+        before = name->before;
+        wefti_release(name);
+    }
     wefti_release(proxy);
     errno = error;
 }
 
 const char *weft_proxy_ident(const weft_proxy *proxy)
 {
-    return proxy->ident;
+    return __atomic_load_n(&proxy->ident, __ATOMIC_ACQUIRE)->text;
+}
+
+/* Renewing. */
+
+/* Whether a manager says that it does not know the object: then it has done nothing. */
+static bool reply_is_unknown(weft_value reply, const char *ident)
+{
+    weft_value text = weft_list_at(reply, 1);
+    const char *at = text.kind == WEFT_STR && strcmp(weft_as_str(weft_list_at(reply, 0)), "#TRACEBACK") == 0
+                         ? strstr(weft_as_str(text), "KeyError: '")
+                         : NULL;
+    size_t length = strlen(ident);
+    return at && strncmp(at + 11, ident, length) == 0 && at[11 + length] == '\'';
+}
+
+/* By another object of the same name. With the proxy's lock held. */
+static int proxy_replace(weft_proxy *proxy, weft_time deadline)
+{
+    struct weft_proxy_options asked = {.size = sizeof(asked), .arguments = proxy->arguments, .keywords = proxy->keywords};
+    weft_proxy *made = weft_proxy_new_with(proxy->remote, weft_as_str(proxy->type), &asked, deadline);
+    if (!made)
+        return -1;
+    struct wefti_ident *name = made->ident;
+    wefti_seats_leave(proxy->remote, proxy->ident->text);
+    name->before = proxy->ident;
+    __atomic_store_n(&proxy->ident, name, __ATOMIC_RELEASE);
+    made->ident = NULL; /* the reference is the proxy's now */
+    wefti_remote_release(made->remote);
+    weft_drop(made->exposed);
+    weft_drop(made->type);
+    wefti_release(made);
+    return 0;
+}
+
+/* Unless another task has done so already. */
+static int proxy_renew(weft_proxy *proxy, const char *unknown, weft_time deadline)
+{
+    if (weft_lock_acquire(&proxy->lock, deadline) < 0)
+        return -1;
+    int result = strcmp(weft_proxy_ident(proxy), unknown) == 0 ? proxy_replace(proxy, deadline) : 0;
+    int error = errno;
+    weft_lock_release(&proxy->lock);
+    errno = error;
+    return result;
+}
+
+static int proxy_exchange(
+    weft_proxy *proxy, const char *method, const struct weft_proxy_options *options, weft_value *reply, weft_time deadline)
+{
+    const char *ident = weft_proxy_ident(proxy);
+    int result = wefti_remote_exchange(proxy->remote, ident, method, options->arguments, options->keywords, reply, deadline);
+    if (result != 0 || !proxy->renew || !reply_is_unknown(*reply, ident))
+        return result;
+    weft_drop(*reply);
+    if (proxy_renew(proxy, ident, deadline) != 0)
+        return -1;
+    return wefti_remote_exchange(proxy->remote, weft_proxy_ident(proxy), method, options->arguments, options->keywords, reply, deadline);
 }
 
 /* (exposed, token), of an object that the answer has a reference for. Its address is the server's own view, and not looked at. */
 static int answer_is_proxy(weft_remote *remote, weft_value *value, weft_proxy **proxy)
 {
-    weft_value token = weft_list_at(*value, 1), ident = token.kind == WEFT_OBJECT ? weft_list_at(weft_object_state(token), 2) : weft_none;
+    weft_value token = weft_list_at(*value, 1), state = token.kind == WEFT_OBJECT ? weft_object_state(token) : weft_none;
+    weft_value type = weft_list_at(state, 0), ident = weft_list_at(state, 2);
     weft_proxy *made = NULL;
     if (ident.kind == WEFT_STR && proxy)
-        made = proxy_make(remote, ident);
-    else if (ident.kind == WEFT_STR)
-        weft_shield reference_return(remote, ident);
+        made = wefti_proxy_make(remote, ident, weft_list_at(*value, 0), type);
+    if (ident.kind == WEFT_STR && !made)
+        weft_shield wefti_reference_return(remote, ident);
     weft_drop(*value);
     *value = weft_none;
     if (made)
@@ -137,10 +243,26 @@ static int answer_is_proxy(weft_remote *remote, weft_value *value, weft_proxy **
     return made || !proxy ? 0 : fails(ENOMEM);
 }
 
-static int answer(weft_remote *remote, weft_value reply, weft_value *result, weft_proxy **proxy)
+/* One that lay in what was asked: it has no reference of ours yet. What the manager says against that is the answer. */
+static int answer_has_proxy(weft_remote *remote, weft_value *value, weft_proxy **proxy, weft_time deadline)
+{
+    weft_value error = weft_none;
+    weft_proxy *made = weft_proxy_of_value(remote, *value, &error, deadline);
+    int code = errno;
+    weft_drop(*value);
+    *value = error;
+    if (made)
+        *proxy = made;
+    return made || weft_is_error(error) ? 0 : fails(code);
+}
+
+static int answer(weft_remote *remote, weft_value reply, weft_value *result, weft_proxy **proxy, weft_time deadline)
 {
     weft_value value;
-    if (wefti_reply_read(reply, &value) == 1 && answer_is_proxy(remote, &value, proxy) != 0)
+    bool another = wefti_reply_read(reply, &value) == 1;
+    if (another && answer_is_proxy(remote, &value, proxy) != 0)
+        return -1;
+    if (!another && proxy && wefti_proxy_is_of(remote, value) && answer_has_proxy(remote, &value, proxy, deadline) != 0)
         return -1;
     if (result)
         *result = value;
@@ -158,9 +280,9 @@ int weft_proxy_call_with(
         return -1;
     if (!proxy || !method)
         return fails(EINVAL);
-    if (wefti_remote_exchange(proxy->remote, proxy->ident, method, read.arguments, read.keywords, &reply, deadline) != 0)
+    if (proxy_exchange(proxy, method, &read, &reply, deadline) != 0)
         return -1;
-    return answer(proxy->remote, reply, result, read.proxy);
+    return answer(proxy->remote, reply, result, read.proxy, deadline);
 }
 
 int weft_remote_call_with(
@@ -174,5 +296,5 @@ int weft_remote_call_with(
         return fails(EINVAL);
     if (wefti_remote_exchange(remote, NULL, function, read.arguments, read.keywords, &reply, deadline) != 0)
         return -1;
-    return answer(remote, reply, result, read.proxy);
+    return answer(remote, reply, result, read.proxy, deadline);
 }

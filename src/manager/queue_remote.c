@@ -14,12 +14,6 @@
 
 static const double LONGER = 10; /* seconds after the server's time that the answer may take */
 
-struct remote_queue {
-    struct weft_queue queue;
-    weft_proxy *proxy;
-    uint64_t puts; /* not counted here */
-};
-
 /* `block` and `timeout` for a deadline. False: no memory. */
 static bool keywords_for(weft_time deadline, weft_value *keywords)
 {
@@ -33,7 +27,7 @@ static bool keywords_for(weft_time deadline, weft_value *keywords)
     return weft_dict_set_str(*keywords, now ? "block" : "timeout", now ? weft_bool(false) : weft_float(left)) == 0;
 }
 
-static int raised(weft_value error, weft_time deadline)
+int wefti_remote_raised(weft_value error, weft_time deadline)
 {
     const char *type = weft_error_type(error);
     bool late = type && (strcmp(type, "queue.Empty") == 0 || strcmp(type, "queue.Full") == 0);
@@ -44,7 +38,8 @@ static int raised(weft_value error, weft_time deadline)
 }
 
 /* 0, with *result unless that is NULL. */
-static int queue_call(const struct remote_queue *remote, const char *method, weft_value arguments, weft_value *result, weft_time deadline)
+static int queue_call(
+    const struct wefti_remote_queue *remote, const char *method, weft_value arguments, weft_value *result, weft_time deadline)
 {
     weft_value keywords, value;
     weft_time late = deadline == WEFT_FOREVER ? WEFT_FOREVER : weft_in(LONGER) + (deadline > weft_clock() ? deadline - weft_clock() : 0);
@@ -55,7 +50,7 @@ static int queue_call(const struct remote_queue *remote, const char *method, wef
     if (called != 0)
         return -1;
     if (weft_is_error(value))
-        return raised(value, deadline);
+        return wefti_remote_raised(value, deadline);
     if (result)
         *result = value;
     else
@@ -71,8 +66,9 @@ static int remote_put(weft_queue *queue, weft_value value, weft_time deadline)
         errno = ENOMEM;
         return -1;
     }
-    int result =
-        wefti_queue_is_closed(queue) ? -1 : queue_call((struct remote_queue *)queue, "put", arguments, NULL, wefti_deadline(deadline));
+    int result = wefti_queue_is_closed(queue)
+                     ? -1
+                     : queue_call((struct wefti_remote_queue *)queue, "put", arguments, NULL, wefti_deadline(deadline));
     int error = wefti_queue_is_closed(queue) ? EPIPE : errno;
     weft_drop(arguments);
     if (result == 0)
@@ -84,7 +80,7 @@ static int remote_put(weft_queue *queue, weft_value value, weft_time deadline)
 static int remote_get(weft_queue *queue, weft_value *value, weft_time deadline)
 {
     if (!wefti_queue_is_closed(queue))
-        return queue_call((struct remote_queue *)queue, "get", weft_none, value, wefti_deadline(deadline));
+        return queue_call((struct wefti_remote_queue *)queue, "get", weft_none, value, wefti_deadline(deadline));
     errno = EPIPE;
     return -1;
 }
@@ -107,14 +103,14 @@ static size_t remote_get_some(weft_queue *queue, weft_value *values, size_t coun
     return got;
 }
 
-/* A call of no arguments whose answer is a number; 0 where there is no answer. */
+/* A call of no arguments whose answer is a number, or true or false; 0 where there is no answer. */
 static int64_t remote_number(const weft_queue *queue, const char *method)
 {
     weft_value value;
     int64_t number = 0;
-    if (weft_proxy_call(((const struct remote_queue *)queue)->proxy, method, &value, weft_in(LONGER)) != 0)
+    if (weft_proxy_call(((const struct wefti_remote_queue *)queue)->proxy, method, &value, weft_in(LONGER)) != 0)
         return 0;
-    if (value.kind == WEFT_INT)
+    if (value.kind == WEFT_INT || value.kind == WEFT_BOOL)
         number = weft_as_int(value);
     weft_drop(value);
     return number;
@@ -126,13 +122,18 @@ static size_t remote_size(const weft_queue *queue)
     return size > 0 ? (size_t)size : 0;
 }
 
+static bool remote_full(const weft_queue *queue)
+{
+    return remote_number(queue, "full") != 0;
+}
+
 static int remote_plain(weft_queue *queue, const char *method, weft_time deadline)
 {
     weft_value value;
-    if (weft_proxy_call(((struct remote_queue *)queue)->proxy, method, &value, deadline) != 0)
+    if (weft_proxy_call(((struct wefti_remote_queue *)queue)->proxy, method, &value, deadline) != 0)
         return -1;
     if (weft_is_error(value))
-        return raised(value, WEFT_FOREVER);
+        return wefti_remote_raised(value, WEFT_FOREVER);
     weft_drop(value);
     return 0;
 }
@@ -154,17 +155,10 @@ static void remote_close(weft_queue *queue)
 
 static void remote_free(weft_queue *queue)
 {
+    const weft_proxy *proxy = ((struct wefti_remote_queue *)queue)->proxy;
+    wefti_seats_leave(proxy->remote, weft_proxy_ident(proxy));
     wefti_release(queue);
 }
-
-static int remote_case(weft_case *one)
-{
-    (void)one;
-    errno = ENOTSUP;
-    return -1;
-}
-
-static const struct weft_waitable remote_waitable = {.ready = remote_case};
 
 static const struct wefti_queue_kind remote_kind = {
     .put = remote_put,
@@ -172,12 +166,14 @@ static const struct wefti_queue_kind remote_kind = {
     .put_some = remote_put_some,
     .get_some = remote_get_some,
     .size = remote_size,
+    .full = remote_full,
     .task_done = remote_task_done,
     .join = remote_join,
     .close = remote_close,
     .free = remote_free,
-    .get_case = &remote_waitable,
-    .put_case = &remote_waitable,
+    .get_case = &wefti_remote_get_case,
+    .put_case = &wefti_remote_put_case,
+    .far = true,
 };
 
 weft_queue *weft_queue_of_proxy(weft_proxy *proxy)
@@ -186,7 +182,7 @@ weft_queue *weft_queue_of_proxy(weft_proxy *proxy)
         errno = EINVAL;
         return NULL;
     }
-    struct remote_queue *remote = wefti_alloc_aligned(_Alignof(struct remote_queue), sizeof(*remote));
+    struct wefti_remote_queue *remote = wefti_alloc_aligned(_Alignof(struct wefti_remote_queue), sizeof(*remote));
     if (!remote)
         return NULL;
     memset(remote, 0, sizeof(*remote));

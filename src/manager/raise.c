@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "manager/manager.h"
+#include "value/object.h"
 
 weft_value wefti_raise(struct wefti_call *call, const char *type, const weft_value *arguments, size_t count)
 {
@@ -66,6 +67,9 @@ const char *wefti_type_name(weft_value value)
         [WEFT_FROZENSET] = "frozenset",
         [WEFT_BYTEARRAY] = "bytearray",
         [WEFT_NUMBERS] = "array.array"};
+    weft_value class = wefti_object_inert(value) ? weft_object_arguments(weft_list_at(weft_object_arguments(value), 0)) : weft_none;
+    if (weft_list_at(class, 1).kind == WEFT_STR)
+        return weft_as_str(weft_list_at(class, 1));
     if (value.kind == WEFT_OBJECT)
         return weft_object_name(value);
     return value.kind < sizeof(names) / sizeof(*names) && names[value.kind] ? names[value.kind] : "object";

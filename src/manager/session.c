@@ -93,7 +93,7 @@ static int reply_send(struct wefti_session *session)
 static bool reply(struct wefti_call *call, weft_value result, bool once)
 {
     struct wefti_session *session = call->session;
-    struct wefti_pickle_reason reason = {""};
+    struct wefti_pickle_reason reason = {.text = ""};
     bool error = call->kind && strcmp(call->kind, "#ERROR") == 0;
     if (call->kind && strcmp(call->kind, "#GONE") == 0)
         return weft_drop(result), false;
@@ -233,8 +233,8 @@ static bool is_request(weft_value request)
 static int request_receive(struct wefti_session *session, weft_value *request, bool *proxies, weft_time deadline)
 {
     weft_connection *connection = session->connection;
-    struct wefti_pickle_limits limits = {.length = connection->most, .exceptions_stay = true};
-    struct wefti_pickle_reason reason = {""};
+    struct wefti_pickle_limits limits = {.length = connection->most, .exceptions_stay = true, .relay = connection->relay};
+    struct wefti_pickle_reason reason = {.text = ""};
     char text[sizeof(reason.text) + 60];
     if (wefti_frame_receive(connection, connection->most, deadline) != 0 || connection->body.length == 0)
         return -1;

@@ -401,6 +401,8 @@ static weft_value dict_cas(struct wefti_call *call)
     weft_value item = weft_none, error;
     if (key_get(call, &item) != 0 && errno != ENOENT)
         return key_refused(call, call->bound[0]);
+    if (wefti_relays(call, call->bound[1]))
+        return wefti_raise_text(call, "TypeError", "objects of classes that the manager does not know cannot be compared");
     if (!wefti_comparable(item) && !wefti_comparable(call->bound[1]))
         return wefti_raise_text(call, "ValueError", "too much to compare");
     if (!weft_equal(item, call->bound[1]))

@@ -201,6 +201,10 @@ static weft_value list_len(struct wefti_call *call)
 /* Where the value is between two places; -1: nowhere; -2: having raised. `work` is what the call has compared so far. */
 static int64_t list_find_on(struct wefti_call *call, weft_value value, int64_t from, int64_t to, size_t *work, weft_value *error)
 {
+    if (*work == 0 && wefti_relays(call, value)) {
+        *error = wefti_raise_text(call, "TypeError", "objects of classes that the manager does not know cannot be compared");
+        return -2;
+    }
     for (int64_t i = from; i < to; i++) {
         weft_value item = weft_list_at(list_of(call), (ptrdiff_t)i);
         if (!wefti_compares(work, item, value)) {

@@ -151,6 +151,34 @@ static weft_value queue_get_nowait(struct wefti_call *call)
     return queue_get_until(call, WEFT_NOW);
 }
 
+/*
+ * Weft's own: waits until there is something to get, or room, and takes nothing. True; False at the time's end. A client's select stands on it, which takes as a local one does: by a try, so that nothing is
+ * under way to somebody who may no longer want it.
+ */
+static weft_value queue_wait(struct wefti_call *call, bool put)
+{
+    weft_time deadline;
+    weft_value error;
+    weft_case one;
+    if (!wefti_timeout(call, call->bound[0], "'timeout' must be a non-negative number", &deadline, &error))
+        return error;
+    if (!wefti_case_look(queue_of(call), put, &one))
+        return wefti_raise_text(call, "NotImplementedError", "this queue cannot be waited for");
+    if (queue_select(call, one, deadline) == 0)
+        return weft_bool(true);
+    return errno == EAGAIN || errno == ETIMEDOUT ? weft_bool(false) : queue_failed(call, "queue.Empty");
+}
+
+static weft_value queue_wait_get(struct wefti_call *call)
+{
+    return queue_wait(call, false);
+}
+
+static weft_value queue_wait_put(struct wefti_call *call)
+{
+    return queue_wait(call, true);
+}
+
 static weft_value queue_qsize(struct wefti_call *call)
 {
     return weft_int((int64_t)weft_queue_size(queue_of(call)));
@@ -197,6 +225,8 @@ static const struct wefti_method queue_methods[] = {
     {.name = "put_nowait", .function = queue_put_nowait, .parameters = {"item"}, .required = 1, .unlocked = true},
     {.name = "qsize", .function = queue_qsize, .unlocked = true},
     {.name = "task_done", .function = queue_task_done, .unlocked = true},
+    {.name = "wait_get", .function = queue_wait_get, .parameters = {"timeout"}, .unlocked = true},
+    {.name = "wait_put", .function = queue_wait_put, .parameters = {"timeout"}, .unlocked = true},
 };
 enum { QUEUE_METHODS = sizeof(queue_methods) / sizeof(*queue_methods) };
 

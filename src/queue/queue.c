@@ -114,6 +114,8 @@ bool weft_queue_empty(const weft_queue *queue)
 
 bool weft_queue_full(const weft_queue *queue)
 {
+    if (wefti_queue_kind(queue)->full)
+        return wefti_queue_kind(queue)->full(queue);
     return queue->capacity == WEFT_RENDEZVOUS || wefti_queue_kind(queue)->size(queue) >= queue->capacity;
 }
 
@@ -229,4 +231,49 @@ weft_case weft_case_get(weft_queue *queue, weft_value *value)
 weft_case weft_case_put(weft_queue *queue, weft_value *value)
 {
     return (weft_case){.waitable = queue ? wefti_queue_kind(queue)->put_case : &nothing_waitable, .object = queue, .operation = value};
+}
+
+/* Looking only: as the queue's own case, but for what is done in the end. */
+
+static int look_get_ready(weft_case *one)
+{
+    return !weft_queue_empty(one->object) || weft_queue_closed(one->object);
+}
+
+static int look_put_ready(weft_case *one)
+{
+    return !weft_queue_full(one->object) || weft_queue_closed(one->object);
+}
+
+static bool look_get_enqueue(weft_case *one, struct wefti_item *item)
+{
+    return wefti_queue_kind(one->object)->get_case->enqueue(one, item);
+}
+
+static bool look_put_enqueue(weft_case *one, struct wefti_item *item)
+{
+    return wefti_queue_kind(one->object)->put_case->enqueue(one, item);
+}
+
+static void look_get_dequeue(weft_case *one)
+{
+    wefti_queue_kind(one->object)->get_case->dequeue(one);
+}
+
+static void look_put_dequeue(weft_case *one)
+{
+    wefti_queue_kind(one->object)->put_case->dequeue(one);
+}
+
+static const struct weft_waitable look_get = {.ready = look_get_ready, .enqueue = look_get_enqueue, .dequeue = look_get_dequeue};
+static const struct weft_waitable look_put = {.ready = look_put_ready, .enqueue = look_put_enqueue, .dequeue = look_put_dequeue};
+
+bool wefti_case_look(struct weft_queue *queue, bool put, weft_case *one)
+{
+    if (queue->capacity == WEFT_RENDEZVOUS || wefti_queue_kind(queue)->far) {
+        errno = ENOTSUP;
+        return false;
+    }
+    *one = (weft_case){.waitable = put ? &look_put : &look_get, .object = queue};
+    return true;
 }

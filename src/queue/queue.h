@@ -24,6 +24,8 @@ struct wefti_queue_kind {
     size_t (*put_some)(struct weft_queue *queue, const weft_value *values, size_t count, int *error);
     size_t (*get_some)(struct weft_queue *queue, weft_value *values, size_t count, int *error);
     size_t (*size)(const struct weft_queue *queue);
+    /* NULL: by size and capacity, as queue.c has it. */
+    bool (*full)(const struct weft_queue *queue);
     /* Puts back what was got, to be the next that comes out, whatever the capacity, closed or not. 0; -1 with ENOMEM. NULL: as put. */
     int (*back)(struct weft_queue *queue, weft_value value);
     /* Of a kind that does not count here what was dealt with; NULL: as queue.c has it. */
@@ -38,6 +40,7 @@ struct wefti_queue_kind {
      */
     const struct weft_waitable *get_case;
     const struct weft_waitable *put_case;
+    bool far; /* it is not in this machine's memory: each look at it is a call */
 };
 
 struct weft_queue {
@@ -144,6 +147,12 @@ static inline bool wefti_door_leave(struct wefti_door *door, bool some)
 int wefti_queue_back(struct weft_queue *queue, weft_value value);
 /* Whether all has been dealt with; if not, what changes when that is to be looked at again: a word, NULL for a queue that has none, and its value now. */
 bool wefti_queue_joined(struct weft_queue *queue, const uint32_t **bell, uint32_t *seen);
+
+/*
+ * A case that is ready when a get (or a put) could be done, or never can be, and does nothing; to be dropped once select is through with it, and then tried. Somebody else may have been quicker. Who waits so is
+ * told like those who take, and hands on to the next. False with ENOTSUP: a rendezvous, or a queue that is far.
+ */
+bool wefti_case_look(struct weft_queue *queue, bool put, weft_case *one);
 
 /* First in, first out, in memory of this process; bounded by capacity, or WEFT_UNBOUNDED. NULL with ENOMEM, EINVAL. */
 struct weft_queue *wefti_queue_fifo_new(size_t capacity);

@@ -182,7 +182,7 @@ static bool hash_one(struct sip *sip, weft_value key)
         hash_number(sip, key.as.real);
     } else if (wefti_object_of(key, WEFT_FROZENSET)) {
         hash_frozenset(sip, wefti_handle_object(key));
-    } else if (wefti_object_of(key, WEFT_OBJECT)) {
+    } else if (wefti_object_of(key, WEFT_OBJECT) && !wefti_object_inert(key)) {
         hash_head(sip, WEFT_OBJECT, 0);
     } else if (wefti_object_of(key, WEFT_TUPLE)) {
         hash_head(sip, WEFT_TUPLE, weft_length(key));

@@ -96,3 +96,9 @@ weft_value weft_object_state(weft_value value)
 {
     return object_part(value, WEFTI_OBJECT_STATE);
 }
+
+bool wefti_object_inert(weft_value value)
+{
+    const char *name = value.kind == WEFT_OBJECT ? weft_object_name(value) : NULL;
+    return name && strncmp(name, "python.", 7) == 0;
+}

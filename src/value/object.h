@@ -135,6 +135,9 @@ static inline struct wefti_text *wefti_text_of(weft_value value)
     return wefti_kind_text(value.kind) && value.as.pointer ? wefti_handle_object(value) : NULL;
 }
 
+/* Whether a value is an object of Python's that only its makers know (pickle.h): never a key. */
+bool wefti_object_inert(weft_value value);
+
 /* What a constructor gives that failed: an error value that needs no memory; sets errno. */
 weft_value wefti_value_failed(int code);
 /*

@@ -20,7 +20,7 @@ static int told(int result, const struct wefti_pickle_reason *reason, weft_value
 int weft_pickle_dump(weft_value value, weft_value *bytes, weft_value *error)
 {
     struct wefti_octets out = {0};
-    struct wefti_pickle_reason reason = {"out of memory"};
+    struct wefti_pickle_reason reason = {.text = "out of memory"};
     int result = wefti_pickle_write(value, &out, PTRDIFF_MAX, &reason);
     if (result == 0) {
         weft_value made = weft_bytes(out.octets, out.length);
@@ -36,7 +36,7 @@ int weft_pickle_dump(weft_value value, weft_value *bytes, weft_value *error)
 
 int weft_pickle_load(const void *octets, size_t length, weft_value *value, weft_value *error)
 {
-    struct wefti_pickle_reason reason = {"no octets"};
+    struct wefti_pickle_reason reason = {.text = "no octets"};
     if (octets)
         return told(wefti_pickle_read(octets, length, NULL, value, &reason), &reason, error);
     errno = EINVAL;

@@ -7,6 +7,10 @@
  * numbers. Other classes as objects by name (weft_object): complex, slice, range, Ellipsis, NotImplemented, iter and reversed; a manager's Token, proxies
  * (RebuildProxy), Namespace and Value. Exceptions as error values with the type's name and the text that Python would print, or as objects.
  * Values have no cycles: a list that lies in itself is refused.
+ *
+ * Inert objects are what a pickle does with names that mean nothing here, kept as it was said, and said again when they are written; nothing is looked up or called. "python.global" (module, name): the name
+ * itself. "python.call" (what, arguments), "python.new" (class, arguments), "python.new_ex" (class, arguments, keywords): what is made of it; as their state a list of what is done to that then, in turn "b" and a state,
+ * "e", "u" or "a" and a tuple: items that are appended, keys and items that are set, members that are added. They are no keys. Only who wants to relay them reads them; anybody may write them.
  */
 #ifndef WEFTI_PICKLE_H
 #define WEFTI_PICKLE_H
@@ -22,11 +26,13 @@ struct wefti_pickle_limits {
     size_t base;          /* memory for values, which have this much, 1 MiB, */
     size_t factor;        /* and this much for each octet of the pickle, 16; memo and stack have 16 each per entry besides */
     bool exceptions_stay; /* exceptions become objects, arguments and all, which are written as what they were */
+    bool relay;           /* what is made of names that are not known becomes inert objects (below), instead of being refused */
 };
 
 /* Why not: a sentence without a full stop, with names and offsets from the pickle (any octets but printable ASCII as '?'). */
 struct wefti_pickle_reason {
     char text[200];
+    bool inert; /* a pickle was read, by `relay`, that has inert objects; then the text says what would have been refused without */
 };
 
 /* Octets that grow at their end; all-zero is empty. */
@@ -51,6 +57,9 @@ int wefti_pickle_write(weft_value value, struct wefti_octets *out, size_t most, 
  */
 int wefti_pickle_read(
     const void *octets, size_t length, const struct wefti_pickle_limits *limits, weft_value *value, struct wefti_pickle_reason *reason);
+
+/* Whether the value is an inert object, of a shape that can be written. */
+bool wefti_pickle_inert(weft_value value);
 
 /* What a name in a pickle may be used for. */
 enum wefti_pickle_use {

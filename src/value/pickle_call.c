@@ -37,8 +37,7 @@ int wefti_reader_push_name(struct wefti_reader *reader, const char *module, size
 {
     const struct wefti_pickle_name *known = wefti_pickle_find(module, module_length, name, length);
     if (!known)
-        return wefti_reader_refuse(reader, EBADMSG, "refusing pickle global %.*s.%.*s", module_length < 80 ? (int)module_length : 80,
-            module, length < 80 ? (int)length : 80, name);
+        return wefti_reader_stranger(reader, module, module_length, name, length);
     if (known->use != WEFTI_PICKLE_CONSTANT && known->use != WEFTI_PICKLE_PROXY_CLASS)
         return wefti_reader_push(reader, (weft_value){.kind = WEFTI_NAME, .as.pointer = (void *)(uintptr_t)known});
     weft_value object = object_of(reader, known, weft_none);
@@ -369,6 +368,8 @@ int wefti_reader_reduce(struct wefti_reader *reader)
     bool made;
     if (!both)
         return -1;
+    if (wefti_object_inert(both[0]) && wefti_object_of(both[1], WEFT_TUPLE))
+        return wefti_reader_inert(reader, "python.call", both, 2);
     if (both[0].kind != WEFTI_NAME || !wefti_object_of(both[1], WEFT_TUPLE))
         return wefti_reader_refuse(
             reader, EBADMSG, "the pickle calls what cannot be called, at offset %zu", (size_t)(reader->at - reader->begin) - 1);
@@ -385,6 +386,8 @@ int wefti_reader_newobj(struct wefti_reader *reader)
     weft_value *both = wefti_reader_top(reader, 2);
     if (!both)
         return -1;
+    if (wefti_object_inert(both[0]) && wefti_object_of(both[1], WEFT_TUPLE))
+        return wefti_reader_inert(reader, "python.new", both, 2);
     const struct wefti_pickle_name *name = both[0].kind == WEFTI_NAME ? both[0].as.pointer : NULL;
     if (!name || !wefti_object_of(both[1], WEFT_TUPLE))
         return wefti_reader_refuse(
@@ -482,6 +485,11 @@ int wefti_reader_build(struct wefti_reader *reader)
     weft_value *both = wefti_reader_top(reader, 2);
     if (!both)
         return -1;
+    if (wefti_object_inert(both[0])) {
+        size_t noted;
+        int result = wefti_reader_note(reader, both[0], "b", both + 1, 1, &noted);
+        return wefti_reader_filled_with(reader, both + 1, 1, noted, result);
+    }
     if (both[1].kind == WEFTI_NAME)
         return wefti_reader_refuse_name(reader, both[1].as.pointer, "as a state");
     int taken = build(reader, both[0], both[1]);

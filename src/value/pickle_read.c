@@ -52,6 +52,12 @@ int wefti_reader_refuse_memory(struct wefti_reader *reader)
     return wefti_reader_refuse(reader, ENOMEM, "out of memory");
 }
 
+int wefti_reader_refuse_opcode(struct wefti_reader *reader, unsigned char opcode)
+{
+    return wefti_reader_refuse(reader, EBADMSG, "refusing pickle opcode 0x%02x at offset %zu%s", opcode,
+        (size_t)(reader->at - reader->begin) - 1, reader->protocol ? "" : ": protocols 0 and 1 are not read");
+}
+
 static size_t octets_left(const struct wefti_reader *reader)
 {
     return (size_t)(reader->end - reader->at);
@@ -351,11 +357,11 @@ static int do_set(struct wefti_reader *reader)
 }
 
 /* Values that are held, into a list; how many were taken is told even when it fails. */
-static int list_fill(struct wefti_reader *reader, weft_value list, const weft_value *items, size_t count, size_t *taken)
+static int list_fill(struct wefti_reader *reader, weft_value list, weft_value *items, size_t count, size_t *taken)
 {
     *taken = 0;
     struct wefti_array *array = wefti_reader_filled(reader, list, WEFT_LIST);
-    if (!array || wefti_reader_charge(reader, count * sizeof(*items)) != 0)
+    if (!array || wefti_reader_settle(reader, items, count) != 0 || wefti_reader_charge(reader, count * sizeof(*items)) != 0)
         return -1;
     for (; *taken < count; ++*taken) {
         weft_value item = items[*taken];
@@ -392,7 +398,7 @@ int wefti_reader_fill_hashed(struct wefti_reader *reader, weft_value value, cons
 }
 
 /* What a fill left of the items is dropped. */
-static int fill_end(struct wefti_reader *reader, weft_value *items, size_t count, size_t taken, int result)
+int wefti_reader_filled_with(struct wefti_reader *reader, weft_value *items, size_t count, size_t taken, int result)
 {
     for (size_t i = taken; i < count; i++)
         weft_drop(items[i]);
@@ -406,8 +412,9 @@ static int do_append(struct wefti_reader *reader)
     weft_value *items = wefti_reader_top(reader, 2);
     if (!items)
         return -1;
-    int result = list_fill(reader, items[0], items + 1, 1, &taken);
-    return fill_end(reader, items + 1, 1, taken, result);
+    int result = wefti_object_inert(items[0]) ? wefti_reader_note(reader, items[0], "e", items + 1, 1, &taken)
+                                              : list_fill(reader, items[0], items + 1, 1, &taken);
+    return wefti_reader_filled_with(reader, items + 1, 1, taken, result);
 }
 
 static int do_appends(struct wefti_reader *reader)
@@ -416,35 +423,40 @@ static int do_appends(struct wefti_reader *reader)
     weft_value *items = top_mark(reader, 1, &count);
     if (!items)
         return -1;
-    int result = list_fill(reader, items[-1], items, count, &taken);
-    return fill_end(reader, items, count, taken, result);
+    int result = wefti_object_inert(items[-1]) ? wefti_reader_note(reader, items[-1], "e", items, count, &taken)
+                                               : list_fill(reader, items[-1], items, count, &taken);
+    return wefti_reader_filled_with(reader, items, count, taken, result);
 }
 
 static int do_setitem(struct wefti_reader *reader)
 {
     size_t taken;
     weft_value *items = wefti_reader_top(reader, 3);
-    if (!items)
+    if (!items || wefti_reader_settle(reader, items + 1, 2) != 0)
         return -1;
-    if (items[0].kind != WEFT_DICT)
+    bool inert = wefti_object_inert(items[0]);
+    if (!inert && items[0].kind != WEFT_DICT)
         return wefti_reader_refuse(reader, EBADMSG, "the pickle has no dict at offset %zu", (size_t)(reader->at - reader->begin) - 1);
-    int result = wefti_reader_fill_hashed(reader, items[0], items + 1, 2, &taken);
-    return fill_end(reader, items + 1, 2, taken, result);
+    int result = inert ? wefti_reader_note(reader, items[0], "u", items + 1, 2, &taken)
+                       : wefti_reader_fill_hashed(reader, items[0], items + 1, 2, &taken);
+    return wefti_reader_filled_with(reader, items + 1, 2, taken, result);
 }
 
 static int fill_marked(struct wefti_reader *reader, enum weft_value_kind kind)
 {
     size_t count, taken = 0;
     weft_value *items = top_mark(reader, 1, &count);
-    if (!items)
+    if (!items || wefti_reader_settle(reader, items, count) != 0)
         return -1;
     int result = -1;
-    if (items[-1].kind != kind || (kind == WEFT_DICT && count % 2 != 0))
+    if (wefti_object_inert(items[-1]) && (kind == WEFT_SET || count % 2 == 0))
+        result = wefti_reader_note(reader, items[-1], kind == WEFT_DICT ? "u" : "a", items, count, &taken);
+    else if (items[-1].kind != kind || (kind == WEFT_DICT && count % 2 != 0))
         wefti_reader_refuse(
             reader, EBADMSG, "the pickle has no %s at offset %zu", weft_kind_name(kind), (size_t)(reader->at - reader->begin) - 1);
     else
         result = wefti_reader_fill_hashed(reader, items[-1], items, count, &taken);
-    return fill_end(reader, items, count, taken, result);
+    return wefti_reader_filled_with(reader, items, count, taken, result);
 }
 
 static int do_setitems(struct wefti_reader *reader)
@@ -461,7 +473,7 @@ static int do_additems(struct wefti_reader *reader)
 static int tuple_of(struct wefti_reader *reader, weft_value *items, size_t count)
 {
     uint32_t weight;
-    if (wefti_reader_weigh_all(reader, &weight, items, count) != 0 ||
+    if (wefti_reader_settle(reader, items, count) != 0 || wefti_reader_weigh_all(reader, &weight, items, count) != 0 ||
         wefti_reader_charge(reader, sizeof(struct wefti_array) + count * sizeof(*items)) != 0)
         return -1;
     weft_value tuple = wefti_tuple_of_unseen(items, count);
@@ -741,6 +753,7 @@ static operation *const operations[256] = {
     [0x8f] = do_set,
     [0x90] = do_additems,
     [0x91] = do_frozenset,
+    [0x92] = wefti_reader_newobj_ex,
     [0x93] = do_stack_global,
     [0x94] = do_memoize,
     [0x95] = do_frame,
@@ -755,8 +768,7 @@ static int run(struct wefti_reader *reader)
         if (opcode == '.')
             return 0;
         if (!operations[opcode])
-            return wefti_reader_refuse(reader, EBADMSG, "refusing pickle opcode 0x%02x at offset %zu%s", opcode,
-                (size_t)(reader->at - reader->begin) - 1, reader->protocol ? "" : ": protocols 0 and 1 are not read");
+            return wefti_reader_refuse_opcode(reader, opcode);
         if (operations[opcode](reader) != 0)
             return -1;
     }
@@ -769,6 +781,8 @@ static int finish(struct wefti_reader *reader)
         return wefti_reader_refuse(reader, EBADMSG, "the pickle ends before its octets do");
     if (reader->done.count != 1 || reader->marks.count != 0)
         return wefti_reader_refuse(reader, EBADMSG, "the pickle ends with %zu values", reader->done.count);
+    if (wefti_reader_settle(reader, reader->done.items, 1) != 0)
+        return -1;
     weft_value value = *(weft_value *)reader->done.items;
     if (value.kind == WEFTI_NAME)
         return wefti_reader_refuse_name(reader, value.as.pointer, "as a value");
@@ -808,6 +822,9 @@ int wefti_pickle_read(
     int error = errno;
     if (result == 0)
         *value = ((weft_value *)reader.done.items)[--reader.done.count];
+    reason->inert = result == 0 && *reader.stranger;
+    if (reason->inert)
+        snprintf(reason->text, sizeof(reason->text), "%s", reader.stranger);
     values_drop(&reader.memo);
     values_drop(&reader.done);
     wefti_release(reader.marks.items);

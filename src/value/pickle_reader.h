@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files that read pickles share: the machine's state, its stack and its bounds. pickle_read.c has the operations on data, pickle_call.c names and what is done with them; see the
- * former.
+ * What the files that read pickles share: the machine's state, its stack and its bounds. pickle_read.c has the operations on data, pickle_call.c names and what is done with them, pickle_inert.c what is
+ * made of those that are not known; see the first.
  */
 #ifndef WEFTI_PICKLE_READER_H
 #define WEFTI_PICKLE_READER_H
@@ -26,6 +26,7 @@ struct wefti_reader {
     size_t steps;                    /* weight that is left for keys */
     size_t unfinished;               /* tokens without a state, classes of proxies without a proxy */
     unsigned protocol;               /* 0: not told */
+    char stranger[160];              /* the first name that is not known; "": none yet */
     struct wefti_pickle_limits limits;
     struct wefti_pickle_reason *reason;
 };
@@ -33,6 +34,7 @@ struct wefti_reader {
 /* Why not, and -1. Names from the pickle come in here. */
 int wefti_reader_refuse(struct wefti_reader *reader, int code, const char *format, ...) WEFT_PRINTF(3, 4);
 int wefti_reader_refuse_memory(struct wefti_reader *reader);
+int wefti_reader_refuse_opcode(struct wefti_reader *reader, unsigned char opcode);
 int wefti_reader_refuse_name(struct wefti_reader *reader, const struct wefti_pickle_name *name, const char *why);
 
 /* Before so many octets are made of what the pickle says. */
@@ -111,5 +113,19 @@ int wefti_reader_push_name(struct wefti_reader *reader, const char *module, size
 int wefti_reader_reduce(struct wefti_reader *reader);
 int wefti_reader_newobj(struct wefti_reader *reader);
 int wefti_reader_build(struct wefti_reader *reader);
+/* What a fill left of the topmost items is dropped. */
+int wefti_reader_filled_with(struct wefti_reader *reader, weft_value *items, size_t count, size_t taken, int result);
+
+/* pickle_inert.c */
+/* A name that is not known, onto the stack; -1, having said so, where that is refused. */
+int wefti_reader_stranger(struct wefti_reader *reader, const char *module, size_t module_length, const char *name, size_t length);
+/* Known names among values that are about to be put into something: a relay has them as values. -1, having said why. */
+int wefti_reader_settle(struct wefti_reader *reader, weft_value *items, size_t count);
+/* An inert object of this name, in place of the topmost values that it is made of. */
+int wefti_reader_inert(struct wefti_reader *reader, const char *kind, const weft_value *parts, size_t count);
+/* Notes what is done to an inert object, and with what: of "b" a state, else items; how many were taken is told even when it fails. */
+int wefti_reader_note(
+    struct wefti_reader *reader, weft_value value, const char *does, weft_value *items, size_t count, size_t *taken);
+int wefti_reader_newobj_ex(struct wefti_reader *reader);
 
 #endif

@@ -4,7 +4,7 @@
  * ends); one that is held more than once is looked up, and its second time is a reference. Strings are written each time.
  *
  * A walk without recursion. The frame of a list, dict or set counts in `partner` what has been written of it, for batches of a thousand as Python's own;
- * that of an object, which of its parts comes next; that of a tuple which is the arguments of a call, that it is not memoized.
+ * that of an object, which of its parts comes next; that of a tuple which is the arguments of a call, that it is not memoized, or what only its items are written of.
  */
 
 #include "value/pickle.h"
@@ -18,7 +18,7 @@
 #include "value/utf8.h"
 
 enum { BATCH = 1000 };
-enum { ARGUMENTS = 1, MEMOIZED = 2 }; /* of a frame's partner: code */
+enum { ARGUMENTS = 1, MEMOIZED = 2, ITEMS = 3 }; /* of a frame's partner: code */
 
 struct writer {
     struct wefti_octets *out;
@@ -263,9 +263,52 @@ static const struct wefti_pickle_name *object_name(weft_value object)
     return name && name->use < WEFTI_PICKLE_BYTEARRAY ? name : NULL;
 }
 
+/* What is done to an inert object: a str and what belongs to it, in turn. */
+static bool is_done(weft_value does, weft_value with)
+{
+    if (does.kind != WEFT_STR || weft_length(does) != 1 || !strchr("beua", *weft_as_str(does)))
+        return false;
+    char what = *weft_as_str(does);
+    return what == 'b' || (with.kind == WEFT_TUPLE && (what != 'u' || weft_length(with) % 2 == 0));
+}
+
+bool wefti_pickle_inert(weft_value value)
+{
+    if (!wefti_object_inert(value))
+        return false;
+    const char *name = weft_object_name(value);
+    weft_value parts = weft_object_arguments(value), state = weft_object_state(value);
+    size_t count = strcmp(name, "python.new_ex") == 0 ? 3 : 2;
+    if (parts.kind != WEFT_TUPLE || weft_length(parts) != count)
+        return false;
+    if (strcmp(name, "python.global") == 0)
+        return weft_list_at(parts, 0).kind == WEFT_STR && weft_list_at(parts, 1).kind == WEFT_STR && weft_is_none(state);
+    if (strcmp(name, "python.call") != 0 && strcmp(name, "python.new") != 0 && count != 3)
+        return false;
+    if (!wefti_object_inert(weft_list_at(parts, 0)) || weft_list_at(parts, 1).kind != WEFT_TUPLE ||
+        (count == 3 && weft_list_at(parts, 2).kind != WEFT_DICT))
+        return false;
+    bool good = weft_is_none(state) || (state.kind == WEFT_LIST && weft_length(state) % 2 == 0);
+    for (size_t i = 0; good && state.kind == WEFT_LIST && i < weft_length(state); i += 2)
+        good = is_done(weft_list_at(state, (ptrdiff_t)i), weft_list_at(state, (ptrdiff_t)i + 1));
+    return good;
+}
+
+static int begin_inert(struct writer *writer, weft_value object)
+{
+    weft_value parts = weft_object_arguments(object);
+    if (!wefti_pickle_inert(object))
+        return refuse(writer, EINVAL, "an object of the class %.100s cannot be sent so", weft_object_name(object));
+    if (strcmp(weft_object_name(object), "python.global") == 0)
+        return put_global(writer, weft_as_str(weft_list_at(parts, 0)), weft_as_str(weft_list_at(parts, 1)));
+    return enter(writer, object, 0);
+}
+
 /* An object of a name that stands by itself has no frame. */
 static int begin_object(struct writer *writer, weft_value object)
 {
+    if (wefti_object_inert(object))
+        return begin_inert(writer, object);
     const struct wefti_pickle_name *name = object_name(object);
     bool called = weft_object_arguments(object).kind == WEFT_TUPLE;
     if (!name || called != (name->use != WEFTI_PICKLE_CONSTANT && name->use != WEFTI_PICKLE_PROXY_CLASS))
@@ -361,7 +404,10 @@ static int step_tuple(struct writer *writer, struct wefti_frame *frame)
     bool memoized = frame->partner.code == MEMOIZED;
     if (wefti_container_next(tuple, &frame->at, &item))
         return put_value(writer, item);
+    bool items = frame->partner.code == ITEMS;
     wefti_walk_leave(&writer->walk);
+    if (items)
+        return 0;
     if (put_opcode(writer, length > 3 ? 't' : (unsigned char)(0x84 + length)) != 0)
         return -1;
     return memoized ? memoize(writer, tuple) : 0;
@@ -381,6 +427,38 @@ static bool object_memoized(weft_value object, enum wefti_pickle_use use)
 {
     const struct wefti_object *counted = wefti_handle_object(object);
     return use == WEFTI_PICKLE_NEW || use == WEFTI_PICKLE_PROXY || __atomic_load_n(&counted->count, __ATOMIC_RELAXED) > 1;
+}
+
+/* The next step of what is done to an inert object: what it is done with, then the doing. */
+static int step_done(struct writer *writer, weft_value state, size_t at)
+{
+    char does = *weft_as_str(weft_list_at(state, (ptrdiff_t)(at / 2 * 2)));
+    weft_value with = weft_list_at(state, (ptrdiff_t)(at / 2 * 2 + 1));
+    if (at % 2)
+        return put_opcode(writer, does == 'a' ? 0x90 : (unsigned char)does);
+    if (does == 'b')
+        return put_value(writer, with);
+    return put_opcode(writer, '(') == 0 ? enter(writer, with, ITEMS) : -1;
+}
+
+/* After all that it is made of: the making; then what is done to it. */
+static int step_inert(struct writer *writer, struct wefti_frame *frame)
+{
+    weft_value object = frame->container, parts = weft_object_arguments(object), state = weft_object_state(object);
+    const char *name = weft_object_name(object);
+    size_t at = frame->at++, count = weft_length(parts);
+    if (at < count)
+        return at == 1 ? begin_tuple(writer, weft_list_at(parts, 1), ARGUMENTS) : put_value(writer, weft_list_at(parts, (ptrdiff_t)at));
+    if (at == count) {
+        bool called = strcmp(name, "python.call") == 0;
+        if (put_opcode(writer, called ? 'R' : count == 3 ? 0x92 : 0x81) != 0)
+            return -1;
+        return object_memoized(object, WEFTI_PICKLE_CONSTANT) ? memoize(writer, object) : 0;
+    }
+    if (state.kind == WEFT_LIST && at - count - 1 < weft_length(state))
+        return step_done(writer, state, at - count - 1);
+    wefti_walk_leave(&writer->walk);
+    return 0;
 }
 
 /* After an object's class: its arguments; then the call, and its state; then that. Those of exceptions are tuples like others. */
@@ -413,7 +491,7 @@ static int step(struct writer *writer, struct wefti_frame *frame)
     case WEFT_FROZENSET:
         return step_frozenset(writer, frame);
     case WEFT_OBJECT:
-        return step_object(writer, frame);
+        return wefti_object_inert(frame->container) ? step_inert(writer, frame) : step_object(writer, frame);
     default:
         return step_changeable(writer, frame);
     }

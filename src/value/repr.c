@@ -415,11 +415,42 @@ static bool print_proxy(struct printer *out, weft_value object)
     return true;
 }
 
+static void print_global(struct printer *out, weft_value names)
+{
+    for (ptrdiff_t i = 0; i < 2; i++) {
+        weft_value name = weft_list_at(names, i);
+        print_text(out, i ? "." : "");
+        print_text(out, name.kind == WEFT_STR ? weft_as_str(name) : "?");
+    }
+}
+
+/* One that is only known elsewhere: decimal.Decimal('1.5'), as it was made; what was done to it then is not shown. */
+static bool print_inert(struct printer *out, weft_value *object)
+{
+    weft_value parts = weft_object_arguments(*object), what = weft_list_at(parts, 0), arguments = weft_list_at(parts, 1);
+    if (strcmp(weft_object_name(*object), "python.global") == 0) {
+        print_global(out, parts);
+        *object = weft_none;
+        return true;
+    }
+    if (!wefti_object_inert(*object) || !wefti_object_inert(what) || arguments.kind != WEFT_TUPLE)
+        return false;
+    bool named = strcmp(weft_object_name(what), "python.global") == 0;
+    if (named)
+        print_global(out, weft_object_arguments(what));
+    else
+        print_text(out, "...");
+    *object = arguments;
+    return true;
+}
+
 /* An object's name, without its module. Then its arguments are what is printed as a container; false when it has none. */
 static bool print_name(struct printer *out, weft_value *object)
 {
     if (print_complex(out, *object) || print_proxy(out, *object))
         return false;
+    if (print_inert(out, object))
+        return !weft_is_none(*object);
     const char *name = weft_object_name(*object), *dot = strrchr(name, '.');
     print_text(out, dot ? dot + 1 : name);
     *object = weft_object_arguments(*object);

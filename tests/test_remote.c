@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: MIT */
+/* Clients of managers in what goes beyond calls: select, proxies in values, connections that are lost; with Weft's servers and Python's. */
+#include "manager_peers.h"
+
+#define REMOTE(address_, ...) weft_manager_connect((address_), weft_in(20), .key = KEY, .key_length = 6, __VA_ARGS__)
+
+/* A manager with two queues of this program, of two items each, and a client of it. */
+struct pair {
+    weft_queue *here[2], *there[2];
+    weft_manager *manager;
+    weft_task *task;
+    weft_remote *remote;
+    weft_proxy *proxies[2];
+};
+
+static void pair_begin(struct pair *pair, const struct weft_queue_options *options)
+{
+    static const char *const names[] = {"first", "second"};
+    *pair = (struct pair){.manager = manager_at("127.0.0.1:0", 1)};
+    for (int i = 0; i < 2; i++) {
+        pair->here[i] = weft_queue_new_with(options);
+        ck_assert_int_eq(weft_manager_register(pair->manager, names[i], .queue = pair->here[i]), 0);
+    }
+    pair->task = weft_spawn(WEFT_THREAD, serve, weft_ptr(pair->manager));
+    pair->remote = remote_at(weft_manager_address(pair->manager));
+    for (int i = 0; i < 2; i++) {
+        pair->proxies[i] = proxy_of(pair->remote, names[i]);
+        pair->there[i] = weft_queue_of_proxy(pair->proxies[i]);
+    }
+}
+
+static void pair_client_end(struct pair *pair)
+{
+    for (int i = 0; i < 2; i++) {
+        weft_queue_free(pair->there[i]);
+        weft_proxy_free(pair->proxies[i]);
+    }
+    weft_remote_free(pair->remote);
+}
+
+static void pair_server_end(struct pair *pair)
+{
+    serve_end(pair->manager, pair->task);
+    weft_manager_free(pair->manager);
+    weft_queue_free(pair->here[0]), weft_queue_free(pair->here[1]);
+}
+
+static void pair_end(struct pair *pair)
+{
+    pair_client_end(pair);
+    pair_server_end(pair);
+}
+
+static const struct weft_queue_options of_two = {.size = sizeof(of_two), .capacity = 2};
+
+/* The number of the case that is done, which has come with no error. */
+static int done(weft_case *cases, size_t count)
+{
+    int which = weft_select(cases, count, weft_in(20));
+    ck_assert_int_ge(which, 0);
+    ck_assert_int_eq(cases[which].error, 0);
+    return which;
+}
+
+START_TEST(select_takes_from_queues_elsewhere)
+{
+    struct pair pair;
+    weft_value got[2], item = weft_int(7);
+    need_digests();
+    pair_begin(&pair, &of_two);
+    weft_case cases[] = {weft_case_get(pair.there[0], &got[0]), weft_case_get(pair.there[1], &got[1])};
+    ck_fails(weft_select(cases, 2, WEFT_NOW), EAGAIN);
+    ck_fails(weft_select(cases, 2, weft_in(0.01)), ETIMEDOUT);
+    for (int i = 0; i < 6; i++) { /* the questions of the select before are there still */
+        weft_queue_put(pair.here[i % 2], weft_int(i), WEFT_NOW);
+        ck_assert_int_eq(done(cases, 2), i % 2);
+        ck_assert_int_eq(weft_as_int(got[i % 2]), i);
+    }
+    weft_case puts[] = {weft_case_put(pair.there[0], &item), weft_case_time(WEFT_FOREVER)};
+    ck_assert(!weft_queue_full(pair.there[0]));
+    ck_assert_int_eq(done(puts, 2), 0);
+    ck_assert_int_eq(done(puts, 2), 0);
+    ck_assert(weft_queue_full(pair.there[0]));
+    ck_fails(weft_select(puts, 2, weft_in(0.01)), ETIMEDOUT);
+    ck_assert_int_eq(done(cases, 2), 0);
+    ck_assert_int_eq(done(puts, 2), 0);
+    weft_queue_close(pair.there[1]);
+    ck_assert_int_eq(weft_select(&cases[1], 1, weft_in(20)), 0);
+    ck_assert_int_eq(cases[1].error, EPIPE);
+    pair_end(&pair);
+}
+END_TEST
+
+static weft_value put_later(weft_value queue)
+{
+    weft_sleep(0.05);
+    weft_queue_put(weft_as_ptr(queue), weft_str("late"), WEFT_FOREVER);
+    return weft_none;
+}
+
+START_TEST(select_is_woken_by_what_comes_later)
+{
+    struct pair pair;
+    weft_value got, here;
+    need_digests();
+    pair_begin(&pair, &of_two);
+    weft_queue *private = weft_queue_new();
+    weft_case cases[] = {weft_case_get(pair.there[1], &got), weft_case_get(private, &here), weft_case_get(pair.there[0], &got)};
+    weft_task *late = weft_spawn(WEFT_THREAD, put_later, weft_ptr(pair.here[0]));
+    ck_assert_int_eq(done(cases, 3), 2);
+    ck_assert_str_eq(weft_as_str(got), "late");
+    weft_drop(got);
+    weft_task_free(late);
+    late = weft_spawn(WEFT_THREAD, put_later, weft_ptr(private));
+    ck_assert_int_eq(done(cases, 3), 1);
+    weft_drop(here);
+    weft_task_free(late);
+    weft_queue_free(private);
+    pair_end(&pair);
+}
+END_TEST
+
+/* Several select, one item at a time: each item comes to one of them, and none is left for nobody. */
+enum { SELECTORS = 4, ITEMS = 40 };
+
+struct shares {
+    struct pair pair;
+    uint32_t count;
+};
+
+static weft_value select_until_none(weft_value argument)
+{
+    struct shares *shares = weft_as_ptr(argument);
+    weft_queue *queue = weft_queue_of_proxy(shares->pair.proxies[0]);
+    weft_value got = weft_none;
+    weft_case cases[] = {weft_case_get(queue, &got)};
+    while (weft_select(cases, 1, weft_in(20)) == 0 && cases[0].error == 0 && !weft_is_none(got))
+        __atomic_add_fetch(&shares->count, 1, __ATOMIC_RELAXED);
+    weft_queue_free(queue);
+    return weft_int(cases[0].error);
+}
+
+START_TEST(many_select_and_each_item_comes_to_one)
+{
+    struct shares shares = {.count = 0};
+    weft_task *tasks[SELECTORS];
+    weft_value result;
+    need_digests();
+    pair_begin(&shares.pair, &of_two);
+    for (int i = 0; i < SELECTORS; i++)
+        tasks[i] = weft_spawn(WEFT_THREAD, select_until_none, weft_ptr(&shares));
+    for (int i = 0; i < ITEMS; i++)
+        ck_assert_int_eq(weft_queue_put(shares.pair.here[0], weft_int(i), weft_in(20)), 0);
+    fixture_until(__atomic_load_n(&shares.count, __ATOMIC_RELAXED) == ITEMS);
+    for (int i = 0; i < SELECTORS; i++)
+        ck_assert_int_eq(weft_queue_put(shares.pair.here[0], weft_none, weft_in(20)), 0);
+    for (int i = 0; i < SELECTORS; i++) {
+        ck_assert_int_eq(weft_task_result(tasks[i], &result, weft_in(20)), 0);
+        ck_assert_int_eq(weft_as_int(result), 0);
+        weft_task_free(tasks[i]);
+    }
+    ck_assert_uint_eq(shares.count, ITEMS);
+    pair_end(&shares.pair);
+}
+END_TEST
+
+static weft_value select_for_ever(weft_value queue)
+{
+    weft_value got;
+    weft_case cases[] = {weft_case_get(weft_as_ptr(queue), &got)};
+    return weft_int(weft_select(cases, 1, WEFT_FOREVER) < 0 ? errno : cases[0].error);
+}
+
+/* By a coroutine of a thread, or by the thread's own. */
+static weft_value give_up(enum weft_task_kind kind, weft_value queue)
+{
+    weft_value result = weft_none;
+    weft_task *task = weft_spawn(kind, select_for_ever, queue);
+    weft_sleep(0.01);
+    weft_task_cancel(task);
+    ck_assert_int_eq(weft_task_result(task, &result, weft_in(20)), 0);
+    weft_task_free(task);
+    return result;
+}
+
+static weft_value give_up_in_a_coroutine(weft_value queue)
+{
+    return give_up(WEFT_COROUTINE, queue);
+}
+
+START_TEST(a_select_that_is_given_up_takes_nothing)
+{
+    struct pair pair;
+    weft_value result;
+    need_digests();
+    pair_begin(&pair, &of_two);
+    weft_task *task = weft_spawn(WEFT_THREAD, give_up_in_a_coroutine, weft_ptr(pair.there[0]));
+    ck_assert_int_eq(weft_as_int(give_up(WEFT_THREAD, weft_ptr(pair.there[0]))), ECANCELED);
+    ck_assert_int_eq(weft_task_result(task, &result, weft_in(20)), 0);
+    ck_assert_int_eq(weft_as_int(result), ECANCELED);
+    weft_task_free(task);
+    weft_queue_put(pair.here[0], weft_int(5), WEFT_NOW);
+    ck_assert_uint_eq(weft_queue_size(pair.there[0]), 1);
+    ck_assert_int_eq(weft_queue_get(pair.there[0], &result, weft_in(20)), 0);
+    pair_end(&pair);
+}
+END_TEST
+
+START_TEST(a_lost_manager_ends_a_select)
+{
+    struct pair pair;
+    weft_value result;
+    need_digests();
+    pair_begin(&pair, &of_two);
+    weft_task *task = weft_spawn(WEFT_THREAD, select_for_ever, weft_ptr(pair.there[0]));
+    fixture_until(weft_task_result(task, &result, weft_in(0.01)) != 0 && errno == ETIMEDOUT);
+    pair_server_end(&pair);
+    ck_assert_int_eq(weft_task_result(task, &result, weft_in(20)), 0);
+    int why = (int)weft_as_int(result);
+    ck_assert_msg(why == ECONNRESET || why == EPIPE || why == ECONNREFUSED, "%d", why);
+    weft_task_free(task);
+    pair_client_end(&pair);
+}
+END_TEST
+
+/* Whose server has queues in which nobody can stand without taking. */
+START_TEST(what_cannot_be_selected_says_so)
+{
+    char address[40];
+    int hold;
+    weft_value got;
+    struct pair pair;
+    static const struct weft_queue_options meet = {.size = sizeof(meet), .capacity = WEFT_RENDEZVOUS};
+    need_digests();
+    FILE *peer = python_standard(address, &hold);
+    weft_remote *remote = remote_at(address);
+    weft_value two_items = one(weft_int(2));
+    weft_proxy *proxy = weft_proxy_new(remote, "Queue", weft_in(20), .arguments = two_items);
+    weft_queue *queue = weft_queue_of_proxy(proxy);
+    weft_case cases[] = {weft_case_get(queue, &got), weft_case_put(queue, &two_items)};
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(weft_select(&cases[i], 1, weft_in(20)), 0);
+        ck_assert_int_eq(cases[i].error, ENOTSUP);
+        ck_assert(!weft_queue_full(queue));
+        ck_assert_int_eq(weft_queue_put(queue, weft_int(i), weft_in(20)), 0);
+    }
+    ck_assert(weft_queue_full(queue));
+    weft_queue_free(queue);
+    weft_proxy_free(proxy), weft_drop(two_items);
+    weft_remote_free(remote);
+    python_standard_end(peer, hold);
+    pair_begin(&pair, &meet);
+    weft_case one_case[] = {weft_case_get(pair.there[0], &got)};
+    ck_assert_int_eq(weft_select(one_case, 1, weft_in(20)), 0);
+    ck_assert_int_eq(one_case[0].error, ENOTSUP);
+    pair_end(&pair);
+}
+END_TEST
+
+/* Proxies in values. */
+
+static weft_proxy *within(weft_proxy *outer, const char *method, weft_value arguments)
+{
+    weft_proxy *inner = NULL;
+    weft_value result;
+    ck_assert_int_eq(weft_proxy_call(outer, method, &result, weft_in(20), .arguments = arguments, .proxy = &inner), 0);
+    ck_assert(weft_is_none(result));
+    ck_assert_ptr_nonnull(inner);
+    weft_drop(arguments);
+    return inner;
+}
+
+static weft_value in_list(weft_value item)
+{
+    weft_value list = weft_list();
+    ck_assert_int_eq(weft_list_append(list, item), 0);
+    return list;
+}
+
+static void sends_proxies(weft_remote *remote, bool weft)
+{
+    weft_proxy *outer = proxy_of(remote, "list"), *dict = proxy_of(remote, "dict"), *queue = proxy_of(remote, "Queue");
+    repr_is(call(outer, "append", one(weft_proxy_value(dict, NULL))), "None");
+    repr_is(call(outer, "append", one(in_list(weft_proxy_value(queue, NULL)))), "None");
+    repr_is(call(dict, "__setitem__", two(weft_str("k"), weft_int(1))), "None");
+    weft_value shown = call(outer, "__str__", weft_none);
+    ck_assert_msg(strstr(weft_as_str(shown), "[<DictProxy object, typeid 'dict' at 0x") == weft_as_str(shown), "%s", weft_as_str(shown));
+    ck_assert_ptr_nonnull(strstr(weft_as_str(shown), "[<AutoProxy[Queue] object, typeid 'Queue' at 0x"));
+    weft_drop(shown);
+    weft_proxy *inner = within(outer, "__getitem__", one(weft_int(0)));
+    ck_assert_str_eq(weft_proxy_ident(inner), weft_proxy_ident(dict));
+    weft_proxy_free(dict);
+    repr_is(call(inner, "items", weft_none), "[('k', 1)]");
+    weft_value nested = call(outer, "__getitem__", one(weft_int(1))), again = weft_list_at(nested, 0);
+    weft_proxy *second = weft_proxy_of_value(remote, again, NULL, weft_in(20));
+    ck_assert_ptr_nonnull(second);
+    weft_value echo = weft_proxy_value(second, NULL);
+    ck_assert(weft_equal(echo, again)); /* as it came */
+    weft_drop(echo);
+    repr_is(call(second, "put", one(weft_int(5))), "None");
+    repr_is(call(queue, "get", weft_none), "5");
+    weft_drop(nested);
+    if (weft) { /* is iterated over there; Python's server would need its key for itself */
+        repr_is(call(outer, "extend", one(weft_proxy_value(inner, NULL))), "None");
+        repr_is(call(outer, "__getitem__", one(weft_int(2))), "'k'");
+    }
+    weft_proxy_free(inner), weft_proxy_free(second), weft_proxy_free(queue), weft_proxy_free(outer);
+}
+
+static void shares_a_lock(weft_remote *remote)
+{
+    weft_proxy *lock = proxy_of(remote, "Lock");
+    weft_value argument = one(weft_proxy_value(lock, NULL));
+    weft_proxy *condition = weft_proxy_new(remote, "Condition", weft_in(20), .arguments = argument);
+    weft_drop(argument);
+    ck_assert_ptr_nonnull(condition);
+    repr_is(call(condition, "acquire", weft_none), "True");
+    repr_is(call(condition, "notify", weft_none), "None");
+    repr_is(call(condition, "release", weft_none), "None");
+    weft_proxy_free(condition), weft_proxy_free(lock);
+}
+
+static void refuses_what_is_no_proxy(weft_remote *remote)
+{
+    weft_value error = weft_none;
+    weft_proxy *dict = proxy_of(remote, "dict");
+    weft_value value = weft_proxy_value(dict, "list"), pair = call(dict, "copy", weft_none);
+    ck_assert_str_eq(weft_object_name(weft_list_at(weft_object_arguments(value), 0)), "multiprocessing.managers.ListProxy");
+    weft_proxy_free(dict);
+    ck_fails_null(weft_proxy_of_value(remote, value, &error, weft_in(20)), EREMOTEIO);
+    type_is(error, "multiprocessing.managers.RemoteError");
+    ck_fails_null(weft_proxy_of_value(remote, value, NULL, weft_in(20)), EREMOTEIO);
+    ck_fails_null(weft_proxy_of_value(remote, pair, NULL, weft_in(20)), EINVAL);
+    ck_fails_null(weft_proxy_of_value(NULL, value, NULL, weft_in(20)), EINVAL);
+    weft_value none = weft_proxy_value(NULL, NULL);
+    ck_assert_int_eq(weft_error_code(none), EINVAL);
+    weft_drop(value), weft_drop(pair);
+}
+
+START_TEST(proxies_lie_in_values)
+{
+    char address[40], path[300];
+    int hold;
+    need_digests();
+    snprintf(path, sizeof(path), "unix:%s/socket", fixture_folder());
+    for (int i = 0; i < 2; i++) {
+        weft_manager *manager = manager_at(i ? path : "127.0.0.1:0", 1);
+        weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+        weft_remote *remote = remote_at(weft_manager_address(manager));
+        sends_proxies(remote, true);
+        refuses_what_is_no_proxy(remote);
+        weft_remote_free(remote);
+        serve_end(manager, task);
+        weft_manager_free(manager);
+    }
+    FILE *peer = python_standard(address, &hold);
+    weft_remote *remote = remote_at(address);
+    sends_proxies(remote, false);
+    shares_a_lock(remote);
+    refuses_what_is_no_proxy(remote);
+    weft_remote_free(remote);
+    python_standard_end(peer, hold);
+}
+END_TEST
+
+/* What only Python knows. */
+
+static weft_value decimal(const char *text)
+{
+    weft_value names = two(weft_str("decimal"), weft_str("Decimal"));
+    return weft_object("python.call", two(weft_object("python.global", names, weft_none), one(weft_str(text))), weft_none);
+}
+
+/* The exception of a class that is not known here has its name, relay or not. */
+static void uses_decimals(const char *address, bool relay)
+{
+    weft_remote *remote = REMOTE(address, .relay = relay);
+    weft_proxy *list = proxy_of(remote, "list");
+    weft_value got, first = one(weft_int(0));
+    repr_is(call(list, "append", one(decimal("1.50"))), "None");
+    repr_is(call(list, "__str__", weft_none), "\"[Decimal('1.50')]\"");
+    if (relay)
+        repr_is(call(list, "__getitem__", weft_keep(first)), "decimal.Decimal('1.50')");
+    else
+        ck_fails(weft_proxy_call(list, "__getitem__", &got, weft_in(20), .arguments = first), EBADMSG);
+    weft_drop(first);
+    repr_is(call(list, "append", one(decimal("sNaN"))), "None");
+    type_is(call(list, "sort", weft_none), "decimal.InvalidOperation");
+    weft_proxy_free(list);
+    weft_remote_free(remote);
+}
+
+/* Whose shape is not that of one. */
+static void is_not_sent(weft_proxy *list, weft_value value)
+{
+    weft_value arguments = one(value), result;
+    ck_assert(!weft_is_error(value));
+    ck_fails(weft_proxy_call(list, "append", &result, weft_in(20), .arguments = arguments), EINVAL);
+    weft_drop(arguments);
+}
+
+static weft_value made(const char *how, weft_value arguments, weft_value state)
+{
+    weft_value names = two(weft_str("decimal"), weft_str("Decimal"));
+    return weft_object(how, two(weft_object("python.global", names, weft_none), arguments), state);
+}
+
+START_TEST(what_only_python_knows)
+{
+    char address[40];
+    int hold;
+    need_digests();
+    FILE *peer = python_standard(address, &hold);
+    uses_decimals(address, true);
+    uses_decimals(address, false);
+    weft_remote *remote = remote_at(address);
+    weft_proxy *list = proxy_of(remote, "list");
+    is_not_sent(list, weft_object("python.global", one(weft_str("decimal")), weft_none));
+    is_not_sent(list, weft_object("python.global", two(weft_str("decimal"), weft_int(1)), weft_none));
+    is_not_sent(list, weft_object("python.call", two(weft_str("decimal"), weft_tuple(NULL, 0)), weft_none));
+    is_not_sent(list, weft_object("python.nothing", two(weft_str("decimal"), weft_tuple(NULL, 0)), weft_none));
+    is_not_sent(list, made("python.call", weft_int(1), weft_none));
+    is_not_sent(list, made("python.new", weft_tuple(NULL, 0), weft_int(1)));
+    is_not_sent(list, made("python.new", weft_tuple(NULL, 0), in_list(weft_str("b"))));
+    is_not_sent(list, made("python.new_ex", weft_tuple(NULL, 0), weft_none));
+    weft_value done = in_list(weft_str("x"));
+    weft_list_append(done, weft_none);
+    is_not_sent(list, made("python.call", weft_tuple(NULL, 0), done));
+    weft_proxy_free(list);
+    weft_remote_free(remote);
+    python_standard_end(peer, hold);
+}
+END_TEST
+
+/* Connections that are lost. */
+
+struct server {
+    char address[300];
+    weft_manager *manager;
+    weft_task *task;
+};
+
+static void server_begin(struct server *server)
+{
+    server->manager = manager_at(server->address, 1);
+    ck_assert_int_eq(weft_manager_register(server->manager, "words", .standard = "dict", .single = true), 0);
+    server->task = weft_spawn(WEFT_THREAD, serve, weft_ptr(server->manager));
+}
+
+static void server_end(struct server *server)
+{
+    serve_end(server->manager, server->task);
+    weft_manager_free(server->manager);
+}
+
+static weft_value length_of(weft_value proxy)
+{
+    weft_value value;
+    return weft_proxy_call(weft_as_ptr(proxy), "__len__", &value, weft_in(20)) == 0 ? value : weft_error(errno, NULL);
+}
+
+START_TEST(never_again)
+{
+    struct server server = {.task = NULL};
+    weft_value value;
+    need_digests();
+    snprintf(server.address, sizeof(server.address), "unix:%s/socket", fixture_folder());
+    server_begin(&server);
+    weft_remote *remote = REMOTE(server.address, .reconnect = WEFT_RECONNECT_NEVER);
+    weft_proxy *words = weft_proxy_new(remote, "words", weft_in(20), .renew = true);
+    repr_is(length_of(weft_ptr(words)), "0");
+    server_end(&server);
+    for (int i = 0; i < 3; i++) {
+        ck_fails(weft_proxy_call(words, "__len__", &value, weft_in(20)), ECONNRESET);
+        if (i == 1)
+            server_begin(&server);
+    }
+    weft_task *other = weft_spawn(WEFT_THREAD, length_of, weft_ptr(words)); /* has lost nothing */
+    ck_assert_int_eq(weft_task_result(other, &value, weft_in(20)), 0);
+    repr_is(value, "0");
+    weft_task_free(other);
+    weft_proxy_free(words);
+    weft_remote_free(remote);
+    server_end(&server);
+}
+END_TEST
+
+static weft_value begin_later(weft_value server)
+{
+    weft_sleep(0.1);
+    server_begin(weft_as_ptr(server));
+    return weft_none;
+}
+
+START_TEST(what_was_not_sent_is_sent_again)
+{
+    struct server server = {.task = NULL};
+    need_digests();
+    snprintf(server.address, sizeof(server.address), "unix:%s/socket", fixture_folder());
+    weft_task *later = weft_spawn(WEFT_THREAD, begin_later, weft_ptr(&server));
+    weft_remote *remote = REMOTE(server.address, .reconnect = WEFT_RECONNECT_UNSENT, .reconnect_seconds = 20);
+    ck_assert_ptr_nonnull(remote); /* has waited */
+    ck_assert_int_eq(weft_task_join(later, weft_in(20)), 0);
+    weft_task_free(later);
+    weft_proxy *words = weft_proxy_new(remote, "words", weft_in(20), .renew = true), *dict = proxy_of(remote, "dict");
+    weft_queue *queue = weft_queue_of_proxy(words);
+    repr_is(call(words, "__setitem__", two(weft_int(1), weft_int(2))), "None");
+    server_end(&server);
+    server_begin(&server);
+    type_is(length_of(weft_ptr(dict)), "multiprocessing.managers.RemoteError"); /* is lost with the manager */
+    repr_is(length_of(weft_ptr(words)), "0");                                   /* is there, anew */
+    repr_is(call(words, "__setitem__", two(weft_int(1), weft_int(2))), "None");
+    weft_queue_free(queue);
+    server_end(&server);
+    later = weft_spawn(WEFT_THREAD, begin_later, weft_ptr(&server));
+    repr_is(length_of(weft_ptr(words)), "0");
+    ck_assert_int_eq(weft_task_join(later, weft_in(20)), 0);
+    weft_task_free(later);
+    weft_proxy_free(words), weft_proxy_free(dict);
+    weft_remote_free(remote);
+    server_end(&server);
+}
+END_TEST
+
+START_TEST(trying_again_ends)
+{
+    struct server server = {.task = NULL};
+    weft_value value;
+    need_digests();
+    ck_fails_null(REMOTE("127.0.0.1:1", .reconnect = WEFT_RECONNECT_UNSENT, .reconnect_seconds = 0.05), ECONNREFUSED);
+    ck_fails_null(REMOTE("127.0.0.1:1", .reconnect = (enum weft_reconnect)9), EINVAL);
+    ck_fails_null(REMOTE("127.0.0.1:1", .reconnect_seconds = -1), EINVAL);
+    ck_fails_null(REMOTE("127.0.0.1:1", .known_as = "nonsense"), EINVAL);
+    snprintf(server.address, sizeof(server.address), "unix:%s/socket", fixture_folder());
+    server_begin(&server);
+    weft_remote *remote = REMOTE(server.address, .reconnect = WEFT_RECONNECT_AGAIN, .reconnect_seconds = 1000);
+    weft_proxy *words = proxy_of(remote, "words");
+    server_end(&server);
+    ck_fails(weft_proxy_call(words, "__len__", &value, weft_in(0.05)), ENOENT);
+    weft_task *task = weft_spawn(WEFT_THREAD, length_of, weft_ptr(words));
+    weft_task_cancel(task);
+    ck_assert_int_eq(weft_task_result(task, &value, weft_in(20)), 0);
+    ck_assert_int_eq(weft_error_code(value), ECANCELED);
+    weft_drop(value);
+    weft_task_free(task);
+    server_begin(&server);
+    weft_proxy_free(words);
+    weft_remote_free(remote);
+    server_end(&server);
+}
+END_TEST
+
+/* A manager that hears what is asked and goes away instead of an answer, so often. */
+struct rude {
+    weft_listener *listener;
+    int times;
+    uint32_t heard;
+};
+
+static void answer_with(weft_connection *client, weft_value value)
+{
+    weft_value reply = weft_tuple((weft_value[]){weft_str("#RETURN"), value}, 2);
+    ck_assert_int_eq(weft_connection_send(client, reply, weft_in(20)), 0);
+    weft_drop(reply);
+}
+
+static weft_value rude_serve(weft_value argument)
+{
+    struct rude *rude = weft_as_ptr(argument);
+    weft_value request;
+    for (weft_connection *client; (client = weft_connection_accept(rude->listener, WEFT_FOREVER));) {
+        while (weft_connection_receive(client, &request, WEFT_FOREVER) == 0) {
+            const char *method = weft_as_str(weft_list_at(request, 1));
+            bool call = strcmp(method, "__len__") == 0, create = strcmp(method, "create") == 0;
+            weft_drop(request);
+            if (call && ++rude->heard <= (uint32_t)rude->times)
+                break;
+            answer_with(client, create ? two(weft_str("1f"), weft_tuple(NULL, 0)) : call ? weft_int(7) : weft_none);
+        }
+        weft_connection_close(client);
+    }
+    return weft_none;
+}
+
+static void asks_the_rude(enum weft_reconnect reconnect, int times, uint32_t heard, const char *answer)
+{
+    struct rude rude = {.listener = weft_connection_listen("127.0.0.1:0", .key = KEY, .key_length = 6), .times = times};
+    weft_task *task = weft_spawn(WEFT_THREAD, rude_serve, weft_ptr(&rude));
+    weft_remote *remote = REMOTE(weft_listener_address(rude.listener), .reconnect = reconnect, .reconnect_seconds = 20);
+    weft_proxy *proxy = proxy_of(remote, "anything");
+    repr_is(length_of(weft_ptr(proxy)), answer);
+    weft_remote_free(remote); /* and so the connection, which it would go on hearing before the next */
+    weft_proxy_free(proxy);
+    weft_task_cancel(task);
+    ck_assert_int_eq(weft_task_join(task, weft_in(20)), 0);
+    weft_task_free(task);
+    weft_listener_close(rude.listener);
+    ck_assert_uint_eq(rude.heard, heard);
+}
+
+START_TEST(what_may_have_been_done_is_done_again_if_that_is_asked_for)
+{
+    need_digests();
+    asks_the_rude(WEFT_RECONNECT_LATER, 1, 1, "<error ECONNRESET: Connection reset by peer>");
+    asks_the_rude(WEFT_RECONNECT_UNSENT, 1, 1, "<error ECONNRESET: Connection reset by peer>");
+    asks_the_rude(WEFT_RECONNECT_AGAIN, 2, 3, "7");
+}
+END_TEST
+
+static void add(TCase *tests)
+{
+    tcase_add_test(tests, what_only_python_knows);
+    tcase_add_test(tests, never_again);
+    tcase_add_test(tests, what_was_not_sent_is_sent_again);
+    tcase_add_test(tests, trying_again_ends);
+    tcase_add_test(tests, what_may_have_been_done_is_done_again_if_that_is_asked_for);
+    tcase_add_test(tests, proxies_lie_in_values);
+    tcase_add_test(tests, select_takes_from_queues_elsewhere);
+    tcase_add_test(tests, select_is_woken_by_what_comes_later);
+    tcase_add_test(tests, many_select_and_each_item_comes_to_one);
+    tcase_add_test(tests, a_select_that_is_given_up_takes_nothing);
+    tcase_add_test(tests, a_lost_manager_ends_a_select);
+    tcase_add_test(tests, what_cannot_be_selected_says_so);
+}
+
+int main(void)
+{
+    return fixture_main("remote", add);
+}
