@@ -113,7 +113,7 @@ static bool message_is(const struct weft_connection *connection, const char *wor
 }
 
 /* What proves to whoever sent this challenge that we know the key: how many octets; 0: there is no such answer. */
-static size_t answer_make(const struct wefti_key *key, const char *challenge, size_t length, unsigned char answer[MESSAGE_MOST])
+size_t wefti_key_answer(const struct wefti_key *key, const char *challenge, size_t length, unsigned char answer[WEFTI_PROOF_MOST])
 {
     enum wefti_digest digest = length == OLD_CHALLENGE ? WEFTI_MD5 : digest_named(challenge, length);
     if (digest == WEFTI_DIGESTS || (digest == WEFTI_MD5 && key->sha256_only))
@@ -127,12 +127,12 @@ static size_t answer_make(const struct wefti_key *key, const char *challenge, si
 static int answer(struct weft_connection *connection, const struct wefti_key *key, weft_time deadline)
 {
     size_t word = strlen(challenge_word);
-    unsigned char made[MESSAGE_MOST];
+    unsigned char made[WEFTI_PROOF_MOST];
     if (wefti_frame_receive(connection, MESSAGE_MOST, deadline) != 0)
         return -1;
     if (connection->body.length < word || memcmp(connection->body.octets, challenge_word, word) != 0)
         return refuse();
-    size_t length = answer_make(key, connection->body.octets + word, connection->body.length - word, made);
+    size_t length = wefti_key_answer(key, connection->body.octets + word, connection->body.length - word, made);
     if (length == 0)
         return refuse();
     if (wefti_frame_send(connection, made, length, deadline) != 0 || wefti_frame_receive(connection, MESSAGE_MOST, deadline) != 0)
@@ -140,7 +140,7 @@ static int answer(struct weft_connection *connection, const struct wefti_key *ke
     return message_is(connection, welcome_word) ? 0 : refuse();
 }
 
-static bool answer_holds(const struct wefti_key *key, const char *challenge, size_t length, const char *given, size_t given_length)
+bool wefti_key_holds(const struct wefti_key *key, const char *challenge, size_t length, const char *given, size_t given_length)
 {
     unsigned char mac[WEFTI_DIGEST_MOST];
     bool bare = given_length == BARE_MD5 || given_length == OLD_CHALLENGE;
@@ -162,7 +162,7 @@ static int challenge(struct weft_connection *connection, const struct wefti_key 
         return -1;
     if (wefti_frame_send(connection, message, length, deadline) != 0 || wefti_frame_receive(connection, MESSAGE_MOST, deadline) != 0)
         return -1;
-    if (answer_holds(key, message + word, length - word, connection->body.octets, connection->body.length))
+    if (wefti_key_holds(key, message + word, length - word, connection->body.octets, connection->body.length))
         return wefti_frame_send(connection, welcome_word, strlen(welcome_word), deadline);
     wefti_frame_send(connection, failure_word, strlen(failure_word), deadline);
     return refuse();

@@ -66,6 +66,10 @@ void wefti_frame_trim(weft_connection *connection);
 /* A copy of the key that the options name. -1 with EINVAL, ENODATA, EFBIG, ENOTSUP, ENOMEM, those of open and read. */
 int wefti_key_take(struct wefti_key *key, const struct weft_connection_options *options);
 void wefti_key_wipe(struct wefti_key *key);
+/* What proves to whoever sent this challenge that we know the key: how many octets; 0: there is no such answer. And whether what was given proves it to us. */
+enum { WEFTI_PROOF_MOST = 256 };
+size_t wefti_key_answer(const struct wefti_key *key, const char *challenge, size_t length, unsigned char answer[WEFTI_PROOF_MOST]);
+bool wefti_key_holds(const struct wefti_key *key, const char *challenge, size_t length, const char *given, size_t given_length);
 /* Both proofs, ours being the first of the two when we dialled last: `accepted` says that the peer did. -1 with EACCES, and those of frames. */
 int wefti_key_prove(struct weft_connection *connection, const struct wefti_key *key, bool accepted, weft_time deadline);
 

@@ -215,6 +215,13 @@ static weft_value queue_join(struct wefti_call *call)
     return weft_none;
 }
 
+/* As Python prints them; a JoinableQueue is a Queue there. */
+static weft_value queue_repr(struct wefti_managed *object)
+{
+    const char *name = object->type == &wefti_type_joinable_queue ? "Queue" : object->type->name;
+    return weft_str_f("<queue.%s object at 0x%lx>", name, object->ident);
+}
+
 static const struct wefti_method queue_methods[] = {
     {.name = "empty", .function = queue_empty, .unlocked = true},
     {.name = "full", .function = queue_full, .unlocked = true},
@@ -231,12 +238,12 @@ static const struct wefti_method queue_methods[] = {
 enum { QUEUE_METHODS = sizeof(queue_methods) / sizeof(*queue_methods) };
 
 const struct wefti_managed_type wefti_type_queue = {
-    "Queue", queue_methods, QUEUE_METHODS, queue_construct, {"maxsize"}, .destroy = queue_destroy};
+    "Queue", queue_methods, QUEUE_METHODS, queue_construct, {"maxsize"}, .destroy = queue_destroy, .repr = queue_repr};
 const struct wefti_managed_type wefti_type_joinable_queue = {
-    "JoinableQueue", queue_methods, QUEUE_METHODS, queue_construct, {"maxsize"}, .destroy = queue_destroy};
+    "JoinableQueue", queue_methods, QUEUE_METHODS, queue_construct, {"maxsize"}, .destroy = queue_destroy, .repr = queue_repr};
 const struct wefti_managed_type wefti_type_lifo_queue = {
-    "LifoQueue", queue_methods, QUEUE_METHODS, queue_construct_lifo, {"maxsize"}, .destroy = queue_destroy};
+    "LifoQueue", queue_methods, QUEUE_METHODS, queue_construct_lifo, {"maxsize"}, .destroy = queue_destroy, .repr = queue_repr};
 const struct wefti_managed_type wefti_type_priority_queue = {
-    "PriorityQueue", queue_methods, QUEUE_METHODS, queue_construct_priority, {"maxsize"}, .destroy = queue_destroy};
+    "PriorityQueue", queue_methods, QUEUE_METHODS, queue_construct_priority, {"maxsize"}, .destroy = queue_destroy, .repr = queue_repr};
 /* The program's own. */
-const struct wefti_managed_type wefti_type_given_queue = {"Queue", queue_methods, QUEUE_METHODS, .construct = NULL};
+const struct wefti_managed_type wefti_type_given_queue = {"Queue", queue_methods, QUEUE_METHODS, .construct = NULL, .repr = queue_repr};

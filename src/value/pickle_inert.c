@@ -150,7 +150,7 @@ int wefti_reader_newobj_ex(struct wefti_reader *reader)
     if (!all)
         return -1;
     if (!wefti_object_inert(all[0]) || !wefti_object_of(all[1], WEFT_TUPLE) || !wefti_object_of(all[2], WEFT_DICT))
-        return wefti_reader_refuse(reader, EBADMSG, "the pickle makes an object of no class, at offset %zu", (size_t)(reader->at - reader->begin) - 1);
+        return wefti_reader_refuse(
+            reader, EBADMSG, "the pickle makes an object of no class, at offset %zu", (size_t)(reader->at - reader->begin) - 1);
     return wefti_reader_inert(reader, "python.new_ex", all, 3);
 }
-

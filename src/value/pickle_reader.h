@@ -124,8 +124,7 @@ int wefti_reader_settle(struct wefti_reader *reader, weft_value *items, size_t c
 /* An inert object of this name, in place of the topmost values that it is made of. */
 int wefti_reader_inert(struct wefti_reader *reader, const char *kind, const weft_value *parts, size_t count);
 /* Notes what is done to an inert object, and with what: of "b" a state, else items; how many were taken is told even when it fails. */
-int wefti_reader_note(
-    struct wefti_reader *reader, weft_value value, const char *does, weft_value *items, size_t count, size_t *taken);
+int wefti_reader_note(struct wefti_reader *reader, weft_value value, const char *does, weft_value *items, size_t count, size_t *taken);
 int wefti_reader_newobj_ex(struct wefti_reader *reader);
 
 #endif
