@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Echo by weft_serve: a coroutine a connection, or, with the variant "threads", a thread. PROGRAM ROW MESSAGES [threads] GENERATOR */
+/* Echo by weft_serve: a coroutine a connection, or, with the variant "threads", a thread; "io_uring": coroutines that wait in that. PROGRAM ROW MESSAGES [VARIANT] GENERATOR */
 #include <weft.h>
 
 #include "echo.h"
@@ -24,6 +24,8 @@ int main(int argc, char **argv)
 {
     char address[64];
     bench_need(argc >= 4, "ROW MESSAGES [VARIANT] GENERATOR");
+    if (argc > 4 && strcmp(argv[3], "io_uring") == 0)
+        setenv("WEFT_IO", argv[3], 1);
     int listener = weft_listen("127.0.0.1:0", .backlog = 2048);
     bench_need(listener >= 0 && weft_socket_address(listener, address, sizeof(address)) > 0, "weft_listen");
     pid_t child = echo_generator(argv[argc - 1], atoi(strrchr(address, ':') + 1), argv[1], argv[2]);

@@ -31,14 +31,16 @@ enum { REQUESTS = 4, RESULTS = 8 };
 enum { REQUESTS = 256, RESULTS = 2048 };
 #endif
 
+enum { LINE = 20, LONG = 256, DEEP = 64 };
 /* Numbers of requests that are no item's. */
 enum { NOBODY = 0, LISTENS = 1 };
 
 struct wefti_ring {
     struct io_uring uring;
-    bool listens; /* epoll is polled */
-    bool more;    /* epoll may have more to tell */
-    bool lent;    /* the ring rings epoll's bell, and does not poll epoll */
+    bool listens;   /* epoll is polled */
+    bool more;      /* epoll may have more to tell */
+    unsigned taken; /* results, the last time */
+    bool lent;      /* the ring rings epoll's bell, and does not poll epoll */
 };
 
 static uint32_t uring_refused; /* 1: the kernel has it not, or not for this process */
@@ -110,6 +112,7 @@ static bool ring_reap(struct wefti_descriptors *descriptors, struct wefti_ring *
                 descriptors, (struct wefti_item *)(uintptr_t)result->user_data, result->res); /* NOLINT: it was a pointer */
     }
     io_uring_cq_advance(&ring->uring, count);
+    ring->taken = count;
     return count > 0;
 }
 
@@ -122,6 +125,17 @@ static void ring_listen(struct wefti_descriptors *descriptors, struct wefti_ring
     io_uring_prep_poll_multishot(request, descriptors->epoll, POLLIN);
     request->user_data = LISTENS;
     ring->listens = true;
+}
+
+/*
+ * The kernel does no more than some twenty transfers a call, unless more are waited for; and one that can be done when it is handed over comes before all that are in line. So where the line is long,
+ * more are asked for, as far as they have come.
+ */
+static void ring_enter_deep(struct wefti_ring *ring)
+{
+    struct io_uring_cqe *first;
+    struct __kernel_timespec now = {0};
+    io_uring_submit_and_wait_timeout(&ring->uring, &first, DEEP, &now, NULL);
 }
 
 /* One call for all: hands over what was begun, waits, has the kernel do what it can. */
@@ -168,7 +182,10 @@ static void uring_look(struct wefti_descriptors *descriptors, weft_time until)
         return;
     }
     ring_listen(descriptors, ring);
-    ring_enter(ring, ring->more ? WEFT_NOW : until);
+    if (ring->taken >= LINE && descriptors->waiting >= LONG)
+        ring_enter_deep(ring);
+    if (io_uring_cq_ready(&ring->uring) == 0)
+        ring_enter(ring, ring->more ? WEFT_NOW : until);
     ring_reap(descriptors, ring);
     if (ring->more)
         ring->more = wefti_epoll_look(descriptors, WEFT_NOW);
