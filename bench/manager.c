@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weft's managers, over TCP on this machine, each server in a process of its own.
+ * Weft's managers, over TCP on this machine (the variant "unix": over a Unix socket), each server in a process of its own.
  * "manager-call": a client in C stores into a dictionary, one call at a time. "manager-calls": four such clients at once.
  * "manager-python": the client is CPython's, peers/managers.py; so it is in "manager-python-pairs" (put and get), "manager-python-four" (four of them) and "manager-connect" (connect and the first call).
+ * "manager-processor": what such a client's call costs the server's processor. "manager-idle": what a client costs of the server's memory that has proved itself, asked for objects, and keeps silent.
  */
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,14 +16,51 @@
 
 static const char key[] = "secret";
 
-static weft_manager *manager_begin(void)
+static weft_manager *manager_make(const char *variant)
 {
-    weft_manager *manager = weft_manager_new("127.0.0.1:0", .key = key, .key_length = 6, .standard = true);
+    char address[60] = "127.0.0.1:0";
+    if (strcmp(variant, "unix") == 0)
+        snprintf(address, sizeof(address), "unix:/tmp/weft-bench-%d", (int)getpid());
+    weft_manager *manager = weft_manager_new(address, .key = key, .key_length = 6, .standard = true, .backlog = 4096);
     bench_need(manager != NULL, "weft_manager_new");
     bench_need(weft_manager_register(manager, "get_dict", .standard = "dict", .single = true) == 0, "weft_manager_register");
     bench_need(weft_manager_register(manager, "get_queue", .standard = "Queue", .single = true) == 0, "weft_manager_register");
+    return manager;
+}
+
+static weft_manager *manager_begin(const char *variant)
+{
+    weft_manager *manager = manager_make(variant);
     bench_need(weft_manager_start(manager) == 0, "weft_manager_start");
     return manager;
+}
+
+/* One in a child of ours, that can be looked at from outside. */
+struct server {
+    pid_t process;
+    char address[100];
+};
+
+static struct server server_begin(void)
+{
+    struct server server = {.process = -1};
+    int tell[2];
+    bench_need(pipe(tell) == 0 && (server.process = fork()) >= 0, "fork");
+    if (server.process == 0) {
+        weft_manager *manager = manager_make("");
+        bench_need(write(tell[1], weft_manager_address(manager), strlen(weft_manager_address(manager)) + 1) > 0, "write");
+        weft_manager_serve(manager);
+        _exit(0);
+    }
+    bench_need(read(tell[0], server.address, sizeof(server.address)) > 0, "the server");
+    close(tell[0]), close(tell[1]);
+    return server;
+}
+
+static void server_end(const struct server *server)
+{
+    kill(server->process, SIGKILL);
+    waitpid(server->process, NULL, 0);
 }
 
 struct client {
@@ -55,8 +95,7 @@ static double seconds(const struct client *client, long times)
 
 static double one_client(long iterations, const char *variant)
 {
-    (void)variant;
-    weft_manager *manager = manager_begin();
+    weft_manager *manager = manager_begin(variant);
     struct client client = client_begin(weft_manager_address(manager));
     seconds(&client, iterations / 10 + 1);
     double took = seconds(&client, iterations);
@@ -86,8 +125,7 @@ static void clients_of(const char *address, long each)
 
 static double four_clients(long iterations, const char *variant)
 {
-    (void)variant;
-    weft_manager *manager = manager_begin();
+    weft_manager *manager = manager_begin(variant);
     clients_of(weft_manager_address(manager), iterations / 40 + 1);
     double start = bench_clock();
     clients_of(weft_manager_address(manager), iterations / CLIENTS);
@@ -97,49 +135,106 @@ static double four_clients(long iterations, const char *variant)
 }
 
 /* What the script beside this file prints: microseconds of one operation. */
-static double python(const char *row, long iterations)
+static double python(const char *row, long iterations, const char *address)
 {
-    weft_manager *manager = manager_begin();
     char command[1000];
     double figure = -1;
     int folder = (int)(strrchr(__FILE__, '/') ? strrchr(__FILE__, '/') - __FILE__ : 0);
     snprintf(command, sizeof(command), "/usr/bin/python3 '%.*s'/peers/managers.py %s %ld %s", folder ? folder : 1, folder ? __FILE__ : ".",
-        row, iterations, weft_manager_address(manager));
+        row, iterations, address);
     FILE *client = popen(command, "r");
     bench_need(client != NULL, "popen");
     bench_need(fscanf(client, "%lf", &figure) == 1, command);
     pclose(client);
+    return figure;
+}
+
+static double python_of(const char *row, long iterations, const char *variant)
+{
+    weft_manager *manager = manager_begin(variant);
+    double figure = python(row, iterations, weft_manager_address(manager));
     weft_manager_free(manager);
     return figure;
 }
 
 static double python_sets(long iterations, const char *variant)
 {
-    (void)variant;
-    return python("manager-python", iterations);
+    return python_of("manager-python", iterations, variant);
 }
 
 static double python_pairs(long iterations, const char *variant)
 {
-    (void)variant;
-    return python("manager-python-pairs", iterations);
+    return python_of("manager-python-pairs", iterations, variant);
 }
 
 static double python_four(long iterations, const char *variant)
 {
-    (void)variant;
-    return python("manager-python-four", iterations);
+    return python_of("manager-python-four", iterations, variant);
 }
 
 static double python_connect(long iterations, const char *variant)
 {
+    return python_of("manager-connect", iterations, variant);
+}
+
+static double processor(long iterations, const char *variant)
+{
     (void)variant;
-    return python("manager-connect", iterations);
+    struct server server = server_begin();
+    clockid_t clock;
+    struct timespec before, after;
+    bench_need(clock_getcpuclockid(server.process, &clock) == 0, "clock_getcpuclockid");
+    clock_gettime(clock, &before);
+    python("manager-python", iterations, server.address);
+    clock_gettime(clock, &after);
+    server_end(&server);
+    return ((double)(after.tv_sec - before.tv_sec) * 1e9 + (double)(after.tv_nsec - before.tv_nsec)) / (double)iterations / 1e3;
+}
+
+/* KiB of a process that are no file's. */
+static double memory_of(pid_t process)
+{
+    char path[60], line[200];
+    double kibibytes = -1;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)process);
+    FILE *file = fopen(path, "r");
+    bench_need(file != NULL, path);
+    while (kibibytes < 0 && fgets(line, sizeof(line), file))
+        sscanf(line, "RssAnon: %lf", &kibibytes);
+    fclose(file);
+    return kibibytes;
+}
+
+static double idle(long iterations, const char *variant)
+{
+    (void)variant;
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    struct server server = server_begin();
+    weft_connection **clients = calloc((size_t)iterations, sizeof(weft_connection *));
+    weft_value name = weft_str("idle");
+    weft_value request = weft_tuple((weft_value[]){weft_none, weft_str("accept_connection"), weft_tuple(&name, 1), weft_dict()}, 4), reply;
+    double before = memory_of(server.process);
+    for (long i = 0; i < iterations; i++) {
+        clients[i] = weft_connection_dial(server.address, weft_in(20), .key = key, .key_length = 6);
+        bench_need(clients[i] != NULL, "weft_connection_dial");
+        bench_need(
+            weft_connection_send(clients[i], request, weft_in(20)) == 0 && weft_connection_receive(clients[i], &reply, weft_in(20)) == 0,
+            "accept_connection");
+        weft_drop(reply);
+    }
+    double each = (memory_of(server.process) - before) / (double)iterations;
+    server_end(&server);
+    return each;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct bench_row rows[] = {{"manager-call", one_client}, {"manager-calls", four_clients}, {"manager-python", python_sets},
-        {"manager-python-pairs", python_pairs}, {"manager-python-four", python_four}, {"manager-connect", python_connect}, {NULL, NULL}};
+    static const struct bench_row rows[] = {{"manager-call", one_client}, {"manager-calls", four_clients},
+        {"manager-call-unix", one_client}, {"manager-calls-unix", four_clients}, {"manager-python", python_sets},
+        {"manager-python-pairs", python_pairs}, {"manager-python-four", python_four}, {"manager-connect", python_connect},
+        {"manager-processor", processor}, {"manager-idle", idle}, {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""CPython's managers: managers.py ROW ITERATIONS [ADDRESS]. The client is always CPython's; without an address so is the server. Prints microseconds of one operation."""
+"""CPython's managers: managers.py ROW ITERATIONS [ADDRESS]. The client is always CPython's; without an address, or with the word unix for one, so is the server. Prints microseconds of one operation."""
 import multiprocessing
+import os
 import sys
 import threading
 import time
@@ -13,12 +14,12 @@ class Manager(BaseManager):
     pass
 
 
-def serve(pipe):
+def serve(pipe, where):
     import queue
     words, jobs = {}, queue.Queue()
     Manager.register('get_dict', callable=lambda: words, proxytype=DictProxy)
     Manager.register('get_queue', callable=lambda: jobs)
-    server = Manager(('127.0.0.1', 0), KEY).get_server()
+    server = Manager(where, KEY).get_server()
     pipe.send(server.address)
     server.serve_forever()
 
@@ -83,22 +84,43 @@ def connects(address, times):
     return took
 
 
+def server_end(server, address):
+    server.terminate()
+    server.join()
+    if isinstance(address, str):
+        os.unlink(address)
+
+
+def used(process):
+    """Nanoseconds of the processor that all threads of a process have used."""
+    tasks = f'/proc/{process}/task'
+    return sum(int(open(f'{tasks}/{task}/schedstat', encoding='ascii').read().split()[0]) for task in os.listdir(tasks))
+
+
 def main(row, iterations, where=None):
     multiprocessing.set_start_method('fork')
     server = None
-    if where:
+    if where and where.startswith('unix:'):
+        address = where[5:]
+    elif where and where != 'unix':
         host, port = where.split(':')
         address = (host, int(port))
     else:
         ours, theirs = multiprocessing.Pipe()
-        server = multiprocessing.Process(target=serve, args=(theirs,))
+        server = multiprocessing.Process(target=serve, args=(theirs, f'/tmp/weft-bench-{os.getpid()}' if where else ('127.0.0.1', 0)))
         server.start()
         address = ours.recv()
-    run = {'manager-python': sets, 'manager-python-pairs': pairs, 'manager-python-four': four, 'manager-connect': connects, 'manager-call': sets, 'manager-calls': four}[row]
+    if row == 'manager-processor':
+        before = used(server.pid)
+        sets(address, iterations)
+        print('%.6g' % ((used(server.pid) - before) / iterations / 1e3))
+        server_end(server, address)
+        return
+    run = {'manager-python': sets, 'manager-python-pairs': pairs, 'manager-python-four': four, 'manager-connect': connects, 'manager-call': sets, 'manager-calls': four,
+           'manager-call-unix': sets, 'manager-calls-unix': four}[row]
     print('%.6g' % (run(address, iterations) / iterations * 1e6))
     if server:
-        server.terminate()
-        server.join()
+        server_end(server, address)
 
 
 main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:4])

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* redis-server over TCP on this machine, without persistence; one client in C that says SET, one call at a time ("manager-call"), or four ("manager-calls"). Nothing but sockets on this side. */
+/*
+ * redis-server over TCP on this machine, or, the variant being "unix", over a Unix socket; without persistence. One client in C that says SET, one call at a time ("manager-call"), or four
+ * ("manager-calls"). Nothing but sockets on this side.
+ */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,28 +15,41 @@
 
 enum { CLIENTS = 4 };
 
-static int port;
+static int port; /* 0: a Unix socket at `path` */
+static char path[60];
 
-static pid_t server_begin(void)
+static pid_t server_begin(const char *variant)
 {
     char word[16];
-    port = 20000 + getpid() % 20000;
+    port = strcmp(variant, "unix") == 0 ? 0 : 20000 + getpid() % 20000;
     snprintf(word, sizeof(word), "%d", port);
+    snprintf(path, sizeof(path), "/tmp/weft-bench-redis-%d", (int)getpid());
     pid_t child = fork();
     if (child == 0) {
         freopen("/dev/null", "w", stdout);
-        execlp("redis-server", "redis-server", "--port", word, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", (char *)NULL);
+        execlp("redis-server", "redis-server", "--port", word, "--bind", "127.0.0.1", "--unixsocket", path, "--save", "", "--appendonly",
+            "no", (char *)NULL);
         _exit(127);
     }
     return child;
 }
 
+static void server_end(pid_t server)
+{
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+    unlink(path);
+}
+
 static int client_begin(void)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    memcpy(local.sun_path, path, sizeof(path));
+    struct sockaddr_in tcp = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr *to = port ? (struct sockaddr *)&tcp : (struct sockaddr *)&local;
     for (int i = 0; i < 500; i++) {
-        int made = socket(AF_INET, SOCK_STREAM, 0);
-        if (connect(made, (struct sockaddr *)&to, sizeof(to)) == 0) {
+        int made = socket(to->sa_family, SOCK_STREAM, 0);
+        if (connect(made, to, port ? sizeof(tcp) : sizeof(local)) == 0) {
             setsockopt(made, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
             return made;
         }
@@ -57,13 +74,11 @@ static double seconds(int client, long times)
 
 static double one_client(long iterations, const char *variant)
 {
-    (void)variant;
-    pid_t server = server_begin();
+    pid_t server = server_begin(variant);
     int client = client_begin();
     seconds(client, iterations / 10 + 1);
     double took = seconds(client, iterations);
-    kill(server, SIGKILL);
-    waitpid(server, NULL, 0);
+    server_end(server);
     return took / (double)iterations * 1e6;
 }
 
@@ -81,20 +96,19 @@ static void clients_run(long each)
 
 static double four_clients(long iterations, const char *variant)
 {
-    (void)variant;
-    pid_t server = server_begin();
+    pid_t server = server_begin(variant);
     close(client_begin());
     clients_run(iterations / 40 + 1);
     double start = bench_clock();
     clients_run(iterations / CLIENTS);
     double took = bench_clock() - start;
-    kill(server, SIGKILL);
-    waitpid(server, NULL, 0);
+    server_end(server);
     return took / (double)iterations * 1e6;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct bench_row rows[] = {{"manager-call", one_client}, {"manager-calls", four_clients}, {NULL, NULL}};
+    static const struct bench_row rows[] = {{"manager-call", one_client}, {"manager-calls", four_clients},
+        {"manager-call-unix", one_client}, {"manager-calls-unix", four_clients}, {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }
