@@ -2,6 +2,7 @@
 /* Connections: with each other, with Python's multiprocessing.connection in both roles (connection_peer.py), and with peers that speak something else. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,6 +228,30 @@ static weft_connection *keyless(weft_listener *listener, int *peer, const void *
     return made;
 }
 
+static int option_of(const weft_connection *connection, int level, int name)
+{
+    int option = -1;
+    ck_assert_int_eq(getsockopt(connection->descriptor, level, name, &option, &(socklen_t){sizeof(option)}), 0);
+    return option;
+}
+
+START_TEST(what_is_accepted_has_what_the_listener_has)
+{
+    int peer;
+    weft_listener *listener = weft_connection_listen("127.0.0.1:0");
+    ck_assert_int_eq(setsockopt(wefti_listener_descriptor(listener), IPPROTO_TCP, TCP_KEEPIDLE, &(int){61}, sizeof(int)), 0);
+    ck_assert_int_eq(setsockopt(wefti_listener_descriptor(listener), IPPROTO_TCP, TCP_USER_TIMEOUT, &(int){62}, sizeof(int)), 0);
+    weft_connection *made = keyless(listener, &peer, "", 0);
+    ck_assert_int_ne(option_of(made, IPPROTO_TCP, TCP_NODELAY), 0);
+    ck_assert_int_ne(option_of(made, SOL_SOCKET, SO_KEEPALIVE), 0);
+    ck_assert_int_eq(option_of(made, IPPROTO_TCP, TCP_KEEPIDLE), 61);
+    ck_assert_int_eq(option_of(made, IPPROTO_TCP, TCP_USER_TIMEOUT), 62);
+    close(peer);
+    weft_connection_close(made);
+    weft_listener_close(listener);
+}
+END_TEST
+
 START_TEST(frames_of_all_shapes)
 {
     weft_listener *listener = weft_connection_listen("127.0.0.1:0", .most = 1000);
@@ -380,6 +405,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, digests_are_those_of_python);
     tcase_add_test(tests, a_wrong_key_is_refused_by_both);
     tcase_add_test(tests, strangers_get_nowhere);
+    tcase_add_test(tests, what_is_accepted_has_what_the_listener_has);
     tcase_add_test(tests, frames_of_all_shapes);
     tcase_add_test(tests, a_send_that_stops_in_the_middle_is_the_last);
     tcase_add_test(tests, python_is_a_peer);

@@ -187,8 +187,10 @@ static int listener_bind(weft_listener *listener, const struct weft_connection_o
     listener->descriptor = socket_open(&address);
     if (listener->descriptor < 0)
         return -1;
-    if (listener->tcp)
+    if (listener->tcp) {
         setsockopt(listener->descriptor, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+        setsockopt(listener->descriptor, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int)); /* those that it accepts have what it has */
+    }
     char *path = listener->tcp || abstract ? NULL : wefti_alloc(sizeof(address.local.sun_path));
     if (!listener->tcp && !abstract && !path)
         return -1;
@@ -253,13 +255,7 @@ static int accept_some(const weft_listener *listener, weft_time deadline)
 weft_connection *wefti_listener_next(weft_listener *listener, weft_time deadline)
 {
     int came = accept_some(listener, deadline);
-    if (came < 0)
-        return NULL;
-    if (listener->tcp) {
-        setsockopt(came, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-        setsockopt(came, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
-    }
-    return connection_new(came, listener->tcp, listener->relay, listener->most);
+    return came < 0 ? NULL : connection_new(came, listener->tcp, listener->relay, listener->most);
 }
 
 int wefti_listener_prove(weft_listener *listener, weft_connection *connection, weft_time deadline)
@@ -271,6 +267,11 @@ void wefti_listener_leave(weft_listener *listener)
 {
     descriptor_close(listener->descriptor);
     listener->descriptor = -1;
+}
+
+int wefti_listener_descriptor(const weft_listener *listener)
+{
+    return listener->descriptor;
 }
 
 bool wefti_listener_keyed(const weft_listener *listener)

@@ -59,6 +59,8 @@ weft_connection *wefti_listener_next(weft_listener *listener, weft_time deadline
 int wefti_listener_prove(weft_listener *listener, weft_connection *connection, weft_time deadline);
 /* Listens no more: a copy in another process does. The path is still removed at the end, here. */
 void wefti_listener_leave(weft_listener *listener);
+/* What options are set on it, those that it accepts from then on have, too. */
+int wefti_listener_descriptor(const weft_listener *listener);
 bool wefti_listener_keyed(const weft_listener *listener);
 /* Room that one long message took is not kept for ever. */
 void wefti_frame_trim(weft_connection *connection);

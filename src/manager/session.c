@@ -8,30 +8,13 @@
  */
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/memory.h"
 #include "manager/manager.h"
 #include "value/object.h"
 #include "wait/wait.h"
-
-enum { SILENT = 60, PROBE_EVERY = 20, PROBES = 3 }; /* seconds after which a TCP peer is asked for, and how often until it counts as gone */
-
-static void session_socket(const weft_connection *connection)
-{
-    int descriptor = connection->descriptor;
-    unsigned lost = 1000 * (SILENT + PROBE_EVERY * PROBES);
-    if (!connection->tcp)
-        return;
-    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &(int){SILENT}, sizeof(int));
-    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &(int){PROBE_EVERY}, sizeof(int));
-    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &(int){PROBES}, sizeof(int));
-    setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost, sizeof(lost));
-}
 
 /* "ValueError: text", for who gets no exception but its text. */
 static weft_value exception_text(weft_value exception)
@@ -499,7 +482,6 @@ weft_value wefti_session_run(weft_value argument)
     weft_manager *manager = connection->owner;
     weft_time late = weft_in(manager->options.handshake_seconds);
     bool leaving = false;
-    session_socket(connection);
     connection->eager = true;
     if (wefti_listener_prove(manager->listener, connection, late) == 0)
         leaving = wefti_session_serve(manager, connection, late);
