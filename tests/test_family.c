@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -19,9 +20,11 @@
 
 #include "base/leave.h"
 #include "base/memory.h"
+#include "family/claim.h"
 #include "family/family.h"
 #include "fixture.h"
 #include "shared/block.h"
+#include "step.h"
 
 #define MUST(condition)                      \
     do {                                     \
@@ -489,6 +492,244 @@ START_TEST(a_fork_of_the_hosts_can_be_adopted)
 }
 END_TEST
 
+/* Standing by. */
+
+/* Who stands by at this moment; 0: nobody. */
+static pid_t ready_now(void)
+{
+    for (uint32_t i = WEFTI_SEAT_FIRST; i < WEFTI_SEATS; i++)
+        if (__atomic_load_n(&family()->seats[i].state, __ATOMIC_ACQUIRE) == WEFTI_SEAT_READY)
+            return family()->seats[i].pid;
+    return 0;
+}
+
+static pid_t ready_other_than(pid_t before)
+{
+    weft_time late = weft_in(20);
+    for (pid_t now = ready_now();; now = ready_now()) {
+        if (now && now != before)
+            return now;
+        MUST(weft_clock() < late && weft_sleep(0.0002) == 0);
+    }
+}
+
+static pid_t parent_of(pid_t pid)
+{
+    char path[64];
+    int parent = 0;
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    FILE *file = fopen(path, "r");
+    MUST(file && fscanf(file, "%*d (%*[^)]) %*c %d", &parent) == 1 && fclose(file) == 0);
+    return parent;
+}
+
+static int root_with_one_ready(void)
+{
+    MUST(weft_shared_limit(1 << 22) == 0 && wefti_family_begin() == 0 && ready_now() == 0);
+    ended(start(counts, NULL));
+    pid_t ready = ready_other_than(0);
+    MUST(parent_of(ready) == family()->supervisor);
+    MUST(kill(ready, SIGTERM) == 0 && kill(ready, SIGINT) == 0); /* meant for whom? */
+    struct wefti_process *process = start(sleeps, NULL);
+    MUST(process->pid == ready && parent_of(ready) == family()->supervisor);
+    MUST(ready_other_than(ready) && kill(ready, SIGUSR1) == 0);
+    int status = ended(process);
+    MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
+    return 0;
+}
+
+START_TEST(one_stands_by_from_the_first_request_on)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_with_one_ready);
+}
+END_TEST
+
+static int root_that_kills_who_stands_by(void)
+{
+    int *count = weft_shared_new(int);
+    ended(start(counts, count));
+    for (int i = 2; i < 22; i++) {
+        pid_t ready = ready_other_than(0);
+        MUST(kill(ready, SIGKILL) == 0);
+        MUST(ended(start(counts, count)) == 7 << 8 && *count == i);
+    }
+    struct wefti_blocks_census census;
+    wefti_blocks_count(&census);
+    MUST(census.wrong == 0 && census.in_hand == 0);
+    return 0;
+}
+
+START_TEST(who_stands_by_may_die)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_kills_who_stands_by);
+}
+END_TEST
+
+static void *starts_one(void *process)
+{
+    return wefti_process_start(process) == 0 ? process : NULL;
+}
+
+/* It is stopped when the request comes, so that it dies before it can say anything. */
+static int root_that_kills_with_a_request(void)
+{
+    pthread_t thread;
+    void *started;
+    ended(start(counts, NULL));
+    pid_t ready = ready_other_than(0);
+    MUST(kill(ready, SIGSTOP) == 0);
+    struct wefti_process *process = wefti_process_new(counts, NULL);
+    MUST(process && pthread_create(&thread, NULL, starts_one, process) == 0);
+    while (!(__atomic_load_n(&process->holds, __ATOMIC_RELAXED) & WEFTI_PROCESS_SUPERVISORS))
+        weft_yield();
+    weft_sleep(0.002);
+    MUST(kill(ready, SIGKILL) == 0 && pthread_join(thread, &started) == 0 && started == process && process->pid != ready);
+    return ended(process) == 7 << 8 ? 0 : 1;
+}
+
+START_TEST(a_request_does_not_die_with_who_has_it)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_kills_with_a_request);
+}
+END_TEST
+
+/* Nor is an adoption for who stands by; and the supervisor's death takes that one along. */
+static int root_with_ready_ones_lost(void)
+{
+    pid_t child;
+    int status;
+    ended(start(counts, NULL));
+    pid_t ready = ready_other_than(0);
+    struct wefti_process *process = adopted(counts, NULL, &child);
+    MUST(waitpid(child, &status, 0) == child && wefti_process_wait(process, &status, WEFT_FOREVER) == 0);
+    ready = ready_other_than(ready);
+    keeper_other_than(0, family()->keepers[0].pid == family()->supervisor ? 1 : 0);
+    pid_t supervisor = family()->supervisor;
+    MUST(kill(supervisor, SIGKILL) == 0);
+    while (__atomic_load_n(&family()->supervisor, __ATOMIC_ACQUIRE) == supervisor)
+        weft_yield();
+    MUST(ended(start(counts, NULL)) == 7 << 8 && ready_other_than(ready));
+    raise(SIGKILL); /* the fixture looks whether it is left behind */
+    return 1;
+}
+
+START_TEST(who_stands_by_dies_with_the_family)
+{
+    NEEDS_PIDFDS;
+    if (FIXTURE_TSAN)
+        fixture_skip("with ThreadSanitizer no spare comes to take over");
+    int status = -1;
+    pid_t root = root_start(root_with_ready_ones_lost);
+    ck_assert_int_eq(waitpid(root, &status, 0), root);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %x", status);
+}
+END_TEST
+
+/* Each store of who takes a request as the last one; then each of who puts that right. */
+
+static struct wefti_process *claimed;
+static uint64_t claimed_ticket;
+static uint32_t *claimed_seat; /* in the arena */
+
+static void claim_prepare(void)
+{
+    ck_assert_ptr_nonnull(claimed_seat = weft_shared_new(uint32_t));
+    ck_assert_ptr_nonnull(claimed = wefti_process_new(counts, NULL));
+    claimed_ticket = claimed->ticket;
+    claimed->holds |= WEFTI_PROCESS_SUPERVISORS; /* it has been asked for */
+}
+
+static void claim_steps(void)
+{
+    *claimed_seat = wefti_member;
+    step_begin();
+    if (wefti_claim_for_seat(family(), wefti_member, claimed, claimed_ticket))
+        wefti_claim_begin(family(), wefti_member, getpid());
+    step_end();
+}
+
+/* Whether the seat or the record is another than when this was last asked. */
+static bool claim_changed(void)
+{
+    static struct {
+        struct wefti_seat seat;
+        struct wefti_process process;
+    } before, now;
+    now.seat = family()->seats[*claimed_seat];
+    now.process = *claimed;
+    bool changed = memcmp(&before, &now, sizeof(now)) != 0;
+    before = now;
+    return changed;
+}
+
+/* Either it is asked for again, and whoever comes can have it; or it has ended, and was told. */
+static void claim_is_settled(bool again)
+{
+    if (again) {
+        step_must(claimed->state == WEFTI_PROCESS_NEW && claimed->holds == (WEFTI_PROCESS_MAKERS | WEFTI_PROCESS_SUPERVISORS));
+        step_must(wefti_claim(claimed, claimed_ticket, 9) && !wefti_claim(claimed, claimed_ticket, 10));
+    } else
+        step_must(claimed->state == WEFTI_PROCESS_ENDED && claimed->status == SIGKILL && claimed->holds == WEFTI_PROCESS_MAKERS);
+}
+
+static void claim_check(void)
+{
+    claim_is_settled(wefti_claim_end(family(), *claimed_seat, SIGKILL));
+}
+
+START_TEST(who_takes_a_request_may_die_at_any_instruction)
+{
+    STEP_OR_SKIP;
+    ck_assert_int_eq(weft_shared_limit(1 << 22), 0);
+    ck_assert_uint_gt(
+        step_through(&(struct step_plan){.prepare = claim_prepare, .body = claim_steps, .check = claim_check, .matters = claim_changed}),
+        5);
+}
+END_TEST
+
+/* As wefti_claim_begin had come to that store. */
+static void claim_prepare_begun(void)
+{
+    claim_prepare();
+    *claimed_seat = WEFTI_SEATS - 1;
+    ck_assert(wefti_claim_for_seat(family(), *claimed_seat, claimed, claimed_ticket));
+    claimed->state = WEFTI_PROCESS_RUNS;
+}
+
+static void claim_prepare_claimed(void)
+{
+    claim_prepare_begun();
+    claimed->state = WEFTI_PROCESS_NEW;
+}
+
+static void claim_end_steps(void)
+{
+    step_begin();
+    wefti_claim_end(family(), *claimed_seat, SIGKILL);
+    step_end();
+}
+
+/* The next supervisor does the same again. */
+static void claim_end_check(void)
+{
+    wefti_claim_end(family(), *claimed_seat, SIGKILL);
+    claim_is_settled(claimed->state == WEFTI_PROCESS_NEW);
+}
+
+START_TEST(who_puts_a_request_right_may_die_at_any_instruction)
+{
+    STEP_OR_SKIP;
+    ck_assert_int_eq(weft_shared_limit(1 << 22), 0);
+    struct step_plan plan = {.prepare = claim_prepare_begun, .body = claim_end_steps, .check = claim_end_check, .matters = claim_changed};
+    ck_assert_uint_ge(step_through(&plan), 3);
+    plan.prepare = claim_prepare_claimed;
+    ck_assert_uint_ge(step_through(&plan), 2);
+}
+END_TEST
+
 static int makes_and_dies(struct wefti_process *self)
 {
     start(sleeps, NULL);
@@ -546,7 +787,7 @@ static int root_with_few_descriptors(void)
 {
     struct wefti_process *processes[20];
     int count = 0, error = 0;
-    MUST(setrlimit(RLIMIT_NOFILE, &(struct rlimit){14, 14}) == 0 && wefti_family_begin() == 0);
+    MUST(setrlimit(RLIMIT_NOFILE, &(struct rlimit){18, 18}) == 0 && wefti_family_begin() == 0);
     for (; !error; count++) {
         MUST(count < 20 && (processes[count] = wefti_process_new(sleeps, NULL)));
         error = wefti_process_start(processes[count]) == 0 ? 0 : errno;
@@ -632,6 +873,12 @@ static void add(TCase *tests)
     tcase_add_test(tests, the_death_of_both_is_told_and_takes_the_processes_along);
     tcase_add_test(tests, processes_can_be_had_while_supervisors_die);
     tcase_add_test(tests, a_fork_of_the_hosts_can_be_adopted);
+    tcase_add_test(tests, one_stands_by_from_the_first_request_on);
+    tcase_add_test(tests, who_stands_by_may_die);
+    tcase_add_test(tests, a_request_does_not_die_with_who_has_it);
+    tcase_add_test(tests, who_stands_by_dies_with_the_family);
+    tcase_add_test(tests, who_takes_a_request_may_die_at_any_instruction);
+    tcase_add_test(tests, who_puts_a_request_right_may_die_at_any_instruction);
     tcase_add_test(tests, the_records_of_a_dead_maker_are_freed);
     tcase_add_test(tests, all_who_wait_are_told);
     tcase_add_test(tests, a_family_begins_before_there_are_threads);

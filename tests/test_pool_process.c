@@ -204,8 +204,9 @@ static void root_that_kills(void)
     }
     weft_future *future = weft_pool_submit(pool, waits_to_die, weft_ptr(begun));
     MUST(root_until(begun, 1));
-    for (uint32_t i = 0; i < 3; i++) {
-        struct wefti_process_worker *worker = ((struct wefti_process_pool *)(void *)pool)->table[i];
+    struct wefti_process_pool *shared = (struct wefti_process_pool *)(void *)pool;
+    for (uint32_t i = 0; i < wefti_process_places(shared); i++) { /* those of the dead may not be free yet: it may be in a fourth */
+        struct wefti_process_worker *worker = shared->table[i];
         if (worker && __atomic_load_n(&worker->state, __ATOMIC_ACQUIRE) == WEFTI_WORKER_THERE)
             kill(worker->pid, SIGKILL);
     }

@@ -9,8 +9,8 @@
  * A life is the word of a robust mutex that the keeper holds. A waiter sets FUTEX_WAITERS in it before he sleeps, as the kernel asks for who wants
  * to be woken by a death. The kernel wakes one; so each who finds a keeper dead wakes all others.
  *
- * When the supervisor dies, the spare takes its place (supervisor.c) and changes the epoch. What had been received and not begun is then refused with ERESTART, and asked for again; what
- * had not been answered in any way is asked for again too. A request that so comes twice is met once: the second finds the record no longer NEW, or another ticket.
+ * When the supervisor dies, the spare takes its place (supervisor.c) and changes the epoch, as the supervisor does when a process that stood by has died, perhaps with a request in its hand.
+ * What has not been answered is then asked for again. A request that so comes twice is met once: by who claims it (claim.c).
  *
  * The maker's hold of a record stands among what its process holds (life.h), so that the supervisor lets go for a maker that dies. Letting go clears a bit, and frees the record
  * if that was the last: a death in between leaves at worst the record, never frees it twice, as it is freed only under its own ticket.
@@ -33,11 +33,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/alone.h"
 #include "base/futex.h"
 #include "base/latch.h"
 #include "base/leave.h"
 #include "base/memory.h"
 #include "base/opening.h"
+#include "family/claim.h"
 #include "family/ids.h"
 #include "family/joined.h"
 #include "shared/block.h"
@@ -230,6 +232,7 @@ int wefti_family_begin_threaded(void)
 
 static void record_free(struct wefti_process *process)
 {
+    __atomic_store_n(&process->claim, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&process->ticket, 0, __ATOMIC_RELEASE);
     wefti_block_free(process);
 }
@@ -253,7 +256,8 @@ struct wefti_process *wefti_process_new(int (*main)(struct wefti_process *self),
     if (!process)
         return NULL;
     uint64_t ticket = __atomic_add_fetch(&family->tickets, 1, __ATOMIC_RELAXED);
-    *process = (struct wefti_process){.holds = WEFTI_PROCESS_MAKERS, .main = main_there(main), .data = data, .ticket = ticket};
+    *process = (struct wefti_process){
+        .holds = WEFTI_PROCESS_MAKERS, .main = main_there(main), .data = data, .ticket = ticket, .claim = wefti_claim_none(ticket)};
     if (wefti_hold_process(WEFTI_HOLD_PROCESS, process, ticket) != 0) {
         wefti_block_cancel(process, sizeof(*process));
         return NULL;
@@ -270,6 +274,13 @@ void wefti_process_let_go(struct wefti_process *process)
     wefti_unhold_process(WEFTI_HOLD_PROCESS, process);
 }
 
+/* Nobody meets it, and nobody has: then it is not the supervisor's either. */
+static bool process_withdraw(struct wefti_process *process, uint64_t ticket)
+{
+    return wefti_claim(process, ticket, WEFTI_CLAIM_NOBODY) ||
+           (__atomic_load_n(&process->claim, __ATOMIC_ACQUIRE) & WEFTI_CLAIM_NOBODY) == WEFTI_CLAIM_NOBODY;
+}
+
 /* The maker is dead. Also when he died while he let go: then the record has another ticket, or its last hold is gone and it is still there. */
 static void process_mend(uint32_t dead, void *object, uint64_t ticket)
 {
@@ -277,22 +288,24 @@ static void process_mend(uint32_t dead, void *object, uint64_t ticket)
     struct wefti_process *process = object;
     if (wefti_block_size(process) < sizeof(*process) || __atomic_load_n(&process->ticket, __ATOMIC_ACQUIRE) != ticket)
         return;
-    if ((__atomic_fetch_and(&process->holds, ~(uint32_t)WEFTI_PROCESS_MAKERS, __ATOMIC_ACQ_REL) & ~(uint32_t)WEFTI_PROCESS_MAKERS) == 0)
+    uint32_t holds = process_withdraw(process, ticket) ? WEFTI_PROCESS_MAKERS | WEFTI_PROCESS_SUPERVISORS : WEFTI_PROCESS_MAKERS;
+    if ((__atomic_fetch_and(&process->holds, ~holds, __ATOMIC_ACQ_REL) & ~holds) == 0)
         record_free(process);
 }
 
-static uint64_t mask_now(void)
+static uint64_t mask_change(uint64_t mask)
 {
-    uint64_t mask = 0;
-    syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &mask, sizeof(mask));
-    return mask;
+    uint64_t before = 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &before, sizeof(mask));
+    return before;
 }
 
-static uint32_t creation_mask_now(void)
+/* umask(2) cannot ask without changing, and it is all threads'; /proc can. */
+static uint32_t creation_mask_read(void)
 {
     char line[128];
     unsigned mask = 022;
-    FILE *file = fopen("/proc/self/status", "re"); /* umask(2) cannot ask without changing, and it is all threads' */
+    FILE *file = fopen("/proc/self/status", "re");
     while (file && fgets(line, sizeof(line), file))
         if (sscanf(line, "Umask: %o", &mask) == 1)
             break;
@@ -301,8 +314,19 @@ static uint32_t creation_mask_now(void)
     return mask;
 }
 
+/* The masks that a process begins with are those of this moment. No handler of a program without threads is called while its mask of file creation is another: that is 10 us faster than to read it. */
+static void masks_note(struct wefti_process *process)
+{
+    process->signals = mask_change(UINT64_MAX);
+    if (wefti_alone())
+        umask((mode_t)(process->creation_mask = umask(077)));
+    else
+        process->creation_mask = creation_mask_read();
+    mask_change(process->signals);
+}
+
 /* Sends the request with its descriptors; waits while the socket is full. */
-static int request_send(const struct wefti_request *request, const int *descriptors, size_t count)
+int wefti_request_send(const struct wefti_request *request, const int *descriptors, size_t count)
 {
     union {
         char octets[CMSG_SPACE(WEFTI_HANDED_MOST * sizeof(int))];
@@ -325,19 +349,25 @@ static int request_send(const struct wefti_request *request, const int *descript
     }
 }
 
-/* Asks until there is an answer: 0, the state being RUNS or more; -1. */
+/*
+ * Asks until there is an answer: 0, the state being RUNS or more; -1. Whoever had the request and died has not said so, but the epoch changes then: it is asked for again, which does no harm
+ * if somebody has it.
+ */
 static int request_ask(struct wefti_family *family, const struct wefti_request *request, const int *descriptors, size_t count)
 {
     struct wefti_process *process = request->process;
+    __atomic_fetch_or(&process->holds, WEFTI_PROCESS_SUPERVISORS, __ATOMIC_RELAXED);
     do {
         uint32_t epoch = __atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE);
-        if (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_REFUSED) /* for the second time: it was none the first */
-            __atomic_store_n(&process->state, WEFTI_PROCESS_NEW, __ATOMIC_RELEASE);
-        if (request_send(request, descriptors, count) != 0 ||
-            wait_while(family, &process->state, WEFTI_PROCESS_NEW, epoch, WEFT_FOREVER) != 0)
+        if (wefti_request_send(request, descriptors, count) != 0 ||
+            wait_while(family, &process->state, WEFTI_PROCESS_NEW, epoch, WEFT_FOREVER) != 0) {
+            int error = errno;
+            if (process_withdraw(process, request->ticket))
+                wefti_process_release(process, WEFTI_PROCESS_SUPERVISORS);
+            errno = error;
             return -1;
-    } while (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_NEW ||
-             (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_REFUSED && process->error == ERESTART));
+        }
+    } while (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_NEW);
     return 0;
 }
 
@@ -388,8 +418,7 @@ int wefti_process_start(struct wefti_process *process)
         return -1;
     if (process->given)
         handed[count++] = (int)process->given - 1;
-    process->signals = mask_now();
-    process->creation_mask = creation_mask_now();
+    masks_note(process);
     int failed = process_ask(process, false, handed, count), error = errno;
     close(handed[0]);
     errno = error;

@@ -31,6 +31,7 @@ struct wefti_process {
     uint32_t creation_mask; /* umask */
     uint32_t given;         /* 1 + a descriptor that it gets beside the first three: its maker's number of it, then its own; 0: none */
     uint64_t signals;       /* the signal mask it begins with */
+    uint64_t claim;         /* claim.c: its ticket, and in whose seat it is met */
 };
 
 /*
@@ -71,6 +72,11 @@ int wefti_process_join(struct wefti_process *process);
  * was not started).
  */
 int wefti_process_wait(struct wefti_process *process, int *status, weft_time deadline);
+
+/*
+ * Called in a process that is forked before anybody has asked for it, or NULL: touches what its main will touch. Set by a floor above when the library is loaded.
+ */
+extern void (*wefti_process_warm)(void) __attribute__((visibility("hidden")));
 
 /*
  * Handlers are the program's, and what they need is not in a process of the family: they are reset, as in a new image; ignored signals stay ignored. While all are blocked, or one could be

@@ -15,10 +15,15 @@
  * image, and a spare of its own. A spare that dies is forked again. So each of the two can be killed at any time; if both are within the moment that takes, the family has
  * nobody to look after it, and who waits for a process is told (EPIPE). Those that a dead supervisor had forked die with it, by the signal of their
  * parent's death; the next one finds them, and processes that it only watched, by their seats:
- *   COMING  perhaps there is a process; if its number is in the seat, its end is awaited. The request is refused with ERESTART, and comes again
+ *   COMING  perhaps there is a process; if its number is in the seat, its end is awaited. The request, if it had one, comes again; so with READY
  *   TAKEN   its end is awaited as ever. The status is asked of its pidfd where the kernel keeps it, else it is that of SIGKILL
  *   GONE    it is dead; what it left is put right again
  * A child writes its number into the seat once the signal of its parent's death is set and the parent has been seen alive: one that has not will not get further than that look.
+ *
+ * Standing by. From the first request on there is a process more than are asked for, forked in advance, with what it touches touched: its seat is READY, and it sleeps in recvmsg on the socket of
+ * requests, which the supervisor leaves alone as long as there is one. Who asks so finds a process that begins at once. It claims the request (claim.c), makes its seat TAKEN, says that it
+ * runs, and rings for the supervisor, who forks the next while that one works. What it cannot meet (an adoption) it sends again and ends. Killed while it stands by it is one that was never there: it
+ * may have had a request in its hand, so all who wait for an answer are made to ask again. With its supervisor it dies like all that this has forked.
  *
  * Both block all signals; they end with the root, or by SIGKILL. Nothing of the host's but the arena is kept open, and the working directory is left.
  */
@@ -30,6 +35,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -44,6 +50,7 @@
 
 #include "base/leave.h"
 #include "base/memory.h"
+#include "family/claim.h"
 #include "family/family.h"
 #include "family/joined.h"
 #include "shared/block.h"
@@ -51,7 +58,6 @@
 
 /* A process it looks after: at the index of its pidfd in `polls`. */
 struct made {
-    struct wefti_process *process;
     uint32_t seat;
     bool child; /* it is one of this supervisor's own */
 };
@@ -61,28 +67,22 @@ struct supervisor {
     struct wefti_supervisor_start start;
     unsigned number;                      /* which keeper it is */
     pid_t spare;                          /* 0: there is none */
+    uint32_t ready;                       /* the seat of who stands by, or comes to; 0: nobody */
+    bool asked;                           /* somebody has asked for a process: one is to stand by */
     nfds_t count;                         /* of the next two */
-    struct pollfd polls[WEFTI_SEATS + 3]; /* the socket, the root, the spare, the processes */
-    struct made made[WEFTI_SEATS + 3];
+    struct pollfd polls[WEFTI_SEATS + 4]; /* the socket, the root, the bell, the spare, the processes */
+    struct made made[WEFTI_SEATS + 4];
 };
 
-enum { SOCKET, ROOT, SPARE, FIRST };
-enum { SPARE_AGAIN = 1000 /* ms until it is tried again to have a spare */, CLOCK_TICK = 10000000 /* ns; /proc's unit */ };
+enum { SOCKET, ROOT, BELL, SPARE, FIRST };
+enum {
+    SOON = 1 /* ms */,
+    SPARE_AGAIN = 1000 /* ms until it is tried again to have a spare */,
+    CLOCK_TICK = 10000000 /* ns; /proc's unit */
+};
 
 static struct supervisor supervisor;
-
-static void process_state(struct wefti_process *process, enum wefti_process_state state)
-{
-    __atomic_store_n(&process->state, state, __ATOMIC_RELEASE);
-    weft_wake(&process->state, UINT32_MAX);
-}
-
-static void refuse(struct wefti_process *process, int error)
-{
-    process->error = error;
-    process_state(process, WEFTI_PROCESS_REFUSED);
-    wefti_process_release(process, WEFTI_PROCESS_SUPERVISORS);
-}
+void (*wefti_process_warm)(void);
 
 /* Undertaking. */
 
@@ -129,7 +129,7 @@ static int status_asked(int pidfd)
 }
 
 /* How it ended; a child of this supervisor's stays unreaped. */
-static int status_learn(const struct made *made, int pidfd)
+static int status_learn(const struct made *made, int pidfd, struct wefti_process *process)
 {
     siginfo_t info;
     struct rusage usage;
@@ -139,16 +139,16 @@ static int status_learn(const struct made *made, int pidfd)
         return status_asked(pidfd);
     while (syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | WNOWAIT, &usage) != 0 && errno == EINTR)
         ;
-    made->process->peak = (uint64_t)usage.ru_maxrss << 10;
+    if (process)
+        process->peak = (uint64_t)usage.ru_maxrss << 10;
     return status_of(&info);
 }
 
-/* Told to whoever waits for it. */
-static void process_end(struct wefti_process *process, int status)
+/* Who waits for an answer asks again, if he has none yet. */
+static void asked_again(void)
 {
-    process->status = status;
-    process_state(process, WEFTI_PROCESS_ENDED);
-    wefti_process_release(process, WEFTI_PROCESS_SUPERVISORS);
+    __atomic_add_fetch(&supervisor.family->epoch, 1, __ATOMIC_RELEASE);
+    weft_wake(&supervisor.family->epoch, UINT32_MAX);
 }
 
 /*
@@ -163,11 +163,18 @@ static void undertake(nfds_t at)
     supervisor.count--;
     supervisor.polls[at] = supervisor.polls[supervisor.count];
     supervisor.made[at] = supervisor.made[supervisor.count];
-    made.process->status = status_learn(&made, pidfd);
+    struct wefti_process *process = wefti_claimed(supervisor.family, made.seat);
+    int status = status_learn(&made, pidfd, process);
+    if (process)
+        process->status = status;
     __atomic_store_n(&seat->state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
-    wefti_seat_mend(supervisor.family, made.seat, &made.process->state);
-    process_end(made.process, made.process->status);
+    wefti_seat_mend(supervisor.family, made.seat, process ? &process->state : NULL);
+    bool again = wefti_claim_end(supervisor.family, made.seat, status);
     seat_clear(supervisor.family, made.seat);
+    if (again)
+        asked_again();
+    if (supervisor.ready == made.seat)
+        supervisor.ready = 0;
     siginfo_t info;
     while (made.child && waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) != 0 && errno == EINTR)
         ;
@@ -194,12 +201,15 @@ static uint32_t seat_find(const struct wefti_family *family)
     return 0;
 }
 
-/* Nothing of the supervisor's stays but the arena and the members' end of the socket. */
-static void child_close(void)
+/* Nothing of the supervisor's stays but the arena and the members' end of the socket; and what one that stands by needs until it begins. */
+static void child_close(bool stands_by)
 {
-    for (nfds_t i = SOCKET; i < supervisor.count; i++)
-        if (supervisor.polls[i].fd >= 0)
-            close(supervisor.polls[i].fd);
+    for (nfds_t i = SOCKET; i < supervisor.count; i++) {
+        if (supervisor.polls[i].fd < 0 || (stands_by && (i == SOCKET || i == BELL)))
+            continue;
+        close(supervisor.polls[i].fd);
+        supervisor.polls[i].fd = -1;
+    }
 }
 
 /* The directory, and the first three descriptors; one that the asker had closed is closed. What is given stays where it is, through an exec, too. */
@@ -224,18 +234,22 @@ static int child_place(struct wefti_process *process, const int *handed)
     return 0;
 }
 
-_Noreturn static void child_run(struct wefti_process *process, uint32_t seat, const int *handed, pid_t parent)
+/* In a process that was forked just now. */
+static void child_begin(uint32_t seat, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         kill(getpid(), SIGKILL); /* as the signal would have; no status of its own is to be taken for its task's */
     __atomic_store_n(&supervisor.family->seats[seat].pid, getpid(), __ATOMIC_RELEASE);
-    child_close();
+    wefti_member = (uint16_t)seat;
+    wefti_family_joined(supervisor.start.asking);
+}
+
+_Noreturn static void child_run(struct wefti_process *process, const int *handed)
+{
     if (child_place(process, handed) != 0)
         wefti_leave(1);
     umask(process->creation_mask);
-    wefti_member = (uint16_t)seat;
-    wefti_family_joined(supervisor.start.asking);
     prctl(PR_SET_NAME, "weft-process");
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &process->signals, NULL, sizeof(process->signals));
     int status = process->main(process);
@@ -243,13 +257,20 @@ _Noreturn static void child_run(struct wefti_process *process, uint32_t seat, co
     wefti_leave(status);
 }
 
-/* Its pidfd; -1 with errno. */
-static int child_fork(struct wefti_process *process, uint32_t seat, const int *handed)
+_Noreturn static void stand_by(uint32_t seat);
+
+/* Forks one for the seat, which meets this request, or stands by for one if that is NULL. Its pidfd; -1 with errno. */
+static int child_fork(struct wefti_process *process, uint32_t seat, const int *handed, pid_t *number)
 {
     pid_t parent = getpid();
-    pid_t child = supervisor.count < WEFTI_SEATS + 3 ? fork() : (errno = EAGAIN, -1);
-    if (child == 0)
-        child_run(process, seat, handed, parent);
+    pid_t child = supervisor.count < WEFTI_SEATS + 4 ? fork() : (errno = EAGAIN, -1);
+    if (child == 0) {
+        child_begin(seat, parent);
+        if (!process)
+            stand_by(seat);
+        child_close(false);
+        child_run(process, handed);
+    }
     if (child < 0)
         return -1;
     int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
@@ -261,56 +282,71 @@ static int child_fork(struct wefti_process *process, uint32_t seat, const int *h
         errno = error;
         return -1;
     }
-    process->pid = child;
+    *number = child;
     return pidfd;
 }
 
-/* It runs, and this is its pidfd: it is looked after from here on. */
-static void watch(struct wefti_process *process, uint32_t number, int pidfd, bool child)
+/* This is its pidfd: it is looked after from here on. */
+static void watch(uint32_t number, int pidfd, bool child)
 {
     supervisor.polls[supervisor.count] = (struct pollfd){.fd = pidfd, .events = POLLIN};
-    supervisor.made[supervisor.count++] = (struct made){.process = process, .seat = number, .child = child};
+    supervisor.made[supervisor.count++] = (struct made){.seat = number, .child = child};
 }
 
-static void seat_take(struct wefti_process *process, uint32_t number)
-{
-    struct timespec now;
-    struct wefti_seat *seat = &supervisor.family->seats[number];
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    seat->started = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    __atomic_store_n(&seat->pid, process->pid, __ATOMIC_RELEASE);
-    __atomic_store_n(&seat->state, WEFTI_SEAT_TAKEN, __ATOMIC_RELEASE);
-    process_state(process, WEFTI_PROCESS_RUNS);
-}
-
-/* A seat for it, COMING: 0 when there is none. */
-static uint32_t seat_reserve(struct wefti_process *process)
+/* A seat that is COMING: 0 when there is none. */
+static uint32_t seat_reserve(void)
 {
     uint32_t number = seat_find(supervisor.family);
-    struct wefti_seat *seat = &supervisor.family->seats[number];
-    process->pid = 0; /* it may have been begun before, by a supervisor that died */
-    __atomic_fetch_or(&process->holds, WEFTI_PROCESS_SUPERVISORS, __ATOMIC_RELAXED);
-    if (!number)
-        return 0;
-    __atomic_store_n(&seat->process, process, __ATOMIC_RELEASE);
-    __atomic_store_n(&seat->state, WEFTI_SEAT_COMING, __ATOMIC_RELEASE);
-    process->seat = number;
+    if (number)
+        __atomic_store_n(&supervisor.family->seats[number].state, WEFTI_SEAT_COMING, __ATOMIC_RELEASE);
     return number;
 }
 
-static void make(struct wefti_process *process, const int *handed)
+/* Of a request that was claimed for the seat, or for none. */
+static void claimed_refuse(struct wefti_process *process, uint32_t number, int error)
 {
-    uint32_t number = seat_reserve(process);
-    int pidfd = number ? child_fork(process, number, handed) : (errno = EAGAIN, -1);
-    if (pidfd < 0) {
-        int error = errno;
-        if (number)
-            seat_clear(supervisor.family, number);
-        refuse(process, error);
-        return;
+    wefti_process_refuse(process, error);
+    if (number)
+        seat_clear(supervisor.family, number);
+}
+
+/* Nobody has claimed it, and it cannot be met. */
+static void request_refuse(const struct wefti_request *request, int error)
+{
+    if (wefti_claim(request->process, request->ticket, WEFTI_CLAIM_NOBODY))
+        claimed_refuse(request->process, 0, error);
+}
+
+/* A seat in which the request is claimed. 0: it has been refused, or is not asked for any more. */
+static uint32_t request_seat(const struct wefti_request *request)
+{
+    uint32_t number = seat_reserve();
+    if (!number)
+        request_refuse(request, EAGAIN);
+    else if (!wefti_claim_for_seat(supervisor.family, number, request->process, request->ticket)) {
+        seat_clear(supervisor.family, number);
+        return 0;
     }
-    watch(process, number, pidfd, true);
-    seat_take(process, number);
+    return number;
+}
+
+/* Whether a descriptor that was to be given did not come: there was no room for it. */
+static bool handed_lack(const struct wefti_process *process, int count)
+{
+    return process->given && count < WEFTI_HANDED_MOST;
+}
+
+static void make(const struct wefti_request *request, const int *handed, int count)
+{
+    pid_t child;
+    uint32_t number = request_seat(request);
+    bool lack = number && handed_lack(request->process, count);
+    int pidfd = lack ? (errno = EMFILE, -1) : number ? child_fork(request->process, number, handed, &child) : -1;
+    if (pidfd >= 0) {
+        watch(number, pidfd, true);
+        wefti_claim_begin(supervisor.family, number, child);
+    } else if (number)
+        claimed_refuse(request->process, number, errno);
 }
 
 /* The number of the process that a pidfd is of, or 0. */
@@ -329,62 +365,141 @@ static pid_t pidfd_number(int pidfd)
 }
 
 /* One that somebody else has forked. The pidfd is kept. */
-static void adopt(struct wefti_process *process, int pidfd)
+static void adopt(const struct wefti_request *request, int pidfd)
 {
     pid_t pid = pidfd_number(pidfd);
-    uint32_t number = pid ? seat_reserve(process) : 0;
-    int kept = number && supervisor.count < WEFTI_SEATS + 3 ? fcntl(pidfd, F_DUPFD_CLOEXEC, 3) : -1;
-    if (kept < 0) {
-        if (number)
-            seat_clear(supervisor.family, number);
-        refuse(process, pid ? EAGAIN : ESRCH);
-        return;
-    }
-    process->pid = pid;
-    watch(process, number, kept, false);
-    seat_take(process, number);
-}
-
-/* Whether this is still asked for: it may have been met already, or given up. */
-static bool request_stands(const struct wefti_request *request)
-{
-    return wefti_block_size(request->process) >= sizeof(*request->process) &&
-           __atomic_load_n(&request->process->ticket, __ATOMIC_ACQUIRE) == request->ticket &&
-           __atomic_load_n(&request->process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_NEW;
+    uint32_t number = pid ? request_seat(request) : 0;
+    int kept = number && supervisor.count < WEFTI_SEATS + 4 ? fcntl(pidfd, F_DUPFD_CLOEXEC, 3) : -1;
+    if (kept >= 0) {
+        watch(number, kept, false);
+        wefti_claim_begin(supervisor.family, number, pid);
+    } else if (number)
+        claimed_refuse(request->process, number, EAGAIN);
+    else if (!pid)
+        request_refuse(request, ESRCH);
 }
 
 static void request_meet(const struct wefti_request *request, const int *handed, int count)
 {
-    if (!request_stands(request))
-        return;
     if (request->adopt && count == 1)
-        adopt(request->process, handed[0]);
-    else if (!request->adopt && count == (request->process->given ? WEFTI_HANDED_MOST : WEFTI_HANDED))
-        make(request->process, handed);
+        adopt(request, handed[0]);
+    else if (!request->adopt && count >= WEFTI_HANDED)
+        make(request, handed, count);
     else
-        refuse(request->process, EMFILE); /* there was no room for the descriptors */
+        request_refuse(request, EMFILE); /* there was no room for the descriptors */
+    supervisor.asked |= !request->adopt;
 }
 
-/* One request, if there is a whole one. */
-static void request_take(void)
+/* What came with a request: how many descriptors. 0: none came, or not a whole request; -1: nothing came. */
+static int request_take(struct wefti_request *request, int *handed, int flags)
 {
     union {
         char octets[CMSG_SPACE(WEFTI_HANDED_MOST * sizeof(int))];
         struct cmsghdr header;
     } control;
-    struct wefti_request request = {.process = NULL};
-    struct iovec body = {.iov_base = &request, .iov_len = sizeof(request)};
+    struct iovec body = {.iov_base = request, .iov_len = sizeof(*request)};
     struct msghdr message = {.msg_iov = &body, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
-    ssize_t got = recvmsg(supervisor.start.requests, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    struct cmsghdr *header = got == sizeof(request) ? CMSG_FIRSTHDR(&message) : NULL;
-    int handed[WEFTI_HANDED_MOST],
-        count = header && header->cmsg_type == SCM_RIGHTS ? (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)) : 0;
+    request->process = NULL;
+    ssize_t got = recvmsg(supervisor.start.requests, &message, MSG_CMSG_CLOEXEC | flags);
+    struct cmsghdr *header = got == sizeof(*request) ? CMSG_FIRSTHDR(&message) : NULL;
+    int count = header && header->cmsg_type == SCM_RIGHTS ? (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)) : 0;
     if (count > 0)
         memcpy(handed, CMSG_DATA(header), (size_t)count * sizeof(int));
-    if (got == sizeof(request))
-        request_meet(&request, handed, count);
+    return got == sizeof(*request) ? count : -1;
+}
+
+static void handed_close(const int *handed, int count)
+{
     for (int i = 0; i < count; i++)
         close(handed[i]);
+}
+
+/* One request, if there is one. */
+static void request_serve(void)
+{
+    int handed[WEFTI_HANDED_MOST];
+    struct wefti_request request;
+    int count = request_take(&request, handed, MSG_DONTWAIT);
+    if (count >= 0)
+        request_meet(&request, handed, count);
+    handed_close(handed, count);
+}
+
+/* Standing by. */
+
+/* Signals that came to a process that nobody had asked for are not those of the one that it becomes. */
+static void pending_drop(void)
+{
+    sigset_t all, pending;
+    sigfillset(&all);
+    while (sigpending(&pending) == 0 && !sigisemptyset(&pending) && sigtimedwait(&all, NULL, &(struct timespec){0}) > 0)
+        ;
+}
+
+/* What it cannot meet it leaves to the supervisor, who takes requests when nobody stands by. */
+_Noreturn static void request_return(struct wefti_seat *seat, const struct wefti_request *request, const int *handed, int count)
+{
+    __atomic_store_n(&seat->state, WEFTI_SEAT_COMING, __ATOMIC_RELEASE);
+    eventfd_write(supervisor.polls[BELL].fd, 1);
+    wefti_request_send(request, handed, (size_t)count);
+    wefti_leave(0);
+}
+
+/* What it will touch it touches now, so that the pages are there: each is a fault of one to three microseconds. */
+static void ready_warm(struct wefti_seat *seat)
+{
+    const struct wefti_life *life = __atomic_load_n(&seat->lives, __ATOMIC_ACQUIRE);
+    while (life && __atomic_load_n(&life->next, __ATOMIC_RELAXED))
+        life = life->next;
+    wefti_block_size(seat->process);
+    pending_drop();
+    if (wefti_process_warm)
+        wefti_process_warm();
+}
+
+/* In the process: until there is a request for it. */
+_Noreturn static void stand_by(uint32_t number)
+{
+    int handed[WEFTI_HANDED_MOST], count;
+    struct wefti_request request;
+    struct wefti_seat *seat = &supervisor.family->seats[number];
+    prctl(PR_SET_NAME, "weft-ready");
+    child_close(true);
+    ready_warm(seat);
+    __atomic_store_n(&seat->state, WEFTI_SEAT_READY, __ATOMIC_RELEASE);
+    for (;;) {
+        while ((count = request_take(&request, handed, 0)) < 0)
+            ;
+        if (request.adopt || count < WEFTI_HANDED)
+            request_return(seat, &request, handed, count);
+        if (wefti_claim_for_seat(supervisor.family, number, request.process, request.ticket))
+            break;
+        handed_close(handed, count);
+    }
+    if (handed_lack(request.process, count)) {
+        wefti_process_refuse(request.process, EMFILE);
+        wefti_leave(1);
+    }
+    pending_drop(); /* not later: what comes once it is said to run is meant for it */
+    wefti_claim_begin(supervisor.family, number, getpid());
+    eventfd_write(supervisor.polls[BELL].fd, 1);
+    child_close(false);
+    child_run(request.process, handed);
+}
+
+/* Sees to it that somebody stands by, if anybody has ever asked for a process. */
+static void ready_have(void)
+{
+    pid_t child;
+    if (supervisor.ready && supervisor.family->seats[supervisor.ready].state == WEFTI_SEAT_TAKEN)
+        supervisor.ready = 0;
+    uint32_t number = supervisor.asked && !supervisor.ready && supervisor.polls[BELL].fd >= 0 ? seat_reserve() : 0;
+    int pidfd = number ? child_fork(NULL, number, NULL, &child) : -1;
+    if (pidfd >= 0) {
+        watch(number, pidfd, true);
+        supervisor.ready = number;
+    } else if (number)
+        seat_clear(supervisor.family, number);
 }
 
 /* The descriptors that stay, all others being closed. */
@@ -438,7 +553,7 @@ static int seat_pidfd(const struct wefti_seat *seat)
     pid_t pid = __atomic_load_n(&seat->pid, __ATOMIC_ACQUIRE);
     int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
     uint64_t began = pidfd >= 0 ? process_began(pid) : 0;
-    bool same = seat->state == WEFTI_SEAT_COMING || began <= seat->started + 2 * CLOCK_TICK;
+    bool same = seat->state != WEFTI_SEAT_TAKEN || began <= seat->started + 2 * CLOCK_TICK; /* before it is TAKEN nobody has said when */
     if (pidfd >= 0 && (began == 0 || !same)) {
         close(pidfd);
         return -1;
@@ -455,41 +570,28 @@ static void pidfd_await(int pidfd)
         close(pidfd);
 }
 
-/* Of a seat that is given up: its process, if there is one, has ended, never was, or has been let go already. */
-static void process_leave(struct wefti_process *process)
-{
-    uint32_t state = process ? __atomic_load_n(&process->state, __ATOMIC_ACQUIRE) : WEFTI_PROCESS_NEW;
-    if (!process || !(__atomic_load_n(&process->holds, __ATOMIC_RELAXED) & WEFTI_PROCESS_SUPERVISORS))
-        return;
-    if (state == WEFTI_PROCESS_NEW)
-        refuse(process, ERESTART);
-    else if (state == WEFTI_PROCESS_RUNS)
-        process_end(process, process->status);
-    else
-        wefti_process_release(process, WEFTI_PROCESS_SUPERVISORS);
-}
-
 /* Takes over one seat of the supervisor before. */
 static void seat_inherit(uint32_t number)
 {
     struct wefti_seat *seat = &supervisor.family->seats[number];
-    struct wefti_process *process = seat->process;
+    struct wefti_process *process = wefti_claimed(supervisor.family, number);
     enum wefti_seat_state state = (enum wefti_seat_state)__atomic_load_n(&seat->state, __ATOMIC_ACQUIRE);
     if (state == WEFTI_SEAT_EMPTY)
         return;
     int pidfd = state == WEFTI_SEAT_GONE ? -1 : seat_pidfd(seat);
-    if (state == WEFTI_SEAT_TAKEN && process->state == WEFTI_PROCESS_NEW) /* what the supervisor before did not come to say */
-        process_state(process, WEFTI_PROCESS_RUNS);
+    if (state == WEFTI_SEAT_TAKEN && process && process->state == WEFTI_PROCESS_NEW) /* what nobody came to say */
+        wefti_process_say(process, WEFTI_PROCESS_RUNS);
     if (state == WEFTI_SEAT_TAKEN && pidfd >= 0) {
-        watch(process, number, pidfd, false);
+        watch(number, pidfd, false);
         return;
     }
     pidfd_await(pidfd);
-    if (state == WEFTI_SEAT_TAKEN)
+    process = wefti_claimed(supervisor.family, number); /* it may have come so far before it ended */
+    if (process && state != WEFTI_SEAT_GONE)
         process->status = SIGKILL;
     __atomic_store_n(&seat->state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
     wefti_seat_mend(supervisor.family, number, NULL);
-    process_leave(process);
+    wefti_claim_end(supervisor.family, number, process ? process->status : SIGKILL);
     seat_clear(supervisor.family, number);
 }
 
@@ -500,6 +602,7 @@ static void inherit(unsigned before)
         if (supervisor.polls[i].fd >= 0)
             close(supervisor.polls[i].fd);
     supervisor.count = FIRST;
+    supervisor.ready = 0;
     wefti_seat_mend(supervisor.family, WEFTI_SEAT_KEEPER + before, NULL);
     for (uint32_t i = WEFTI_SEAT_FIRST; i < WEFTI_SEATS; i++)
         seat_inherit(i);
@@ -576,14 +679,28 @@ static void supervisor_open(void)
 {
     struct wefti_family *family = supervisor.family;
     __atomic_store_n(&family->supervisor, getpid(), __ATOMIC_RELEASE);
-    __atomic_add_fetch(&family->epoch, 1, __ATOMIC_RELEASE);
-    weft_wake(&family->epoch, UINT32_MAX);
+    asked_again();
+}
+
+/* Whether somebody stands by, who will take the next request. */
+static bool ready(void)
+{
+    return supervisor.ready && __atomic_load_n(&supervisor.family->seats[supervisor.ready].state, __ATOMIC_ACQUIRE) == WEFTI_SEAT_READY;
+}
+
+/* Whether the last seat is that of who comes to stand by: the next request is for it, in a moment. */
+static bool ready_soon(void)
+{
+    return supervisor.ready && !seat_find(supervisor.family);
 }
 
 /* One round. */
 static void supervisor_serve(void)
 {
-    if (poll(supervisor.polls, supervisor.count, supervisor.spare ? -1 : SPARE_AGAIN) < 0)
+    eventfd_t rung;
+    bool soon = ready_soon();
+    supervisor.polls[SOCKET].events = soon || ready() ? 0 : POLLIN;
+    if (poll(supervisor.polls, supervisor.count, soon && !ready() ? SOON : supervisor.spare ? -1 : SPARE_AGAIN) < 0)
         return;
     if (supervisor.polls[ROOT].revents)
         end_all();
@@ -592,8 +709,10 @@ static void supervisor_serve(void)
     for (nfds_t i = supervisor.count; i-- > FIRST;)
         if (supervisor.polls[i].revents)
             undertake(i);
-    if (supervisor.polls[SOCKET].revents)
-        request_take();
+    if (supervisor.polls[BELL].revents)
+        eventfd_read(supervisor.polls[BELL].fd, &rung);
+    if (supervisor.polls[SOCKET].revents && !ready())
+        request_serve();
 }
 
 void wefti_handlers_reset(void)
@@ -619,6 +738,7 @@ _Noreturn void wefti_supervisor_run(struct wefti_family *family, const struct we
     streams_null();
     supervisor.polls[SOCKET] = (struct pollfd){.fd = start->requests, .events = POLLIN};
     supervisor.polls[ROOT] = (struct pollfd){.fd = start->root, .events = POLLIN};
+    supervisor.polls[BELL] = (struct pollfd){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .events = POLLIN};
     supervisor.polls[SPARE].fd = -1;
     supervisor.count = FIRST;
     keeper_be(0);
@@ -630,6 +750,7 @@ _Noreturn void wefti_supervisor_run(struct wefti_family *family, const struct we
         if (me != getpid()) /* the supervisor before is dead, and this was its spare */
             supervisor_open();
         me = getpid();
+        ready_have();
         supervisor_serve();
     }
 }

@@ -295,7 +295,7 @@ static double seconds_since(uint64_t started)
 static weft_value process_report(const struct objects *objects, const struct wefti_family *family, uint32_t number, bool *failed)
 {
     const struct wefti_view *view = objects->view;
-    static const char *const states[] = {"empty", "coming", "runs", "gone"};
+    static const char *const states[] = {"empty", "coming", "coming", "runs", "gone"};
     const struct wefti_seat *seat = &family->seats[number];
     weft_value report = weft_dict(), tasks = weft_list();
     uint32_t state = __atomic_load_n(&seat->state, __ATOMIC_ACQUIRE);
@@ -351,6 +351,13 @@ static void keepers_report(const struct wefti_family *family, weft_value report,
     wefti_field_set(report, "spare", weft_int(spare), failed);
 }
 
+/* A process that stands by, or is being made for that, is none that anybody has asked for. */
+static bool seat_shown(const struct wefti_seat *seat)
+{
+    uint32_t state = __atomic_load_n(&seat->state, __ATOMIC_ACQUIRE);
+    return state == WEFTI_SEAT_TAKEN || (state != WEFTI_SEAT_EMPTY && __atomic_load_n(&seat->process, __ATOMIC_RELAXED));
+}
+
 static weft_value family_report(const struct wefti_view *view, const struct wefti_family *family, bool *failed)
 {
     struct wefti_blocks_census census;
@@ -366,7 +373,7 @@ static weft_value family_report(const struct wefti_view *view, const struct weft
     wefti_field_set(report, "octets", weft_int((int64_t)census.octets), failed);
     wefti_field_set(report, "blocks", weft_int((int64_t)census.committed), failed);
     for (uint32_t i = WEFTI_SEAT_ROOT; i < WEFTI_SEATS; i++)
-        if (__atomic_load_n(&family->seats[i].state, __ATOMIC_ACQUIRE) != WEFTI_SEAT_EMPTY)
+        if (seat_shown(&family->seats[i]))
             wefti_item_add(processes, process_report(&objects, family, i, failed), failed);
     wefti_field_set(report, "processes", processes, failed);
     wefti_field_set(report, "objects", objects_report(&objects, failed), failed);

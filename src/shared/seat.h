@@ -19,14 +19,17 @@ enum { WEFTI_SEATS = 4096 };
 enum { WEFTI_KEEPERS = 2 };
 enum { WEFTI_SEAT_ROOT = 1, WEFTI_SEAT_KEEPER = 2, WEFTI_SEAT_FIRST = WEFTI_SEAT_KEEPER + WEFTI_KEEPERS };
 
+struct wefti_process;
+
 enum wefti_seat_state {
     WEFTI_SEAT_EMPTY,
     WEFTI_SEAT_COMING, /* kept for a process that is being made */
+    WEFTI_SEAT_READY,  /* a process stands by there, for which nobody has asked yet */
     WEFTI_SEAT_TAKEN,  /* by the process `pid` */
     WEFTI_SEAT_GONE    /* it is dead, and what it left is being put right */
 };
 
-/* Written by the supervisor (seat 1 by the root, once) but for `lives`; read by anybody. */
+/* Written by the supervisor (seat 1 by the root, once; while READY by the process that stands by) but for `lives`; read by anybody. */
 struct wefti_seat {
     uint32_t state;      /* the last to be stored when it becomes TAKEN: release */
     uint32_t generation; /* how many have had it; changes before it is EMPTY again */
@@ -34,9 +37,10 @@ struct wefti_seat {
     uint32_t reserved;
     uint64_t started; /* CLOCK_BOOTTIME, nanoseconds */
     struct wefti_life
-        *lives;    /* life.h: the newest. The member's threads add to the list; nothing is ever taken out, the seat's next member has it */
-    void *process; /* the supervisor's: what it was made for */
-    uint64_t reserved_too[3];
+        *lives; /* life.h: the newest. The member's threads add to the list; nothing is ever taken out, the seat's next member has it */
+    struct wefti_process *process; /* whose seat it is, if that has claimed it: family/claim.c */
+    uint64_t ticket;               /* of `process` */
+    uint64_t reserved_too[2];
 };
 
 /* One of the two. */

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Claims of requests.
+ *
+ * claim, of a record: bits 16 to 63 its ticket, bits 0 to 15 the seat in which it is met; 0: nobody's yet; WEFTI_CLAIM_NOBODY: nobody will. It leaves 0 by compare-and-swap, which is what makes
+ * one of several the one who meets it, and comes back to 0 when that one died before the record said RUNS. The ticket in it makes a record that is gone, or another by now, not to be claimed.
+ *
+ * The order of stores, each of which may be the last, is: ticket and process of the seat; the claim; pid and seat of the record; TAKEN; RUNS. So whoever finds a dead process in a seat knows by the
+ * claim whether its request is the seat's (else another has met it, or it is still asked for), and by the record's state whether the asker has been told.
+ *
+ * A record is held for the supervisor (WEFTI_PROCESS_SUPERVISORS) from when it is first asked for until it has ended or was refused: so a record that is claimed is there.
+ */
+
+#include "family/claim.h"
+
+#include <time.h>
+
+#include <weft/wait.h>
+
+#include "family/joined.h"
+#include "shared/block.h"
+
+enum { TICKET_SHIFT = 16 };
+
+static uint64_t claim_of(uint64_t ticket, uint32_t seat)
+{
+    return ticket << TICKET_SHIFT | seat;
+}
+
+uint64_t wefti_claim_none(uint64_t ticket)
+{
+    return claim_of(ticket, 0);
+}
+
+bool wefti_claim(struct wefti_process *process, uint64_t ticket, uint32_t seat)
+{
+    uint64_t none = wefti_claim_none(ticket);
+    return wefti_block_size(process) >= sizeof(*process) &&
+           __atomic_compare_exchange_n(&process->claim, &none, claim_of(ticket, seat), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+bool wefti_claim_for_seat(struct wefti_family *family, uint32_t number, struct wefti_process *process, uint64_t ticket)
+{
+    struct wefti_seat *seat = &family->seats[number];
+    __atomic_store_n(&seat->ticket, ticket, __ATOMIC_RELAXED);
+    __atomic_store_n(&seat->process, process, __ATOMIC_RELEASE);
+    if (wefti_claim(process, ticket, number)) {
+        process->pid = 0; /* it may have been begun before, in another seat */
+        process->seat = number;
+        return true;
+    }
+    __atomic_store_n(&seat->process, NULL, __ATOMIC_RELEASE);
+    return false;
+}
+
+struct wefti_process *wefti_claimed(const struct wefti_family *family, uint32_t number)
+{
+    const struct wefti_seat *seat = &family->seats[number];
+    struct wefti_process *process = __atomic_load_n(&seat->process, __ATOMIC_ACQUIRE);
+    uint64_t claim = claim_of(__atomic_load_n(&seat->ticket, __ATOMIC_RELAXED), number);
+    bool there = process && wefti_block_size(process) >= sizeof(*process);
+    return there && __atomic_load_n(&process->claim, __ATOMIC_ACQUIRE) == claim ? process : NULL;
+}
+
+void wefti_process_say(struct wefti_process *process, enum wefti_process_state state)
+{
+    __atomic_store_n(&process->state, state, __ATOMIC_RELEASE);
+    weft_wake(&process->state, UINT32_MAX);
+}
+
+void wefti_process_refuse(struct wefti_process *process, int error)
+{
+    process->error = error;
+    wefti_process_say(process, WEFTI_PROCESS_REFUSED);
+    wefti_process_release(process, WEFTI_PROCESS_SUPERVISORS);
+}
+
+void wefti_claim_begin(struct wefti_family *family, uint32_t number, pid_t pid)
+{
+    struct timespec now;
+    struct wefti_seat *seat = &family->seats[number];
+    struct wefti_process *process = seat->process;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    process->pid = pid;
+    process->seat = number;
+    seat->started = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    __atomic_store_n(&seat->pid, pid, __ATOMIC_RELEASE);
+    __atomic_store_n(&seat->state, WEFTI_SEAT_TAKEN, __ATOMIC_RELEASE);
+    wefti_process_say(process, WEFTI_PROCESS_RUNS);
+}
+
+bool wefti_claim_end(struct wefti_family *family, uint32_t number, int status)
+{
+    struct wefti_process *process = wefti_claimed(family, number);
+    if (!process)
+        return true;
+    uint32_t state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE);
+    if (state == WEFTI_PROCESS_NEW) { /* it is asked for again */
+        __atomic_store_n(&process->claim, wefti_claim_none(family->seats[number].ticket), __ATOMIC_RELEASE);
+        return true;
+    }
+    if (!(__atomic_load_n(&process->holds, __ATOMIC_RELAXED) & WEFTI_PROCESS_SUPERVISORS))
+        return false; /* all this was done before, by one that died */
+    if (state == WEFTI_PROCESS_RUNS) {
+        process->status = status;
+        wefti_process_say(process, WEFTI_PROCESS_ENDED);
+    }
+    wefti_process_release(process, WEFTI_PROCESS_SUPERVISORS);
+    return false;
+}

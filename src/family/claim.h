@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whose seat a request is met in. Several may be at it: the supervisor, processes that stand by, and for a moment those of two supervisors; and a request may come twice. Who claims the record meets it.
+ */
+#ifndef WEFTI_CLAIM_H
+#define WEFTI_CLAIM_H
+
+#include "family/family.h"
+
+/* Instead of a seat: nobody will meet it. It was refused, given up, or its maker died. */
+enum { WEFTI_CLAIM_NOBODY = 0xffff };
+
+/* What a record's `claim` is while nobody has claimed it. */
+uint64_t wefti_claim_none(uint64_t ticket);
+/* Claims the record of a request, if it is still asked for. `seat` may be WEFTI_CLAIM_NOBODY. The record may be gone by now. */
+bool wefti_claim(struct wefti_process *process, uint64_t ticket, uint32_t seat);
+/* The same in the name of a seat, where it is written down before. False: the seat has none. */
+bool wefti_claim_for_seat(struct wefti_family *family, uint32_t seat, struct wefti_process *process, uint64_t ticket);
+/* The record that was claimed for this seat, or NULL: none was, or it has ended and is gone. */
+struct wefti_process *wefti_claimed(const struct wefti_family *family, uint32_t seat);
+
+/* A process runs in the seat: says so, to whoever asked for it, too. By the process itself, or the supervisor. */
+void wefti_claim_begin(struct wefti_family *family, uint32_t seat, pid_t pid);
+
+/*
+ * The seat's process has ended, and what it left has been put right. True when a request may have been lost with it: it had not come to claim it, or not to say that it runs; then whoever waits for
+ * an answer has to ask again.
+ */
+bool wefti_claim_end(struct wefti_family *family, uint32_t seat, int status);
+
+/* Stores the state and wakes who waits for it. */
+void wefti_process_say(struct wefti_process *process, enum wefti_process_state state);
+/* A claimed record is refused. */
+void wefti_process_refuse(struct wefti_process *process, int error);
+
+#endif
