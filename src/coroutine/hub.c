@@ -258,6 +258,7 @@ static void hub_set_turns(struct wefti_hub *hub, uint32_t turns)
 static void hub_look(struct wefti_hub *hub)
 {
     hub_set_turns(hub, TURNS);
+    hub->now = wefti_clock_coarse();
     hub_look_inside(hub);
     if (hub->descriptors.waiting > 0 || hub->lent)
         wefti_descriptors_poll(&hub->descriptors, WEFT_NOW);
