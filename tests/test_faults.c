@@ -17,6 +17,7 @@
 
 static const int *allowed; /* errno numbers that calls of the present use may fail with, up to 0 */
 static bool struck;        /* a call has failed */
+static long stride = 1;    /* of uses that ask for so much that not each can be tried each time */
 
 /* A call failed: with an error that it may have, and for the first time. From here on nothing fails. */
 static void strike(int error)
@@ -53,8 +54,8 @@ static void each_fault(void (*use)(void), const int *errors, int least)
 {
     int strikes = 0;
     allowed = errors;
-    for (long n = 1;; n++) {
-        ck_assert_int_lt(n, 500);
+    for (long n = 1;; n += stride) {
+        ck_assert_int_lt(n, 500 * stride);
         struck = false;
         weft_small_fail_after(n);
         use();
@@ -601,8 +602,139 @@ START_TEST(faults_of_trees)
 }
 END_TEST
 
+/* Managers and their clients, which are two threads of this process: what fails over there is a lost connection here, or a MemoryError. */
+
+static weft_manager *faults_manager;
+
+static weft_manager *manager_make(void)
+{
+    return weft_manager_new("127.0.0.1:0", .key = "secret", .key_length = 6, .standard = true);
+}
+
+static void use_manager_new(void)
+{
+    weft_manager *manager;
+    weft_queue *queue;
+    MAKE(queue, weft_queue_new());
+    MAKE(manager, manager_make());
+    TRY(weft_manager_register(manager, "jobs", .queue = queue));
+    TRY(weft_manager_register(manager, "words", .standard = "dict", .single = true));
+    weft_manager_free(manager);
+    weft_queue_free(queue);
+}
+
+/* Until it has an answer that is none of these. */
+static weft_value ask(weft_proxy *proxy, const char *method, weft_value arguments)
+{
+    weft_value result = weft_none;
+    while (weft_proxy_call(proxy, method, &result, weft_in(20), .arguments = arguments) != 0 || weft_is_error(result)) {
+        strike(weft_is_error(result) ? weft_error_code(result) : errno);
+        weft_drop(result);
+        result = weft_none;
+    }
+    weft_drop(arguments);
+    return result;
+}
+
+static weft_value arguments_of(weft_value first, weft_value second)
+{
+    weft_value items[] = {first, second}, made;
+    for (;;) {
+        made = weft_tuple(items, weft_is_none(second) ? 1 : 2);
+        if (!weft_is_error(made))
+            return made;
+        strike(errno);
+    }
+}
+
+static weft_value value_of(weft_proxy *proxy)
+{
+    weft_value value;
+    while (weft_is_error(value = weft_proxy_value(proxy, NULL)))
+        strike(weft_error_code(value));
+    return value;
+}
+
+static void use_nested(weft_remote *remote, weft_proxy *dict)
+{
+    weft_proxy *inner = NULL;
+    weft_value result, key = arguments_of(weft_int(2), weft_none);
+    weft_drop(ask(dict, "__setitem__", arguments_of(weft_int(2), value_of(dict))));
+    while (weft_proxy_call(dict, "__getitem__", &result, weft_in(20), .arguments = key, .proxy = &inner) != 0 || weft_is_error(result)) {
+        strike(weft_is_error(result) ? weft_error_code(result) : errno);
+        weft_drop(result);
+    }
+    ck_assert_ptr_nonnull(inner);
+    weft_proxy_free(inner);
+    weft_value value = value_of(dict);
+    MAKE(inner, weft_proxy_of_value(remote, value, NULL, weft_in(20)));
+    weft_drop(value), weft_drop(key);
+    weft_proxy_free(inner);
+}
+
+static void use_remote_queue(weft_remote *remote)
+{
+    weft_proxy *proxy;
+    weft_queue *queue;
+    weft_value got;
+    MAKE(proxy, weft_proxy_new(remote, "Queue", weft_in(20)));
+    MAKE(queue, weft_queue_of_proxy(proxy));
+    TRY(weft_queue_put(queue, weft_int(1), weft_in(20)));
+    weft_case cases[] = {weft_case_get(queue, &got)};
+    while (weft_select(cases, 1, weft_in(20)) != 0 || cases[0].error != 0) {
+        strike(cases[0].error ? cases[0].error : errno);
+        TRY(weft_queue_put(queue, weft_int(1), weft_in(20))); /* an item of an answer that could not be read is gone */
+    }
+    while (weft_select(cases, 1, weft_in(0.001)) == 0) {
+        if (cases[0].error != 0)
+            strike(cases[0].error);
+        errno = ETIMEDOUT;
+    }
+    if (errno != ETIMEDOUT)
+        strike(errno);
+    weft_queue_free(queue);
+    weft_proxy_free(proxy);
+}
+
+static void use_remote(void)
+{
+    weft_remote *remote;
+    weft_proxy *dict;
+    MAKE(remote, weft_manager_connect(weft_manager_address(faults_manager), weft_in(20), .key = "secret", .key_length = 6));
+    MAKE(dict, weft_proxy_new(remote, "dict", weft_in(20)));
+    weft_drop(ask(dict, "__setitem__", arguments_of(weft_int(1), weft_int(2))));
+    ck_assert_int_eq(weft_as_int(ask(dict, "__getitem__", arguments_of(weft_int(1), weft_none))), 2);
+    weft_drop(ask(dict, "items", weft_none));
+    use_nested(remote, dict);
+    use_remote_queue(remote);
+    weft_proxy_free(dict);
+    weft_remote_free(remote);
+}
+
+static weft_value manager_serve(weft_value manager)
+{
+    return weft_int(weft_manager_serve(weft_as_ptr(manager)));
+}
+
+START_TEST(faults_of_managers)
+{
+    if (!(faults_manager = manager_make()))
+        fixture_skip("built without OpenSSL");
+    weft_task *task = weft_spawn(WEFT_THREAD, manager_serve, weft_ptr(faults_manager));
+    stride = 13;
+    each_fault(use_remote, (const int[]){ENOMEM, EMFILE, ECONNRESET, EPIPE, EREMOTEIO, EACCES, EAGAIN, EBADMSG, EPROTO, 0}, 30);
+    stride = 1;
+    weft_manager_shutdown(faults_manager);
+    ck_assert_int_eq(weft_task_join(task, weft_in(20)), 0);
+    weft_task_free(task);
+    weft_manager_free(faults_manager);
+    each_fault(use_manager_new, (const int[]){ENOMEM, EMFILE, EINVAL, 0}, 10);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, faults_of_managers);
     tcase_add_test(tests, faults_of_tasks);
     tcase_add_test(tests, faults_of_foreign_threads);
     tcase_add_test(tests, faults_of_groups);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Clients of managers in what goes beyond calls: select, proxies in values, connections that are lost; with Weft's servers and Python's. */
+#include <sys/wait.h>
+
 #include "manager_peers.h"
 
 #define REMOTE(address_, ...) weft_manager_connect((address_), weft_in(20), .key = KEY, .key_length = 6, __VA_ARGS__)
@@ -607,8 +609,55 @@ START_TEST(what_may_have_been_done_is_done_again_if_that_is_asked_for)
 }
 END_TEST
 
+/* A forked child has copies of its parent's connections, and makes its own. */
+START_TEST(a_child_has_connections_of_its_own)
+{
+    struct server server = {.task = NULL};
+    int told[2];
+    char word = 0;
+    need_digests();
+    snprintf(server.address, sizeof(server.address), "unix:%s/socket", fixture_folder());
+    ck_assert_int_eq(pipe(told), 0);
+    pid_t process = fork(); /* that serves: the client's has no threads when it forks */
+    if (process == 0) {
+        weft_manager *manager = manager_at(server.address, 1);
+        ck_assert_int_eq(weft_manager_register(manager, "lock", .standard = "RLock", .single = true), 0);
+        ck_assert_int_eq(write(told[1], "!", 1), 1);
+        fixture_leave(weft_manager_serve(manager) != 0);
+    }
+    ck_assert_int_eq(read(told[0], &word, 1), 1);
+    close(told[0]), close(told[1]);
+    weft_remote *remote = remote_at(server.address);
+    weft_proxy *lock = proxy_of(remote, "lock"), *queue = proxy_of(remote, "Queue");
+    weft_queue *there = weft_queue_of_proxy(queue);
+    weft_value got, false_value = one(weft_bool(false));
+    weft_case cases[] = {weft_case_get(there, &got)};
+    repr_is(call(lock, "acquire", weft_keep(false_value)), "True");
+    ck_fails(weft_select(cases, 1, weft_in(0.01)), ETIMEDOUT); /* has asked */
+    pid_t child = fork();
+    if (child == 0) {
+        bool alone = weft_proxy_call(lock, "acquire", &got, weft_in(20), .arguments = false_value) == 0 && !weft_as_bool(got);
+        alone = alone && weft_queue_put(there, weft_int(1), weft_in(20)) == 0 && weft_select(cases, 1, weft_in(20)) == 0;
+        fixture_leave(alone && cases[0].error == 0 && weft_as_int(got) == 1 ? 0 : 1);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    repr_is(call(lock, "acquire", weft_keep(false_value)), "True"); /* is still its holder */
+    ck_fails(weft_select(cases, 1, weft_in(0.01)), ETIMEDOUT);
+    weft_drop(false_value);
+    weft_queue_free(there);
+    weft_proxy_free(queue), weft_proxy_free(lock);
+    ck_assert_int_eq(weft_remote_call(remote, "shutdown", NULL, weft_in(20)), 0);
+    weft_remote_free(remote);
+    ck_assert_int_eq(waitpid(process, &status, 0), process);
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, a_child_has_connections_of_its_own);
     tcase_add_test(tests, what_only_python_knows);
     tcase_add_test(tests, never_again);
     tcase_add_test(tests, what_was_not_sent_is_sent_again);

@@ -19,19 +19,6 @@
 
 #define MANAGERS "multiprocessing.managers."
 
-static weft_value tuple_of(weft_value *items, size_t count)
-{
-    weft_value tuple = weft_error(ENOMEM, NULL);
-    bool good = true;
-    for (size_t i = 0; i < count; i++)
-        good = good && !weft_is_error(items[i]);
-    if (good)
-        tuple = weft_tuple(items, count);
-    for (size_t i = 0; weft_is_error(tuple) && i < count; i++)
-        weft_drop(items[i]);
-    return tuple;
-}
-
 /* Takes both. */
 static weft_value object_of_parts(const char *name, weft_value arguments, weft_value state)
 {
@@ -63,7 +50,7 @@ weft_value wefti_address_value(const char *text)
                           : length > 0 ? weft_str_n(text, length)
                                        : weft_str("0.0.0.0"),
         weft_int(strtol(colon + 1, NULL, 10))};
-    return tuple_of(parts, 2);
+    return wefti_tuple_whole(parts, 2);
 }
 
 /* Which class of Python's the proxies of a type are, in Python's registry. */
@@ -105,9 +92,9 @@ weft_value weft_proxy_value(const weft_proxy *proxy, const char *type)
     bool automatic = strcmp(class, MANAGERS "AutoProxy") == 0;
     weft_value state[] = {
         type ? weft_str(type) : weft_keep(proxy->type), weft_keep(proxy->remote->known_as), weft_str(weft_proxy_ident(proxy))};
-    weft_value token = object_of_parts(MANAGERS "Token", weft_tuple(NULL, 0), tuple_of(state, 3));
+    weft_value token = object_of_parts(MANAGERS "Token", weft_tuple(NULL, 0), wefti_tuple_whole(state, 3));
     weft_value parts[] = {weft_object(class, weft_none, weft_none), token, weft_str("pickle"), keywords_of(proxy, automatic)};
-    return object_of_parts(MANAGERS "RebuildProxy", tuple_of(parts, 4), weft_none);
+    return object_of_parts(MANAGERS "RebuildProxy", wefti_tuple_whole(parts, 4), weft_none);
 }
 
 /* (typeid, address, ident) of a proxy, or of a token; none of anything else. */

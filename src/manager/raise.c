@@ -51,6 +51,14 @@ weft_value wefti_traceback(struct wefti_call *call, const char *format, ...)
     return weft_str(text);
 }
 
+/* The class of what only others know; NULL: not told. */
+static const char *inert_name(weft_value value)
+{
+    weft_value names = weft_object_arguments(weft_list_at(weft_object_arguments(value), 0)), name = weft_list_at(names, 1);
+    return name.kind == WEFT_STR ? weft_as_str(name) : NULL;
+}
+
+/* Leaves errno alone: it may be asked why. */
 const char *wefti_type_name(weft_value value)
 {
     static const char *const names[] = {[WEFT_NONE] = "NoneType",
@@ -67,9 +75,8 @@ const char *wefti_type_name(weft_value value)
         [WEFT_FROZENSET] = "frozenset",
         [WEFT_BYTEARRAY] = "bytearray",
         [WEFT_NUMBERS] = "array.array"};
-    weft_value class = wefti_object_inert(value) ? weft_object_arguments(weft_list_at(weft_object_arguments(value), 0)) : weft_none;
-    if (weft_list_at(class, 1).kind == WEFT_STR)
-        return weft_as_str(weft_list_at(class, 1));
+    if (wefti_object_inert(value) && inert_name(value))
+        return inert_name(value);
     if (value.kind == WEFT_OBJECT)
         return weft_object_name(value);
     return value.kind < sizeof(names) / sizeof(*names) && names[value.kind] ? names[value.kind] : "object";

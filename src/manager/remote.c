@@ -112,16 +112,25 @@ void wefti_seat_close(struct wefti_seat *seat)
     errno = error;
 }
 
+weft_value wefti_tuple_whole(weft_value *items, size_t count)
+{
+    weft_value tuple = weft_error(ENOMEM, NULL);
+    bool good = true;
+    for (size_t i = 0; i < count; i++)
+        good = good && !weft_is_error(items[i]);
+    if (good)
+        tuple = weft_tuple(items, count);
+    for (size_t i = 0; weft_is_error(tuple) && i < count; i++)
+        weft_drop(items[i]);
+    return tuple;
+}
+
 static weft_value request_make(const char *ident, const char *method, weft_value arguments, weft_value keywords)
 {
     weft_value parts[] = {ident ? weft_str(ident) : weft_none, weft_str(method),
         arguments.kind == WEFT_NONE ? weft_tuple(NULL, 0) : weft_keep(arguments),
         keywords.kind == WEFT_NONE ? weft_dict() : weft_keep(keywords)};
-    weft_value request = weft_tuple(parts, 4);
-    if (weft_is_error(request))
-        for (size_t i = 0; i < 4; i++)
-            weft_drop(parts[i]);
-    return request;
+    return wefti_tuple_whole(parts, 4);
 }
 
 static bool is_reply(weft_value reply)
@@ -184,8 +193,9 @@ static int seat_dial(struct wefti_seat *seat, weft_time deadline)
     if (!seat->connection)
         return -1;
     const weft_task *task = weft_current();
-    weft_value name = weft_str(task ? weft_task_name(task) : "Weft"), arguments = weft_tuple(&name, 1), reply;
-    weft_value request = request_make(NULL, "accept_connection", arguments, weft_none);
+    weft_value name = weft_str(task ? weft_task_name(task) : "Weft"), arguments = wefti_tuple_whole(&name, 1), reply;
+    weft_value request =
+        weft_is_error(arguments) ? weft_error(ENOMEM, NULL) : request_make(NULL, "accept_connection", arguments, weft_none);
     int result = exchange_on(seat->connection, request, &reply, &sent, deadline);
     weft_drop(request);
     weft_drop(arguments);

@@ -92,6 +92,8 @@ void wefti_remote_release(weft_remote *remote);
  */
 int wefti_remote_exchange(weft_remote *remote, const char *ident, const char *method, weft_value arguments, weft_value keywords,
     weft_value *reply, weft_time deadline);
+/* A tuple of values, which it takes; where one of them is an error, for want of memory, it is that, and all are dropped. */
+weft_value wefti_tuple_whole(weft_value *items, size_t count);
 /* What an answer comes to: 0 with a value, 1 with (exposed, token) of another object; the reply is given away. */
 int wefti_reply_read(weft_value reply, weft_value *value);
 /* A put or get of a remote queue that failed by this exception, which is given away: -1 with errno. */
