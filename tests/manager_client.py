@@ -422,6 +422,8 @@ def alike(make, start, calls, dice, rounds):
             continue
         if method == 'pop' and not own and isinstance(start, dict):
             continue  # CPython does not hash the key then; we refuse one that cannot be
+        if not hasattr(own, method):
+            continue  # of a later Python
         before = repr(own)
         wanted = outcome(own, method, [copy.deepcopy(one) for one in arguments], True)
         got = outcome(ours, method, arguments, False)

@@ -13,6 +13,7 @@
 
 #include "family_root.h"
 #include "manager_peers.h"
+#include "python_found.h"
 
 static void client_of(const char *address, const char *what)
 {
@@ -266,6 +267,35 @@ START_TEST(a_client_uses_python)
     char address[40];
     int hold;
     need_digests();
+    FILE *peer = python_standard(address, &hold);
+    uses_all(address);
+    python_standard_end(peer, hold);
+}
+END_TEST
+
+static const char *const pythons[] = {"python3.8", "python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14"};
+
+/* With those versions that are there beside the one of all other tests: their clients here, and we with their servers. */
+START_TEST(each_version_of_python_is_a_peer)
+{
+    char python[300], path[300], same[700], address[40];
+    int hold;
+    need_digests();
+    if (fixture_copies())
+        fixture_skip("under Valgrind one version must do");
+    if (!python_found(pythons[_i], python))
+        fixture_skip("this version of Python is not there");
+    snprintf(same, sizeof(same), "test \"$(%s -V)\" = \"$(${WEFT_TEST_PYTHON:-python3} -V)\"", python);
+    if (system(same) == 0)
+        fixture_skip("it is the one that other tests have");
+    setenv("WEFT_TEST_PYTHON", python, true);
+    snprintf(path, sizeof(path), "unix:%s/socket", fixture_folder());
+    weft_manager *manager = weft_manager_new(path, .key = KEY, .key_length = 6, .standard = true, .relay = true);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    client_of(path, "all");
+    client_of(path, "relay");
+    serve_end(manager, task);
+    weft_manager_free(manager);
     FILE *peer = python_standard(address, &hold);
     uses_all(address);
     python_standard_end(peer, hold);
@@ -569,6 +599,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, bad_requests_are_refused_and_the_connection_goes_on);
     tcase_add_test(tests, a_lost_manager_is_an_error);
     tcase_add_test(tests, a_client_uses_python);
+    tcase_add_loop_test(tests, each_version_of_python_is_a_peer, 0, sizeof(pythons) / sizeof(*pythons));
     tcase_add_test(tests, a_client_uses_weft);
     tcase_add_test(tests, a_worker_of_pythons_master);
 }

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "fixture.h"
+#include "python_found.h"
 #include "value/object.h"
 #include "value/pickle.h"
 
@@ -230,23 +231,6 @@ static void take_line(char *line, FILE *again)
 /* The interpreters that may be there: the first is asked for all protocols, the others for the latest. */
 static const char *const pythons[] = {
     "python3", "python3.8", "python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14"};
-
-/* A command that starts it, known to pyenv or to the PATH; false where there is none that has what is asked for. */
-static bool python_found(const char *name, char command[300])
-{
-    char look[400];
-    snprintf(look, sizeof(look),
-        "for p in ${PYENV_ROOT:-$HOME/.pyenv}/versions/%s.*/bin/python %s; do"
-        " $p -c 'import multiprocessing.managers' 2>/dev/null && echo $p && break; done",
-        strchr(name, '.') ? name + strlen("python") : "none", name);
-    FILE *found = popen(look, "r");
-    bool there = found && fgets(command, 300, found);
-    if (found)
-        pclose(found);
-    if (there)
-        command[strcspn(command, "\n")] = 0;
-    return there;
-}
 
 START_TEST(python_and_we_understand_each_other)
 {
