@@ -26,12 +26,12 @@
 #include "wait/parked.h"
 
 #ifdef WEFTI_SMALL
-enum { REQUESTS = 4, RESULTS = 8 };
+enum { REQUESTS = 4, RESULTS = 8, LONG = 3 /* items */, SHARE = 2 };
 #else
-enum { REQUESTS = 256, RESULTS = 2048 };
+enum { REQUESTS = 256, RESULTS = 2048, LONG = 256, SHARE = 20 /* results */ };
 #endif
+enum { DEEP = 64, MOST = 1 << 30 /* octets of a transfer */ };
 
-enum { LINE = 20, LONG = 256, DEEP = 64 };
 /* Numbers of requests that are no item's. */
 enum { NOBODY = 0, LISTENS = 1 };
 
@@ -128,7 +128,7 @@ static void ring_listen(struct wefti_descriptors *descriptors, struct wefti_ring
 }
 
 /*
- * The kernel does no more than some twenty transfers a call, unless more are waited for; and one that can be done when it is handed over comes before all that are in line. So where the line is long,
+ * The kernel does no more than twenty transfers a call (SHARE), unless more are waited for; and one that can be done when it is handed over comes before all that are in line. So where the line is long,
  * more are asked for, as far as they have come.
  */
 static void ring_enter_deep(struct wefti_ring *ring)
@@ -182,7 +182,7 @@ static void uring_look(struct wefti_descriptors *descriptors, weft_time until)
         return;
     }
     ring_listen(descriptors, ring);
-    if (ring->taken >= LINE && descriptors->waiting >= LONG)
+    if (ring->taken >= SHARE && descriptors->waiting >= LONG)
         ring_enter_deep(ring);
     if (io_uring_cq_ready(&ring->uring) == 0)
         ring_enter(ring, ring->more ? WEFT_NOW : until);
@@ -199,7 +199,7 @@ static bool uring_begin(struct wefti_descriptors *descriptors, struct wefti_item
     item->tried &= request != NULL; /* not since the last transfer, which may have left something */
     if (!request)
         return false;
-    io_uring_prep_recv(request, item->descriptor, transfer->octets, transfer->size, 0);
+    io_uring_prep_recv(request, item->descriptor, transfer->octets, transfer->size < MOST ? transfer->size : MOST, 0);
     io_uring_sqe_set_data(request, item);
     transfer->begun = true;
     return true;

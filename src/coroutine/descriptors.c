@@ -120,6 +120,9 @@ int wefti_descriptors_lend(struct wefti_descriptors *descriptors)
 void wefti_descriptors_alarm(struct wefti_descriptors *descriptors, weft_time moment)
 {
     struct itimerspec when = {0}; /* none */
+    if (moment == descriptors->alarm)
+        return;
+    descriptors->alarm = moment;
     if (moment != WEFT_FOREVER) {
         moment = moment < 1 ? 1 : moment;
         when.it_value = (struct timespec){.tv_sec = moment / 1000000000, .tv_nsec = moment % 1000000000};
@@ -363,14 +366,24 @@ void wefti_descriptors_close(struct wefti_descriptors *descriptors, int number)
     descriptor_deal(descriptors, &descriptors->table[number], POLLNVAL);
 }
 
+/* The clock has rung. The moment may have come since the hub looked at the time: so it is to be set again, if the hub does not look before it leaves. */
+static void clock_look(struct wefti_descriptors *descriptors)
+{
+    uint64_t rung;
+    (void)!read(descriptors->clock, &rung, sizeof(rung));
+    descriptors->alarm = WEFT_FOREVER;
+}
+
 bool wefti_epoll_look(struct wefti_descriptors *descriptors, weft_time until)
 {
     struct epoll_event *events = descriptors->events;
     int count = epoll_until(descriptors->epoll, events, until);
     for (int i = 0; i < count; i++) {
         uint64_t number = events[i].data.u64, rung;
-        if (number == BELL || number == CLOCK)
-            (void)!read(number == BELL ? descriptors->bell : descriptors->clock, &rung, sizeof(rung));
+        if (number == BELL)
+            (void)!read(descriptors->bell, &rung, sizeof(rung));
+        else if (number == CLOCK)
+            clock_look(descriptors);
         else
             descriptor_report(descriptors, &events[i]);
     }

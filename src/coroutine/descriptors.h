@@ -30,6 +30,7 @@ struct wefti_descriptors {
     int epoll;                              /* -1: none yet */
     int bell;                               /* an eventfd among epoll's; -1: none yet */
     int clock;                              /* a timerfd among them, for a hub that is lent to another loop; -1: none */
+    weft_time alarm;                        /* what the clock is set to; WEFT_FOREVER: it is not, or has rung and was read */
     struct wefti_descriptor *table;         /* by number */
     size_t room;
     size_t waiting;             /* items */
@@ -41,7 +42,8 @@ struct wefti_descriptors {
 static inline void wefti_descriptors_begin(
     struct wefti_descriptors *descriptors, const struct wefti_backend *backend, void (*ready)(struct wefti_wait *wait))
 {
-    *descriptors = (struct wefti_descriptors){.backend = backend, .ready = ready, .epoll = -1, .bell = -1, .clock = -1};
+    *descriptors =
+        (struct wefti_descriptors){.backend = backend, .ready = ready, .epoll = -1, .bell = -1, .clock = -1, .alarm = WEFT_FOREVER};
 }
 /* Gives up all that was made, also in a forked child: as at the beginning. */
 void wefti_descriptors_end(struct wefti_descriptors *descriptors);
@@ -56,7 +58,7 @@ static inline void wefti_descriptors_flush(struct wefti_descriptors *descriptors
 {
     descriptors->backend->flush(descriptors);
 }
-/* Has epoll's descriptor become readable at this moment (WEFT_FOREVER: not). */
+/* Has epoll's descriptor become readable at this moment (WEFT_FOREVER: not), if a look has not seen that it did. */
 void wefti_descriptors_alarm(struct wefti_descriptors *descriptors, weft_time moment);
 
 /*

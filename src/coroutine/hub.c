@@ -535,9 +535,7 @@ static void hub_stand_by(struct wefti_hub *hub)
 /* The thread itself goes on, and may go back to the loop that the hub is lent to. */
 static void hub_lend(struct wefti_hub *hub)
 {
-    weft_time first = hub->moments.first ? hub->moments.first->at : WEFT_FOREVER;
-    if (first != hub->alarm)
-        wefti_descriptors_alarm(&hub->descriptors, hub->alarm = first);
+    wefti_descriptors_alarm(&hub->descriptors, hub->moments.first ? hub->moments.first->at : WEFT_FOREVER);
     wefti_descriptors_flush(&hub->descriptors);
     inbox_move(hub, NULL, POLLS);
     if ((hub->first || inbox_has_notes(hub)) && !hub->rung) {
@@ -807,8 +805,6 @@ int weft_hub_fd(void)
     if (!hub || wefti_descriptors_lend(&hub->descriptors) != 0)
         return -1;
     hub_enter(hub);
-    if (!hub->lent)
-        hub->alarm = WEFT_FOREVER;
     wefti_clock_own = 0; /* the other loop has the machine's time */
     hub->lent = true;
     flow_leave(hub->current);

@@ -62,7 +62,6 @@ struct wefti_hub {
     int thread;                      /* the kernel's number of it */
     bool lent;                       /* another loop watches its descriptor */
     bool rung;                       /* its bell was rung by the thread itself, since it last looked */
-    weft_time alarm;                 /* of a lent hub: what its clock is set to */
     uint64_t seed;                   /* of a hub with one: where its choices have come to, never 0; else 0 */
     bool finishing;                  /* its home is to go on when there are none */
     struct wefti_flow *orphan;       /* this is a forked child, and this coroutine all that there was of the thread */
