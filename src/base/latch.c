@@ -18,3 +18,8 @@ void wefti_latch_close_slow(struct wefti_latch *latch)
     while (__atomic_exchange_n(&latch->word, 2, __ATOMIC_ACQUIRE) != 0)
         wefti_futex_wait(&latch->word, 2, WEFT_FOREVER);
 }
+
+void wefti_latch_open_slow(struct wefti_latch *latch)
+{
+    wefti_futex_wake(&latch->word, 1); /* the address alone: who had it may be gone */
+}

@@ -18,7 +18,9 @@ struct wefti_latch {
     uint32_t word;
 };
 
+/* Out of line: so that who uses a latch, and meets nobody, is short. */
 void wefti_latch_close_slow(struct wefti_latch *latch);
+void wefti_latch_open_slow(struct wefti_latch *latch);
 
 /* Acquire pairs with the release of wefti_latch_open. */
 static inline void wefti_latch_close(struct wefti_latch *latch)
@@ -35,7 +37,7 @@ static inline void wefti_latch_open(struct wefti_latch *latch)
     if (wefti_alone())
         __atomic_store_n(&latch->word, 0, __ATOMIC_RELEASE);
     else if (__atomic_exchange_n(&latch->word, 0, __ATOMIC_RELEASE) == 2)
-        wefti_futex_wake(&latch->word, 1);
+        wefti_latch_open_slow(latch);
 }
 
 #endif

@@ -166,7 +166,7 @@ static const uint32_t *inbox_word(struct wefti_hub *hub)
     return (const uint32_t *)(const void *)&hub->inbox + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
 }
 
-void wefti_note_post(struct wefti_note *note)
+__attribute__((noinline)) void wefti_note_post(struct wefti_note *note)
 {
     struct wefti_hub *hub = note->flow->hub;
     const uint32_t *word = inbox_word(hub);
@@ -498,7 +498,7 @@ static int flow_park_watched(struct wefti_flow *flow, const struct wefti_wait *w
     }
 }
 
-static int flow_park(struct wefti_flow *flow, const struct wefti_wait *wait)
+static __attribute__((noinline)) int flow_park(struct wefti_flow *flow, const struct wefti_wait *wait)
 {
     unsigned kinds = wait_kinds(wait);
     bool words = (kinds & 1U << WEFTI_KERNEL_WORD) != 0 || flow_is_watched(flow);
@@ -522,7 +522,7 @@ static int flow_park(struct wefti_flow *flow, const struct wefti_wait *wait)
 }
 
 /* After the last coroutine the thread is carried as it was before. */
-static void hub_stand_by(struct wefti_hub *hub)
+static __attribute__((noinline)) void hub_stand_by(struct wefti_hub *hub)
 {
     if (wefti_clock_own != 0)
         return;
@@ -533,7 +533,7 @@ static void hub_stand_by(struct wefti_hub *hub)
 }
 
 /* The thread itself goes on, and may go back to the loop that the hub is lent to. */
-static void hub_lend(struct wefti_hub *hub)
+static __attribute__((noinline)) void hub_lend(struct wefti_hub *hub)
 {
     wefti_descriptors_alarm(&hub->descriptors, hub->moments.first ? hub->moments.first->at : WEFT_FOREVER);
     wefti_descriptors_flush(&hub->descriptors);
@@ -635,7 +635,8 @@ static const struct wefti_carrier hub_carrier = {.park = hub_park, .rest = hub_r
 static void coroutine_end(struct wefti_coroutine *coroutine)
 {
     struct wefti_hub *hub = coroutine->flow.hub;
-    wefti_life_end(coroutine->context.life);
+    if (coroutine->context.life)
+        wefti_life_end(coroutine->context.life);
     if (hub->orphan == &coroutine->flow)
         exit(EXIT_SUCCESS);
     hub_enter(hub);

@@ -3,17 +3,17 @@
  * Stacks for coroutines.
  *
  * A slab is one mapping of many stacks of one size, side by side, never backed by huge pages, which would make a stack at rest 2 MiB. The lowest page of each stack
- * is its guard, put in when the stack is taken for the first time: a mark in the page table (MADV_GUARD_INSTALL, Linux 6.13), which splits no mapping, so
- * that a million stacks are a few thousand mappings; or else a page without access, which makes two mappings of each stack and ends, with the default
+ * is its guard, put in before the stack is taken for the first time: a mark in the page table (MADV_GUARD_INSTALL, Linux 6.13), which splits no mapping, so
+ * that a million stacks are a few thousand mappings (some are put in together where the kernel has a call for that: process_madvise on oneself, Linux 6.14); or else a page without access, which makes two mappings of each stack and ends, with the default
  * vm.max_map_count, at some 32,000. That the mark really faults is tried once: emulators accept advice that they do not know.
  *
  * At rest a stack has one page that was touched: the topmost, where its control block is, and the waiter of what it waits for is right below.
  *
- * Free stacks are reused last in first out. Of each size WARM_LIMIT are kept with the pages that they have touched. One more, and its pages are given back
+ * Free stacks are reused last in first out. Of each size WEFTI_STACKS_WARM are kept with the pages that they have touched. One more, and its pages are given back
  * (MADV_DONTNEED: at once; MADV_FREE would leave them to be counted as ours until memory is scarce), for which its number is kept in an array, as it has no page to keep it in.
  * The room of that array is made with the slab, so that giving back cannot fail. Slabs are given back with the hub.
  *
- * All stacks of a hub belong to its thread: nothing here is atomic but the one answer about guards.
+ * All stacks of a hub belong to its thread: nothing here is atomic but what is known of guards.
  *
  * fork: a child has them too, guards included.
  */
@@ -24,6 +24,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -33,21 +34,25 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
+#ifndef PIDFD_SELF_THREAD
+#define PIDFD_SELF_THREAD (-10000)
+#endif
+
 #ifdef WEFTI_SMALL
-enum { SLAB_STACKS = 4, WARM_LIMIT = 2 };
+enum { SLAB_STACKS = 4, GUARDS_TOGETHER = 2 };
 #else
-enum { SLAB_STACKS = 256, WARM_LIMIT = 1024 };
+enum { SLAB_STACKS = 256, GUARDS_TOGETHER = 32 };
 #endif
 #define SLAB_SIZE_MOST ((size_t)1 << 28) /* of large stacks a slab has fewer */
 
 struct wefti_slab {
     struct wefti_slab *next;
-    struct wefti_stack_class *of;
     char *base;
     size_t stack_size;
     uint32_t count;
-    uint32_t used;  /* how many have been taken at least once */
-    unsigned ids[]; /* Valgrind's, of those */
+    uint32_t used;    /* how many have been taken at least once */
+    uint32_t guarded; /* how many have their guard */
+    unsigned ids[];   /* Valgrind's, of those */
 };
 
 static size_t page_size(void)
@@ -96,6 +101,8 @@ bool wefti_guards_light(void)
     return known == LIGHT;
 }
 
+static uint32_t guards_apart; /* 1: several at once were refused */
+
 static bool guard_install(char *page)
 {
     if (wefti_fails_with(ENOMEM))
@@ -103,6 +110,19 @@ static bool guard_install(char *page)
     if (wefti_guards_light())
         return madvise(page, page_size(), MADV_GUARD_INSTALL) == 0;
     return mprotect(page, page_size(), PROT_NONE) == 0;
+}
+
+/* Those of `count` stacks that follow each other, in one call. False: this kernel, or who filters its calls, does not have it; some may have been put in. */
+static bool guards_install(char *lowest, size_t stack_size, uint32_t count)
+{
+    struct iovec pages[GUARDS_TOGETHER];
+    for (uint32_t i = 0; i < count; i++)
+        pages[i] = (struct iovec){.iov_base = lowest + i * stack_size, .iov_len = page_size()};
+    int error = errno;
+    bool installed =
+        syscall(SYS_process_madvise, PIDFD_SELF_THREAD, pages, (size_t)count, MADV_GUARD_INSTALL, 0UL) == (long)(count * page_size());
+    errno = error;
+    return installed;
 }
 
 /* Where the struct of the stack with this number lies. */
@@ -139,11 +159,32 @@ static struct wefti_slab *slab_make(struct wefti_stack_class *class, size_t stac
     struct wefti_slab *slab = wefti_alloc(sizeof(*slab) + count * sizeof(slab->ids[0]));
     if (!slab)
         return NULL;
-    *slab = (struct wefti_slab){.next = class->slabs, .of = class, .stack_size = stack_size, .count = (uint32_t)count};
+    *slab = (struct wefti_slab){.next = class->slabs, .stack_size = stack_size, .count = (uint32_t)count};
     if (cold_grow(class, slab->count) && (slab->base = slab_map(count * stack_size)))
         return class->slabs = slab;
     wefti_release(slab); /* the array may be longer than it need be */
     return NULL;
+}
+
+/*
+ * Puts in the guard of the next stack; in a slab that is not the first of its size, and has not found the call missing, those of the next few at once, as the million
+ * that is to come pays for a call each otherwise.
+ */
+static bool slab_guard(struct wefti_slab *slab)
+{
+    char *lowest = slab->base + slab->guarded * slab->stack_size;
+    uint32_t count = slab->count - slab->guarded;
+    count = count < GUARDS_TOGETHER ? count : GUARDS_TOGETHER;
+    if (slab->next && __atomic_load_n(&guards_apart, __ATOMIC_RELAXED) == 0 && wefti_guards_light()) {
+        if (guards_install(lowest, slab->stack_size, count)) {
+            slab->guarded += count;
+            return true;
+        }
+        __atomic_store_n(&guards_apart, 1, __ATOMIC_RELAXED);
+    }
+    bool installed = guard_install(lowest);
+    slab->guarded += installed;
+    return installed;
 }
 
 /* A stack that has never been used. */
@@ -153,13 +194,13 @@ static struct wefti_stack *slab_take(struct wefti_stack_class *class, size_t sta
     if (!slab || slab->used == slab->count)
         slab = slab_make(class, stack_size);
     char *lowest = slab ? slab->base + slab->used * stack_size : NULL;
-    if (!slab || !guard_install(lowest)) {
+    if (!slab || (slab->used == slab->guarded && !slab_guard(slab))) {
         errno = ENOMEM;
         return NULL;
     }
     struct wefti_stack *stack = slab_stack(slab, slab->used);
     slab->ids[slab->used++] = VALGRIND_STACK_REGISTER(lowest + page_size(), (char *)stack + sizeof(*stack));
-    *stack = (struct wefti_stack){.slab = slab, .bottom = lowest + page_size()};
+    *stack = (struct wefti_stack){.slab = slab, .of = class, .bottom = lowest + page_size()};
     return stack;
 }
 
@@ -169,6 +210,7 @@ static struct wefti_stack *cold_take(struct wefti_stack_class *class)
     struct wefti_stack_cold cold = class->cold[--class->cold_count];
     struct wefti_stack *stack = slab_stack(cold.slab, cold.number);
     stack->slab = cold.slab;
+    stack->of = class;
     stack->bottom = cold.slab->base + cold.number * cold.slab->stack_size + page_size();
     return stack;
 }
@@ -186,7 +228,7 @@ static int class_of(size_t *size)
     return number;
 }
 
-struct wefti_stack *wefti_stack_take(struct wefti_stacks *stacks, size_t size)
+struct wefti_stack *wefti_stack_take_other(struct wefti_stacks *stacks, size_t size)
 {
     int number = class_of(&size);
     if (number < 0) {
@@ -194,24 +236,16 @@ struct wefti_stack *wefti_stack_take(struct wefti_stacks *stacks, size_t size)
         return NULL;
     }
     struct wefti_stack_class *class = &stacks->classes[number];
-    struct wefti_stack *stack = class->warm;
-    if (!stack)
-        return class->cold_count > 0 ? cold_take(class) : slab_take(class, size);
-    class->warm = stack->next;
-    class->warm_count--;
-    return stack;
+    struct wefti_stack *stack = wefti_stack_take_warm(class);
+    if (stack)
+        return stack;
+    return class->cold_count > 0 ? cold_take(class) : slab_take(class, size);
 }
 
-void wefti_stack_give(struct wefti_stack *stack)
+void wefti_stack_give_cold(struct wefti_stack *stack)
 {
     struct wefti_slab *slab = stack->slab;
-    struct wefti_stack_class *class = slab->of;
-    if (class->warm_count < WARM_LIMIT) {
-        stack->next = class->warm;
-        class->warm = stack;
-        class->warm_count++;
-        return;
-    }
+    struct wefti_stack_class *class = stack->of;
     char *lowest = stack->bottom - page_size();
     int error = errno;
     class->cold[class->cold_count++] =

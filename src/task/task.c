@@ -347,7 +347,8 @@ void wefti_task_run(weft_task *task)
     task->untaken = false;
     task_enter(task, context);
     task->result = wefti_value_take(task->function(task->argument));
-    wefti_locals_destroy(context);
+    if (context->locals)
+        wefti_locals_destroy(context);
     bool cancelled = task_leave(task) || wefti_context_cancelled(context); /* by another process, perhaps */
     wefti_register_remove(task);
     task_stop(task, result_outcome(task->result, cancelled));

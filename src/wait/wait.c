@@ -164,7 +164,7 @@ static void item_unqueue(struct wefti_item *item)
 }
 
 /* Makes the wait known to cancellers: other threads, or nobody. False when it is cancelled already. */
-static bool wait_publish(struct wefti_wait *wait)
+static inline bool wait_publish(struct wefti_wait *wait)
 {
     struct wefti_context *context = wait->context;
     bool alone = wefti_alone();
@@ -178,7 +178,7 @@ static bool wait_publish(struct wefti_wait *wait)
     return !cancelled;
 }
 
-static void wait_withdraw(struct wefti_wait *wait)
+static inline void wait_withdraw(struct wefti_wait *wait)
 {
     bool alone = wefti_alone();
     if (!alone)
