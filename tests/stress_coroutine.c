@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Coroutines of four threads, or of four processes, exchange values through a few queues, with deadlines that pass and tasks that are cancelled at random. A wake that is lost leaves somebody asleep for ever, and the
- * test in its time limit; a value that is lost or doubled shows in the sum. WEFT_STRESS_COROUTINES=n takes n coroutines instead of some thousands.
+ * test in its time limit; a value that is lost or doubled shows in the sum. WEFT_STRESS_COROUTINES=n takes n coroutines instead of some thousands. Joins are one more such meeting.
  */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "family_root.h"
@@ -225,8 +226,79 @@ START_TEST(hubs_wake_each_other)
 }
 END_TEST
 
+/* Coroutines of three threads join each other's with deadlines, and are cancelled at random. Who waits for ever waits for one that was begun before. */
+enum { CROWDS = 3, EACH = 60, JOINS = 8 };
+
+struct crowd {
+    weft_task *tasks[CROWDS * EACH]; /* those of thread t are number % CROWDS == t */
+    uint32_t joined;
+};
+
+static struct crowd crowd;
+
+static weft_value mingle(weft_value own)
+{
+    int64_t number = weft_as_int(own);
+    uint64_t state = (uint64_t)number + 5;
+    for (int i = 0; i < JOINS; i++) {
+        weft_task *task = number > 0 ? __atomic_load_n(&crowd.tasks[next_random(&state) % number], __ATOMIC_ACQUIRE) : NULL;
+        if (task && weft_task_join(task, some_deadline(&state)) == 0) {
+            ck_assert_int_eq(weft_task_state_of(task), WEFT_STOPPED);
+            __atomic_add_fetch(&crowd.joined, 1, __ATOMIC_RELAXED);
+        } else if (task && errno == ECANCELED) {
+            return weft_error(ECANCELED, NULL);
+        }
+        if (next_random(&state) % 4 == 0)
+            weft_sleep(1e-6 * (next_random(&state) % 100));
+        else
+            weft_yield();
+    }
+    return own;
+}
+
+static weft_value gather(weft_value number)
+{
+    int64_t own = weft_as_int(number);
+    uint64_t state = (uint64_t)own + 9;
+    for (int i = 0; i < EACH; i++) {
+        weft_task *task = weft_spawn(WEFT_COROUTINE, mingle, weft_int(i * CROWDS + own));
+        MUST(task);
+        __atomic_store_n(&crowd.tasks[i * CROWDS + own], task, __ATOMIC_RELEASE);
+        if (next_random(&state) % 4 == 0)
+            weft_yield();
+    }
+    for (int i = 0; i < EACH / 4; i++) {
+        weft_task_cancel(crowd.tasks[(next_random(&state) % EACH) * CROWDS + (unsigned)own]);
+        weft_sleep(1e-6 * (next_random(&state) % 30));
+    }
+    for (int i = EACH - 1; i >= 0; i--)
+        MUST(weft_task_join(crowd.tasks[i * CROWDS + own], WEFT_FOREVER) == 0);
+    return weft_none;
+}
+
+START_TEST(joins_end_in_every_way)
+{
+    for (int round = 0; round < (FIXTURE_TSAN ? 3 : 20); round++) {
+        weft_task *threads[CROWDS];
+        memset(&crowd, 0, sizeof(crowd));
+        for (int i = 0; i < CROWDS; i++)
+            MUST(threads[i] = weft_spawn(WEFT_THREAD, gather, weft_int(i)));
+        for (int i = 0; i < CROWDS; i++) {
+            MUST(weft_task_join(threads[i], WEFT_FOREVER) == 0);
+            weft_task_free(threads[i]);
+        }
+        for (int i = 0; i < CROWDS * EACH; i++) {
+            MUST(weft_task_state_of(crowd.tasks[i]) == WEFT_STOPPED);
+            weft_task_free(crowd.tasks[i]);
+        }
+        ck_assert_uint_gt(crowd.joined, 0);
+    }
+}
+END_TEST
+
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, joins_end_in_every_way);
     tcase_add_test(tests, nothing_is_lost_between_threads);
     tcase_add_test(tests, hubs_wake_each_other);
     if (!FIXTURE_TSAN && !fixture_emulated() && !fixture_copies()) /* a family's processes do not live there */

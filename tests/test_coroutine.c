@@ -323,6 +323,132 @@ START_TEST(coroutines_join_threads_and_each_other)
 }
 END_TEST
 
+static weft_value wait_at(weft_value gate)
+{
+    return weft_int(weft_event_wait(weft_as_ptr(gate), WEFT_FOREVER));
+}
+
+static weft_value join_until(weft_value task)
+{
+    return weft_int(weft_task_join(weft_as_ptr(task), weft_in(0.002)) == 0 ? 0 : errno);
+}
+
+static weft_value join_for_ever(weft_value task)
+{
+    return weft_int(weft_task_join(weft_as_ptr(task), WEFT_FOREVER) == 0 ? 0 : errno);
+}
+
+/* The first who joins a coroutine waits in another way than those who come while he does: each may come, go and stay. */
+START_TEST(any_number_join_one_and_may_give_up)
+{
+    weft_event gate = {0};
+    weft_task *joined = spawn(wait_at, &gate);
+    weft_task *gives_up = spawn(join_until, joined), *stays = spawn(join_for_ever, joined), *cancelled = spawn(join_for_ever, joined);
+    ck_assert_int_eq(end(gives_up), ETIMEDOUT);
+    weft_task *comes = spawn(join_for_ever, joined), *elsewhere = weft_spawn(WEFT_THREAD, join_for_ever, weft_ptr(joined));
+    weft_yield();
+    weft_task_cancel(cancelled);
+    ck_assert_int_eq(end(cancelled), ECANCELED);
+    weft_task_cancel(comes);
+    ck_assert_int_eq(end(comes), ECANCELED);
+    comes = spawn(join_for_ever, joined);
+    ck_fails(weft_task_join(joined, weft_in(0.001)), ETIMEDOUT);
+    weft_event_set(&gate);
+    ck_assert_int_eq(end(stays), 0);
+    ck_assert_int_eq(end(comes), 0);
+    ck_assert_int_eq(end(elsewhere), 0);
+    ck_assert_int_eq(end(joined), 0);
+    weft_task *never = weft_task_new(WEFT_COROUTINE, square, weft_int(1));
+    weft_task_cancel(never); /* it ends without having begun */
+    ck_assert_int_eq(weft_task_join(never, WEFT_FOREVER), 0);
+    weft_task_free(never);
+}
+END_TEST
+
+static weft_value free_it(weft_value task)
+{
+    weft_task_free(weft_as_ptr(task));
+    return weft_none;
+}
+
+/* More than a thread keeps, some of them freed by another, with names and without. */
+START_TEST(handles_are_used_again)
+{
+    enum { MANY = 1500 };
+    static weft_task *tasks[MANY];
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < MANY; i++) {
+            tasks[i] = weft_spawn(
+                WEFT_COROUTINE, square, weft_int(i), .name = i % 7 == 3 ? "a name that is longer than what has room in a handle" : NULL);
+            ck_assert_ptr_nonnull(tasks[i]);
+            ck_assert_uint_eq(weft_task_ident(tasks[i]) > 0, 1);
+            ck_assert_int_eq(strncmp(weft_task_name(tasks[i]), i % 7 == 3 ? "a name" : "Coroutine-", 6), 0);
+        }
+        for (int i = 0; i < MANY; i++) {
+            weft_value result = weft_none;
+            ck_assert_int_eq(weft_task_result(tasks[i], &result, WEFT_FOREVER), 0);
+            ck_assert_int_eq(weft_as_int(result), (int64_t)i * i);
+            if (i % 100 == 0)
+                end(weft_spawn(WEFT_THREAD, free_it, weft_ptr(tasks[i])));
+            else
+                weft_task_free(tasks[i]);
+        }
+    }
+    ck_assert_uint_eq(weft_active_count(), 1);
+}
+END_TEST
+
+static weft_value give_seven(weft_value queue)
+{
+    return weft_int(weft_queue_put(weft_as_ptr(queue), weft_int(7), WEFT_FOREVER) == 0 ? 0 : errno);
+}
+
+static weft_value take_one(weft_value queue)
+{
+    weft_value value = weft_none;
+    return weft_int(weft_queue_get(weft_as_ptr(queue), &value, WEFT_FOREVER) == 0 ? weft_as_int(value) : -errno);
+}
+
+static weft_value take_until(weft_value queue)
+{
+    weft_value value = weft_none;
+    return weft_int(weft_queue_get(weft_as_ptr(queue), &value, weft_in(0.002)) == 0 ? weft_as_int(value) : -errno);
+}
+
+/* A coroutine that waits at a rendezvous is met by another, by a thread and by a select, and leaves in every way there is. */
+START_TEST(a_rendezvous_ends_in_every_way)
+{
+    weft_queue *queue = weft_queue_new(.capacity = WEFT_RENDEZVOUS);
+    weft_value value = weft_none;
+    ck_assert_int_eq(end(spawn(take_until, queue)), -ETIMEDOUT);
+    weft_task *taker = spawn(take_one, queue);
+    weft_yield();
+    weft_task_cancel(taker);
+    ck_assert_int_eq(end(taker), -ECANCELED);
+    taker = spawn(take_one, queue);
+    weft_yield();
+    ck_assert_int_eq(weft_queue_put(queue, weft_int(3), WEFT_NOW), 0); /* nobody who is gone is met */
+    ck_assert_int_eq(end(taker), 3);
+    weft_task *giver = weft_spawn(WEFT_THREAD, give_seven, weft_ptr(queue));
+    ck_assert_int_eq(end(spawn(take_one, queue)), 7);
+    ck_assert_int_eq(end(giver), 0);
+    giver = spawn(give_seven, queue);
+    weft_case one = weft_case_get(queue, &value);
+    ck_assert_int_eq(weft_select(&one, 1, weft_in(20)), 0);
+    ck_assert_int_eq(weft_as_int(value), 7);
+    ck_assert_int_eq(end(giver), 0);
+    giver = spawn(give_seven, queue);
+    ck_assert_int_eq(weft_queue_get(queue, &value, weft_in(20)), 0);
+    ck_assert_int_eq(end(giver), 0);
+    giver = spawn(give_seven, queue);
+    weft_yield();
+    weft_queue_close(queue);
+    ck_assert_int_eq(end(giver), EPIPE);
+    ck_assert_int_eq(end(spawn(take_one, queue)), -EPIPE);
+    weft_queue_free(queue);
+}
+END_TEST
+
 struct kernel_word {
     uint32_t word;
     uint32_t waiting;
@@ -1163,6 +1289,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, several_wait_for_one_descriptor);
     tcase_add_test(tests, every_wait_is_there);
     tcase_add_test(tests, coroutines_join_threads_and_each_other);
+    tcase_add_test(tests, any_number_join_one_and_may_give_up);
+    tcase_add_test(tests, handles_are_used_again);
+    tcase_add_test(tests, a_rendezvous_ends_in_every_way);
     tcase_add_test(tests, words_of_the_kernel_block_no_hub);
     tcase_add_test(tests, a_thread_ends_with_its_coroutines);
     tcase_add_test(tests, the_program_joins_them_at_exit);
