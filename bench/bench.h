@@ -37,6 +37,20 @@ static inline double bench_clock(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+/* A line of /proc/self/status, in octets. */
+static inline double bench_memory(const char *name)
+{
+    char line[128];
+    double kilobytes = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    while (status && fgets(line, sizeof(line), status))
+        if (strncmp(line, name, strlen(name)) == 0)
+            kilobytes = strtod(line + strlen(name), NULL);
+    if (status)
+        fclose(status);
+    return kilobytes * 1024;
+}
+
 /* Ends the program: a benchmark whose calls fail measures nothing. */
 static inline void bench_need(int holds, const char *what)
 {

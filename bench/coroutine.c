@@ -156,33 +156,18 @@ static double queue(long iterations, const char *variant)
     return (bench_clock() - start) / (double)iterations * 1e9;
 }
 
-/* A line of /proc/self/status, in octets. */
-static double memory_of(const char *name)
+/* Octets of this kind that one has that sleeps, the task's handle included. */
+static double memory_each(long iterations, const char *kind)
 {
-    char line[128];
-    double kilobytes = 0;
-    FILE *status = fopen("/proc/self/status", "r");
-    while (status && fgets(line, sizeof(line), status))
-        if (strncmp(line, name, strlen(name)) == 0)
-            kilobytes = strtod(line + strlen(name), NULL);
-    if (status)
-        fclose(status);
-    return kilobytes * 1024;
-}
-
-/* What one has that sleeps: resident memory, page tables included, and the task's handle. */
-static double memory(long iterations, const char *variant)
-{
-    (void)variant;
     weft_task **tasks = calloc((size_t)iterations, sizeof(*tasks));
     weft_event_clear(&gate);
     end(spawn(nothing, 0));
     memset(tasks, 1, (size_t)iterations * sizeof(*tasks));
-    double before = memory_of("VmRSS:") + memory_of("VmPTE:");
+    double before = bench_memory(kind);
     for (long i = 0; i < iterations; i++)
         tasks[i] = spawn(pass, i);
     weft_yield();
-    double after = memory_of("VmRSS:") + memory_of("VmPTE:");
+    double after = bench_memory(kind);
     weft_event_set(&gate);
     for (long i = 0; i < iterations; i++)
         end(tasks[i]);
@@ -190,10 +175,22 @@ static double memory(long iterations, const char *variant)
     return (after - before) / (double)iterations;
 }
 
+static double memory(long iterations, const char *variant)
+{
+    (void)variant;
+    return memory_each(iterations, "VmRSS:");
+}
+
+static double memory_tables(long iterations, const char *variant)
+{
+    (void)variant;
+    return memory_each(iterations, "VmPTE:");
+}
+
 int main(int argc, char **argv)
 {
     static const struct bench_row rows[] = {{"coroutine-yield", yield}, {"coroutine-spawn", spawn_and_join}, {"coroutine-alive", alive},
         {"coroutine-rendezvous", rendezvous}, {"coroutine-queue", queue}, {"coroutine-create", create}, {"coroutine-memory", memory},
-        {NULL, NULL}};
+        {"coroutine-memory-tables", memory_tables}, {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }
