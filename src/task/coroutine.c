@@ -32,7 +32,6 @@ static int coroutine_start(weft_task *task)
     if (thread < 0)
         return -1;
     __atomic_store_n(&task->native_id, thread, __ATOMIC_RELAXED); /* it has not run yet: it is this thread that would run it */
-    wefti_task_began(task);
     return 0;
 }
 
@@ -43,6 +42,7 @@ static int coroutine_kill(weft_task *task)
     return -1;
 }
 
+/* Whoever starts it says that it has begun. */
 struct wefti_task_carrier wefti_task_coroutine = {.noun = "Coroutine", .start = coroutine_start, .kill = coroutine_kill};
 
 static bool task_is_mine(const weft_task *task, bool daemons)

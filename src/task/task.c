@@ -221,22 +221,29 @@ weft_task *weft_task_new_with(const struct weft_spawn_options *options)
     return task;
 }
 
-weft_task *weft_spawn_with(const struct weft_spawn_options *options)
-{
-    weft_task *task = task_make(options);
-    if (!task)
-        return NULL;
-    if (weft_task_start(task) == 0)
-        return task;
-    int error = errno;
-    weft_task_free(task);
-    errno = error;
-    return NULL;
-}
-
 static uint64_t task_ident_next(void)
 {
     return wefti_alone() ? ++task_idents : __atomic_add_fetch(&task_idents, 1, __ATOMIC_RELAXED);
+}
+
+/* What comes before a start of any kind. */
+static inline void task_prepare(weft_task *task)
+{
+    if (!task->daemon || task->kind == WEFT_PROCESS)
+        wefti_exit_joins();
+    task->ident = task_ident_next();
+    weft_task_keep(task); /* for what runs */
+}
+
+/* It could not be started, and can be tried again. */
+static void task_relapse(weft_task *task)
+{
+    int error = errno;
+    task->ident = 0;
+    __atomic_sub_fetch(&task->references, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&task->state, WEFT_INITIAL, __ATOMIC_RELEASE);
+    task_wake(task);
+    errno = error;
 }
 
 int weft_task_start(weft_task *task)
@@ -245,21 +252,44 @@ int weft_task_start(weft_task *task)
         errno = EALREADY;
         return -1;
     }
-    if (!task->daemon || task->kind == WEFT_PROCESS)
-        wefti_exit_joins();
-    task->ident = task_ident_next();
-    weft_task_keep(task); /* for what runs */
+    task_prepare(task);
     wefti_register_add(task);
-    if (task->carrier->start(task) == 0)
+    if (task->carrier->start(task) == 0) {
+        if (task->kind == WEFT_COROUTINE)
+            wefti_task_began(task);
         return 0;
+    }
     int error = errno;
     wefti_register_remove(task);
-    task->ident = 0;
-    __atomic_sub_fetch(&task->references, 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&task->state, WEFT_INITIAL, __ATOMIC_RELEASE);
-    weft_wake(&task->state, UINT32_MAX);
     errno = error;
+    task_relapse(task);
     return -1;
+}
+
+/* The same for a coroutine that nobody else knows: it is begun when it gets into the register, and as it has the caller's thread it runs no sooner. */
+static int coroutine_begin(weft_task *task)
+{
+    task_prepare(task);
+    if (wefti_task_coroutine.start(task) != 0) {
+        task_relapse(task);
+        return -1;
+    }
+    task->state = WEFT_STARTED;
+    wefti_register_add(task);
+    return 0;
+}
+
+weft_task *weft_spawn_with(const struct weft_spawn_options *options)
+{
+    weft_task *task = task_make(options);
+    if (!task)
+        return NULL;
+    if ((task->kind == WEFT_COROUTINE ? coroutine_begin(task) : weft_task_start(task)) == 0)
+        return task;
+    int error = errno;
+    weft_task_free(task);
+    errno = error;
+    return NULL;
 }
 
 void wefti_task_number_from(uint64_t ident)
@@ -472,27 +502,38 @@ static bool task_is_of(const weft_task *task, const struct wefti_context *contex
     return (context->task ? context->task : weft_current()) == task;
 }
 
-int weft_task_join(weft_task *task, weft_time deadline)
+/* A coroutine leaves nothing to clear up. */
+static int coroutine_join(weft_task *task, struct wefti_context *context, weft_time deadline)
 {
-    struct wefti_context *context = wefti_context_current();
-    if (task_is_of(task, context)) {
-        errno = EDEADLK;
+    uint32_t state = task_state(task);
+    if (state == WEFT_STARTED && deadline > WEFT_NOW && wefti_direct_pays(context) && task_wait_directly(task, context, deadline) != 0)
         return -1;
-    }
+    if (__builtin_expect(task_stopped(task), 1))
+        return 0;
+    return task_begun(task, deadline) ? state_pass(task, WEFT_STARTED, deadline) : -1;
+}
+
+static __attribute__((noinline)) int other_join(weft_task *task, weft_time deadline)
+{
     if (!task_begun(task, deadline))
         return -1;
     if (task->carrier->wait)
         return task_look(task) == WEFT_STOPPED ? 0 : task->carrier->wait(task, deadline);
-    if (task->kind == WEFT_COROUTINE) { /* which leaves nothing to clear up */
-        if (!task_stopped(task) && deadline > WEFT_NOW && wefti_direct_pays(context) && task_wait_directly(task, context, deadline) != 0)
-            return -1;
-        return state_pass(task, WEFT_STARTED, deadline);
-    }
     bool reaps = wefti_move(&task->reaped, 0, 1);
     int waited = task_wait(task, reaps, deadline);
     if (waited != 0 && reaps)
         __atomic_store_n(&task->reaped, 0, __ATOMIC_RELEASE);
     return waited;
+}
+
+int weft_task_join(weft_task *task, weft_time deadline)
+{
+    struct wefti_context *context = wefti_context_current();
+    if (__builtin_expect(task_is_of(task, context), 0)) {
+        errno = EDEADLK;
+        return -1;
+    }
+    return task->kind == WEFT_COROUTINE ? coroutine_join(task, context, deadline) : other_join(task, deadline);
 }
 
 int weft_task_result(weft_task *task, weft_value *value, weft_time deadline)
