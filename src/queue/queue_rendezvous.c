@@ -17,6 +17,9 @@
  * then touches the queue no more; the other's last touch is opening the queue's latch, which free passes. So who has got the value may
  * free the queue, whichever of the two came first.
  *
+ * A plain put or get by who has others to let run waits directly (wait/direct.h): its meeting has the wait, which whoever ends the meeting claims under the meeting's latch, and he unparks the waiter
+ * when he has opened the queue's. So that waiter has nothing to look at when he comes back; only one whose wait was ended otherwise shuts his meeting, as the others do.
+ *
  * `puts` counts the meetings. Close marks the queue under its latch, after which no offer is put into a line, and ends those that are
  * there with EPIPE. After a fork the child has a copy, usable if no other thread was inside a call on it, or waiting in one, at that
  * moment.

@@ -6,6 +6,9 @@
  * moves it back. The starter and the task itself both move STARTING to STARTED once the carrier's handle is known. STOPPED is stored with release after outcome and result are final, and every reader of those has loaded it with acquire. After that store the task
  * touches nothing of the handle but its address (weft_wake) and its own reference.
  *
+ * Who joins a coroutine, and has others to let run, leaves his wait in `joiner` under the guard, unless there is one or the state is STOPPED already; who stores STOPPED takes it out of there afterwards, under
+ * the guard, and ends it (wait/direct.h): so one of the two sees the other. All others wait for the state.
+ *
  * guard protects the name and the context pointer: a canceller holds it while it cancels the context, and the task takes the pointer away under
  * it before it ends, so the context outlives every canceller. Latches are taken in this order: register, guard, context's guard.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An execution context: what runs, sleeps and is woken. Each thread is one (thread_context.c), each coroutine is one; `wait` knows neither, only the
- * carrier's two functions.
+ * carrier's few functions.
  */
 #ifndef WEFTI_CONTEXT_H
 #define WEFTI_CONTEXT_H

@@ -15,6 +15,8 @@
  * there as long as anybody can hold a pointer to them. A wake that finds a wait claimed already goes on to the next waiter: one wake, one
  * waiter.
  *
+ * A wait that a partner ends who can find it (direct.h) has no items and is in no bucket; all else here is true of it too.
+ *
  * A canceller finds the wait through the context, under context->guard: the wait is published there before it parks and withdrawn after.
  *
  * Latches: a bucket's and a guard are never held together, and nothing is called under them.
