@@ -31,7 +31,7 @@ static void again(weft_value value, const struct wefti_octets *first, const stru
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t length)
 {
-    struct wefti_pickle_limits limits = {.exceptions_stay = length % 2};
+    struct wefti_pickle_limits limits = {.exceptions_stay = length % 2, .relay = length / 2 % 2};
     struct wefti_pickle_reason reason;
     struct wefti_octets out = {0};
     weft_value value;

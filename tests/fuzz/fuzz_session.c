@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * For libFuzzer (./check fuzz): whatever octets a client sends that knows the key, the session ends, and nothing is left of it. Frames and all that is in them. An input that begins with an even octet is the stream as it is;
- * one that begins with an odd one is a row of messages, each behind two octets of its length, whose frames are made here. Objects 1000000000000000 and on are there: one of each type.
+ * one that begins with an odd one is a row of messages, each behind two octets of its length, whose frames are made here; the second bit says
+ * whether objects of unknown classes are relayed. Objects 1000000000000000 and on are there: one of each type.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -69,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t length)
         manager = weft_manager_new("127.0.0.1:0", .key = "k", .key_length = 1, .standard = true);
     if (!manager)
         return 0; /* built without OpenSSL */
+    manager->options.relay = octets[0] / 2 % 2;
     objects_make(manager);
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
     if (octets[0] % 2)
@@ -77,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t length)
         send_all(ends[1], octets + 1, length - 1);
     shutdown(ends[1], SHUT_WR);
     weft_connection *connection = calloc(1, sizeof(*connection));
-    *connection = (weft_connection){.descriptor = ends[0], .most = 1 << 16};
+    *connection = (weft_connection){.descriptor = ends[0], .most = 1 << 16, .relay = manager->options.relay};
     int size = 1 << 20;
     setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     wefti_session_serve(manager, connection, weft_in(1));
