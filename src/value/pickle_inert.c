@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "value/utf8.h"
+
 /* Of parts that stay whose they are. An error value, having said why. */
 static weft_value inert_of(struct wefti_reader *reader, const char *kind, const weft_value *parts, size_t count)
 {
@@ -42,6 +44,10 @@ static weft_value inert_of(struct wefti_reader *reader, const char *kind, const 
 static weft_value inert_global(struct wefti_reader *reader, const char *module, size_t module_length, const char *name, size_t length)
 {
     weft_value failed = {.kind = WEFT_ERROR};
+    if (!wefti_utf8_is(module, module_length) || !wefti_utf8_is(name, length)) {
+        wefti_reader_refuse(reader, EBADMSG, "the pickle has a global whose name is no UTF-8");
+        return failed;
+    }
     if (wefti_reader_charge(reader, 2 * sizeof(struct wefti_text) + module_length + length + 2) != 0)
         return failed;
     weft_value names[] = {weft_str_n(module, module_length), weft_str_n(name, length)};
