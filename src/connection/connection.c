@@ -16,12 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <weft/io.h>
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "net/io.h"
 #include "wait/opened.h"
 #include "wait/wait.h"
 
@@ -52,17 +52,6 @@ static bool fails(int code)
     return false;
 }
 
-static bool local_address(const char *name, bool abstract, union address *address, socklen_t *length)
-{
-    size_t octets = strlen(name), most = sizeof(address->local.sun_path) - 1;
-    if (octets == 0 || octets > most)
-        return fails(octets ? ENAMETOOLONG : EINVAL);
-    address->local.sun_family = AF_UNIX;
-    memcpy(address->local.sun_path + abstract, name, octets);
-    *length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + octets + 1);
-    return true;
-}
-
 static bool tcp_address(const char *text, union address *address, socklen_t *length)
 {
     char host[64];
@@ -83,19 +72,14 @@ static bool tcp_address(const char *text, union address *address, socklen_t *len
     return true;
 }
 
-/* False with EINVAL, ENAMETOOLONG. */
+/* Python's addresses: what has names or is of version 6 it does not have. False with EINVAL, ENAMETOOLONG. */
 static bool address_read(const char *text, union address *address, socklen_t *length)
 {
     memset(address, 0, sizeof(*address));
     if (!text)
         return fails(EINVAL);
-    if (strncmp(text, "unix:", 5) == 0)
-        return local_address(text + 5, false, address, length);
-    if (strncmp(text, "abstract:", 9) == 0) {
-        bool good = local_address(text + 9, true, address, length);
-        return good;
-    }
-    return tcp_address(text, address, length);
+    int is_local = wefti_local_read(text, &address->local, length);
+    return is_local == 0 ? tcp_address(text, address, length) : is_local > 0;
 }
 
 static int socket_open(const union address *address)
@@ -294,33 +278,6 @@ weft_connection *weft_connection_accept(weft_listener *listener, weft_time deadl
 
 /* Dialling. */
 
-static int connect_result(int descriptor)
-{
-    int error = 0;
-    socklen_t length = sizeof(error);
-    if (getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
-        return -1;
-    errno = error;
-    return error ? -1 : 0;
-}
-
-/* A Unix socket whose listener's backlog is full says EAGAIN, and nothing tells when it no longer is. */
-static int connect_some(int descriptor, const union address *address, socklen_t length, weft_time deadline)
-{
-    while (connect(descriptor, &address->any, length) != 0) {
-        struct wefti_item item = {.kind = WEFTI_DESCRIPTOR, .descriptor = descriptor, .events = POLLOUT};
-        if (errno == EINPROGRESS)
-            return wefti_wait_items(&item, 1, deadline) < 0 ? -1 : connect_result(descriptor);
-        if (errno != EAGAIN && errno != EINTR)
-            return -1;
-        if (weft_clock() >= deadline)
-            return errno = deadline == WEFT_NOW ? EAGAIN : ETIMEDOUT, -1;
-        if (wefti_wait_items(NULL, 0, weft_in(0.005)) < 0 && errno == ECANCELED)
-            return -1;
-    }
-    return 0;
-}
-
 static weft_connection *dial(const struct weft_connection_options *options, const struct wefti_key *key, weft_time deadline)
 {
     union address address;
@@ -329,7 +286,7 @@ static weft_connection *dial(const struct weft_connection_options *options, cons
     if (descriptor < 0)
         return NULL;
     bool tcp = address.any.sa_family == AF_INET;
-    if (connect_some(descriptor, &address, length, deadline) != 0) {
+    if (weft_connect(descriptor, &address.any, length, deadline) != 0) {
         descriptor_close(descriptor);
         return NULL;
     }

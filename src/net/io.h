@@ -3,6 +3,8 @@
 #ifndef WEFTI_IO_H
 #define WEFTI_IO_H
 
+#include <sys/un.h>
+
 #include <weft/io.h>
 
 /* Whether the calling task may let its thread wait in a system call: nobody else runs on it. */
@@ -17,6 +19,9 @@ bool wefti_io_is_ready(int descriptor, short events);
 /* One try at a descriptor that is no socket. As readv, writev; EAGAIN: wait for it. */
 ssize_t wefti_file_read(int descriptor, const struct iovec *parts, int count, weft_time deadline);
 ssize_t wefti_file_write(int descriptor, const struct iovec *parts, int count, weft_time deadline);
+
+/* The address that "unix:/path" and "abstract:name" are: 1; 0: the text is of another sort; -1 with EINVAL (no name), ENAMETOOLONG. */
+int wefti_local_read(const char *text, struct sockaddr_un *local, socklen_t *length);
 
 /* connect(2), which may wait, on a helper's thread. */
 int wefti_connect_elsewhere(int descriptor, const struct sockaddr *address, socklen_t length, weft_time deadline);

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -36,24 +35,19 @@ static int refuse(int error)
     return -1;
 }
 
-/* Whether the text is of a local socket; `name` is what comes after the word. */
-static bool text_is_local(const char *text, const char **name, bool *abstract)
+int wefti_local_read(const char *text, struct sockaddr_un *local, socklen_t *length)
 {
-    *abstract = strncmp(text, "abstract:", 9) == 0;
-    *name = text + (*abstract ? 9 : 5);
-    return *abstract || strncmp(text, "unix:", 5) == 0;
-}
-
-static int local_read(const char *name, bool abstract, union address *address, socklen_t *length)
-{
-    size_t octets = strlen(name), most = sizeof(address->local.sun_path) - 1;
+    bool abstract = strncmp(text, "abstract:", 9) == 0;
+    const char *name = text + (abstract ? 9 : 5);
+    if (!abstract && strncmp(text, "unix:", 5) != 0)
+        return 0;
+    size_t octets = strlen(name), most = sizeof(local->sun_path) - 1;
     if (octets == 0 || octets > most)
         return refuse(octets ? ENAMETOOLONG : EINVAL);
-    memset(address, 0, sizeof(*address));
-    address->local.sun_family = AF_UNIX;
-    memcpy(address->local.sun_path + abstract, name, octets);
+    *local = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(local->sun_path + abstract, name, octets);
     *length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + octets + 1);
-    return 0;
+    return 1;
 }
 
 /* Splits "host:port" and "[host]:port"; the port is in the text. -1 with EINVAL. */
@@ -175,14 +169,13 @@ int weft_listen_with(const struct weft_listen_options *options)
     struct weft_listen_options read;
     union address address;
     socklen_t length;
-    const char *name;
-    bool abstract;
     if (!wefti_options_read(&read, sizeof(read), options, offsetof(struct weft_listen_options, backlog)))
         return -1;
     if (!read.address || read.backlog < 0)
         return refuse(EINVAL);
-    if (text_is_local(read.address, &name, &abstract))
-        return local_read(name, abstract, &address, &length) == 0 ? address_listen(&address.any, length, &read) : -1;
+    int is_local = wefti_local_read(read.address, &address.local, &length);
+    if (is_local != 0)
+        return is_local > 0 ? address_listen(&address.any, length, &read) : -1;
     struct addrinfo *found;
     if (text_look_up(read.address, AI_PASSIVE, &found, WEFT_FOREVER) != 0)
         return -1;
@@ -211,12 +204,11 @@ int weft_dial(const char *address, weft_time deadline)
 {
     union address local;
     socklen_t length;
-    const char *name;
-    bool abstract;
     if (!address)
         return refuse(EINVAL);
-    if (text_is_local(address, &name, &abstract))
-        return local_read(name, abstract, &local, &length) == 0 ? address_dial(&local.any, length, deadline) : -1;
+    int is_local = wefti_local_read(address, &local.local, &length);
+    if (is_local != 0)
+        return is_local > 0 ? address_dial(&local.any, length, deadline) : -1;
     struct addrinfo *found;
     if (text_look_up(address, 0, &found, deadline) != 0)
         return -1;
