@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from decimal import Decimal
 from multiprocessing.managers import BaseManager, SyncManager
 
 WEFT = os.path.abspath(sys.argv[1])
@@ -77,8 +78,10 @@ class Commands(unittest.TestCase):
         self.assertEqual((manager.status, manager.said), (0, ""))
 
     def test_pythons_clients(self):
-        with Manager("--queue", "get_task_queue", "--python") as manager:
+        with Manager("--queue", "get_task_queue", "--python", "--relay") as manager:
             task = manager.python(Q, "get_task_queue").get_task_queue()
+            task.put(Decimal("1.50"))  # only we know what that is
+            self.assertEqual(repr(task.get(timeout=LATE)), "Decimal('1.50')")
             task.put({"n": 1})
             self.assertEqual(manager.call("get_task_queue", "get"), (0, '{"n":1}\n', ""))
             python = manager.python(SyncManager)
