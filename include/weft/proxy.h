@@ -49,7 +49,7 @@ struct weft_remote_options {
     enum weft_reconnect reconnect;
     double reconnect_seconds; /* of UNSENT and AGAIN, from the loss on; 0: 5 */
     const char *known_as;     /* the address as the manager itself has it ("0.0.0.0:5000"), for proxies in arguments; NULL: as `address` */
-    uint64_t reserved[2];     /* 0 */
+    uint64_t reserved[1];     /* 0 */
 };
 
 struct weft_proxy_options {
@@ -64,7 +64,7 @@ struct weft_proxy_options {
     /* Of weft_proxy_new: a manager that no longer knows the object, because it has begun anew, is asked for it again, by the name and the arguments, and the call is tried once more: for objects that are registered
      * there, like a queue of tasks. */
     bool renew;
-    uint64_t reserved[4]; /* 0 */
+    uint64_t reserved[3]; /* 0 */
 };
 
 WEFT_BEGIN
