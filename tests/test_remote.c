@@ -2,6 +2,7 @@
 /* Clients of managers in what goes beyond calls: select, proxies in values, connections that are lost; with Weft's servers and Python's. */
 #include <sys/wait.h>
 
+#include "base/memory.h"
 #include "manager_peers.h"
 
 #define REMOTE(address_, ...) weft_manager_connect((address_), weft_in(20), .key = KEY, .key_length = 6, __VA_ARGS__)
@@ -407,6 +408,61 @@ static weft_value made(const char *how, weft_value arguments, weft_value state)
     return weft_object(how, two(weft_object("python.global", names, weft_none), arguments), state);
 }
 
+/* Read by a relay; and what is made of it, written, is the same again. */
+static void relays(const void *octets, size_t length, const char *shown)
+{
+    struct wefti_pickle_limits limits = {.relay = true};
+    struct wefti_pickle_reason reason = {.text = ""};
+    struct wefti_octets out = {0};
+    weft_value value, again;
+    int read = wefti_pickle_read(octets, length, &limits, &value, &reason);
+    if (!shown) {
+        ck_assert_int_eq(read, -1);
+        ck_assert_int_eq(errno, EBADMSG);
+        return;
+    }
+    ck_assert_msg(read == 0 && reason.inert, "%s", reason.text);
+    ck_assert_int_eq(wefti_pickle_write(value, &out, 1 << 20, &reason), 0);
+    ck_assert_int_eq(wefti_pickle_read(out.octets, out.length, &limits, &again, &reason), 0);
+    ck_assert(weft_equal(value, again));
+    repr_is(again, shown);
+    weft_drop(value);
+    wefti_release(out.octets);
+}
+#define RELAYS(octets_, shown_) relays("\x80\x04" octets_ ".", sizeof("\x80\x04" octets_ ".") - 1, (shown_))
+#define M_N "\x8c\x01m\x8c\x01n\x93"
+
+START_TEST(a_relay_reads_what_it_may)
+{
+    RELAYS(M_N, "m.n");
+    RELAYS(M_N ")R", "m.n()");
+    RELAYS(M_N "K\x01\x85\x81", "m.n(1)");
+    RELAYS(M_N "K\x01\x85}\x8c\x01kK\x02s\x92", "m.n(1)");
+    RELAYS(M_N ")RK\x01\x85R", "...(1)");
+    RELAYS(M_N ")RK\x01"
+               "a(K\x02K\x03"
+               "eK\x04K\x05s(K\x06K\x07u(K\x08\x90}b",
+        "m.n()");
+    RELAYS(M_N "\x8c\x08"
+               "builtins\x8c\x04list\x93\x85R",
+        "m.n(builtins.list)");
+    RELAYS("]" M_N ")R\x94h\x00"
+           "\x86"
+           "a",
+        "[(m.n(), m.n())]");
+    RELAYS(M_N "K\x01R", NULL);     /* called with no tuple */
+    RELAYS(M_N ")R(K\x01u", NULL);  /* a key without an item */
+    RELAYS(M_N ")K\x01\x92", NULL); /* keywords that are none */
+    RELAYS(M_N ")R\x94h\x00"
+               "a",
+        NULL);                        /* lies in itself */
+    RELAYS("}" M_N ")RK\x01s", NULL); /* is no key */
+    RELAYS(")R", NULL);
+    RELAYS("K\x01)\x81", NULL);
+    RELAYS("\x92", NULL);
+}
+END_TEST
+
 START_TEST(what_only_python_knows)
 {
     char address[40];
@@ -655,10 +711,80 @@ START_TEST(a_child_has_connections_of_its_own)
 }
 END_TEST
 
+/* What else a queue over there is asked for. */
+
+static void queue_of_type(weft_remote *remote, const char *type, const char *first)
+{
+    weft_proxy *proxy = proxy_of(remote, type);
+    weft_queue *queue = weft_queue_of_proxy(proxy);
+    weft_value values[] = {weft_int(2), weft_int(1), weft_int(3)}, got[4];
+    ck_assert_int_eq(weft_queue_put_many(queue, values, 3, weft_in(20)), 3);
+    ck_assert_int_eq(weft_queue_get_many(queue, got, 4, weft_in(20)), 3);
+    repr_is(got[0], first);
+    ck_fails(weft_queue_get_many(queue, got, 4, WEFT_NOW), EAGAIN);
+    weft_queue_close(queue);
+    ck_fails(weft_queue_put_many(queue, values, 3, weft_in(20)), EPIPE);
+    ck_fails(weft_queue_get_many(queue, got, 4, weft_in(20)), EPIPE);
+    weft_case cases[] = {weft_case_get(queue, got)};
+    ck_assert_int_eq(weft_select(cases, 1, weft_in(20)), 0);
+    ck_assert_int_eq(cases[0].error, EPIPE);
+    weft_queue_free(queue);
+    weft_proxy_free(proxy);
+}
+
+static weft_value make_number(void *object, weft_value arguments, weft_value keywords)
+{
+    (void)object, (void)keywords;
+    return weft_length(arguments) ? weft_error_of_type(EINVAL, "ValueError", "none of these") : weft_int(42);
+}
+
+START_TEST(queues_of_all_orders_elsewhere)
+{
+    weft_value error = weft_none;
+    need_digests();
+    char address[100];
+    snprintf(address, sizeof(address), "abstract:weft-test-%d", getpid());
+    weft_manager *manager = manager_at(address, 1);
+    weft_queue *closed = weft_queue_new();
+    weft_queue_close(closed);
+    ck_assert_int_eq(weft_manager_register(manager, "closed", .queue = closed), 0);
+    ck_assert_int_eq(weft_manager_register(manager, "number", .function = make_number), 0);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    weft_remote *remote = remote_at(address);
+    ck_fails_null(weft_queue_of_proxy(NULL), EINVAL);
+    queue_of_type(remote, "Queue", "2");
+    queue_of_type(remote, "LifoQueue", "3");
+    queue_of_type(remote, "PriorityQueue", "1");
+    weft_proxy *order = proxy_of(remote, "PriorityQueue"), *gone = proxy_of(remote, "closed"), *number = proxy_of(remote, "number");
+    type_is(call(order, "put", one(weft_none)), "TypeError");
+    type_is(call(order, "wait_get", one(weft_int(-1))), "ValueError");
+    repr_is(call(order, "wait_get", one(weft_int(0))), "False");
+    repr_is(call(order, "wait_put", one(weft_int(0))), "True");
+    type_is(call(gone, "put", one(weft_none)), "ValueError");
+    repr_is(call(gone, "wait_get", weft_none), "True"); /* it will not get better */
+    repr_is(call(number, "#GETVALUE", weft_none), "42");
+    repr_is(call(number, "__str__", weft_none), "'42'");
+    weft_value argument = one(weft_none);
+    ck_fails_null(weft_proxy_new(remote, "number", weft_in(20), .arguments = argument, .error = &error), EREMOTEIO);
+    weft_drop(error), weft_drop(argument);
+    weft_value value = weft_proxy_value(order, NULL);
+    weft_value token = weft_list_at(weft_object_arguments(value), 1);
+    ck_assert_int_eq(weft_list_at(weft_object_state(token), 1).kind, WEFT_BYTES); /* as Python writes such an address */
+    weft_drop(value);
+    weft_proxy_free(order), weft_proxy_free(gone), weft_proxy_free(number);
+    weft_remote_free(remote);
+    serve_end(manager, task);
+    weft_manager_free(manager);
+    weft_queue_free(closed);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, queues_of_all_orders_elsewhere);
     tcase_add_test(tests, a_child_has_connections_of_its_own);
     tcase_add_test(tests, what_only_python_knows);
+    tcase_add_test(tests, a_relay_reads_what_it_may);
     tcase_add_test(tests, never_again);
     tcase_add_test(tests, what_was_not_sent_is_sent_again);
     tcase_add_test(tests, trying_again_ends);
