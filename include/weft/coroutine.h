@@ -16,8 +16,10 @@
  * Seeds. With WEFT_SEED=n in the environment when a thread starts its first coroutine, that thread's coroutines take turns in an order that follows from n: the next to run is one of the first few
  * that can. Its time is its own, too: weft_clock tells one that passes by a microsecond with each look, and up to the first deadline when no coroutine can run. While the program has one thread and no
  * coroutine waits for a descriptor, that step takes no time (an hour's sleep is over at once); else the thread sleeps for as long. So, for coroutines of one thread that wait for each other (queues,
- * locks, events, joins, select, cancellation) and for time, the same seed gives the same order and the same deadlines missed, run after run, and another seed gives others. Not covered: what comes from outside, which
- * is descriptors, other threads, other processes and signals; it is looked at in its turn, but comes when it comes. Threads count by the order in which they have started coroutines. After weft_hub_fd the
+ * locks, events, joins, select, cancellation) and for time, the same seed gives the same order and the same deadlines missed, run after run, and another seed gives others. Covered, too, are pipes, local sockets and
+ * eventfds of which the thread's own coroutines have all ends: they are ready in the order in which the coroutines made them so, and that takes no time, while a deadline beside them is slept for. Not covered: what
+ * comes from outside, which is descriptors that others write or read, TCP and UDP also between coroutines (the kernel delivers when it likes), files, other threads (weft_offload's among them), other processes and
+ * signals; it is looked at in its turn, but comes when it comes. Nothing is recorded to be replayed. Threads count by the order in which they have started coroutines. After weft_hub_fd the
  * thread has the machine's time again.
  *
  * Descriptors. With WEFT_IO=io_uring in the environment when a thread starts its first coroutine, the thread sleeps in io_uring, and what its coroutines read from connections of weft_accept and weft_dial

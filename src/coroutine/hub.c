@@ -34,8 +34,8 @@
  *
  * A seed (WEFT_SEED, read when the hub is made): who runs next is then one of the first CHOICE of the queue, told by a generator of numbers, and the thread has a time of its own
  * (base/clock.h), which starts as the machine's and moves by a microsecond with each look, and to the first deadline when nobody can run. If nobody else can make somebody ready (one thread, no descriptor
- * waited for), that takes no time; else the hub sleeps for as long as the step is, and moves on by what it has slept. So who runs when follows from the seed and from what the coroutines
- * do, as long as they wait for each other and for time only. Such a hub goes on carrying its thread when there are no coroutines, as only it knows that time.
+ * waited for), that takes no time; else the hub sleeps for as long as the step is, and moves on by what it has slept: to the deadline, if nothing came. So who runs when follows from the seed and from what the coroutines
+ * do, as long as they wait for time and for each other only, be it through pipes and local sockets: the kernel reports these in the order in which they became ready, which one thread does. Such a hub goes on carrying its thread when there are no coroutines, as only it knows that time.
  *
  * Coroutines never change threads. So a thread-local's address stays right across a switch, and errno is kept for each flow.
  *
@@ -66,7 +66,11 @@ enum { TURNS = 3, SPIN_TIME = 2000 };
 #else
 enum { TURNS = 64, SPIN_TIME = 20000 /* ns */ };
 #endif
-enum { SPIN_LOOKS = 8, CHOICE = 4 };
+enum {
+    SPIN_LOOKS = 8,
+    CHOICE = 4,
+    SLEEP_SLACK = 10000 /* ns that a sleep to its end may be short of it, as each look at the clock takes some */
+};
 
 #define SLEEPS ((struct wefti_note *)1)
 #define POLLS ((struct wefti_note *)3)
@@ -295,7 +299,10 @@ static void hub_sleep_until(struct wefti_hub *hub, weft_time until, weft_time re
         wefti_futex_wait(inbox_word(hub), (uint32_t)(uintptr_t)SLEEPS, real);
 }
 
-/* The same in a thread that has a time of its own, which goes to the moment, or as far as the sleep was long. */
+/*
+ * The same in a thread that has a time of its own, which goes to the moment, or as far as the sleep was long. What is ready without a sleep follows from what the coroutines did, where they
+ * have both ends: that takes no time, as how long it took would differ from run to run.
+ */
 static void hub_sleep_seeded(struct wefti_hub *hub, weft_time until, bool polls)
 {
     weft_time own = wefti_clock_own;
@@ -303,10 +310,14 @@ static void hub_sleep_seeded(struct wefti_hub *hub, weft_time until, bool polls)
         wefti_clock_own = until > own ? until : own;
         return;
     }
+    if (polls)
+        wefti_descriptors_poll(&hub->descriptors, WEFT_NOW);
+    if (hub->first)
+        return;
     weft_time real = wefti_clock_real();
     hub_sleep_until(hub, until, until == WEFT_FOREVER ? until : real + (until - own), polls);
     weft_time slept = wefti_clock_real() - real;
-    wefti_clock_own = until - own < slept && until > own ? until : own + slept;
+    wefti_clock_own = until - own < slept + SLEEP_SLACK && until > own ? until : own + slept;
 }
 
 /* Nobody can go on: sleeps until somebody may. */
