@@ -3,14 +3,34 @@
 
 gdb loads this by itself where Weft is installed and its auto-load folder trusted; else `source` it. It needs the debug information of libweft.
 
-A parked coroutine has left its registers on its stack (arch/x86_64/switch.h). While its stack is printed, an unwinder says that these are those of the caller of the thread's innermost frame: so
+A parked coroutine has left its registers on its stack (switch.h and switch.S in src/arch). While its stack is printed, an unwinder says that these are those of the caller of the thread's innermost frame: so
 nothing is written anywhere, and a core file of the kernel's does as well. (gdb's own gcore leaves out memory that has guard pages inside, as stacks of Weft's do since Linux 6.13.)"""
 
 import gdb
 import gdb.unwinder
 
 COROUTINE = 2  # WEFT_COROUTINE
-SAVED = ("r15", "r14", "r13", "r12", "rbx", "rbp", "rip")  # from the ninth octet on
+
+
+class Saved:
+    """What a switch leaves on a stack: for each register how many octets above the stack pointer, how large all of it is, and what the architecture calls the two that tell a frame."""
+
+    def __init__(self, registers, size, sp, pc):
+        self.registers, self.size, self.sp, self.pc = registers, size, sp, pc
+
+
+ARCHITECTURES = {
+    # control words, then these, then where it goes on
+    "x86-64": Saved({name: 8 * place for place, name in enumerate(("r15", "r14", "r13", "r12", "rbx", "rbp", "rip"), 1)}, 64, "rsp", "rip"),
+    # x19 to x30, the last of which is where it goes on; d8 to d15 and FPCR
+    "aarch64": Saved({**{f"x{number}": 8 * (number - 19) for number in range(19, 31)}, "pc": 88}, 176, "sp", "pc"),
+}
+
+
+def architecture():
+    """Of the program; None: one that Weft does not know."""
+    name = gdb.selected_inferior().architecture().name()
+    return next((saved for known, saved in ARCHITECTURES.items() if known in name), None)
 
 
 class FrameId:
@@ -28,12 +48,12 @@ class Unwinder(gdb.unwinder.Unwinder):
     def __call__(self, frame):
         if self.sp is None or frame.level() != 0:
             return None
-        word = gdb.lookup_type("unsigned long")
+        saved, word = architecture(), gdb.lookup_type("unsigned long")
         at = gdb.Value(self.sp).cast(word.pointer())
-        info = frame.create_unwind_info(FrameId(frame.read_register("rsp"), frame.read_register("rip")))
-        for place, name in enumerate(SAVED):
-            info.add_saved_register(name, at[place + 1])
-        info.add_saved_register("rsp", gdb.Value(self.sp + 8 * (len(SAVED) + 1)).cast(word))
+        info = frame.create_unwind_info(FrameId(frame.read_register(saved.sp), frame.read_register(saved.pc)))
+        for name, place in saved.registers.items():
+            info.add_saved_register(name, at[place // 8])
+        info.add_saved_register(saved.sp, gdb.Value(self.sp + saved.size).cast(word))
         return info
 
 
@@ -92,8 +112,8 @@ class WeftBacktrace(gdb.Command):
         super().__init__("weft bt", gdb.COMMAND_STACK)
 
     def invoke(self, argument, from_tty):
-        if "x86-64" not in gdb.selected_inferior().architecture().name():
-            raise gdb.GdbError("weft bt knows x86-64 only")
+        if not architecture():
+            raise gdb.GdbError("weft bt knows x86-64 and aarch64 only")
         try:
             all_of_them = list(coroutines())
         except gdb.error as error:
