@@ -105,8 +105,6 @@ static uint32_t guards_apart; /* 1: several at once were refused */
 
 static bool guard_install(char *page)
 {
-    if (wefti_fails_with(ENOMEM))
-        return false;
     if (wefti_guards_light())
         return madvise(page, page_size(), MADV_GUARD_INSTALL) == 0;
     return mprotect(page, page_size(), PROT_NONE) == 0;
@@ -175,6 +173,8 @@ static bool slab_guard(struct wefti_slab *slab)
     char *lowest = slab->base + slab->guarded * slab->stack_size;
     uint32_t count = slab->count - slab->guarded;
     count = count < GUARDS_TOGETHER ? count : GUARDS_TOGETHER;
+    if (wefti_fails_with(ENOMEM))
+        return false;
     if (slab->next && __atomic_load_n(&guards_apart, __ATOMIC_RELAXED) == 0 && wefti_guards_light()) {
         if (guards_install(lowest, slab->stack_size, count)) {
             slab->guarded += count;
