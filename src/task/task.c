@@ -142,32 +142,6 @@ struct spares {
 static __thread struct spares spares;
 static uint32_t spares_most; /* constant once the library is loaded; 0 where a tool watches what is freed */
 
-/* Memory for a handle, zero; NULL with ENOMEM. */
-static weft_task *task_allocate(bool plain)
-{
-    weft_task *task = plain ? spares.first : NULL;
-    if (task) {
-        spares.first = task->next;
-        spares.count--;
-        wefti_zero(task, offsetof(weft_task, stack_size));
-    } else if ((task = wefti_alloc_raw(sizeof(*task)))) {
-        memset(task, 0, sizeof(*task)); /* and not a literal, which the compiler would make elsewhere and copy */
-    }
-    return task;
-}
-
-/* A thread that has no context is about to end, and comes by here no more. */
-static void task_release(weft_task *task)
-{
-    if (!task->plain || task->name || spares.count >= spares_most || !wefti_context_now) {
-        wefti_release(task);
-        return;
-    }
-    task->next = spares.first;
-    spares.first = task;
-    spares.count++;
-}
-
 void wefti_task_spares_end(void)
 {
     for (weft_task *task = spares.first, *next; task; task = next) {
@@ -177,8 +151,32 @@ void wefti_task_spares_end(void)
     spares = (struct spares){0};
 }
 
-/* A task that has not taken its argument yet. */
-static weft_task *task_make(const struct weft_spawn_options *given)
+/* Of a handle that is zero, what every task has. */
+static inline void task_fill(weft_task *task, const struct weft_spawn_options *options, const struct wefti_task_carrier *carrier)
+{
+    task->references = 1;
+    task->carrier = carrier;
+    task->kind = options->kind;
+    task->daemon = options->daemon;
+    task->untaken = true;
+    task->function = options->function;
+    task->argument = options->argument;
+}
+
+/* The same by a handle that the thread has kept. */
+static inline weft_task *task_make_again(const struct weft_spawn_options *options)
+{
+    weft_task *task = spares.first;
+    spares.first = task->next;
+    spares.count--;
+    wefti_zero(task, offsetof(weft_task, stack_size));
+    task_fill(task, options, &wefti_task_coroutine);
+    task->plain = true;
+    task->number = wefti_count(&wefti_task_coroutine.numbers, 1);
+    return task;
+}
+
+static __attribute__((noinline)) weft_task *task_make_anew(const struct weft_spawn_options *given)
 {
     struct weft_spawn_options copy;
     const struct weft_spawn_options *options = options_whole(given, &copy);
@@ -189,21 +187,12 @@ static weft_task *task_make(const struct weft_spawn_options *given)
         errno = EINVAL;
         return NULL;
     }
-    bool plain = options_plain(options);
-    weft_task *task = task_allocate(plain);
+    weft_task *task = wefti_alloc_raw(sizeof(*task));
     if (!task)
         return NULL;
-    task->references = 1;
-    task->carrier = carrier;
-    task->kind = options->kind;
-    task->daemon = options->daemon;
-    task->untaken = true;
-    task->function = options->function;
-    task->argument = options->argument;
-    if ((task->plain = plain)) {
-        task->number = wefti_count(&carrier->numbers, 1);
-        return task;
-    }
+    memset(task, 0, sizeof(*task)); /* and not a literal, which the compiler would make elsewhere and copy */
+    task_fill(task, options, carrier);
+    task->plain = options_plain(options);
     task->stack_size = options->stack_size;
     task->method = options->method;
     task->insist = options->insist;
@@ -212,6 +201,13 @@ static weft_task *task_make(const struct weft_spawn_options *given)
     wefti_placement_clear(&task->placement);
     wefti_release(task);
     return NULL;
+}
+
+/* A task that has not taken its argument yet. */
+static inline weft_task *task_make(const struct weft_spawn_options *given)
+{
+    bool again = given && given->size == sizeof(*given) && spares.first && options_plain(given) && given->function;
+    return again ? task_make_again(given) : task_make_anew(given);
 }
 
 weft_task *weft_task_new_with(const struct weft_spawn_options *options)
@@ -402,7 +398,8 @@ static void task_tell(weft_task *task)
     }
 }
 
-static void task_destroy(weft_task *task)
+/* Ends a handle that nobody has any more. */
+static __attribute__((noinline)) void task_destroy(weft_task *task)
 {
     if (task_stopped(task)) {
         task_tell(task);
@@ -418,7 +415,21 @@ static void task_destroy(weft_task *task)
         wefti_release(task->name);
     if (!task->plain)
         wefti_placement_clear(&task->placement);
-    task_release(task);
+    wefti_release(task);
+}
+
+/* The same; that of a plain coroutine which has ended well is kept by a thread that has room. One that has no context is about to end, and comes by here no more. */
+static inline void task_destroy_or_keep(weft_task *task)
+{
+    bool keeps = task->plain && !task->name && task->outcome == WEFT_DONE && spares.count < spares_most && wefti_context_now;
+    if (__builtin_expect(!keeps, 0)) {
+        task_destroy(task);
+        return;
+    }
+    weft_drop(task->result);
+    task->next = spares.first;
+    spares.first = task;
+    spares.count++;
 }
 
 weft_task *weft_task_keep(weft_task *task)
@@ -432,7 +443,7 @@ void weft_task_free(weft_task *task)
     if (task)
         task_look(task); /* while it has a handle: what is said of one that has ended is said now */
     if (task && wefti_count_ends(&task->references))
-        task_destroy(task);
+        task_destroy_or_keep(task);
 }
 
 /* Waits while the state is `from`. */
