@@ -21,8 +21,8 @@
  * A child writes its number into the seat once the signal of its parent's death is set and the parent has been seen alive: one that has not will not get further than that look.
  *
  * Standing by. From the first request on there is a process more than are asked for, forked in advance, with what it touches touched: its seat is READY, and it sleeps in recvmsg on the socket of
- * requests, which the supervisor leaves alone as long as there is one. Who asks so finds a process that begins at once. It claims the request (claim.c), makes its seat TAKEN, says that it
- * runs, and rings for the supervisor, who forks the next while that one works. What it cannot meet (an adoption) it sends again and ends. Killed while it stands by it is one that was never there: it
+ * requests, which the supervisor leaves alone as long as there is one, also if it is only coming: it is sooner there than another. Who asks so finds a process that begins at once. It claims the request (claim.c), makes its seat TAKEN, says that it
+ * runs, and rings for the supervisor, who forks the next while that one works. What it cannot meet (an adoption) it leaves to the supervisor, and ends. Killed while it stands by it is one that was never there: it
  * may have had a request in its hand, so all who wait for an answer are made to ask again. With its supervisor it dies like all that this has forked.
  *
  * Both block all signals; they end with the root, or by SIGKILL. Nothing of the host's but the arena is kept open, and the working directory is left.
@@ -67,8 +67,9 @@ struct supervisor {
     struct wefti_supervisor_start start;
     unsigned number;                      /* which keeper it is */
     pid_t spare;                          /* 0: there is none */
+    int room;                             /* a descriptor that keeps the place of another, or -1 */
     uint32_t ready;                       /* the seat of who stands by, or comes to; 0: nobody */
-    bool asked;                           /* somebody has asked for a process: one is to stand by */
+    bool asked;                           /* one is to stand by: from the first request on */
     nfds_t count;                         /* of the next two */
     struct pollfd polls[WEFTI_SEATS + 4]; /* the socket, the root, the bell, the spare, the processes */
     struct made made[WEFTI_SEATS + 4];
@@ -76,7 +77,7 @@ struct supervisor {
 
 enum { SOCKET, ROOT, BELL, SPARE, FIRST };
 enum {
-    SOON = 1 /* ms */,
+    LEFT_TO_OTHERS = 99 /* the exit status of who stood by, and got a request that he cannot meet */,
     SPARE_AGAIN = 1000 /* ms until it is tried again to have a spare */,
     CLOCK_TICK = 10000000 /* ns; /proc's unit */
 };
@@ -173,8 +174,10 @@ static void undertake(nfds_t at)
     seat_clear(supervisor.family, made.seat);
     if (again)
         asked_again();
-    if (supervisor.ready == made.seat)
+    if (supervisor.ready == made.seat) {
         supervisor.ready = 0;
+        supervisor.asked = status != LEFT_TO_OTHERS << 8; /* else the next request is for this one, before somebody stands by again */
+    }
     siginfo_t info;
     while (made.child && waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) != 0 && errno == EINTR)
         ;
@@ -201,9 +204,17 @@ static uint32_t seat_find(const struct wefti_family *family)
     return 0;
 }
 
+static void room_give(void)
+{
+    if (supervisor.room >= 0)
+        close(supervisor.room);
+    supervisor.room = -1;
+}
+
 /* Nothing of the supervisor's stays but the arena and the members' end of the socket; and what one that stands by needs until it begins. */
 static void child_close(bool stands_by)
 {
+    room_give();
     for (nfds_t i = SOCKET; i < supervisor.count; i++) {
         if (supervisor.polls[i].fd < 0 || (stands_by && (i == SOCKET || i == BELL)))
             continue;
@@ -273,6 +284,7 @@ static int child_fork(struct wefti_process *process, uint32_t seat, const int *h
     }
     if (child < 0)
         return -1;
+    room_give();
     int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
     if (pidfd < 0) {
         int error = errno;
@@ -387,7 +399,7 @@ static void request_meet(const struct wefti_request *request, const int *handed,
         make(request, handed, count);
     else
         request_refuse(request, EMFILE); /* there was no room for the descriptors */
-    supervisor.asked |= !request->adopt;
+    supervisor.asked = true;             /* also after an adoption: what was left to this one has been met */
 }
 
 /* What came with a request: how many descriptors. 0: none came, or not a whole request; -1: nothing came. */
@@ -436,15 +448,6 @@ static void pending_drop(void)
         ;
 }
 
-/* What it cannot meet it leaves to the supervisor, who takes requests when nobody stands by. */
-_Noreturn static void request_return(struct wefti_seat *seat, const struct wefti_request *request, const int *handed, int count)
-{
-    __atomic_store_n(&seat->state, WEFTI_SEAT_COMING, __ATOMIC_RELEASE);
-    eventfd_write(supervisor.polls[BELL].fd, 1);
-    wefti_request_send(request, handed, (size_t)count);
-    wefti_leave(0);
-}
-
 /* What it will touch it touches now, so that the pages are there: each is a fault of one to three microseconds. */
 static void ready_warm(struct wefti_seat *seat)
 {
@@ -457,6 +460,12 @@ static void ready_warm(struct wefti_seat *seat)
         wefti_process_warm();
 }
 
+static bool request_waits(void)
+{
+    struct pollfd requests = {.fd = supervisor.start.requests, .events = POLLIN};
+    return poll(&requests, 1, 0) > 0;
+}
+
 /* In the process: until there is a request for it. */
 _Noreturn static void stand_by(uint32_t number)
 {
@@ -465,13 +474,14 @@ _Noreturn static void stand_by(uint32_t number)
     struct wefti_seat *seat = &supervisor.family->seats[number];
     prctl(PR_SET_NAME, "weft-ready");
     child_close(true);
-    ready_warm(seat);
+    if (!request_waits())
+        ready_warm(seat);
     __atomic_store_n(&seat->state, WEFTI_SEAT_READY, __ATOMIC_RELEASE);
     for (;;) {
         while ((count = request_take(&request, handed, 0)) < 0)
             ;
         if (request.adopt || count < WEFTI_HANDED)
-            request_return(seat, &request, handed, count);
+            wefti_leave(LEFT_TO_OTHERS);
         if (wefti_claim_for_seat(supervisor.family, number, request.process, request.ticket))
             break;
         handed_close(handed, count);
@@ -487,19 +497,34 @@ _Noreturn static void stand_by(uint32_t number)
     child_run(request.process, handed);
 }
 
+/* One that stands by cannot be looked after, for want of memory: it is killed and reaped already, and may have had a request. */
+static void ready_lose(uint32_t number)
+{
+    __atomic_store_n(&supervisor.family->seats[number].state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
+    wefti_seat_mend(supervisor.family, number, NULL);
+    bool again = wefti_claim_end(supervisor.family, number, SIGKILL);
+    seat_clear(supervisor.family, number);
+    if (again)
+        asked_again();
+}
+
 /* Sees to it that somebody stands by, if anybody has ever asked for a process. */
 static void ready_have(void)
 {
     pid_t child;
     if (supervisor.ready && supervisor.family->seats[supervisor.ready].state == WEFTI_SEAT_TAKEN)
         supervisor.ready = 0;
-    uint32_t number = supervisor.asked && !supervisor.ready && supervisor.polls[BELL].fd >= 0 ? seat_reserve() : 0;
+    if (!supervisor.asked || supervisor.ready || supervisor.polls[BELL].fd < 0)
+        return;
+    supervisor.room = fcntl(supervisor.start.requests, F_DUPFD_CLOEXEC, 3); /* of its pidfd: once it is forked it may meet a request */
+    uint32_t number = supervisor.room >= 0 ? seat_reserve() : 0;
     int pidfd = number ? child_fork(NULL, number, NULL, &child) : -1;
+    room_give();
     if (pidfd >= 0) {
         watch(number, pidfd, true);
         supervisor.ready = number;
     } else if (number)
-        seat_clear(supervisor.family, number);
+        ready_lose(number);
 }
 
 /* The descriptors that stay, all others being closed. */
@@ -682,25 +707,12 @@ static void supervisor_open(void)
     asked_again();
 }
 
-/* Whether somebody stands by, who will take the next request. */
-static bool ready(void)
-{
-    return supervisor.ready && __atomic_load_n(&supervisor.family->seats[supervisor.ready].state, __ATOMIC_ACQUIRE) == WEFTI_SEAT_READY;
-}
-
-/* Whether the last seat is that of who comes to stand by: the next request is for it, in a moment. */
-static bool ready_soon(void)
-{
-    return supervisor.ready && !seat_find(supervisor.family);
-}
-
 /* One round. */
 static void supervisor_serve(void)
 {
     eventfd_t rung;
-    bool soon = ready_soon();
-    supervisor.polls[SOCKET].events = soon || ready() ? 0 : POLLIN;
-    if (poll(supervisor.polls, supervisor.count, soon && !ready() ? SOON : supervisor.spare ? -1 : SPARE_AGAIN) < 0)
+    supervisor.polls[SOCKET].events = supervisor.ready ? 0 : POLLIN;
+    if (poll(supervisor.polls, supervisor.count, supervisor.spare ? -1 : SPARE_AGAIN) < 0)
         return;
     if (supervisor.polls[ROOT].revents)
         end_all();
@@ -711,7 +723,7 @@ static void supervisor_serve(void)
             undertake(i);
     if (supervisor.polls[BELL].revents)
         eventfd_read(supervisor.polls[BELL].fd, &rung);
-    if (supervisor.polls[SOCKET].revents && !ready())
+    if (supervisor.polls[SOCKET].revents && !supervisor.ready)
         request_serve();
 }
 
@@ -731,6 +743,7 @@ _Noreturn void wefti_supervisor_run(struct wefti_family *family, const struct we
     wefti_handlers_reset(); /* for those it makes */
     prctl(PR_SET_NAME, "weft-supervisor");
     supervisor.family = family;
+    supervisor.room = -1;
     supervisor.start = *start;
     descriptors_keep();
     if (chdir("/") != 0)
