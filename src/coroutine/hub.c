@@ -572,6 +572,7 @@ static int hub_park(struct wefti_context *self, const struct wefti_wait *wait)
     hub_enter(hub);
     flow->since = hub->now;
     int parked = flow_park(flow, wait);
+    /* Not when something else than an unpark has ended it, as an unpark may be on its way here still. The hub then stays, with epoll's descriptor, until the next wait that an unpark ends. */
     if (parked == 0 && hub->alive == 0)
         hub_stand_by(hub);
     flow_leave(flow);
