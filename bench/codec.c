@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Python's pickles, written and read: "codec-bytes", one value of bytes (16 MiB), in ns for each KiB; "codec-ints", a list of 100,000 numbers below 256, and "codec-tuples", one of
- * 100,000 tuples of a number, a short text and a float, in ns for each item. The variants "dump" and "load" do one of the two only.
+ * Python's pickles, written and read: "codec-bytes", one value of bytes (16 MiB), in ns for each KiB; "codec-ints", a list of 100,000
+ * numbers below 256, and "codec-tuples", one of 100,000 tuples of a number, a short text and a float, in ns for each item. The variants
+ * "dump" and "load" do one of the two only.
  */
 #include <weft.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weft's commands: /bin/true started and waited for, captured, and 64 MiB sent through cat. VARIANT of command-wait: "limit" (a time limit, so a stopper
- * beside each command), "ends" (a command that ends with its host).
+ * Weft's commands: /bin/true started and waited for, captured, and 64 MiB sent through cat. VARIANT of command-wait: "limit" (a time limit,
+ * so a stopper beside each command), "ends" (a command that ends with its host).
  */
 #include <sys/mman.h>
 #include <weft.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Echo by weft_serve: a coroutine a connection, or, with the variant "threads", a thread; "io_uring": coroutines that wait in that. PROGRAM ROW MESSAGES [VARIANT] GENERATOR */
+/* Echo by weft_serve: a coroutine a connection, or, with the variant "threads", a thread; "io_uring": coroutines that wait in that. PROGRAM
+ * ROW MESSAGES [VARIANT] GENERATOR */
 #include <weft.h>
 
 #include "echo.h"

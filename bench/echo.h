@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the echo servers in C and C++ share: a server gives back what comes, on one processor; the generator (echo_load.c), in a process of its own on another, keeps so many connections busy with messages of 64
- * octets, one at a time on each. The generator prints the microseconds that an answer took, by the clock and all of them, then the 99th percentile of how long one was waited for; the server adds the processor time that it spent on an answer, in microseconds.
+ * What the echo servers in C and C++ share: a server gives back what comes, on one processor; the generator (echo_load.c), in a process of
+ * its own on another, keeps so many connections busy with messages of 64 octets, one at a time on each. The generator prints the
+ * microseconds that an answer took, by the clock and all of them, then the 99th percentile of how long one was waited for; the server adds
+ * the processor time that it spent on an answer, in microseconds.
  *
  *     PROGRAM echo-50 MESSAGES VARIANT... GENERATOR
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Echo by weft_serve, a coroutine a connection: how much resident memory of the server a connection takes that has had one answer and then rests. PROGRAM ROW CONNECTIONS [io_uring] */
+/* Echo by weft_serve, a coroutine a connection: how much resident memory of the server a connection takes that has had one answer and then
+ * rests. PROGRAM ROW CONNECTIONS [io_uring] */
 #include <sys/resource.h>
 #include <weft.h>
 

@@ -2,8 +2,9 @@
 /*
  * Weft's managers, over TCP on this machine (the variant "unix": over a Unix socket), each server in a process of its own.
  * "manager-call": a client in C stores into a dictionary, one call at a time. "manager-calls": four such clients at once.
- * "manager-python": the client is CPython's, peers/managers.py; so it is in "manager-python-pairs" (put and get), "manager-python-four" (four of them) and "manager-connect" (connect and the first call).
- * "manager-processor": what such a client's call costs the server's processor. "manager-idle": what a client costs of the server's memory that has proved itself, asked for objects, and keeps silent.
+ * "manager-python": the client is CPython's, peers/managers.py; so it is in "manager-python-pairs" (put and get), "manager-python-four"
+ * (four of them) and "manager-connect" (connect and the first call). "manager-processor": what such a client's call costs the server's
+ * processor. "manager-idle": what a client costs of the server's memory that has proved itself, asked for objects, and keeps silent.
  */
 #include <signal.h>
 #include <sys/resource.h>

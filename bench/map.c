@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weft's shared map and array, between processes. In the rows of the map each process has ten keys of its own with small ints; "-4" is four processes side by side, whose
- * figure is the time of the whole by all operations. In array-add a process adds 1 to one element as often, under the array's lock.
+ * Weft's shared map and array, between processes. In the rows of the map each process has ten keys of its own with small ints; "-4" is four
+ * processes side by side, whose figure is the time of the whole by all operations. In array-add a process adds 1 to one element as often,
+ * under the array's lock.
  */
 #include <weft.h>
 

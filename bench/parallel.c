@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weft's loop side by side, with an iteration that does nothing, on a pool of two: the caller and a worker. The row's name ends with the chunk. Variant
- * `ranges`: the loop over a chunk is the program's own.
+ * Weft's loop side by side, with an iteration that does nothing, on a pool of two: the caller and a worker. The row's name ends with the
+ * chunk. Variant `ranges`: the loop over a chunk is the program's own.
  */
 #include <weft.h>
 

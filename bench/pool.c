@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weft's pool of two threads. pool-empty: tasks without futures, all waited for by shutting the pool down, as the peers wait for all at once. Variant
- * `futures`: each task has a future, which is waited for and freed; a thousand are under way at a time. pool-process-...: the same with two processes.
+ * Weft's pool of two threads. pool-empty: tasks without futures, all waited for by shutting the pool down, as the peers wait for all at
+ * once. Variant `futures`: each task has a future, which is waited for and freed; a thousand are under way at a time. pool-process-...: the
+ * same with two processes.
  */
 #include <signal.h>
 #include <unistd.h>

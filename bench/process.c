@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weft's processes: a task is spawned, joined and its handle freed, one after another, default options. Of the row "process-large" by a parent that has touched two
- * gigabytes since its family began, but in the variant "small".
+ * Weft's processes: a task is spawned, joined and its handle freed, one after another, default options. Of the row "process-large" by a
+ * parent that has touched two gigabytes since its family began, but in the variant "small".
  */
 #include <sys/mman.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weft's lock in shared memory. Contended: two processes take and give one lock back as fast as they can, a counter between. Recovery: its owner is killed while
- * another process waits for it; from the signal until that one has it and is told that it is the next. The 99th of a hundred such times.
+ * Weft's lock in shared memory. Contended: two processes take and give one lock back as fast as they can, a counter between. Recovery: its
+ * owner is killed while another process waits for it; from the signal until that one has it and is told that it is the next. The 99th of a
+ * hundred such times.
  */
 #include <stdlib.h>
 #include <weft.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Talk to a program over its stdin and stdout: send a line, read the answer, send the next. Closing its stdin tells it that there is no more. */
+/* Talk to a program over its stdin and stdout: send a line, read the answer, send the next. Closing its stdin tells it that there is no
+ * more. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cancelling: the call that a task waits in fails with ECANCELED, and so do those that it waits in afterwards; so it comes back through its own code, and clears up on the way as after any other
- * failure. What has to be waited for even then is done behind a shield.
+ * Cancelling: the call that a task waits in fails with ECANCELED, and so do those that it waits in afterwards; so it comes back through its
+ * own code, and clears up on the way as after any other failure. What has to be waited for even then is done behind a shield.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A generator: a function that yields one value after another, and stands still until the next is asked for. It is a coroutine that puts its values into a queue without room. Who
- * has had enough closes the queue, and the generator's next put says so; one that has come to its end closes it, too.
+ * A generator: a function that yields one value after another, and stands still until the next is asked for. It is a coroutine that puts
+ * its values into a queue without room. Who has had enough closes the queue, and the generator's next put says so; one that has come to its
+ * end closes it, too.
  */
 #include <stdio.h>
 #include <stdlib.h>

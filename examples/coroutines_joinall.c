@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Three fetches of a page from a server that takes its time, by three coroutines of one thread. They wait side by side: all of them take as long as one. Then the same with a callback for
- * each page, by a pool of coroutines.
+ * Three fetches of a page from a server that takes its time, by three coroutines of one thread. They wait side by side: all of them take as
+ * long as one. Then the same with a callback for each page, by a pool of coroutines.
  */
 #include <errno.h>
 #include <stdio.h>

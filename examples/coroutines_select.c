@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A coroutine that waits for whichever comes first: a line on a socket, an order to stop, or a moment after which it has waited long enough. Such a time-out is a
- * case like the others, and every call has one as its last argument besides.
+ * A coroutine that waits for whichever comes first: a line on a socket, an order to stop, or a moment after which it has waited long
+ * enough. Such a time-out is a case like the others, and every call has one as its last argument besides.
  */
 #include <errno.h>
 #include <poll.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Coroutines are tasks like any other: one word makes them. Those of a thread take turns on it, and change over only where one waits; so they share a variable without a lock,
- * and a thousand of them cost a thousand pages.
+ * Coroutines are tasks like any other: one word makes them. Those of a thread take turns on it, and change over only where one waits; so
+ * they share a variable without a lock, and a thousand of them cost a thousand pages.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A crawler in four ways: threads that fetch and parse; threads that fetch, with a callback that parses; processes that fetch, with the callback in the process that asked;
- * and coroutines, all on one thread, whose blocking calls libweft-patch lets wait side by side. What fetches is the same function each time, and knows of none of this.
+ * A crawler in four ways: threads that fetch and parse; threads that fetch, with a callback that parses; processes that fetch, with the
+ * callback in the process that asked; and coroutines, all on one thread, whose blocking calls libweft-patch lets wait side by side. What
+ * fetches is the same function each time, and knows of none of this.
  *
  * The pages are served by a thread of this program: page n links to 2n and 2n + 1.
  */

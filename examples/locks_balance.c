@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two threads pay in and draw out the same amounts, over and over; in the end there must be nothing left. Without a lock one's write goes over
- * what the other wrote since it looked, and money appears or is lost; with it the balance ends at 0. (The balance is read and written
+ * Two threads pay in and draw out the same amounts, over and over; in the end there must be nothing left. Without a lock one's write goes
+ * over what the other wrote since it looked, and money appears or is lost; with it the balance ends at 0. (The balance is read and written
  * atomically, which is not enough: between the two somebody else may come.)
  */
 #include <stdatomic.h>

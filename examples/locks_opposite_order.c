@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two philosophers and two forks: each takes one fork and then wants the other's. That would be the end of it, had not one of them a deadline:
- * when it has passed he lays his fork down, and tries again later.
+ * Two philosophers and two forks: each takes one fork and then wants the other's. That would be the end of it, had not one of them a
+ * deadline: when it has passed he lays his fork down, and tries again later.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A function that takes a lock calls another that takes it too. A weft_lock says that it is the caller's already; a weft_rlock lets its owner in again,
- * and is free when it has been given back as often.
+ * A function that takes a lock calls another that takes it too. A weft_lock says that it is the caller's already; a weft_rlock lets its
+ * owner in again, and is free when it has been given back as often.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Four processes count in a dictionary of a manager. d["n"] += 1 through a proxy is two calls, and loses what others add in between; "incr" is one. So the total is exact.
+ * Four processes count in a dictionary of a manager. d["n"] += 1 through a proxy is two calls, and loses what others add in between; "incr"
+ * is one. So the total is exact.
  */
 #include <stdio.h>
 #include <stdlib.h>

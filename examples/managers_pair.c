@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A master and its worker, who meet at two queues of a manager: the master puts ten numbers, the worker squares them. Both could be on other machines, and either could be Python's: this master serves
- * QueueManager.register("get_task_queue"), this worker would work for a Python master.
+ * A master and its worker, who meet at two queues of a manager: the master puts ten numbers, the worker squares them. Both could be on
+ * other machines, and either could be Python's: this master serves QueueManager.register("get_task_queue"), this worker would work for a
+ * Python master.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A worker in C for a program in Python: managers_tasks.py, whose queues it takes work from and puts results into. managers_worker ADDRESS KEYFILE */
+/* A worker in C for a program in Python: managers_tasks.py, whose queues it takes work from and puts results into. managers_worker ADDRESS
+ * KEYFILE */
 #include <stdio.h>
 #include <stdlib.h>
 #include <weft.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two ways to hear of a result: wait for it, or be called. A callback is called once, when the result is there, by the worker that had the task;
- * waiting and callbacks go together.
+ * Two ways to hear of a result: wait for it, or be called. A callback is called once, when the result is there, by the worker that had the
+ * task; waiting and callbacks go together.
  */
 #include <stdatomic.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One function and many arguments: results in the order of the arguments while the rest is still being worked on, results as they come, functions of
- * several arguments, and futures in the order in which they end.
+ * One function and many arguments: results in the order of the arguments while the rest is still being worked on, results as they come,
+ * functions of several arguments, and futures in the order in which they end.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A loop side by side: the caller and a pool's workers take a chunk of the indices whenever they are done with the last; the first error ends it. */
+/* A loop side by side: the caller and a pool's workers take a chunk of the indices whenever they are done with the last; the first error
+ * ends it. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Hand work to a pool of threads and ask for the results: one by one through their futures, all at once with map, or just one with apply. */
+/* Hand work to a pool of threads and ask for the results: one by one through their futures, all at once with map, or just one with
+ * apply. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

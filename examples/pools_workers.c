@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What workers bring along: an initializer makes something in each worker that its tasks may use, and a finalizer puts it away. Urgent tasks go before
- * others. A pool may become larger. And what happens when an initializer fails.
+ * What workers bring along: an initializer makes something in each worker that its tasks may use, and a finalizer puts it away. Urgent
+ * tasks go before others. A pool may become larger. And what happens when an initializer fails.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The same counting on a pool of threads and on a pool of processes: one word differs. The times depend on the machine, so they go to stderr. */
+/* The same counting on a pool of threads and on a pool of processes: one word differs. The times depend on the machine, so they go to
+ * stderr. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <weft.h>

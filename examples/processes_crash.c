@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A task that crashes takes its worker with it, and nobody else: its future says what happened, the other results are there, and another worker takes the dead one's place. One that crashes now and
- * then may begin again.
+ * A task that crashes takes its worker with it, and nobody else: its future says what happened, the other results are there, and another
+ * worker takes the dead one's place. One that crashes now and then may begin again.
  */
 #include <signal.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A process is a task like any other: it has a pid of its own, and what it returns comes back. With WEFT_FORK it is a copy of the program as it is now. */
+/* A process is a task like any other: it has a pid of its own, and what it returns comes back. With WEFT_FORK it is a copy of the program
+ * as it is now. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

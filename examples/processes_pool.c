@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Thirty tasks on three processes. apply waits for each, one after another; submit hands all over and collects the results later. Then the pool is closed, joined, and another is
- * terminated in the middle of its work.
+ * Thirty tasks on three processes. apply waits for each, one after another; submit hands all over and collects the results later. Then the
+ * pool is closed, joined, and another is terminated in the middle of its work.
  */
 #include <stdio.h>
 #include <stdlib.h>

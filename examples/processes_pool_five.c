@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Five tasks of random length on four processes: four begin at once, the fifth when the first of them ends, in the process that has become free. */
+/* Five tasks of random length on four processes: four begin at once, the fifth when the first of them ends, in the process that has become
+ * free. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two producers and three consumers meet at a queue that holds ten values. Each consumer says task_done for what it has dealt with; join waits
- * until that has been said of everything that was put. Closing the queue then ends the consumers.
+ * Two producers and three consumers meet at a queue that holds ten values. Each consumer says task_done for what it has dealt with; join
+ * waits until that has been said of everything that was put. Closing the queue then ends the consumers.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A queue without room: a put comes back when somebody has taken the value. So the cook knows that each dish has been carried away before the
- * next is begun, and the waiter never finds one waiting.
+ * A queue without room: a put comes back when somebody has taken the value. So the cook knows that each dish has been carried away before
+ * the next is begun, and the waiter never finds one waiting.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An echo server, a process a connection, then a thread a connection: the same program but for one word. With a port it serves there until it is killed: servers_echo 9999 thread; try it with
- * nc 127.0.0.1 9999.
+ * An echo server, a process a connection, then a thread a connection: the same program but for one word. With a port it serves there until
+ * it is killed: servers_echo 9999 thread; try it with nc 127.0.0.1 9999.
  */
 #include <stdio.h>
 #include <stdlib.h>

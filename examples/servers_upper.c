@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A server of capital letters on a pool of five threads, and its clients. One of them says something and is gone with a reset: whoever served it sees an error, and takes the
- * next one.
+ * A server of capital letters on a pool of five threads, and its clients. One of them says something and is gone with a reset: whoever
+ * served it sees an error, and takes the next one.
  */
 #include <ctype.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Five processes fill an array, each its own fifth. An array lies in shared memory: the pointer that the processes are given means the same in all of them.
+ * Five processes fill an array, each its own fifth. An array lies in shared memory: the pointer that the processes are given means the same
+ * in all of them.
  */
 #include <stdio.h>
 #include <stdlib.h>

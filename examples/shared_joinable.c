@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Producers and consumers as processes. What a consumer has taken is leased to it until it says task_done: the first one dies over a value, which another is then
- * given. When all is done, main goes on, and the consumers, daemons, end with it.
+ * Producers and consumers as processes. What a consumer has taken is leased to it until it says task_done: the first one dies over a value,
+ * which another is then given. When all is done, main goes on, and the consumers, daemons, end with it.
  */
 #include <signal.h>
 #include <stdio.h>

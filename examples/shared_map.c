@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ten processes put a key each into one dictionary, and print what it has by then: keys and values. An increment, which is one step, counts them.
+ * Ten processes put a key each into one dictionary, and print what it has by then: keys and values. An increment, which is one step, counts
+ * them.
  */
 #include <errno.h>
 #include <stdio.h>

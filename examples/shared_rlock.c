@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Processes change a shared array and print it. The array's own lock is held from the reading to the printing, so each line differs from the one before in one
- * element, whoever prints it. The lock can be taken again by who has it: the function that prints does.
+ * Processes change a shared array and print it. The array's own lock is held from the reading to the printing, so each line differs from
+ * the one before in one element, whoever prints it. The lock can be taken again by who has it: the function that prints does.
  */
 #include <stdio.h>
 #include <stdlib.h>

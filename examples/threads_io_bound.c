@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Four readers, each of a pipe whose other end sends a line now and then: what they do most is wait. One after another they wait in turn; as
- * threads they wait at the same time, on however few processors.
+ * Four readers, each of a pipe whose other end sends a line now and then: what they do most is wait. One after another they wait in turn;
+ * as threads they wait at the same time, on however few processors.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Task-local storage: one variable, but each thread sees the student it put there itself, however deep in its calls. The destructor frees each
- * thread's student when the thread ends.
+ * Task-local storage: one variable, but each thread sees the student it put there itself, however deep in its calls. The destructor frees
+ * each thread's student when the thread ends.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Start a thread, wait for it, and what threads are called: the program's first is MainThread, others have the name they are given, and those
- * that are given none are Thread-1, Thread-2 and so on.
+ * Start a thread, wait for it, and what threads are called: the program's first is MainThread, others have the name they are given, and
+ * those that are given none are Thread-1, Thread-2 and so on.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A function run beside the test, on a task of its own, and what its call gave: its return, or minus its errno. The same tests are built a second time with
- * coroutines as these tasks.
+ * A function run beside the test, on a task of its own, and what its call gave: its return, or minus its errno. The same tests are built a
+ * second time with coroutines as these tasks.
  */
 #ifndef BESIDE_H
 #define BESIDE_H
@@ -37,7 +37,8 @@ static inline int beside_end(weft_task *task)
     return (int)weft_as_int(value);
 }
 
-/* Whether the thread of a task that has been started sleeps in the kernel; a coroutine that has had its turn does, as far as anybody can tell. */
+/* Whether the thread of a task that has been started sleeps in the kernel; a coroutine that has had its turn does, as far as anybody can
+ * tell. */
 static inline bool beside_sleeps(weft_task *task)
 {
     char path[64], line[256] = "";

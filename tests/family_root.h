@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Roots of families. A family lives as long as its first process, so a test that begins one does so in a child, whose exit status says how it went: 0, or the line of
- * what did not hold. What the family leaves behind, the fixture finds.
+ * Roots of families. A family lives as long as its first process, so a test that begins one does so in a child, whose exit status says how
+ * it went: 0, or the line of what did not hold. What the family leaves behind, the fixture finds.
  */
 #ifndef FAMILY_ROOT_H
 #define FAMILY_ROOT_H

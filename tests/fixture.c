@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The frame around every test program: the suite, the folders, the skips, the summary. The program makes one folder under TMPDIR; each test's
- * own folder lies in it, and so does the list of skips, which the tests' processes append to. The program removes it all at its end, so that
- * a test that died leaves no files either.
+ * The frame around every test program: the suite, the folders, the skips, the summary. The program makes one folder under TMPDIR; each
+ * test's own folder lies in it, and so does the list of skips, which the tests' processes append to. The program removes it all at its end,
+ * so that a test that died leaves no files either.
  */
 #include <fcntl.h>
 #include <ftw.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every test program shares. A program tests one noun: it defines tests with START_TEST/END_TEST (Check), adds them in one function, and
- * hands that to fixture_main. Each test runs in a child process of its own with a time limit, and fails when it leaves descriptors, processes,
- * threads or shared memory behind, or loses a descriptor that was there before it.
+ * What every test program shares. A program tests one noun: it defines tests with START_TEST/END_TEST (Check), adds them in one function,
+ * and hands that to fixture_main. Each test runs in a child process of its own with a time limit, and fails when it leaves descriptors,
+ * processes, threads or shared memory behind, or loses a descriptor that was there before it.
  */
 #ifndef FIXTURE_H
 #define FIXTURE_H
@@ -25,8 +25,8 @@
 #endif
 
 /*
- * Those that step through sections let a death come after each n-th instruction. AddressSanitizer adds instructions, and makes each look dear; that each
- * instruction is tried is for the builds without it.
+ * Those that step through sections let a death come after each n-th instruction. AddressSanitizer adds instructions, and makes each look
+ * dear; that each instruction is tried is for the builds without it.
  */
 #if defined(__SANITIZE_ADDRESS__)
 #define FIXTURE_STRIDE 17
@@ -54,8 +54,8 @@ int fixture_main(const char *noun, void (*add)(TCase *tests));
 /* A fresh, empty folder for this test, which is removed with all in it when the test has ended. The same one at each call in a test. */
 const char *fixture_folder(void);
 
-/* Ends the test here, skipped: for what this machine cannot do. It is counted and listed; ./check wants it to stand in tests/skips.txt. Call
- * it in the test itself, before anything is started. */
+/* Ends the test here, skipped: for what this machine cannot do. It is counted and listed; ./check wants it to stand in tests/skips.txt.
+ * Call it in the test itself, before anything is started. */
 #define fixture_skip(why) fixture_skip_named(__func__, (why))
 _Noreturn void fixture_skip_named(const char *function, const char *why);
 

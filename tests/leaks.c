@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finds what a test left behind. What a process has of each kind (descriptors, processes, threads, shared memory) is read from /proc as a set of
- * lines, before the test and after it; a line that is new is a leak, and is what the failure shows. The set before is taken in the test's own
- * process, so that what a sanitizer or Valgrind keeps there (a thread, some descriptors) stands in both.
+ * Finds what a test left behind. What a process has of each kind (descriptors, processes, threads, shared memory) is read from /proc as a
+ * set of lines, before the test and after it; a line that is new is a leak, and is what the failure shows. The set before is taken in the
+ * test's own process, so that what a sanitizer or Valgrind keeps there (a thread, some descriptors) stands in both.
  *
- * What ends by itself (a detached thread, a child that was killed) may take a moment: the set is looked at again until it is clean, for at most
- * leaks_patience seconds.
+ * What ends by itself (a detached thread, a child that was killed) may take a moment: the set is looked at again until it is clean, for at
+ * most leaks_patience seconds.
  */
 #include <ctype.h>
 #include <dirent.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Members of a family that die when a test says: at a moment, or after exactly so many instructions. The test buries them itself (as the supervisor
- * would), so that it decides when the sweep comes.
+ * Members of a family that die when a test says: at a moment, or after exactly so many instructions. The test buries them itself (as the
+ * supervisor would), so that it decides when the sweep comes.
  *
- * A member is forked from the test's process, whose other threads it has not. A test that uses this has said weft_shared_limit before (4 MiB will do).
+ * A member is forked from the test's process, whose other threads it has not. A test that uses this has said weft_shared_limit before (4
+ * MiB will do).
  */
 #ifndef STEP_H
 #define STEP_H
@@ -31,8 +32,8 @@ void member_dies(struct member *member);
 bool member_sleeps(const struct member *member);
 
 /*
- * Every instruction of a section as the last one. `prepare` makes everything ready, in the test's process; a member runs `body`, which says where the section
- * begins and ends; after each instruction of it others bury the member and `check` what they find.
+ * Every instruction of a section as the last one. `prepare` makes everything ready, in the test's process; a member runs `body`, which says
+ * where the section begins and ends; after each instruction of it others bury the member and `check` what they find.
  */
 struct step_plan {
     void (*prepare)(void);
@@ -40,21 +41,23 @@ struct step_plan {
     void (*meanwhile)(void); /* when the member is dead, and not buried yet; NULL: nothing */
     void (*check)(void);     /* what it and the body tell each other lies in the arena */
     unsigned stride;         /* only each n-th instruction is a last one, times FIXTURE_STRIDE; 0: each */
-    /* Whether an instruction that leaves the arena so is worth a death; NULL: each is. Of those that are not, each 500th is one all the same. */
+    /* Whether an instruction that leaves the arena so is worth a death; NULL: each is. Of those that are not, each 500th is one all the
+     * same. */
     bool (*matters)(void);
     unsigned mender_points; /* whoever buries the member dies too, at each of so many instructions: 0: does not */
     unsigned mender_stride; /* after each n-th death of the member */
 };
 
 /*
- * The member is stopped, not killed: what survivors do (each is a process of its own, where `check` runs) is undone after each instruction, so that the
- * section is walked through once. For bodies that have to do with nobody else, and do not look at the clock, which would seem never to stand still long enough to be read. How many
- * instructions that covered: the deaths, times FIXTURE_STRIDE.
+ * The member is stopped, not killed: what survivors do (each is a process of its own, where `check` runs) is undone after each instruction,
+ * so that the section is walked through once. For bodies that have to do with nobody else, and do not look at the clock, which would seem
+ * never to stand still long enough to be read. How many instructions that covered: the deaths, times FIXTURE_STRIDE.
  */
 unsigned step_through(const struct step_plan *plan);
 /*
- * The same with everything anew for each death: `prepare`, a member that runs the body and is killed after n instructions, its burial, and `check`,
- * in the test's process; so `prepare` may start others, and the body may sleep in the section if they wake it. Slow: the steps are n * n / 2.
+ * The same with everything anew for each death: `prepare`, a member that runs the body and is killed after n instructions, its burial, and
+ * `check`, in the test's process; so `prepare` may start others, and the body may sleep in the section if they wake it. Slow: the steps are
+ * n * n / 2.
  */
 unsigned step_anew(const struct step_plan *plan);
 /* Of the body. */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Storms: processes of a family work on something shared, and one of them is killed at a moment of the storm's choosing, again and again; another takes its place.
- * The family's supervisor, with whom all of them die, and its spare are among the dead. Nobody may hang, and what is shared has to stay whole.
+ * Storms: processes of a family work on something shared, and one of them is killed at a moment of the storm's choosing, again and again;
+ * another takes its place. The family's supervisor, with whom all of them die, and its spare are among the dead. Nobody may hang, and what
+ * is shared has to stay whole.
  *
- * After each death the storm waits until those who live have got on. It fails when that takes 20 seconds, and when it takes more than one second, which is the
- * promise, more often than once and once in a hundred deaths.
+ * After each death the storm waits until those who live have got on. It fails when that takes 20 seconds, and when it takes more than one
+ * second, which is the promise, more often than once and once in a hundred deaths.
  *
- * A storm takes 200 deaths, or two seconds and a half and 30 deaths. WEFT_STORM_SECONDS makes it last so long instead, WEFT_STORM_SEED repeats its choices (not what the machine makes of
- * them). It prints a line: the seed, how many died, how many of them inside a section, and the longest standstill.
+ * A storm takes 200 deaths, or two seconds and a half and 30 deaths. WEFT_STORM_SECONDS makes it last so long instead, WEFT_STORM_SEED
+ * repeats its choices (not what the machine makes of them). It prints a line: the seed, how many died, how many of them inside a section,
+ * and the longest standstill.
  */
 #ifndef STORM_H
 #define STORM_H
@@ -67,7 +69,8 @@ struct storm_tally {
 bool storm_keepers_whole(void);
 /* Kills one of them, and comes back when the kernel has marked its death: before that another death might be the second of both. */
 void storm_keeper_kill(bool spare);
-/* Waits for a moment. How long that was; but on a machine that is so busy that this process was not let run, neither were the others: then little. */
+/* Waits for a moment. How long that was; but on a machine that is so busy that this process was not let run, neither were the others: then
+ * little. */
 weft_time storm_pause(void);
 /* A death, after which so long nobody got on. */
 void storm_tally_add(struct storm_tally *tally, weft_time standstill);

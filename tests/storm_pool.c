@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A storm over pools of processes: workers, submitters, supervisors and spares are killed. Every accepted task ends in exactly one way, and with the right value if it is done; nobody hangs;
- * the pool is whole afterwards; no block is left. The frame is its own (storm.h's has raw processes for workers); how keepers die and what counts as too long is that of all storms.
+ * A storm over pools of processes: workers, submitters, supervisors and spares are killed. Every accepted task ends in exactly one way, and
+ * with the right value if it is done; nobody hangs; the pool is whole afterwards; no block is left. The frame is its own (storm.h's has raw
+ * processes for workers); how keepers die and what counts as too long is that of all storms.
  */
 #include <signal.h>
 #include <stdio.h>

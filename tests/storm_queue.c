@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Storms over queues: processes put into and take from a queue in shared memory. No value whose put returned is lost
- * (from a plain queue: but those that the dead had taken), none is held by two who live, those of one producer come in their order, and no block is left over.
+ * (from a plain queue: but those that the dead had taken), none is held by two who live, those of one producer come in their order, and no
+ * block is left over.
  */
 #include <string.h>
 #include <sys/mman.h>

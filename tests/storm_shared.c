@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A storm over the arena's allocator: workers take blocks of all sizes, write them full, pass them to each other through a board, and free what they find there.
+ * A storm over the arena's allocator: workers take blocks of all sizes, write them full, pass them to each other through a board, and free
+ * what they find there.
  */
 #include <string.h>
 
@@ -70,7 +71,8 @@ static void prepare(void)
     storm_must(board && started);
 }
 
-/* Nothing is wrong when nobody has anything in hand, and what is lost is what a dead worker had committed and not yet passed on, or had found and not yet freed. */
+/* Nothing is wrong when nobody has anything in hand, and what is lost is what a dead worker had committed and not yet passed on, or had
+ * found and not yet freed. */
 static void check(void)
 {
     struct wefti_blocks_census census;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A storm over locks, semaphores, conditions and barriers in the arena. Nothing that is protected is half changed without its being told, and no permit is lost or doubled.
- * What deaths are aimed at is the calls; those in which they sleep, too.
+ * A storm over locks, semaphores, conditions and barriers in the arena. Nothing that is protected is half changed without its being told,
+ * and no permit is lost or doubled. What deaths are aimed at is the calls; those in which they sleep, too.
  */
 #include "shared/block.h"
 #include "storm.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Coroutines of four threads, or of four processes, exchange values through a few queues, with deadlines that pass and tasks that are cancelled at random. A wake that is lost leaves somebody asleep for ever, and the
- * test in its time limit; a value that is lost or doubled shows in the sum. WEFT_STRESS_COROUTINES=n takes n coroutines instead of some thousands. Joins are one more such meeting.
+ * Coroutines of four threads, or of four processes, exchange values through a few queues, with deadlines that pass and tasks that are
+ * cancelled at random. A wake that is lost leaves somebody asleep for ever, and the test in its time limit; a value that is lost or doubled
+ * shows in the sum. WEFT_STRESS_COROUTINES=n takes n coroutines instead of some thousands. Joins are one more such meeting.
  */
 #include <errno.h>
 #include <poll.h>
@@ -226,7 +227,8 @@ START_TEST(hubs_wake_each_other)
 }
 END_TEST
 
-/* Coroutines of three threads join each other's with deadlines, and are cancelled at random. Who waits for ever waits for one that was begun before. */
+/* Coroutines of three threads join each other's with deadlines, and are cancelled at random. Who waits for ever waits for one that was
+ * begun before. */
 enum { CROWDS = 3, EACH = 60, JOINS = 8 };
 
 struct crowd {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One manager and many clients: threads and coroutines of this process, which are cancelled at any moment, and processes that are killed at any moment. None hangs; what was counted is there, and nothing that was
- * not asked for; no item comes twice; who holds a lock is alone; at the end all locks can be had.
+ * One manager and many clients: threads and coroutines of this process, which are cancelled at any moment, and processes that are killed at
+ * any moment. None hangs; what was counted is there, and nothing that was not asked for; no item comes twice; who holds a lock is alone; at
+ * the end all locks can be had.
  */
 #include <signal.h>
 #include <sys/mman.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads and processes that hand each other blocks of the arena through a few mailboxes, the processes being killed again and again. Nobody gets a
- * block that another has, nothing stays in the hands of the dead, and what is lost is at most what a process had between two mailboxes when it was killed.
+ * Threads and processes that hand each other blocks of the arena through a few mailboxes, the processes being killed again and again.
+ * Nobody gets a block that another has, nothing stays in the hands of the dead, and what is lost is at most what a process had between two
+ * mailboxes when it was killed.
  */
 #include <signal.h>
 #include <stdlib.h>

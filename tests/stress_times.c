@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Timers that are made, cancelled, waited for and let go by several tasks at once, and groups whose members fail, are cancelled and spawn others, left with
- * deadlines at any moment. What was made is counted: each timer is called or cancelled, never both; no member is alive when its group has been left.
+ * Timers that are made, cancelled, waited for and let go by several tasks at once, and groups whose members fail, are cancelled and spawn
+ * others, left with deadlines at any moment. What was made is counted: each timer is called or cancelled, never both; no member is alive
+ * when its group has been left.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tokens go round between threads that wait for several words at once, with deadlines and cancellations in between: none may be lost, so all are
- * there at the end, and nobody may sleep while a token that he waits for lies there.
+ * Tokens go round between threads that wait for several words at once, with deadlines and cancellations in between: none may be lost, so
+ * all are there at the end, and nobody may sleep while a token that he waits for lies there.
  */
 #include <errno.h>
 #include <pthread.h>

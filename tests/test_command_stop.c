@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stopping commands with all that they started: by time limit, by call, by the host's death. The trees are real ones, made by the shell; each of their processes
- * has a mark on its command line by which it is found, whatever its parent, group or session.
+ * Stopping commands with all that they started: by time limit, by call, by the host's death. The trees are real ones, made by the shell;
+ * each of their processes has a mark on its command line by which it is found, whatever its parent, group or session.
  */
 #include <ctype.h>
 #include <dirent.h>

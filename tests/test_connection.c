@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Connections: with each other, with Python's multiprocessing.connection in both roles (connection_peer.py), and with peers that speak something else. */
+/* Connections: with each other, with Python's multiprocessing.connection in both roles (connection_peer.py), and with peers that speak
+ * something else. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>

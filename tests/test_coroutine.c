@@ -956,7 +956,8 @@ END_TEST
 /* With a seed: who came when. */
 enum { PLAYERS = 8, MOVES = 6 };
 static char played[PLAYERS * MOVES + 1];
-/* Seconds; of a time that passes at once, but where the C library says that there is, or was, another thread: it does so for some builds. */
+/* Seconds; of a time that passes at once, but where the C library says that there is, or was, another thread: it does so for some
+ * builds. */
 static double pace;
 
 static weft_value play(weft_value data)
@@ -1108,7 +1109,8 @@ START_TEST(a_guard_is_no_mapping)
 }
 END_TEST
 
-/* One turn of a host's loop: waits for the hub's descriptor as for any other of its own, then lets the hub run. False: it was quiet for `milliseconds`. */
+/* One turn of a host's loop: waits for the hub's descriptor as for any other of its own, then lets the hub run. False: it was quiet for
+ * `milliseconds`. */
 static bool host_turn(int milliseconds)
 {
     struct pollfd hub = {.fd = weft_hub_fd(), .events = POLLIN};

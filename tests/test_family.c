@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Families and their supervisor. Each family's root is a child of the test, so that its end can be seen: what is left of it after that, the fixture
- * finds. What a root finds is its exit status: 0 when all is well, else the line.
+ * Families and their supervisor. Each family's root is a child of the test, so that its end can be seen: what is left of it after that, the
+ * fixture finds. What a root finds is its exit status: 0 when all is well, else the line.
  */
 #include <dirent.h>
 #include <fcntl.h>

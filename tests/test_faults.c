@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults: in each use below, the first thing that the library asks the system for fails (an allocation, a thread, a process, a pipe, a mapping,
- * a file ...), then the second, and so on until the use needs no more. A call that fails must say so with an errno that its header names; the same call
- * is then made again with nothing failing, and must work; the use goes on to its end, and the fixture sees that nothing is left. (Only in
- * builds that can make calls fail: -Dsmall=true.)
+ * Faults: in each use below, the first thing that the library asks the system for fails (an allocation, a thread, a process, a pipe, a
+ * mapping, a file ...), then the second, and so on until the use needs no more. A call that fails must say so with an errno that its header
+ * names; the same call is then made again with nothing failing, and must work; the use goes on to its end, and the fixture sees that
+ * nothing is left. (Only in builds that can make calls fail: -Dsmall=true.)
  */
 #include <poll.h>
 #include <pthread.h>

@@ -45,8 +45,8 @@ START_TEST(leaves_a_dead_child)
 END_TEST
 
 /*
- * The grandchild's parent is gone and its session is its own. The shell closes the pipe itself: had the kernel closed it at exec, there would be a
- * moment in which its environment, by which it is found, is not there yet.
+ * The grandchild's parent is gone and its session is its own. The shell closes the pipe itself: had the kernel closed it at exec, there
+ * would be a moment in which its environment, by which it is found, is not there yet.
  */
 START_TEST(leaves_an_escapee)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading and writing from every kind of task; streams. Each test of a body runs it in a thread and in coroutines. What the system calls say is put in between where it cannot be had otherwise: the
- * program's own accept4 and recv stand before the C library's.
+ * Reading and writing from every kind of task; streams. Each test of a body runs it in a thread and in coroutines. What the system calls
+ * say is put in between where it cannot be had otherwise: the program's own accept4 and recv stand before the C library's.
  */
 #include <fcntl.h>
 #include <linux/filter.h>

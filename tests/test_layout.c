@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the fields of the public structs lie, on a processor with 64-bit pointers: what a program that was compiled earlier has built in. A line
- * that changes breaks such programs: take a spare word, or add to the end of an options struct (which says its size), instead.
+ * Where the fields of the public structs lie, on a processor with 64-bit pointers: what a program that was compiled earlier has built in. A
+ * line that changes breaks such programs: take a spare word, or add to the end of an options struct (which says its size), instead.
  */
 #include "fixture.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The lock under every order of its steps (model.h). In each of them: one holder at a time; nobody sleeps for ever; the bound on passing
- * holds; and at the end the lock is as it was at first. `ahead` is how many stood in front of a task when it joined the line (-1: it is in none),
- * `passed` how many have taken the lock since.
+ * holds; and at the end the lock is as it was at first. `ahead` is how many stood in front of a task when it joined the line (-1: it is in
+ * none), `passed` how many have taken the lock since.
  */
 #include "model.h"
 

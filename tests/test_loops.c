@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread's coroutines inside another library's main loop: GLib's and libuv's. The loop watches weft_hub_fd, and calls weft_hub_run_once. */
+/* A thread's coroutines inside another library's main loop: GLib's and libuv's. The loop watches weft_hub_fd, and calls
+ * weft_hub_run_once. */
 #include <pthread.h>
 #include <unistd.h>
 #ifdef HAVE_GLIB

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Managers and peers that break off, keep silent, are slow, are many, or send what does harm. The server is a process of its own, so that it can be stopped in the middle,
- * have few descriptors, and be measured.
+ * Managers and peers that break off, keep silent, are slow, are many, or send what does harm. The server is a process of its own, so that
+ * it can be stopped in the middle, have few descriptors, and be measured.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process that changes a map dies, at each instruction of the call in turn. Whoever comes after it finds the map as it was or as it was to become, no block of
- * the arena lost or freed twice, and everything usable.
+ * A process that changes a map dies, at each instruction of the call in turn. Whoever comes after it finds the map as it was or as it was
+ * to become, no block of the arena lost or freed twice, and everything usable.
  */
 #include <stdio.h>
 #include <stdlib.h>

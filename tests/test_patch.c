@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libweft-patch: blocking calls in coroutines. What one waits for another coroutine of the same thread gives it, so that a call which blocked the thread would never return.
+ * libweft-patch: blocking calls in coroutines. What one waits for another coroutine of the same thread gives it, so that a call which
+ * blocked the thread would never return.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -1256,8 +1257,9 @@ START_TEST(many_at_once)
 END_TEST
 
 /*
- * A storm: three threads of coroutines. Of each pair of sockets one thread reads, another writes, the third closes what is read from, at any moment; then the reader makes a new pair of the same numbers. The numbers
- * are high, so that nothing else in the process is given one that is free for a moment.
+ * A storm: three threads of coroutines. Of each pair of sockets one thread reads, another writes, the third closes what is read from, at
+ * any moment; then the reader makes a new pair of the same numbers. The numbers are high, so that nothing else in the process is given one
+ * that is free for a moment.
  */
 enum { STORM_THREADS = 3, STORM_PAIRS = 6, STORM_CLOSINGS = 15, STORM_NUMBERS = 400 };
 

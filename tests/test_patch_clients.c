@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Libraries that know nothing of coroutines, a hundred blocking calls of each at once on one thread: libcurl, hiredis with a Redis server, libpq with a PostgreSQL server, both started here.
- * No call can end before all hundred have begun: the servers see to that. So they have waited side by side, or the test never ends.
+ * Libraries that know nothing of coroutines, a hundred blocking calls of each at once on one thread: libcurl, hiredis with a Redis server,
+ * libpq with a PostgreSQL server, both started here. No call can end before all hundred have begun: the servers see to that. So they have
+ * waited side by side, or the test never ends.
  */
 #include <arpa/inet.h>
 #include <poll.h>

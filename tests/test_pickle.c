@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Pickles: against Python's own (tests/pickle/make.py), against what managers were seen to send (captured.hex), and against what nobody should. */
+/* Pickles: against Python's own (tests/pickle/make.py), against what managers were seen to send (captured.hex), and against what nobody
+ * should. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What pools of all kinds have in common: each test runs once for threads, once for processes and once for coroutines, with one word changed. What tasks share with the test lies in shared
- * memory, which is right for both.
+ * What pools of all kinds have in common: each test runs once for threads, once for processes and once for coroutines, with one word
+ * changed. What tasks share with the test lies in shared memory, which is right for both.
  */
 #include <signal.h>
 #include <stdio.h>

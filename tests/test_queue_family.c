@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Queues in shared memory between the processes of a family. Each family's root is a child of the test; what a root finds is its exit status: 0 when all is
- * well, else the line.
+ * Queues in shared memory between the processes of a family. Each family's root is a child of the test; what a root finds is its exit
+ * status: 0 when all is well, else the line.
  */
 #include <signal.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A rendezvous in shared memory: puts and gets of threads, coroutines and processes meet, and what is left when one of them dies at any instruction.
+ * A rendezvous in shared memory: puts and gets of threads, coroutines and processes meet, and what is left when one of them dies at any
+ * instruction.
  */
 #include <signal.h>
 #include <string.h>

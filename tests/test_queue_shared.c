@@ -575,8 +575,8 @@ END_TEST
 #endif
 
 /*
- * Every instruction as the last one. A child works on a queue and is stepped through it; after each instruction the arena is saved, swept as if the
- * child had died there, emptied and looked at, and put back.
+ * Every instruction as the last one. A child works on a queue and is stepped through it; after each instruction the arena is saved, swept
+ * as if the child had died there, emptied and looked at, and put back.
  */
 struct ledger {
     volatile int64_t got_least, got_most; /* so many values have been taken, at least and at most */
@@ -706,7 +706,8 @@ static bool step(pid_t child)
     return WIFEXITED(status) || ledger->done;
 }
 
-/* Where the child is; 0 where that is not known. An instruction that fills a large block octet by octet stops after each of them, and stays where it is. */
+/* Where the child is; 0 where that is not known. An instruction that fills a large block octet by octet stops after each of them, and stays
+ * where it is. */
 static long place_of(pid_t child)
 {
 #ifdef __x86_64__
@@ -804,7 +805,8 @@ START_TEST(a_death_at_any_instruction_of_one_in_another_order)
 END_TEST
 
 /*
- * Joinable queues in another order, and the growth of the table of leases, by tests/step.h: there whoever puts right what the dead left dies, too.
+ * Joinable queues in another order, and the growth of the table of leases, by tests/step.h: there whoever puts right what the dead left
+ * dies, too.
  */
 static enum weft_queue_order order_now;
 static bool table_is_made;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The read-write lock under every order of its steps (model.h), on a gate that is made up too: the lock it is has a model of its own. In each
- * of them: one writer or many readers; nobody sleeps for ever; a reader that waits is passed by one writer at most; and at the end the lock
- * is as it was at first.
+ * The read-write lock under every order of its steps (model.h), on a gate that is made up too: the lock it is has a model of its own. In
+ * each of them: one writer or many readers; nobody sleeps for ever; a reader that waits is passed by one writer at most; and at the end the
+ * lock is as it was at first.
  */
 #include "model.h"
 

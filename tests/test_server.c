@@ -327,7 +327,8 @@ START_TEST(what_is_no_server)
 END_TEST
 
 /*
- * Many, in a process of their own: good ones, silent ones, ones that reset, ones that shut down half; all good ones are answered. WEFT_TEST_CONNECTIONS says how many (10000 for the long form).
+ * Many, in a process of their own: good ones, silent ones, ones that reset, ones that shut down half; all good ones are answered.
+ * WEFT_TEST_CONNECTIONS says how many (10000 for the long form).
  */
 static int many_connections(void)
 {

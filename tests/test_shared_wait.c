@@ -158,7 +158,8 @@ static int sets_event(void)
     return 0;
 }
 
-/* Beside a descriptor, each in turn ends the wait: the shared word (changed and woken by another process), the descriptor, a private word, time, cancellation. */
+/* Beside a descriptor, each in turn ends the wait: the shared word (changed and woken by another process), the descriptor, a private word,
+ * time, cancellation. */
 static int sets_ready(void)
 {
     for (uint32_t turn = 1; turn <= 50; turn++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What managers and clients of Python's versions said to each other (wire/), said again: to our server in their clients' words, and to our client in their servers'. So versions that are not at hand are peers
- * all the same. Idents are ours in what our server hears; texts of exceptions, and what a server says of itself, differ from version to version and are not compared.
+ * What managers and clients of Python's versions said to each other (wire/), said again: to our server in their clients' words, and to our
+ * client in their servers'. So versions that are not at hand are peers all the same. Idents are ours in what our server hears; texts of
+ * exceptions, and what a server says of itself, differ from version to version and are not compared.
  */
 #include "manager_peers.h"
 #include "manager/remote.h"

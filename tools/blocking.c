@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `weft blocking`: which calls that may block a program or library makes, by the names that it wants of others (ELF's dynamic symbols), and which of these libweft-patch covers.
+ * `weft blocking`: which calls that may block a program or library makes, by the names that it wants of others (ELF's dynamic symbols), and
+ * which of these libweft-patch covers.
  *
  * The file is read as it lies there, with every offset and count checked against its size: it may be anybody's.
  */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `weft fetch`: many pages at once, by libcurl's blocking calls in patched coroutines of one thread. A program of its own, weft-fetch, which `weft fetch` becomes: so no other command
- * loads libcurl.
+ * `weft fetch`: many pages at once, by libcurl's blocking calls in patched coroutines of one thread. A program of its own, weft-fetch,
+ * which `weft fetch` becomes: so no other command loads libcurl.
  *
- * Each coroutine takes the next address, fetches it, tells what came of it, until there are none. What they share needs no lock: they are one thread's, and none of them waits
- * while it changes that.
+ * Each coroutine takes the next address, fetches it, tells what came of it, until there are none. What they share needs no lock: they are
+ * one thread's, and none of them waits while it changes that.
  */
 #include <ctype.h>
 #include <errno.h>

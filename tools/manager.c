@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `weft manager`: serves queues and dictionaries that Python's programs reach by register("NAME"), until it is told to end by a client or a signal.
+ * `weft manager`: serves queues and dictionaries that Python's programs reach by register("NAME"), until it is told to end by a client or a
+ * signal.
  *
- * Its address is printed first, so that port 0 can be asked for. It listens on this machine alone unless an address says otherwise, and then says so.
+ * Its address is printed first, so that port 0 can be asked for. It listens on this machine alone unless an address says otherwise, and
+ * then says so.
  */
 #include "managers.h"
 

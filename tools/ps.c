@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `weft ps`: what weft_inspect reports, and coroutines of programs that have no family, as lines to read or as JSON. `weft clean`: ends what is left of families whose root is dead.
+ * `weft ps`: what weft_inspect reports, and coroutines of programs that have no family, as lines to read or as JSON. `weft clean`: ends
+ * what is left of families whose root is dead.
  *
  * With --why each task that waits is followed: what it waits for, who has that, what he waits for, until somebody runs, or the chain comes
  * back to where it has been, which is a deadlock.

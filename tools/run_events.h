@@ -5,7 +5,8 @@
  *   {"event": "begin", "version": 1, "pid": P, "slots": N, "total": N or null, "time": T}     first
  *   {"event": "start", "seq": N, "slot": N, "command": "...", "time": T}                      a job starts
  *   {"event": "end", "seq": N, "slot": N, "start": T, "runtime": S, "exitval": N, "signal": N, "stdout": OCTETS, "stderr": OCTETS,
- *    "running": N, "done": N, "failed": N, "total": N or null}                                a job has ended, and its output was delivered or waits for its turn
+ *    "running": N, "done": N, "failed": N, "total": N or null}                                a job has ended, and its output was delivered
+ *    or waits for its turn
  *   {"event": "slots", "slots": N}                                                            more or fewer jobs may run at once
  *   {"event": "finish", "done": N, "failed": N, "seconds": S, "status": N}                    last; a run that a signal ends may have none
  *

@@ -2,8 +2,10 @@
 /*
  * What jobs wrote, kept in files (--results) instead of being printed, laid out as GNU parallel lays it out:
  *
- *   DIR            DIR/1/ARGUMENT/2/ARGUMENT/stdout, stderr and seq. In a folder's name \ / tab and NUL are \\ \_ \t and \0, as GNU parallel has
- *                  them; besides, an argument that is empty, "." or ".." is \., \. and \.. , which would be lost or lead out of DIR otherwise.
+ *   DIR            DIR/1/ARGUMENT/2/ARGUMENT/stdout, stderr and seq. In a folder's name \ / tab and NUL are \\ \_ \t and \0, as GNU
+ *   parallel has
+ *                  them; besides, an argument that is empty, "." or ".." is \., \. and \.. , which would be lost or lead out of DIR
+ *                  otherwise.
  *   a name with {} and the like   NAME, NAME.err and NAME.seq; with a slash at its end the same three names as above in that folder
  *   FILE.csv, FILE.tsv            a row a job: the joblog's columns, the arguments (V1, V2 ...), Stdout, Stderr
  *   FILE.json                     an object a line, with the same names; V is a list

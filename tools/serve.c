@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `weft serve`: small servers, which show what the library's servers do, and are there to be measured. All of them are one function that serves a connection; which task calls it is an option. SIGINT
- * and SIGTERM end the whole: no connection is accepted any more, those that are open have a while to end.
+ * `weft serve`: small servers, which show what the library's servers do, and are there to be measured. All of them are one function that
+ * serves a connection; which task calls it is an option. SIGINT and SIGTERM end the whole: no connection is accepted any more, those that
+ * are open have a while to end.
  */
 #include <errno.h>
 #include <getopt.h>

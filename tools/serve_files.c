@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files by HTTP, as much of it as a browser, curl and a load generator need: GET and HEAD, one request after the other on a connection. Nothing outside of the folder is opened: the kernel looks the path up (openat2,
- * RESOLVE_BENEATH), so neither "..", nor a link, nor a race between two looks leads out of it. A folder is its index.html.
+ * Files by HTTP, as much of it as a browser, curl and a load generator need: GET and HEAD, one request after the other on a connection.
+ * Nothing outside of the folder is opened: the kernel looks the path up (openat2, RESOLVE_BENEATH), so neither "..", nor a link, nor a race
+ * between two looks leads out of it. A folder is its index.html.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `weft worker`: takes items of a manager's task queue, runs a command or a function of a shared object on each, and puts what comes of it on the result queue.
+ * `weft worker`: takes items of a manager's task queue, runs a command or a function of a shared object on each, and puts what comes of it
+ * on the result queue.
  *
- * Several at a time: a thread each, with a connection of its own. A command gets the item in place of {}, or as its last argument: a str as it is, all else as JSON; what it prints is the result, a str without the
- * newline at its end. One that fails, or cannot be run, is a RuntimeError as result: the program that waits for ten results gets ten.
+ * Several at a time: a thread each, with a connection of its own. A command gets the item in place of {}, or as its last argument: a str as
+ * it is, all else as JSON; what it prints is the result, a str without the newline at its end. One that fails, or cannot be run, is a
+ * RuntimeError as result: the program that waits for ten results gets ten.
  */
 #include "managers.h"
 

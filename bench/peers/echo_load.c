@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The generator of echo.h: PROGRAM PORT CONNECTIONS MESSAGES [pin]. A bare epoll loop; a tenth more messages come first, which are not counted. */
+/* The generator of echo.h: PROGRAM PORT CONNECTIONS MESSAGES [pin]. A bare epoll loop; a tenth more messages come first, which are not
+ * counted. */
 #include <sys/epoll.h>
 
 #include "../echo.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Echo by a bare loop over io_uring: connections and octets come without being asked for again (multishot accept, multishot receive into a ring of buffers); the answer goes out by send(2), which was never slower here
- * than a request in the ring, as its buffer is free again at once.
+ * Echo by a bare loop over io_uring: connections and octets come without being asked for again (multishot accept, multishot receive into a
+ * ring of buffers); the answer goes out by send(2), which was never slower here than a request in the ring, as its buffer is free again at
+ * once.
  */
 #include <liburing.h>
 

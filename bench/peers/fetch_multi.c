@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fetch_multi N: fetches the addresses that its standard input has, N at once, by libcurl's multi interface in its fastest form: one thread, one loop of curl_multi_poll. Prints a line for each.
+ * fetch_multi N: fetches the addresses that its standard input has, N at once, by libcurl's multi interface in its fastest form: one
+ * thread, one loop of curl_multi_poll. Prints a line for each.
  */
 #include <stdio.h>
 #include <stdlib.h>

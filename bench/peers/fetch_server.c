@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fetch_server MILLISECONDS: a server of small pages that answers each request after so long, by one loop over epoll. Prints its port, and ends with its standard input.
+ * fetch_server MILLISECONDS: a server of small pages that answers each request after so long, by one loop over epoll. Prints its port, and
+ * ends with its standard input.
  */
 #include <arpa/inet.h>
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Plain POSIX processes: fork, _exit and waitpid, one after another; of the row "process-large" by a parent that has touched two gigabytes. */
+/* Plain POSIX processes: fork, _exit and waitpid, one after another; of the row "process-large" by a parent that has touched two
+ * gigabytes. */
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libgomp's loop side by side, schedule(dynamic, chunk), with an iteration that does nothing, on two threads. Each iteration calls a function through a
- * pointer, as a library's loop must; variant `ranges`: the iteration stands in the loop, where the compiler sees it.
+ * libgomp's loop side by side, schedule(dynamic, chunk), with an iteration that does nothing, on two threads. Each iteration calls a
+ * function through a pointer, as a library's loop must; variant `ranges`: the iteration stands in the loop, where the compiler sees it.
  */
 #include "../bench.h"
 

@@ -2,7 +2,8 @@
 /*
  * Commands by plain POSIX calls: posix_spawn (VARIANT "fork": fork and exec) and waitpid; a bare poll loop for what goes in and comes out.
  * The parent of command-wait-2g has touched 2 GB in pages of the ordinary size first. The loop of command-cat has pipes of 1 MiB, and
- * gathers what comes back in memory that it gets for each round, as a library that returns it must (VARIANT "reuse": in memory that it keeps).
+ * gathers what comes back in memory that it gets for each round, as a library that returns it must (VARIANT "reuse": in memory that it
+ * keeps).
  */
 #include <fcntl.h>
 #include <poll.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The limit of a pool of processes: two processes that take numbers from a lock-free ring in shared memory (Vyukov's, of 1024 places) and put each back into a ring of results. Who
- * finds a ring empty looks for 20 us, then sleeps on a futex; variant `sleeps`: sleeps at once. No functions, no values, no cancelling, and a process that dies stops it.
- * pool-process-empty: all that was put in is waited for at the end. pool-process-round-trip: one at a time.
+ * The limit of a pool of processes: two processes that take numbers from a lock-free ring in shared memory (Vyukov's, of 1024 places) and
+ * put each back into a ring of results. Who finds a ring empty looks for 20 us, then sleeps on a futex; variant `sleeps`: sleeps at once.
+ * No functions, no values, no cancelling, and a process that dies stops it. pool-process-empty: all that was put in is waited for at the
+ * end. pool-process-round-trip: one at a time.
  */
 #include <linux/futex.h>
 #include <sched.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * redis-server over TCP on this machine, or, the variant being "unix", over a Unix socket; without persistence. One client in C that says SET, one call at a time ("manager-call"), or four
- * ("manager-calls"). Nothing but sockets on this side.
+ * redis-server over TCP on this machine, or, the variant being "unix", over a Unix socket; without persistence. One client in C that says
+ * SET, one call at a time ("manager-call"), or four ("manager-calls"). Nothing but sockets on this side.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>

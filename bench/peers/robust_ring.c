@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a queue between processes costs at least when it is to survive a death: a ring of 1024 places under one robust process-shared mutex, in shared memory of two
- * processes. Who finds it full or empty looks again for some microseconds, then gives up its processor. It neither repairs, nor closes, nor sleeps.
- * Places are as long as the message; with 64 KiB each message is copied in and out.
+ * What a queue between processes costs at least when it is to survive a death: a ring of 1024 places under one robust process-shared mutex,
+ * in shared memory of two processes. Who finds it full or empty looks again for some microseconds, then gives up its processor. It neither
+ * repairs, nor closes, nor sleeps. Places are as long as the message; with 64 KiB each message is copied in and out.
  */
 #include <sched.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The limit of `weft run -j2 COMMAND`: a bare loop of posix_spawn and wait that runs COMMAND once for each line of stdin, the line as its last
- * argument, two at a time. It captures nothing and keeps no record.
+ * The limit of `weft run -j2 COMMAND`: a bare loop of posix_spawn and wait that runs COMMAND once for each line of stdin, the line as its
+ * last argument, two at a time. It captures nothing and keeps no record.
  */
 #include <spawn.h>
 #include <stdio.h>

@@ -2,8 +2,9 @@
 /*
  * A condition: tasks that hold a lock wait for a change that another, holding it too, makes and announces. All-zero is ready.
  *
- * In shared memory, with a lock there, it is for the tasks of all processes of the family. After each death of a member all who wait are woken to look again. A wait that ends
- * with 1 has the lock, whose previous owner died: what the lock protects is to be looked at before the predicate is.
+ * In shared memory, with a lock there, it is for the tasks of all processes of the family. After each death of a member all who wait are
+ * woken to look again. A wait that ends with 1 has the lock, whose previous owner died: what the lock protects is to be looked at before
+ * the predicate is.
  */
 #ifndef WEFT_CONDITION_H
 #define WEFT_CONDITION_H

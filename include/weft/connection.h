@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections that carry whole messages, values or octets, between programs: the protocol of Python's multiprocessing.connection, so that unmodified
- * Python programs are peers (Client and Listener there are dial and accept here).
+ * Connections that carry whole messages, values or octets, between programs: the protocol of Python's multiprocessing.connection, so that
+ * unmodified Python programs are peers (Client and Listener there are dial and accept here).
  *
- * Addresses are texts: "127.0.0.1:5000" (a number of four parts, "localhost", or nothing before the colon: all of this machine's; port 0: any free one), "unix:/path" and
- * "abstract:name" (of Linux). Python writes them ('127.0.0.1', 5000), '/path' and '\0name'.
+ * Addresses are texts: "127.0.0.1:5000" (a number of four parts, "localhost", or nothing before the colon: all of this machine's; port 0:
+ * any free one), "unix:/path" and "abstract:name" (of Linux). Python writes them ('127.0.0.1', 5000), '/path' and '\0name'.
  *
- * A key, which both must know, is proved by each to the other; it does not travel. Nothing but that proof is read from a peer before, 256 octets at a time. Without a key there is no proof, as in Python. There
- * is no encryption: for one machine, or a network that is trusted. What comes is data: reading a value runs nothing (Python, for its part, runs what its peers send it).
+ * A key, which both must know, is proved by each to the other; it does not travel. Nothing but that proof is read from a peer before, 256
+ * octets at a time. Without a key there is no proof, as in Python. There is no encryption: for one machine, or a network that is trusted.
+ * What comes is data: reading a value runs nothing (Python, for its part, runs what its peers send it).
  *
- * One task at a time may receive from a connection and one send to it, both at once. From any kind of task. A forked child has the descriptors, and closes what it does not use.
+ * One task at a time may receive from a connection and one send to it, both at once. From any kind of task. A forked child has the
+ * descriptors, and closes what it does not use.
  */
 #ifndef WEFT_CONNECTION_H
 #define WEFT_CONNECTION_H
@@ -38,15 +40,19 @@ struct weft_connection_options {
 };
 
 /*
- * A relay takes objects of any class of Python's, and passes them on, without knowing what they are: nothing of them is looked up, made or called here, but whoever gets them will, as from a Python program. A value that holds some has objects
- * (weft_object_name) of the names "python.call", "python.new" and "python.new_ex", which say how the object is made: of a "python.global" (its module and name are the arguments) and a tuple. They are no keys. What lies in itself is refused still.
+ * A relay takes objects of any class of Python's, and passes them on, without knowing what they are: nothing of them is looked up, made or
+ * called here, but whoever gets them will, as from a Python program. A value that holds some has objects (weft_object_name) of the names
+ * "python.call", "python.new" and "python.new_ex", which say how the object is made: of a "python.global" (its module and name are the
+ * arguments) and a tuple. They are no keys. What lies in itself is refused still.
  */
 
 WEFT_BEGIN
 
 /*
- * weft_connection_listen("127.0.0.1:0", .key_file = "key"). Yours: weft_listener_close. NULL with EINVAL (an address that is none, two keys, a negative time), ENAMETOOLONG (a path of more than 107 octets), EADDRINUSE (also a
- * path where something is), those of socket, bind and open, ENODATA (the key's variable is not set), EFBIG (a key of more than 64 KiB), ENOTSUP (a key, and the library was built without OpenSSL), ENOMEM.
+ * weft_connection_listen("127.0.0.1:0", .key_file = "key"). Yours: weft_listener_close. NULL with EINVAL (an address that is none, two
+ * keys, a negative time), ENAMETOOLONG (a path of more than 107 octets), EADDRINUSE (also a path where something is), those of socket, bind
+ * and open, ENODATA (the key's variable is not set), EFBIG (a key of more than 64 KiB), ENOTSUP (a key, and the library was built without
+ * OpenSSL), ENOMEM.
  */
 WEFT_API weft_listener *weft_connection_listen_with(const struct weft_connection_options *options) WEFT_WARN_UNUSED;
 #define weft_connection_listen(...) \
@@ -59,12 +65,15 @@ WEFT_API void weft_listener_close(weft_listener *listener);
 WEFT_API weft_case weft_case_accept(weft_listener *listener);
 
 /*
- * The next peer, that has proved that it knows the key. NULL with EACCES (one came that did not, and is gone: call again), ECONNRESET, EPROTO, EMSGSIZE (the same of one that went away or spoke otherwise), EAGAIN, ETIMEDOUT (also: one was too slow with its proof),
- * ECANCELED, those of accept, ENOMEM. A peer that is slow keeps others waiting for as long as its handshake may take, unless several tasks accept.
+ * The next peer, that has proved that it knows the key. NULL with EACCES (one came that did not, and is gone: call again), ECONNRESET,
+ * EPROTO, EMSGSIZE (the same of one that went away or spoke otherwise), EAGAIN, ETIMEDOUT (also: one was too slow with its proof),
+ * ECANCELED, those of accept, ENOMEM. A peer that is slow keeps others waiting for as long as its handshake may take, unless several tasks
+ * accept.
  */
 WEFT_API weft_connection *weft_connection_accept(weft_listener *listener, weft_time deadline) WEFT_WARN_UNUSED;
 /*
- * weft_connection_dial("unix:/run/jobs", weft_in(5), .key = key, .key_length = 32): to a listener, here or Python's. NULL with the errors of listen and accept, and those of connect.
+ * weft_connection_dial("unix:/run/jobs", weft_in(5), .key = key, .key_length = 32): to a listener, here or Python's. NULL with the errors
+ * of listen and accept, and those of connect.
  */
 WEFT_API weft_connection *weft_connection_dial_with(const struct weft_connection_options *options, weft_time deadline) WEFT_WARN_UNUSED;
 #define weft_connection_dial(address_, ...) WEFT_CONNECTION_DIAL_((address_), __VA_ARGS__, .guard = 0)
@@ -76,14 +85,18 @@ WEFT_API weft_connection *weft_connection_dial_with(const struct weft_connection
 WEFT_API void weft_connection_close(weft_connection *connection);
 
 /*
- * Sends a value, which stays yours, as Python pickles it; or octets as they are. -1 with EFAULT, EILSEQ, EINVAL, EMSGSIZE (what has no pickle: a pointer, a str that is no UTF-8, an object of an unknown class, 2^63 octets; nothing was
- * sent), EPIPE (the peer is gone), ECONNRESET, EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM. What ended in the middle of a message cannot be gone on with: each further send fails with EPIPE.
+ * Sends a value, which stays yours, as Python pickles it; or octets as they are. -1 with EFAULT, EILSEQ, EINVAL, EMSGSIZE (what has no
+ * pickle: a pointer, a str that is no UTF-8, an object of an unknown class, 2^63 octets; nothing was sent), EPIPE (the peer is gone),
+ * ECONNRESET, EAGAIN, ETIMEDOUT, ECANCELED, ENOMEM. What ended in the middle of a message cannot be gone on with: each further send fails
+ * with EPIPE.
  */
 WEFT_API int weft_connection_send(weft_connection *connection, weft_value value, weft_time deadline);
 WEFT_API int weft_connection_send_bytes(weft_connection *connection, const void *octets, size_t length, weft_time deadline);
 /*
- * The next message, as a value that was pickled, or as bytes whatever it is: yours. -1 with EBADMSG, EMSGSIZE (it is no pickle, or one that is refused: weft_connection_reason says why; it is gone, the connection goes on), EPIPE (the peer has closed it), ECONNRESET
- * (in the middle of a message), EPROTO (no message, or one that is too long; each further receive fails so), EAGAIN, ETIMEDOUT, ECANCELED (a later call goes on where this one was), ENOMEM.
+ * The next message, as a value that was pickled, or as bytes whatever it is: yours. -1 with EBADMSG, EMSGSIZE (it is no pickle, or one that
+ * is refused: weft_connection_reason says why; it is gone, the connection goes on), EPIPE (the peer has closed it), ECONNRESET (in the
+ * middle of a message), EPROTO (no message, or one that is too long; each further receive fails so), EAGAIN, ETIMEDOUT, ECANCELED (a later
+ * call goes on where this one was), ENOMEM.
  */
 WEFT_API int weft_connection_receive(weft_connection *connection, weft_value *value, weft_time deadline);
 WEFT_API int weft_connection_receive_bytes(weft_connection *connection, weft_value *bytes, weft_time deadline);

@@ -34,9 +34,9 @@ WEFT_API bool weft_future_running(const weft_future *future);
 WEFT_API bool weft_future_cancel(weft_future *future);
 /*
  * Calls callback(future, data) once, after the result is visible: on the worker that ran the task (on the task that cancelled it
- * when it was cancelled before it began; with processes on a thread of the pool in the process that submitted), or at once in the caller when
- * the callbacks have been called already. Callbacks run one after another in the order in which they were added; who waits for the result may go on before they have.
- * -1 with ENOMEM, EINVAL, EPERM (another process has submitted it).
+ * when it was cancelled before it began; with processes on a thread of the pool in the process that submitted), or at once in the caller
+ * when the callbacks have been called already. Callbacks run one after another in the order in which they were added; who waits for the
+ * result may go on before they have. -1 with ENOMEM, EINVAL, EPERM (another process has submitted it).
  */
 WEFT_API int weft_future_on_done(weft_future *future, weft_done_callback *callback, void *data);
 /*
@@ -54,8 +54,8 @@ WEFT_API long weft_completed_next(weft_completed *completed, weft_time deadline)
 /* At any time; the futures go on. NULL is allowed. */
 WEFT_API void weft_completed_free(weft_completed *completed);
 /* Waits until one of `count` futures has ended: its index, or -1 with EINVAL (none given, or a NULL), EAGAIN, ETIMEDOUT,
- * ECANCELED, EDEADLK (as weft_future_result). Allocates nothing (unless some are of pools of processes: ENOMEM, EPERM); each end of one of them costs a look at all of them. From any kind of
- * task. */
+ * ECANCELED, EDEADLK (as weft_future_result). Allocates nothing (unless some are of pools of processes: ENOMEM, EPERM); each end of one of
+ * them costs a look at all of them. From any kind of task. */
 WEFT_API long weft_wait_any(weft_future *const *futures, size_t count, weft_time deadline);
 /* Waits until all have: 0, or -1 as weft_wait_any. From any kind of task. */
 WEFT_API int weft_wait_all(weft_future *const *futures, size_t count, weft_time deadline);

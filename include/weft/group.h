@@ -34,7 +34,8 @@ WEFT_API weft_group *weft_group_new(void) WEFT_WARN_UNUSED;
  * Starts a task as a member; kind, argument and options as weft_spawn. Ended members cost nothing. From any task, and from members, which
  * may do so while the group is being left, too. 0; -1 with ECANCELED (the group was cancelled, or a member failed), ESHUTDOWN (it is being
  * left, or was), and as
- * weft_spawn: the argument is still yours then. A process has a thread of this process beside it, which follows it and is a task of its own. The plain form writes a handle of the task to *task, which is yours; NULL is allowed.
+ * weft_spawn: the argument is still yours then. A process has a thread of this process beside it, which follows it and is a task of its
+ * own. The plain form writes a handle of the task to *task, which is yours; NULL is allowed.
  */
 WEFT_API int weft_group_spawn_with(weft_group *group, const struct weft_spawn_options *options, weft_task **task);
 #define weft_group_spawn(group_, kind_, function_, ...)                                                                    \

@@ -3,8 +3,8 @@
  * Something that is done once, however many tasks come for it. All-zero is ready. (A child that is forked while another task than the one
  * that forks runs the function never sees it done.)
  *
- * In shared memory it is done once for all processes of the family. When the task that runs the function dies in it, the next to come runs it again, and
- * is not told: the function must be able to begin over whatever it left. It must mean the same in all processes.
+ * In shared memory it is done once for all processes of the family. When the task that runs the function dies in it, the next to come runs
+ * it again, and is not told: the function must be able to begin over whatever it left. It must mean the same in all processes.
  */
 #ifndef WEFT_ONCE_H
 #define WEFT_ONCE_H

@@ -49,8 +49,8 @@ WEFT_BEGIN
  * The first function that fails ends the loop: nobody takes another chunk, and the iterations that run elsewhere have their waits fail with
  * ECANCELED. The same happens when the caller is cancelled, or the pool terminated. The deadline of a block of weft_deadline holds in all
  * of them. From any kind of task. 0 when every function has returned 0; -1 with the errno that the first failing function left, ECANCELED,
- * ETIMEDOUT (inside weft_deadline), ENOTSUP (a pool of processes), EINVAL (no function, a count or chunk above PTRDIFF_MAX), ESHUTDOWN (the pool has been shut down),
- * ESTALE (the pool of a forked child's parent), ENOMEM (no default pool).
+ * ETIMEDOUT (inside weft_deadline), ENOTSUP (a pool of processes), EINVAL (no function, a count or chunk above PTRDIFF_MAX), ESHUTDOWN (the
+ * pool has been shut down), ESTALE (the pool of a forked child's parent), ENOMEM (no default pool).
  */
 WEFT_API int weft_parallel_for_with(const struct weft_parallel_for_options *options);
 #define weft_parallel_for(count_, function_, ...)               \

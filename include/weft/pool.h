@@ -22,21 +22,27 @@ typedef struct weft_pool weft_pool;
 
 /*
  * Pools of processes: weft_pool_new(WEFT_PROCESS, .workers = 4) and the same calls. What differs:
- * - Tasks run in copies of the program as it was when it first used a process feature (task.h, WEFT_ZYGOTE), each with one thread. They see its state of then, their argument, and shared
- *   memory. Arguments and results are copied; a pointer in them that does not lead into shared memory is EFAULT, in the submit, or as the task's failure. A function of a module that was
- *   loaded later fails with ENOEXEC. The first pool (or other process feature) is to be made before the program has other threads, else EBUSY.
- * - The pool and its futures lie in shared memory: any process of the program may submit, wait and cancel, as long as the process that made the pool has not freed it, and futures there as long as
- *   the one that submitted lives. Callbacks are called in the process that submitted, on a thread of the pool there (weft_pool_shutdown is EDEADLK in them, and the
- *   shutting down has begun all the same); only that process can add some, else EPERM.
- * - Any process may die at any moment. A worker's death costs the task that it was running: WEFT_LOST, with an error of EOWNERDEAD that names the task, the process, how it ended, whether its core
- *   was dumped (the kernel does so where RLIMIT_CORE lets it: that has the stack, which gdb shows, and `weft bt` those of coroutines), and its peak memory
- *   (of that task, or of one just before it that took little time; or that of a process it had waited for), or it begins again (.retries). Another worker takes its place. The death of the
+ * - Tasks run in copies of the program as it was when it first used a process feature (task.h, WEFT_ZYGOTE), each with one thread. They see
+ *   its state of then, their argument, and shared memory. Arguments and results are copied; a pointer in them that does not lead into
+ *   shared memory is EFAULT, in the submit, or as the task's failure. A function of a module that was loaded later fails with ENOEXEC. The
+ *   first pool (or other process feature) is to be made before the program has other threads, else EBUSY.
+ * - The pool and its futures lie in shared memory: any process of the program may submit, wait and cancel, as long as the process that made
+ *   the pool has not freed it, and futures there as long as the one that submitted lives. Callbacks are called in the process that
+ *   submitted, on a thread of the pool there (weft_pool_shutdown is EDEADLK in them, and the shutting down has begun all the same); only
+ *   that process can add some, else EPERM.
+ * - Any process may die at any moment. A worker's death costs the task that it was running: WEFT_LOST, with an error of EOWNERDEAD that
+ *   names the task, the process, how it ended, whether its core was dumped (the kernel does so where RLIMIT_CORE lets it: that has the
+ *   stack, which gdb shows, and `weft bt` those of coroutines), and its peak memory (of that task, or of one just before it that took
+ *   little time; or that of a process it had waited for), or it begins again (.retries). Another worker takes its place. The death of the
  *   process that made the pool ends it: what waits is WEFT_LOST, workers end when they have ended their task.
- * - A worker that waits for a task of its own pool never runs it itself; another stands in, up to 256, and ends afterwards. Tasks that wait for one another in a circle are not found out.
+ * - A worker that waits for a task of its own pool never runs it itself; another stands in, up to 256, and ends afterwards. Tasks that wait
+ *   for one another in a circle are not found out.
  * - weft_pool_terminate kills what runs, with all that it has started; it is WEFT_CANCELLED. weft_future_cancel is gentle, as with threads.
- * - .workers is at most 1024, and without it weft_cpu_count(), wherever the pool is made; WEFT_UNBOUNDED is a million tasks; when tasks have several priorities and several threads submit at once, the bound may be passed
- *   by one a thread. weft_pool_count is exact when nothing died: it may be off by one for each death.
- * - SIGINT, which a terminal sends to the whole program, does nothing to workers. What it does to the program decides: workers end with it, however it ends.
+ * - .workers is at most 1024, and without it weft_cpu_count(), wherever the pool is made; WEFT_UNBOUNDED is a million tasks; when tasks
+ *   have several priorities and several threads submit at once, the bound may be passed by one a thread. weft_pool_count is exact when
+ *   nothing died: it may be off by one for each death.
+ * - SIGINT, which a terminal sends to the whole program, does nothing to workers. What it does to the program decides: workers end with it,
+ *   however it ends.
  */
 
 /* What submit does when `backlog` tasks are waiting. */
@@ -54,14 +60,15 @@ enum weft_priority { WEFT_PRIORITY_LOW = -1, WEFT_PRIORITY_NORMAL = 0, WEFT_PRIO
 enum { WEFT_PRIORITY_TURNS = 16 };
 
 /*
- * How many workers. A pool has up to `workers`. With .workers = 0 it has up to weft_cpu_count(); but when it is made inside a task of another
- * pool, it shares a budget of weft_cpu_count() with that pool, with the pools around that one, and with all that were made inside them: one of
- * its workers may always run, each further one only while fewer than that run in all of them together. Workers that rest, or that wait for
- * tasks of these pools, do not run. So pools inside pools do not multiply threads; a pool whose tasks wait for one another by other means
- * than Weft's futures must say how many workers it needs.
+ * How many workers. A pool has up to `workers`. With .workers = 0 it has up to weft_cpu_count(); but when it is made inside a task of
+ * another pool, it shares a budget of weft_cpu_count() with that pool, with the pools around that one, and with all that were made inside
+ * them: one of its workers may always run, each further one only while fewer than that run in all of them together. Workers that rest, or
+ * that wait for tasks of these pools, do not run. So pools inside pools do not multiply threads; a pool whose tasks wait for one another by
+ * other means than Weft's futures must say how many workers it needs.
  *
- * Coroutines. A worker of a pool of WEFT_COROUTINE is a coroutine that takes one task after another on one of the pool's .threads threads; .workers, 1024 by default, is how many
- * tasks have begun and not ended at any time. A task that computes without ever waiting holds up the others of its thread (weft_yield lets them run).
+ * Coroutines. A worker of a pool of WEFT_COROUTINE is a coroutine that takes one task after another on one of the pool's .threads threads;
+ * .workers, 1024 by default, is how many tasks have begun and not ended at any time. A task that computes without ever waiting holds up the
+ * others of its thread (weft_yield lets them run).
  */
 struct weft_pool_options {
     size_t size; /* set by the macro */
@@ -73,8 +80,8 @@ struct weft_pool_options {
     const char *name;  /* of the pool; its workers are "name-1" ...; default "Pool-1" */
     size_t stack_size; /* of a worker; 0: the default of the kind */
     /*
-     * Called in each worker before its first task. What it returns is the worker's (weft_worker_value), and dropped at its end. An error breaks the
-     * pool: what waits is WEFT_LOST, with an error of EOWNERDEAD that says why, submit fails with EOWNERDEAD from then on, what
+     * Called in each worker before its first task. What it returns is the worker's (weft_worker_value), and dropped at its end. An error
+     * breaks the pool: what waits is WEFT_LOST, with an error of EOWNERDEAD that says why, submit fails with EOWNERDEAD from then on, what
      * runs goes on to its end, and weft_on_uncollected is told.
      */
     weft_function *initializer;
@@ -88,8 +95,9 @@ struct weft_pool_options {
     double
         task_timeout; /* seconds that a task may run: then it is killed, with all that it has started, and is WEFT_TIMED_OUT; 0: for ever */
     unsigned retries; /* how often a task begins again whose worker died, at most 255; 0: it is WEFT_LOST */
-    size_t
-        memory; /* octets that a worker may have for itself, shared memory apart, as a look each 20 ms sees it: one that has more is killed, its task WEFT_LOST with an error of ENOMEM; 0: any */
+    /* octets that a worker may have for itself, shared memory apart, as a look each 20 ms sees it: one that has more is killed, its task
+     * WEFT_LOST with an error of ENOMEM; 0: any */
+    size_t memory;
     unsigned threads; /* of a pool of coroutines: on how many threads its workers run; 0: weft_cpu_count(). With another kind ENOTSUP */
 };
 
@@ -168,8 +176,9 @@ WEFT_API weft_pool *weft_default_pool(void);
  * weft_pool_submit(pool, function, argument, .on_done = ..., .data = ...)
  * From any kind of task. NULL with ESHUTDOWN, EOWNERDEAD (an initializer failed), EINVAL, EAGAIN (full, WEFT_FULL_FAIL, or no thread could
  * be started and none is there), what weft_task_start gives for the pool's .cpus and .nice while no worker is there, ETIMEDOUT, ECANCELED,
- * ENOMEM, EFAULT (processes: a pointer that does not lead into shared memory, a function of no module), ESTALE (in a child that was forked since the pool was made), EDEADLK (full, in a worker of the pool that neither may run the task
- * on its stack, 64 deep already, nor can have a stand-in).
+ * ENOMEM, EFAULT (processes: a pointer that does not lead into shared memory, a function of no module), ESTALE (in a child that was forked
+ * since the pool was made), EDEADLK (full, in a worker of the pool that neither may run the task on its stack, 64 deep already, nor can
+ * have a stand-in).
  */
 WEFT_API weft_future *weft_pool_submit_with(const struct weft_submit_options *options) WEFT_WARN_UNUSED;
 #define weft_pool_submit(pool_, function_, ...)          \
@@ -191,8 +200,8 @@ WEFT_API int weft_pool_apply(weft_pool *pool, weft_function *function, weft_valu
  * weft_pool_map(pool, function, items, &results, deadline, .chunk = 100, .priority = ...)
  * Each item is a task, or each `chunk` items are one after another, which is cheaper where an item takes little: such a task fails when
  * one of its items gives an error, and when it is cancelled the items that it has not come to give an error of ECANCELED.
- * 0; -1 as weft_pool_apply, EINVAL (items is neither, results is NULL, no such priority); tasks that have not begun are then cancelled. From any kind of
- * task.
+ * 0; -1 as weft_pool_apply, EINVAL (items is neither, results is NULL, no such priority); tasks that have not begun are then cancelled.
+ * From any kind of task.
  */
 WEFT_API int weft_pool_map_with(const struct weft_map_options *options);
 #define weft_pool_map(pool_, function_, items_, results_, ...)                             \
@@ -220,10 +229,10 @@ WEFT_API int weft_pool_starmap_with(const struct weft_starmap_options *options);
  * The results of many calls, taken one by one while others are still to come: in the order of the items, or (unordered) as they come.
  * weft_pool_imap(pool, function, items, .chunk = ..., .ahead = ..., .priority = ...), weft_pool_imap_unordered(the same)
  *     while (weft_results_next(results, &value, WEFT_FOREVER) == 0) ...
- * The items (a list or tuple) are kept, not copied, until the last result has been given, or what runs at the free has ended. `ahead` items at most, rounded up to whole chunks, are submitted before their results
- * are taken, the first of them at once: so an iterator over many items needs little room in the pool and in memory. It allocates when it is
- * made, and nothing afterwards but the pool's records. The iterator is yours, weft_results_free, and for one task at a time. From any
- * task. NULL with EINVAL, ESHUTDOWN, ESTALE, ENOMEM.
+ * The items (a list or tuple) are kept, not copied, until the last result has been given, or what runs at the free has ended. `ahead` items
+ * at most, rounded up to whole chunks, are submitted before their results are taken, the first of them at once: so an iterator over many
+ * items needs little room in the pool and in memory. It allocates when it is made, and nothing afterwards but the pool's records. The
+ * iterator is yours, weft_results_free, and for one task at a time. From any task. NULL with EINVAL, ESHUTDOWN, ESTALE, ENOMEM.
  */
 typedef struct weft_results weft_results;
 WEFT_API weft_results *weft_pool_imap_with(const struct weft_imap_options *options) WEFT_WARN_UNUSED;
@@ -248,7 +257,8 @@ WEFT_API void weft_results_free(weft_results *results);
  * has begun all the same). 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, EINVAL (no pool), ESTALE (in a forked child).
  */
 WEFT_API int weft_pool_shutdown(weft_pool *pool, bool cancel_pending, weft_time deadline);
-/* Shutdown that also cancels what has not begun, and what runs: its waits fail with ECANCELED (processes are killed). Returns and errors of weft_pool_shutdown. */
+/* Shutdown that also cancels what has not begun, and what runs: its waits fail with ECANCELED (processes are killed). Returns and errors of
+ * weft_pool_shutdown. */
 WEFT_API int weft_pool_terminate(weft_pool *pool, weft_time deadline);
 /*
  * Waits for what was submitted (weft_pool_shutdown without end, and not to be cancelled), then frees it; its futures stay. NULL is
@@ -258,8 +268,8 @@ WEFT_API int weft_pool_terminate(weft_pool *pool, weft_time deadline);
 WEFT_API void weft_pool_free(weft_pool *pool);
 
 /*
- * From now on it has up to so many workers (0: weft_cpu_count()). More: they start as work comes, at once for what waits. Fewer: those that rest
- * end, others when they have ended their task; it is not waited for. A pool of threads that stood in for workers that wait keeps these
+ * From now on it has up to so many workers (0: weft_cpu_count()). More: they start as work comes, at once for what waits. Fewer: those that
+ * rest end, others when they have ended their task; it is not waited for. A pool of threads that stood in for workers that wait keeps these
  * as long as they do. From any task. 0; -1 with EINVAL (no pool), ESHUTDOWN, EOWNERDEAD (broken), ESTALE (in a forked child).
  */
 WEFT_API int weft_pool_resize(weft_pool *pool, unsigned workers);

@@ -7,12 +7,13 @@
  *     weft_queue *queue = weft_queue_of_proxy(tasks);                          // a queue like any other
  *     while (weft_queue_get(queue, &job, weft_in(1)) == 0) ...
  *
- * From any kind of task. Each task has a connection of its own to a manager, made at its first call and closed when it ends: to the manager the connection is who it talks to, and who holds an
- * RLock. After a fork the child makes its own. A connection that is lost, or whose call was given up in the middle (a deadline, cancellation), is closed, and the call fails; the next call makes
- * another (.reconnect says otherwise). Nothing hangs beyond its deadline.
+ * From any kind of task. Each task has a connection of its own to a manager, made at its first call and closed when it ends: to the manager
+ * the connection is who it talks to, and who holds an RLock. After a fork the child makes its own. A connection that is lost, or whose call
+ * was given up in the middle (a deadline, cancellation), is closed, and the call fails; the next call makes another (.reconnect says
+ * otherwise). Nothing hangs beyond its deadline.
  *
- * Python's servers run what they are sent; here nothing that comes back is run. A call that waits over there and is given up here costs a Python server the item it would have got: give
- * weft_queue_get a deadline, which goes along, and do not cancel.
+ * Python's servers run what they are sent; here nothing that comes back is run. A call that waits over there and is given up here costs a
+ * Python server the item it would have got: give weft_queue_get a deadline, which goes along, and do not cancel.
  */
 #ifndef WEFT_PROXY_H
 #define WEFT_PROXY_H
@@ -25,7 +26,8 @@ typedef struct weft_remote weft_remote;
 typedef struct weft_proxy weft_proxy;
 
 /*
- * What a call does whose manager cannot be reached, or whose connection was lost. Whatever it does, it fails when its deadline comes, and when nothing but that helps.
+ * What a call does whose manager cannot be reached, or whose connection was lost. Whatever it does, it fails when its deadline comes, and
+ * when nothing but that helps.
  */
 enum weft_reconnect {
     WEFT_RECONNECT_LATER = 0, /* it fails, and the next one makes another connection */
@@ -58,11 +60,11 @@ struct weft_proxy_options {
     weft_value arguments; /* a tuple or list, borrowed; none: no arguments */
     weft_value keywords;  /* a dict with strs, borrowed; none: none */
     weft_value *error;    /* of weft_proxy_new: what was raised over there, yours; may be NULL */
-    /* Of a call: where an answer that is another object goes, yours: dict's "__iter__", and a proxy of this manager's that was the answer; *result is none then. NULL: the first is an error value of ENOTSUP, the second
-     * a value, of which weft_proxy_of_value makes one. */
+    /* Of a call: where an answer that is another object goes, yours: dict's "__iter__", and a proxy of this manager's that was the answer;
+     * *result is none then. NULL: the first is an error value of ENOTSUP, the second a value, of which weft_proxy_of_value makes one. */
     weft_proxy **proxy;
-    /* Of weft_proxy_new: a manager that no longer knows the object, because it has begun anew, is asked for it again, by the name and the arguments, and the call is tried once more: for objects that are registered
-     * there, like a queue of tasks. */
+    /* Of weft_proxy_new: a manager that no longer knows the object, because it has begun anew, is asked for it again, by the name and the
+     * arguments, and the call is tried once more: for objects that are registered there, like a queue of tasks. */
     bool renew;
     uint64_t reserved[3]; /* 0 */
 };
@@ -70,7 +72,8 @@ struct weft_proxy_options {
 WEFT_BEGIN
 
 /*
- * weft_manager_connect("unix:/run/jobs", weft_in(5), .key_file = "key"): looks whether there is a manager that knows the key (and, with .reconnect = WEFT_RECONNECT_UNSENT or _AGAIN, waits for it so long). Yours: weft_remote_free. NULL with the errors of
+ * weft_manager_connect("unix:/run/jobs", weft_in(5), .key_file = "key"): looks whether there is a manager that knows the key (and, with
+ * .reconnect = WEFT_RECONNECT_UNSENT or _AGAIN, waits for it so long). Yours: weft_remote_free. NULL with the errors of
  * weft_connection_dial; EPROTO: it speaks something else.
  */
 WEFT_API weft_remote *weft_manager_connect_with(const struct weft_remote_options *options, weft_time deadline) WEFT_WARN_UNUSED;
@@ -82,8 +85,9 @@ WEFT_API weft_remote *weft_manager_connect_with(const struct weft_remote_options
 WEFT_API void weft_remote_free(weft_remote *remote);
 
 /*
- * weft_proxy_new(remote, "get_task_queue", weft_in(5)), weft_proxy_new(remote, "dict", WEFT_FOREVER, .arguments = pairs): what is registered there by that name, which is asked for with the arguments. Yours:
- * weft_proxy_free. NULL with the errors of weft_proxy_call, EINVAL (no remote, no name), EREMOTEIO: refused over there, see .error.
+ * weft_proxy_new(remote, "get_task_queue", weft_in(5)), weft_proxy_new(remote, "dict", WEFT_FOREVER, .arguments = pairs): what is
+ * registered there by that name, which is asked for with the arguments. Yours: weft_proxy_free. NULL with the errors of weft_proxy_call,
+ * EINVAL (no remote, no name), EREMOTEIO: refused over there, see .error.
  */
 WEFT_API weft_proxy *weft_proxy_new_with(
     weft_remote *remote, const char *name, const struct weft_proxy_options *options, weft_time deadline) WEFT_WARN_UNUSED;
@@ -97,21 +101,28 @@ WEFT_API void weft_proxy_free(weft_proxy *proxy);
 WEFT_API const char *weft_proxy_ident(const weft_proxy *proxy);
 
 /*
- * The proxy as a value: in arguments, and in what they are put into, it stands for the object over there, as Python's proxies do (a list of dicts; a lock for a condition). For objects of the same manager:
- * one of another is taken by Python's servers, which become its clients, and refused by Weft's. `type` says as what its receivers see it, by the names of Python's SyncManager ("dict", "Queue" ...), where that is not the name that
- * weft_proxy_new was given; NULL: as that. The value holds no reference: keep the proxy until the call is done. A Python 3.8 server refuses those of types that SyncManager has no class for, of which Queue is one. Yours; an error value of ENOMEM, EINVAL.
+ * The proxy as a value: in arguments, and in what they are put into, it stands for the object over there, as Python's proxies do (a list of
+ * dicts; a lock for a condition). For objects of the same manager: one of another is taken by Python's servers, which become its clients,
+ * and refused by Weft's. `type` says as what its receivers see it, by the names of Python's SyncManager ("dict", "Queue" ...), where that
+ * is not the name that weft_proxy_new was given; NULL: as that. The value holds no reference: keep the proxy until the call is done. A
+ * Python 3.8 server refuses those of types that SyncManager has no class for, of which Queue is one. Yours; an error value of ENOMEM,
+ * EINVAL.
  */
 WEFT_API weft_value weft_proxy_value(const weft_proxy *proxy, const char *type) WEFT_WARN_UNUSED;
 /*
- * A proxy of what a value stands for that has come from a manager: an object by the name of "multiprocessing.managers.RebuildProxy" (weft_object_name). The remote, and its key, are those of the manager whose object it is; what the value says of an
- * address is not looked at. The value stays yours. Yours: weft_proxy_free. NULL with the errors of weft_proxy_call, EINVAL (it is no such value), EREMOTEIO: there is no such object there; *error, which may be NULL, is what was said, yours.
+ * A proxy of what a value stands for that has come from a manager: an object by the name of "multiprocessing.managers.RebuildProxy"
+ * (weft_object_name). The remote, and its key, are those of the manager whose object it is; what the value says of an address is not looked
+ * at. The value stays yours. Yours: weft_proxy_free. NULL with the errors of weft_proxy_call, EINVAL (it is no such value), EREMOTEIO:
+ * there is no such object there; *error, which may be NULL, is what was said, yours.
  */
 WEFT_API weft_proxy *weft_proxy_of_value(weft_remote *remote, weft_value value, weft_value *error, weft_time deadline) WEFT_WARN_UNUSED;
 
 /*
- * weft_proxy_call(proxy, "put", &result, weft_in(5), .arguments = tuple): calls a method, and waits for the answer, which is yours (NULL: dropped). What is raised over there is an answer, too: an error value with
- * the exception's type and text (weft_error_type: "KeyError"; "multiprocessing.managers.RemoteError" for what the server itself refuses). 0; -1 with ECONNRESET, EPIPE, ECONNREFUSED and their like (the manager is gone), EAGAIN, ETIMEDOUT,
- * ECANCELED, EACCES (the key), EPROTO, EBADMSG (an answer that is refused), EFAULT, EILSEQ, EINVAL (arguments that have no pickle), ENOMEM. Of a call that failed nobody knows whether it was done.
+ * weft_proxy_call(proxy, "put", &result, weft_in(5), .arguments = tuple): calls a method, and waits for the answer, which is yours (NULL:
+ * dropped). What is raised over there is an answer, too: an error value with the exception's type and text (weft_error_type: "KeyError";
+ * "multiprocessing.managers.RemoteError" for what the server itself refuses). 0; -1 with ECONNRESET, EPIPE, ECONNREFUSED and their like
+ * (the manager is gone), EAGAIN, ETIMEDOUT, ECANCELED, EACCES (the key), EPROTO, EBADMSG (an answer that is refused), EFAULT, EILSEQ,
+ * EINVAL (arguments that have no pickle), ENOMEM. Of a call that failed nobody knows whether it was done.
  */
 WEFT_API int weft_proxy_call_with(
     weft_proxy *proxy, const char *method, weft_value *result, const struct weft_proxy_options *options, weft_time deadline);
@@ -130,13 +141,15 @@ WEFT_API int weft_remote_call_with(
         &(struct weft_proxy_options){.size = sizeof(struct weft_proxy_options), __VA_ARGS__}, (deadline_))
 
 /*
- * A queue over there as a queue here: put, get, task_done, join, size, empty and full of weft/queue.h, their deadlines included (of size, empty and full 0 and false where the manager does not answer); close only
- * ends it here. A lost manager is ECONNRESET and the like; what else is raised there EREMOTEIO. Values cross as pickles. The proxy stays yours, and has to be there as long as the queue. Yours: weft_queue_free. NULL
- * with ENOMEM, EINVAL.
+ * A queue over there as a queue here: put, get, task_done, join, size, empty and full of weft/queue.h, their deadlines included (of size,
+ * empty and full 0 and false where the manager does not answer); close only ends it here. A lost manager is ECONNRESET and the like; what
+ * else is raised there EREMOTEIO. Values cross as pickles. The proxy stays yours, and has to be there as long as the queue. Yours:
+ * weft_queue_free. NULL with ENOMEM, EINVAL.
  *
- * In weft_select, where the manager is Weft's: each look is a call, which takes as long as the network does (10 s at most, also beyond the deadline), and each end of a queue that is waited for costs the task one more
- * connection, which it keeps until the queue is freed by it, or it ends. A lost manager ends the select with that case's error. ENOTSUP where the manager is Python's, whose server loses items that nobody waits for any
- * more, and where the queue over there is a rendezvous or itself one of another manager.
+ * In weft_select, where the manager is Weft's: each look is a call, which takes as long as the network does (10 s at most, also beyond the
+ * deadline), and each end of a queue that is waited for costs the task one more connection, which it keeps until the queue is freed by it,
+ * or it ends. A lost manager ends the select with that case's error. ENOTSUP where the manager is Python's, whose server loses items that
+ * nobody waits for any more, and where the queue over there is a rendezvous or itself one of another manager.
  */
 WEFT_API weft_queue *weft_queue_of_proxy(weft_proxy *proxy) WEFT_WARN_UNUSED;
 

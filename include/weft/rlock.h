@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A lock that its owner may take again; it is free when given back as often as taken. All-zero is ready. In shared memory it is what a weft_lock is there.
+ * A lock that its owner may take again; it is free when given back as often as taken. All-zero is ready. In shared memory it is what a
+ * weft_lock is there.
  */
 #ifndef WEFT_RLOCK_H
 #define WEFT_RLOCK_H

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A shared number: eight octets that any number of tasks may change at once, each change being one atomic step. Usable inside a struct of yours, all-zero is
- * 0 and ready; in shared memory (weft_shared_new(weft_scalar)) it is for the tasks of all processes. A process that dies leaves the number as it was
- * before its call or after it.
+ * A shared number: eight octets that any number of tasks may change at once, each change being one atomic step. Usable inside a struct of
+ * yours, all-zero is 0 and ready; in shared memory (weft_shared_new(weft_scalar)) it is for the tasks of all processes. A process that dies
+ * leaves the number as it was before its call or after it.
  *
- * It holds an integer or a float, whichever calls it is used with; 0 is 0.0. Whoever sees what a change made sees what the changing task did before it.
- * Any task may call everything here at any time; nothing waits or fails.
+ * It holds an integer or a float, whichever calls it is used with; 0 is 0.0. Whoever sees what a change made sees what the changing task
+ * did before it. Any task may call everything here at any time; nothing waits or fails.
  */
 #ifndef WEFT_SCALAR_H
 #define WEFT_SCALAR_H

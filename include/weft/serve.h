@@ -15,15 +15,17 @@
  *     ...
  *     weft_server_stop(server, weft_in(5));
  *
- * Addresses are texts: "127.0.0.1:9999", "[::1]:9999", "localhost:http" (a name is looked up), ":9999" (all addresses of this machine; port 0: any free one), "unix:path" and
- * "abstract:name" (of Linux).
+ * Addresses are texts: "127.0.0.1:9999", "[::1]:9999", "localhost:http" (a name is looked up), ":9999" (all addresses of this machine; port
+ * 0: any free one), "unix:path" and "abstract:name" (of Linux).
  *
- * Which task a connection gets is one word. WEFT_COROUTINE: of the thread that calls weft_serve, which runs them whenever it waits, or of `threads` threads of the server's own. WEFT_THREAD: a thread a connection; with `workers`,
- * so many threads that take one connection after the other. WEFT_PROCESS: a process of the family a connection (task.h says when the first can be made), with copies of handler and
+ * Which task a connection gets is one word. WEFT_COROUTINE: of the thread that calls weft_serve, which runs them whenever it waits, or of
+ * `threads` threads of the server's own. WEFT_THREAD: a thread a connection; with `workers`, so many threads that take one connection after
+ * the other. WEFT_PROCESS: a process of the family a connection (task.h says when the first can be made), with copies of handler and
  * argument; with `workers`, so many processes that take one after the other, and are replaced when they die.
  *
- * At the limit no connection is accepted until one ends: those that come wait in the kernel's line (`backlog`), and beyond that are not let in. Where descriptors, memory or tasks run out (EMFILE, ENFILE,
- * ENOMEM, EAGAIN), the server waits for one of its connections to end, and tries again ten times a second.
+ * At the limit no connection is accepted until one ends: those that come wait in the kernel's line (`backlog`), and beyond that are not let
+ * in. Where descriptors, memory or tasks run out (EMFILE, ENFILE, ENOMEM, EAGAIN), the server waits for one of its connections to end, and
+ * tries again ten times a second.
  */
 #ifndef WEFT_SERVE_H
 #define WEFT_SERVE_H
@@ -34,7 +36,8 @@
 typedef struct weft_server weft_server;
 
 /*
- * Serves one connection: a descriptor in blocking mode, for weft_read and its like as for any others' code. The server closes it when this returns. The argument is borrowed.
+ * Serves one connection: a descriptor in blocking mode, for weft_read and its like as for any others' code. The server closes it when this
+ * returns. The argument is borrowed.
  */
 typedef void weft_handler(int fd, weft_value argument);
 
@@ -64,24 +67,27 @@ struct weft_serve_options {
 WEFT_BEGIN
 
 /*
- * A listening socket; close-on-exec, to be closed by weft_close, or given to weft_serve. weft_listen(address, .backlog = ..., .reuse_port = ...). A file that an earlier server has left at a "unix:" path,
- * and where nobody listens, is replaced. From any kind of task. -1 with EINVAL (no such address), ENAMETOOLONG, EADDRINUSE, EADDRNOTAVAIL, EACCES, EMFILE, ENOMEM, and what socket, bind and listen say.
+ * A listening socket; close-on-exec, to be closed by weft_close, or given to weft_serve. weft_listen(address, .backlog = ..., .reuse_port =
+ * ...). A file that an earlier server has left at a "unix:" path, and where nobody listens, is replaced. From any kind of task. -1 with
+ * EINVAL (no such address), ENAMETOOLONG, EADDRINUSE, EADDRNOTAVAIL, EACCES, EMFILE, ENOMEM, and what socket, bind and listen say.
  */
 WEFT_API int weft_listen_with(const struct weft_listen_options *options);
 #define weft_listen(...) weft_listen_with(&(struct weft_listen_options){.size = sizeof(struct weft_listen_options), .address = __VA_ARGS__})
 
 /*
- * A connection to the address; close-on-exec, to be closed by weft_close. Of a name all addresses are tried. From any kind of task. -1 with those of weft_listen and weft_connect; ENOENT: no such name.
+ * A connection to the address; close-on-exec, to be closed by weft_close. Of a name all addresses are tried. From any kind of task. -1 with
+ * those of weft_listen and weft_connect; ENOENT: no such name.
  */
 WEFT_API int weft_dial(const char *address, weft_time deadline);
 
-/* The address of a socket, or of its peer, as weft_dial takes it; as snprintf does: the length that it has or would have had. Any task; -1 with errno of getsockname. */
+/* The address of a socket, or of its peer, as weft_dial takes it; as snprintf does: the length that it has or would have had. Any task; -1
+ * with errno of getsockname. */
 WEFT_API int weft_socket_address(int fd, char *text, size_t size);
 WEFT_API int weft_peer_address(int fd, char *text, size_t size);
 
 /*
- * Serves the listener, which is given away on success. weft_serve(listener, handler, .task = ..., .argument = ..., ...). NULL with EINVAL (no handler, no such kind, options of another kind), ENOMEM, EAGAIN, EMFILE, and those of
- * weft_task_start.
+ * Serves the listener, which is given away on success. weft_serve(listener, handler, .task = ..., .argument = ..., ...). NULL with EINVAL
+ * (no handler, no such kind, options of another kind), ENOMEM, EAGAIN, EMFILE, and those of weft_task_start.
  */
 WEFT_API weft_server *weft_serve_with(const struct weft_serve_options *options) WEFT_WARN_UNUSED;
 #define weft_serve(listener_, ...) \
@@ -92,9 +98,10 @@ WEFT_API weft_server *weft_serve_with(const struct weft_serve_options *options) 
 WEFT_API unsigned weft_server_running(const weft_server *server);
 
 /*
- * Ends the server (NULL is allowed): no connection is accepted any more, the listener is closed, its "unix:" path removed. Those that are being served have until the deadline; then their tasks are cancelled and their sockets shut down,
- * processes killed, and it waits for their ends. Not by a handler. By the thread that called weft_serve if the coroutines are its own, else by any task of the process. 0: all had ended by themselves; -1 with ETIMEDOUT, or ECANCELED if the caller was
- * cancelled: some were not. The server is gone in any case.
+ * Ends the server (NULL is allowed): no connection is accepted any more, the listener is closed, its "unix:" path removed. Those that are
+ * being served have until the deadline; then their tasks are cancelled and their sockets shut down, processes killed, and it waits for
+ * their ends. Not by a handler. By the thread that called weft_serve if the coroutines are its own, else by any task of the process. 0: all
+ * had ended by themselves; -1 with ETIMEDOUT, or ECANCELED if the caller was cancelled: some were not. The server is gone in any case.
  */
 WEFT_API int weft_server_stop(weft_server *server, weft_time deadline);
 

@@ -8,8 +8,9 @@
  *     while (weft_stream_line(stream, &line, &length, weft_in(30)) == 1)
  *         weft_stream_write(stream, line, length, weft_in(30));
  *
- * A call that fails loses nothing: what had come is read by the next, what was written before stays in the buffer. What is written is sent when the buffer is full, or by
- * weft_stream_flush; a read does not send it. One task at a time may read from a stream and one write to it, both at once. From any kind of task. Errors are those of weft_read and weft_write; EINVAL.
+ * A call that fails loses nothing: what had come is read by the next, what was written before stays in the buffer. What is written is sent
+ * when the buffer is full, or by weft_stream_flush; a read does not send it. One task at a time may read from a stream and one write to it,
+ * both at once. From any kind of task. Errors are those of weft_read and weft_write; EINVAL.
  */
 #ifndef WEFT_STREAM_H
 #define WEFT_STREAM_H
@@ -31,8 +32,8 @@ struct weft_stream_options {
 WEFT_BEGIN
 
 /*
- * A stream of the descriptor, which stays the caller's and is to be open as long. weft_stream_new(fd, .buffer = ..., .most = ...). Its buffers are made when they are needed. NULL with
- * EINVAL, ENOMEM.
+ * A stream of the descriptor, which stays the caller's and is to be open as long. weft_stream_new(fd, .buffer = ..., .most = ...). Its
+ * buffers are made when they are needed. NULL with EINVAL, ENOMEM.
  */
 WEFT_API weft_stream *weft_stream_new_with(const struct weft_stream_options *options) WEFT_WARN_UNUSED;
 #define weft_stream_new(...) \
@@ -40,12 +41,13 @@ WEFT_API weft_stream *weft_stream_new_with(const struct weft_stream_options *opt
 /* Ends it; NULL is allowed. What was not sent is lost. */
 WEFT_API void weft_stream_free(weft_stream *stream);
 
-/* `size` octets; fewer only at the end of the input, 0 when there were none. -1 with errno, also ENOMEM: they are read into the stream's memory first. */
+/* `size` octets; fewer only at the end of the input, 0 when there were none. -1 with errno, also ENOMEM: they are read into the stream's
+ * memory first. */
 WEFT_API ssize_t weft_stream_read(weft_stream *stream, void *buffer, size_t size, weft_time deadline);
 
 /*
- * What comes before and with the next `end`: 1, and *octets are `length` octets of the stream's, until its next read. What comes before the end of the input without one is
- * given, too. 0: the input has ended. -1 with errno, also EMSGSIZE: `most` octets are there without one.
+ * What comes before and with the next `end`: 1, and *octets are `length` octets of the stream's, until its next read. What comes before the
+ * end of the input without one is given, too. 0: the input has ended. -1 with errno, also EMSGSIZE: `most` octets are there without one.
  */
 WEFT_API int weft_stream_until(weft_stream *stream, char end, const char **octets, size_t *length, weft_time deadline);
 

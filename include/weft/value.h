@@ -89,8 +89,8 @@ WEFT_API inline weft_value weft_ptr(void *pointer)
 /*
  * Made by copying what is given; yours. When memory is out they give the error value weft_error(ENOMEM, NULL), which needs no memory, and
  * set errno; for NULL where there should be something, the same with EINVAL (NULL with a length of 0 is empty). A str is UTF-8 (not checked
- * here) and may contain zeros when made with its length; it is always followed by a zero. A lone surrogate, which Python's str may have, lies in
- * it as the three octets that UTF-8 would make of it (ED A0 80 is U+D800).
+ * here) and may contain zeros when made with its length; it is always followed by a zero. A lone surrogate, which Python's str may have,
+ * lies in it as the three octets that UTF-8 would make of it (ED A0 80 is U+D800).
  */
 WEFT_API weft_value weft_str(const char *text);
 WEFT_API weft_value weft_str_n(const char *text, size_t length);
@@ -99,14 +99,15 @@ WEFT_API weft_value weft_str_f(const char *format, ...) WEFT_PRINTF(1, 2);
 WEFT_API weft_value weft_bytes(const void *data, size_t length);
 WEFT_API weft_value weft_bytearray(const void *data, size_t length);
 /*
- * An integer of any size: two's complement, the lowest octet first, no octets being 0. A WEFT_INT where it fits, else a WEFT_BIGINT, whose octets
- * (the fewest that it needs, at most WEFT_BIGINT_MOST: else EOVERFLOW) weft_as_bytes and weft_length give.
+ * An integer of any size: two's complement, the lowest octet first, no octets being 0. A WEFT_INT where it fits, else a WEFT_BIGINT, whose
+ * octets (the fewest that it needs, at most WEFT_BIGINT_MOST: else EOVERFLOW) weft_as_bytes and weft_length give.
  */
 #define WEFT_BIGINT_MOST 4096
 WEFT_API weft_value weft_int_n(const void *octets, size_t length);
 /*
- * `count` numbers of one type, as they lie in memory: 'b' int8_t, 'B' uint8_t, 'h' int16_t, 'H', 'i' int32_t, 'I', 'l' and 'q' int64_t, 'L' and 'Q',
- * 'f' float, 'd' double (the letters of Python's array; EINVAL for others). weft_as_bytes gives where they lie, weft_length how many there are.
+ * `count` numbers of one type, as they lie in memory: 'b' int8_t, 'B' uint8_t, 'h' int16_t, 'H', 'i' int32_t, 'I', 'l' and 'q' int64_t, 'L'
+ * and 'Q', 'f' float, 'd' double (the letters of Python's array; EINVAL for others). weft_as_bytes gives where they lie, weft_length how
+ * many there are.
  */
 WEFT_API weft_value weft_numbers(char type, const void *numbers, size_t count);
 /* Empty, changeable. */
@@ -115,12 +116,13 @@ WEFT_API weft_value weft_dict(void);
 WEFT_API weft_value weft_set(void);
 /* A tuple of `count` values, which are given away on success (and stay yours otherwise). weft_tuple(NULL, 0) is the empty one. */
 WEFT_API weft_value weft_tuple(const weft_value *items, size_t count);
-/* A frozenset of what may be keys (EINVAL for others), given away in the same way; what comes twice is in it once. At most 8 within each other: EINVAL. */
+/* A frozenset of what may be keys (EINVAL for others), given away in the same way; what comes twice is in it once. At most 8 within each
+ * other: EINVAL. */
 WEFT_API weft_value weft_frozenset(const weft_value *items, size_t count);
 /*
- * What another language has a class for: the class by name ("complex", "slice"; with its module unless that is Python's builtins), what it was called with
- * (a tuple; none: the name itself is meant, as in Ellipsis), and what was set on it afterwards (none: nothing). Both are given away on success. EINVAL: no name,
- * an error instead of either, `arguments` is neither a tuple nor none.
+ * What another language has a class for: the class by name ("complex", "slice"; with its module unless that is Python's builtins), what it
+ * was called with (a tuple; none: the name itself is meant, as in Ellipsis), and what was set on it afterwards (none: nothing). Both are
+ * given away on success. EINVAL: no name, an error instead of either, `arguments` is neither a tuple nor none.
  */
 WEFT_API weft_value weft_object(const char *name, weft_value arguments, weft_value state);
 /*
@@ -137,8 +139,8 @@ static inline enum weft_value_kind weft_kind(weft_value value)
     return (enum weft_value_kind)value.kind;
 }
 /*
- * "none", "bool", "int", "float", "ptr", "str", "bytes", "list", "tuple", "dict", "error", "bigint", "set", "frozenset", "bytearray", "numbers", "object",
- * or "unknown". Static.
+ * "none", "bool", "int", "float", "ptr", "str", "bytes", "list", "tuple", "dict", "error", "bigint", "set", "frozenset", "bytearray",
+ * "numbers", "object", or "unknown". Static.
  */
 WEFT_API const char *weft_kind_name(enum weft_value_kind kind);
 static inline bool weft_is_error(weft_value value)
@@ -156,10 +158,10 @@ WEFT_API double weft_as_float_converted(weft_value value);
 
 /*
  * Readers. Of a value of another kind they give zero or NULL and set errno to EINVAL; they leave errno alone otherwise.
- * weft_as_int: an int, a bool as 0 or 1, a float without its fraction (ERANGE and the nearest limit where it does not fit, as of a bigint; ERANGE and 0 of
- * NaN).
- * weft_as_float: a float, an int, a bool as 0 or 1, a bigint (ERANGE and infinity where it does not fit). weft_as_bool: is it true, as Python has it: not none, false, zero, NULL, empty; of
- * every kind.
+ * weft_as_int: an int, a bool as 0 or 1, a float without its fraction (ERANGE and the nearest limit where it does not fit, as of a bigint;
+ * ERANGE and 0 of NaN).
+ * weft_as_float: a float, an int, a bool as 0 or 1, a bigint (ERANGE and infinity where it does not fit). weft_as_bool: is it true, as
+ * Python has it: not none, false, zero, NULL, empty; of every kind.
  */
 WEFT_API inline int64_t weft_as_int(weft_value value)
 {
@@ -190,7 +192,8 @@ WEFT_API const char *weft_object_name(weft_value value);
 WEFT_API weft_value weft_object_arguments(weft_value value);
 WEFT_API weft_value weft_object_state(weft_value value);
 
-/* Octets of a str, bytes, bytearray or bigint, items of a list, tuple, dict, set or frozenset, numbers of numbers; 0 (and EINVAL) of anything else. */
+/* Octets of a str, bytes, bytearray or bigint, items of a list, tuple, dict, set or frozenset, numbers of numbers; 0 (and EINVAL) of
+ * anything else. */
 WEFT_API size_t weft_length(weft_value value);
 
 /* The item of a list or tuple, borrowed; negative counts from the end. NONE with errno ERANGE outside, EINVAL for another kind. */
@@ -208,11 +211,11 @@ WEFT_API int weft_list_set(weft_value list, ptrdiff_t index, weft_value item);
 WEFT_API int weft_list_pop(weft_value list, ptrdiff_t index, weft_value *item);
 
 /*
- * Dicts keep the order in which keys first came. Keys are none, bool, int, bigint, float, str, bytes, and tuples, frozensets and objects of these; equal as in Python
- * (1, 1.0 and true are one key; a NaN is never found again). set: key and item are given away on success; a second set of a key replaces
- * the item, the first key stays. -1 with EINVAL (not a dict; a key of another kind; `item` is the dict itself, or holds it), EBUSY
- * (somebody else holds the dict, or something it lies in), ENOMEM. Hashes are keyed at random in each process, so that keys from strangers
- * do no harm.
+ * Dicts keep the order in which keys first came. Keys are none, bool, int, bigint, float, str, bytes, and tuples, frozensets and objects of
+ * these; equal as in Python (1, 1.0 and true are one key; a NaN is never found again). set: key and item are given away on success; a
+ * second set of a key replaces the item, the first key stays. -1 with EINVAL (not a dict; a key of another kind; `item` is the dict itself,
+ * or holds it), EBUSY (somebody else holds the dict, or something it lies in), ENOMEM. Hashes are keyed at random in each process, so that
+ * keys from strangers do no harm.
  */
 WEFT_API int weft_dict_set(weft_value dict, weft_value key, weft_value item);
 /*
@@ -234,7 +237,8 @@ WEFT_API bool weft_dict_next(weft_value dict, size_t *at, weft_value *key, weft_
 
 /*
  * Sets are dicts without items. add: `item` is given away on success; 1 when it is new, 0 when an equal one was there (that stays); -1 as
- * weft_dict_set. has: 1 or 0, of a frozenset too; -1 with EINVAL, ENOMEM; the item is only looked at. take: takes the one out that equals `item`: -1 as weft_dict_pop.
+ * weft_dict_set. has: 1 or 0, of a frozenset too; -1 with EINVAL, ENOMEM; the item is only looked at. take: takes the one out that equals
+ * `item`: -1 as weft_dict_pop.
  */
 WEFT_API int weft_set_add(weft_value set, weft_value item);
 WEFT_API int weft_set_has(weft_value set, weft_value item);
@@ -243,10 +247,10 @@ WEFT_API int weft_set_take(weft_value set, weft_value item);
 WEFT_API bool weft_set_next(weft_value set, size_t *at, weft_value *item);
 
 /*
- * Equal as in Python: 1 == 1.0 == true; containers item by item; bytes and bytearrays, sets and frozensets alike; errors by code, type and the text they were
- * made with; numbers of the same type (floats as numbers, others by their octets); objects by their three parts; pointers by address. NaN
- * equals nothing, and a container with one equals only itself. Any depth: two that are nested deep need memory, and without it they
- * are unequal with errno ENOMEM (errno is untouched otherwise).
+ * Equal as in Python: 1 == 1.0 == true; containers item by item; bytes and bytearrays, sets and frozensets alike; errors by code, type and
+ * the text they were made with; numbers of the same type (floats as numbers, others by their octets); objects by their three parts;
+ * pointers by address. NaN equals nothing, and a container with one equals only itself. Any depth: two that are nested deep need memory,
+ * and without it they are unequal with errno ENOMEM (errno is untouched otherwise).
  */
 WEFT_API bool weft_equal(weft_value a, weft_value b);
 /* What weft_keep and weft_drop do where there may be something to count: call those. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * weft_with (&lock) { ... }: takes a lock, rlock or semaphore and gives it back when the block is left, by its end, break, continue,
- * return or goto (not by longjmp). weft_with_read (&rwlock) { ... } and weft_with_write (&rwlock) { ... } do so with an rwlock, for reading or writing
- * (not downgraded inside). Taking it cannot be cancelled. weft_with_seen (&lock, died) { ... } sets the bool `died` to whether
- * the previous owner died, weft_with_read_seen and weft_with_write_seen do so for an rwlock. weft_with_repair (&lock, function, data) { ... } calls function(data), the lock being held, when an owner
- * has died (of an rwlock it is the writer's block); if that returns 0 all is whole again (weft_lock_repaired), else the block is passed over, the mark stays for the next, and errno is what the function left.
- * break and continue end the block, not a loop around it. A block whose object cannot be taken (a lock that the
- * caller has already: EDEADLK) is passed over, errno saying why.
+ * return or goto (not by longjmp). weft_with_read (&rwlock) { ... } and weft_with_write (&rwlock) { ... } do so with an rwlock, for reading
+ * or writing (not downgraded inside). Taking it cannot be cancelled. weft_with_seen (&lock, died) { ... } sets the bool `died` to whether
+ * the previous owner died, weft_with_read_seen and weft_with_write_seen do so for an rwlock. weft_with_repair (&lock, function, data) { ...
+ * } calls function(data), the lock being held, when an owner has died (of an rwlock it is the writer's block); if that returns 0 all is
+ * whole again (weft_lock_repaired), else the block is passed over, the mark stays for the next, and errno is what the function left. break
+ * and continue end the block, not a loop around it. A block whose object cannot be taken (a lock that the caller has already: EDEADLK) is
+ * passed over, errno saying why.
  */
 #ifndef WEFT_WITH_H
 #define WEFT_WITH_H

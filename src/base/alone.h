@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether the calling thread is the only one of its process: then what threads need among themselves (an instruction that locks a line of memory, some 5 ns) can be left
- * out. The C library knows: it says so before it starts the second thread, in the thread that asks for it, and again in a forked child. Whoever has read `true` is that
- * thread, so the answer stays right until he himself makes a call that starts one.
+ * Whether the calling thread is the only one of its process: then what threads need among themselves (an instruction that locks a line of
+ * memory, some 5 ns) can be left out. The C library knows: it says so before it starts the second thread, in the thread that asks for it,
+ * and again in a forked child. Whoever has read `true` is that thread, so the answer stays right until he himself makes a call that starts
+ * one.
  *
- * What it does not know of is a child that shares this memory (CLONE_VM, as the starts of commands have them): those touch no word that is changed by the functions here. Nor
- * is a signal handler another thread: who may be interrupted by one that changes the same word uses an atomic operation, or has it wait.
+ * What it does not know of is a child that shares this memory (CLONE_VM, as the starts of commands have them): those touch no word that is
+ * changed by the functions here. Nor is a signal handler another thread: who may be interrupted by one that changes the same word uses an
+ * atomic operation, or has it wait.
  */
 #ifndef WEFTI_ALONE_H
 #define WEFTI_ALONE_H
@@ -35,8 +37,8 @@ static inline uint32_t wefti_count(uint32_t *word, uint32_t more)
 }
 
 /*
- * Takes one from a word that no signal handler changes; true: it is 0 now. Release: what this owner did comes before the end; acquire: the last sees
- * what all did.
+ * Takes one from a word that no signal handler changes; true: it is 0 now. Release: what this owner did comes before the end; acquire: the
+ * last sees what all did.
  */
 static inline bool wefti_count_ends(uint32_t *word)
 {

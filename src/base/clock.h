@@ -6,8 +6,8 @@
 #include <weft/base.h>
 
 /*
- * The calling thread's time where it has one of its own (a hub with a seed, which writes it); 0: weft_clock tells the machine's. Each look at it takes a microsecond, so that who only looks
- * gets on.
+ * The calling thread's time where it has one of its own (a hub with a seed, which writes it); 0: weft_clock tells the machine's. Each look
+ * at it takes a microsecond, so that who only looks gets on.
  */
 extern __thread weft_time wefti_clock_own __attribute__((visibility("hidden")));
 

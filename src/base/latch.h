@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A latch: the smallest lock, for a few instructions at a time (a bucket of the parking lot, a context's present wait). It knows neither owner
- * nor deadline nor cancellation, and nothing that can wait may be called while it is held. All-zero is free.
+ * A latch: the smallest lock, for a few instructions at a time (a bucket of the parking lot, a context's present wait). It knows neither
+ * owner nor deadline nor cancellation, and nothing that can wait may be called while it is held. All-zero is free.
  *
- * A thread that is the only one closes and opens without an atomic instruction (base/alone.h): nobody else looks at the word, and the second thread, when it comes, sees
- * what was written. A signal handler may not close a latch that the interrupted code may have, so none comes between the two steps of that either.
+ * A thread that is the only one closes and opens without an atomic instruction (base/alone.h): nobody else looks at the word, and the
+ * second thread, when it comes, sees what was written. A signal handler may not close a latch that the interrupted code may have, so none
+ * comes between the two steps of that either.
  *
  * word: 0 free; 1 held; 2 held, and somebody may sleep on it. After U. Drepper, "Futexes Are Tricky" (2011), section 5, mutex 2.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory. Everything the library allocates goes through here, so that a build with -Dsmall=true can make the n-th allocation fail, and tests can
- * walk through every such failure. The calls into the system that fail for want of something (pthread_create, clone, pipe2, eventfd, mmap, open ...)
- * ask wefti_fails too, and are walked through in the same way.
+ * Memory. Everything the library allocates goes through here, so that a build with -Dsmall=true can make the n-th allocation fail, and
+ * tests can walk through every such failure. The calls into the system that fail for want of something (pthread_create, clone, pipe2,
+ * eventfd, mmap, open ...) ask wefti_fails too, and are walked through in the same way.
  */
 #ifndef WEFTI_MEMORY_H
 #define WEFTI_MEMORY_H

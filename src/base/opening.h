@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is done when the library is loaded. In a program that is linked with the static library, all constructors are the program's, in an order that
- * its linker chooses: a priority puts those of the library before every one that has none, floor by floor, so that the program's own, and the
- * constructors of its C++ objects, find Weft ready, and its exit handlers come before Weft's.
+ * What is done when the library is loaded. In a program that is linked with the static library, all constructors are the program's, in an
+ * order that its linker chooses: a priority puts those of the library before every one that has none, floor by floor, so that the program's
+ * own, and the constructors of its C++ objects, find Weft ready, and its exit handlers come before Weft's.
  */
 #ifndef WEFTI_OPENING_H
 #define WEFTI_OPENING_H

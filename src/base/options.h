@@ -9,8 +9,8 @@
 #include <string.h>
 
 /*
- * Copies the options at `from`, whose first field says how large the caller's struct is, into `to` of `size` octets; what the caller's does not
- * have is zero. False with EINVAL: there are none, they end before `least`, or they set something that this library does not know.
+ * Copies the options at `from`, whose first field says how large the caller's struct is, into `to` of `size` octets; what the caller's does
+ * not have is zero. False with EINVAL: there are none, they end before `least`, or they set something that this library does not know.
  */
 static inline bool wefti_options_read(void *to, size_t size, const void *from, size_t least)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that may not be there, by process_vm_readv: where a load would end the process, that fails. Keeps nothing, and is safe in every process. */
+/* Memory that may not be there, by process_vm_readv: where a load would end the process, that fails. Keeps nothing, and is safe in every
+ * process. */
 
 #include "base/peek.h"
 

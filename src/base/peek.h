@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory that may not be there: another process's, or this one's where somebody else may free it meanwhile. What is read may be torn or stale, and nothing that stands in it is to
- * be believed.
+ * Memory that may not be there: another process's, or this one's where somebody else may free it meanwhile. What is read may be torn or
+ * stale, and nothing that stands in it is to be believed.
  */
 #ifndef WEFTI_PEEK_H
 #define WEFTI_PEEK_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands: starting, waiting, running to the end. The reading order of this floor: launch.c (the child), plan.c (what it is given), this file, ending.c
- * (how its end is learned), talk.c (its streams), then what stops trees: tree.c, stop.c; stopper.c and job.c (time limits); guardian.c and guard.c (ends with us).
+ * Commands: starting, waiting, running to the end. The reading order of this floor: launch.c (the child), plan.c (what it is given), this
+ * file, ending.c (how its end is learned), talk.c (its streams), then what stops trees: tree.c, stop.c; stopper.c and job.c (time limits);
+ * guardian.c and guard.c (ends with us).
  */
 
 #include "command/command.h"

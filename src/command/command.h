@@ -28,8 +28,8 @@ struct wefti_capture {
 /*
  * Any number of tasks may wait for a command, signal and stop it at once. Its streams, and communicate, are one task's at a time.
  *
- * state leaves WEFTI_RUNNING by compare-and-swap: who moves it takes the status from the kernel (it can be had once), writes `status`, stores
- * WEFTI_ENDED with release and wakes. Who reads WEFTI_ENDED with acquire sees `status`.
+ * state leaves WEFTI_RUNNING by compare-and-swap: who moves it takes the status from the kernel (it can be had once), writes `status`,
+ * stores WEFTI_ENDED with release and wakes. Who reads WEFTI_ENDED with acquire sees `status`.
  */
 struct weft_command {
     uint32_t state;

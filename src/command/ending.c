@@ -2,12 +2,13 @@
 /*
  * How a command's end is learned.
  *
- * A pidfd becomes readable when the process has ended; then its status is taken with waitid, by the pidfd, so that no other child of the host is ever
- * touched. A host may ignore SIGCHLD or wait for any child, and then the status is gone: the kernel is asked what it remembers (Linux 6.15), else the status is
- * `unknown`, and the end is learned all the same.
+ * A pidfd becomes readable when the process has ended; then its status is taken with waitid, by the pidfd, so that no other child of the
+ * host is ever touched. A host may ignore SIGCHLD or wait for any child, and then the status is gone: the kernel is asked what it remembers
+ * (Linux 6.15), else the status is `unknown`, and the end is learned all the same.
  *
- * A handle freed while its command runs is abandoned: it is kept on a list until the command has ended, so that no zombie stays. Whoever starts or frees
- * a command sweeps the list: takes it whole, and puts back what still runs. So it needs no lock, and no two tasks hold one entry.
+ * A handle freed while its command runs is abandoned: it is kept on a list until the command has ended, so that no zombie stays. Whoever
+ * starts or frees a command sweeps the list: takes it whole, and puts back what still runs. So it needs no lock, and no two tasks hold one
+ * entry.
  */
 
 #include "command/command.h"

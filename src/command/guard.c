@@ -2,11 +2,11 @@
 /*
  * The host's side of the guardian: the table of commands that end with this process.
  *
- * A place in the table is taken by compare-and-swap on its state, and the child writes itself in: all that a command pays. The guardian's life is looked at under
- * a latch; while it is held nothing waits but the start of a guardian.
+ * A place in the table is taken by compare-and-swap on its state, and the child writes itself in: all that a command pays. The guardian's
+ * life is looked at under a latch; while it is held nothing waits but the start of a guardian.
  *
- * The table belongs to the process that made it. A forked child of the host finds that it is another process, and makes its own; handles that it inherited keep
- * their places in the old one, which it no longer touches.
+ * The table belongs to the process that made it. A forked child of the host finds that it is another process, and makes its own; handles
+ * that it inherited keep their places in the old one, which it no longer touches.
  */
 
 #include "command/guard.h"

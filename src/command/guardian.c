@@ -2,14 +2,14 @@
 /*
  * The guardian: waits for the host's death, and then kills all commands that were to end with it, and what they started.
  *
- * It sees the table of commands because it shares the host's memory, which therefore outlives the host until it is done. It holds no descriptor but a pidfd
- * of the host, blocks all signals, and has its own session.
+ * It sees the table of commands because it shares the host's memory, which therefore outlives the host until it is done. It holds no
+ * descriptor but a pidfd of the host, blocks all signals, and has its own session.
  *
- * What belongs to a command is seen by parent links, and where the command has a group or session of its own, by these. A process that left both, and whose
- * parent died before the host, is not found; a command with a time limit has a stopper, from which nothing gets away.
+ * What belongs to a command is seen by parent links, and where the command has a group or session of its own, by these. A process that left
+ * both, and whose parent died before the host, is not found; a command with a time limit has a stopper, from which nothing gets away.
  *
- * When no command is written down any more it stays a moment, so that a host which runs one command after another needs one guardian, then leaves. It is not
- * woken for that: it looks from time to time, less and less often while nothing happens.
+ * When no command is written down any more it stays a moment, so that a host which runs one command after another needs one guardian, then
+ * leaves. It is not woken for that: it looks from time to time, less and less often while nothing happens.
  *
  * Raw code: see raw.h.
  */

@@ -22,8 +22,8 @@ struct wefti_slots {
 enum { WEFTI_GUARDIAN_GONE = INT32_MAX };
 
 /*
- * What host and guardian share. `count` is how many commands are written down; the guardian moves it from 0 to WEFTI_GUARDIAN_GONE when it leaves, the host from
- * there to 1 when it starts another.
+ * What host and guardian share. `count` is how many commands are written down; the guardian moves it from 0 to WEFTI_GUARDIAN_GONE when it
+ * leaves, the host from there to 1 when it starts another.
  */
 struct wefti_guard {
     uint32_t count;
@@ -44,7 +44,8 @@ struct wefti_guardian {
 };
 
 /*
- * Starts it, all signals being blocked, as a child of nobody here: by a short-lived process in between, so that the host can neither wait for it nor be told of its end. 0, or the error number.
+ * Starts it, all signals being blocked, as a child of nobody here: by a short-lived process in between, so that the host can neither wait
+ * for it nor be told of its end. 0, or the error number.
  */
 int wefti_guardian_start(struct wefti_guardian *guardian);
 

@@ -2,8 +2,9 @@
 /*
  * A command with a time limit, seen from the host.
  *
- * The stopper's stack and what it shares with the host are one mapping, used again for later jobs (a few are kept) and given up only when the stopper has ended.
- * Its lowest page may not be touched. Where a child's memory is a copy (emulators) the mapping is shared, and the stopper is a real fork on a stack of its own.
+ * The stopper's stack and what it shares with the host are one mapping, used again for later jobs (a few are kept) and given up only when
+ * the stopper has ended. Its lowest page may not be touched. Where a child's memory is a copy (emulators) the mapping is shared, and the
+ * stopper is a real fork on a stack of its own.
  */
 
 #include "command/job.h"

@@ -2,14 +2,16 @@
 /*
  * The child between clone and exec.
  *
- * The child shares all memory with this process, and the stack of the thread that launches, which the kernel suspends until the child has executed or
- * ended (CLONE_VM | CLONE_VFORK): nothing is copied, so a start costs the same however large this process is, and the child tells what failed by
- * writing it into memory. It has its own descriptors and signal dispositions. All signals are blocked from before the clone until the child has made
- * every disposition the default: no handler of the host's ever runs in it.
+ * The child shares all memory with this process, and the stack of the thread that launches, which the kernel suspends until the child has
+ * executed or ended (CLONE_VM | CLONE_VFORK): nothing is copied, so a start costs the same however large this process is, and the child
+ * tells what failed by writing it into memory. It has its own descriptors and signal dispositions. All signals are blocked from before the
+ * clone until the child has made every disposition the default: no handler of the host's ever runs in it.
  *
- * The exit signal is none until exec makes it SIGCHLD: a child that fails before is seen by nobody but us, whatever the host does on SIGCHLD.
+ * The exit signal is none until exec makes it SIGCHLD: a child that fails before is seen by nobody but us, whatever the host does on
+ * SIGCHLD.
  *
- * Emulators (Valgrind, qemu) make the child a real fork. Then memory is a copy, and what failed travels through a pipe; wefti_launch_copies finds out.
+ * Emulators (Valgrind, qemu) make the child a real fork. Then memory is a copy, and what failed travels through a pipe; wefti_launch_copies
+ * finds out.
  *
  * Raw code: see raw.h.
  */
@@ -174,8 +176,8 @@ static long launch_clone(int *pidfd)
 }
 
 /*
- * The stack is shared: the child may write below this frame, and does not return from it. It calls, and does not jump to, child_run, so that the
- * frame stays whole for the parent.
+ * The stack is shared: the child may write below this frame, and does not return from it. It calls, and does not jump to, child_run, so
+ * that the frame stays whole for the parent.
  */
 __attribute__((noinline)) static long report_clone(struct report *report, int *pidfd)
 {

@@ -12,8 +12,9 @@
 struct wefti_guard;
 
 /*
- * Where a job that ends with this process is written down, for the guardian. `state` is moved by compare-and-swap from free to taken by the host,
- * which writes `since` before the child exists and frees the slot when it has reaped it; the child writes `pid`, last, before it executes anything.
+ * Where a job that ends with this process is written down, for the guardian. `state` is moved by compare-and-swap from free to taken by the
+ * host, which writes `since` before the child exists and frees the slot when it has reaped it; the child writes `pid`, last, before it
+ * executes anything.
  */
 struct wefti_slot {
     uint32_t state;            /* 0 free, 1 taken */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From options to what the child needs: the child may not allocate, so every list, path and descriptor is made here before it exists. Small lists,
- * nearly all, fit into the plan itself.
+ * From options to what the child needs: the child may not allocate, so every list, path and descriptor is made here before it exists. Small
+ * lists, nearly all, fit into the plan itself.
  */
 
 #include "command/plan.h"

@@ -2,12 +2,13 @@
 /*
  * Stopping a command and what it started, when the host asks for it.
  *
- * With a time limit there is a stopper, which does it exactly. Without, the host does it itself: it looks at all processes, stops (SIGSTOP) the
- * command's descendants until no running one is seen, so that none escapes by starting another or by losing its parent, and only then signals them. Who
- * belongs to the command is remembered from look to look, and from call to call: a call that ran out of time is gone on with by the next.
+ * With a time limit there is a stopper, which does it exactly. Without, the host does it itself: it looks at all processes, stops (SIGSTOP)
+ * the command's descendants until no running one is seen, so that none escapes by starting another or by losing its parent, and only then
+ * signals them. Who belongs to the command is remembered from look to look, and from call to call: a call that ran out of time is gone on
+ * with by the next.
  *
- * What had lost its parent before the first look is found only while it is in the command's own group or session (new_group, new_session); so is what is started
- * after the stop signal by a process that then ends.
+ * What had lost its parent before the first look is found only while it is in the command's own group or session (new_group, new_session);
+ * so is what is started after the stop signal by a process that then ends.
  */
 
 #include "command/command.h"

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stopper: starts one command, waits for it, and stops it with everything that it started when its time is over, when the host asks, or when the
- * host has died.
+ * The stopper: starts one command, waits for it, and stops it with everything that it started when its time is over, when the host asks, or
+ * when the host has died.
  *
- * It is a subreaper: whoever among the command's descendants loses its parent becomes the stopper's child, also what called setsid, also a daemon that
- * forked twice. So the descendants of the stopper are exactly what the command started, and when the stopper has no child left nothing of it is left.
- * The host is never made a subreaper: it would be given the children of others.
+ * It is a subreaper: whoever among the command's descendants loses its parent becomes the stopper's child, also what called setsid, also a
+ * daemon that forked twice. So the descendants of the stopper are exactly what the command started, and when the stopper has no child left
+ * nothing of it is left. The host is never made a subreaper: it would be given the children of others.
  *
- * When the command ends by itself in time the stopper ends too, at once; what the command left behind goes where orphans go, and is left alone.
+ * When the command ends by itself in time the stopper ends too, at once; what the command left behind goes where orphans go, and is left
+ * alone.
  *
- * It shares the host's memory (nothing is copied) and nothing else: descriptors are closed, all signals are blocked; SIGCHLD and SIGUSR1 are read from a
- * descriptor. It has a group of its own, so that a signal to the host's group does not reach it; the command is put back into the host's group. Its
- * exit signal is none: the host's SIGCHLD and waitpid(-1) know nothing of it. Should it be killed, the command is killed by the kernel (PR_SET_PDEATHSIG,
- * sound here: the stopper has one thread).
+ * It shares the host's memory (nothing is copied) and nothing else: descriptors are closed, all signals are blocked; SIGCHLD and SIGUSR1
+ * are read from a descriptor. It has a group of its own, so that a signal to the host's group does not reach it; the command is put back
+ * into the host's group. Its exit signal is none: the host's SIGCHLD and waitpid(-1) know nothing of it. Should it be killed, the command
+ * is killed by the kernel (PR_SET_PDEATHSIG, sound here: the stopper has one thread).
  *
  * Raw code: see raw.h.
  */

@@ -13,8 +13,9 @@
 enum { WEFTI_STOP_NONE = 0, WEFTI_STOP_GENTLY = 1, WEFTI_STOP_NOW = 2 };
 
 /*
- * What host and stopper share. The host writes the first part before the stopper exists, and `request` (which only grows) at any time, followed by a SIGUSR1 to
- * the stopper. The stopper writes the rest: `pid` and `error` before it tells the host by `told`; the others before `ended`.
+ * What host and stopper share. The host writes the first part before the stopper exists, and `request` (which only grows) at any time,
+ * followed by a SIGUSR1 to the stopper. The stopper writes the rest: `pid` and `error` before it tells the host by `told`; the others
+ * before `ended`.
  */
 struct wefti_stopper {
     const struct wefti_launch *launch; /* until told */
@@ -35,7 +36,8 @@ struct wefti_stopper {
 };
 
 /*
- * Starts the stopper, all signals being blocked, on a stack; without one (NULL, for where memory is not shared) as a copy of this process. Its number, or minus an error number.
+ * Starts the stopper, all signals being blocked, on a stack; without one (NULL, for where memory is not shared) as a copy of this process.
+ * Its number, or minus an error number.
  */
 long wefti_stopper_start(struct wefti_stopper *stopper, void *stack, int *pidfd);
 

@@ -4,11 +4,11 @@
  *
  * This process's ends are made by Weft and do not block, so every step is: try, and wait only when there is nothing to do.
  *
- * Nobody may be left waiting for a background child that keeps the pipes open: once the command itself has ended, what its pipes hold at that moment is
- * taken, by count, and no more is waited for.
+ * Nobody may be left waiting for a background child that keeps the pipes open: once the command itself has ended, what its pipes hold at
+ * that moment is taken, by count, and no more is waited for.
  *
- * Pipes begin with the size the kernel gives. One that is found full is made as large as an unprivileged program may: a command that says little pays
- * nothing for it, one that says much is not woken for each 64 KiB.
+ * Pipes begin with the size the kernel gives. One that is found full is made as large as an unprivileged program may: a command that says
+ * little pays nothing for it, one that says much is not woken for each 64 KiB.
  */
 
 #include "command/command.h"
@@ -37,7 +37,8 @@ enum { FIRST_ROOM = 16, PIPE_USUAL = 4096, PIPE_LARGE = 16384, SCRAP = 64, LEAP 
 enum { FIRST_ROOM = 4096, PIPE_USUAL = 65536, PIPE_LARGE = 1 << 20, SCRAP = 8192, LEAP = 64 << 20 };
 #endif
 
-/* write(2) that never raises SIGPIPE, where the kernel has no such flag: a SIGPIPE of our own is caught while it is blocked, one that was pending stays. */
+/* write(2) that never raises SIGPIPE, where the kernel has no such flag: a SIGPIPE of our own is caught while it is blocked, one that was
+ * pending stays. */
 static ssize_t write_masked(int descriptor, const void *data, size_t length)
 {
     sigset_t pipe, old, pending;
@@ -183,8 +184,9 @@ static int capture_resize(struct wefti_capture *capture, size_t room)
 }
 
 /*
- * Large memory is touched in large pages, where the kernel gives them: touching it is most of what reading costs. All pages of the block are told, from
- * the one that its head is in: memory of which only a part was told cannot be moved by the kernel, and would be copied when it grows.
+ * Large memory is touched in large pages, where the kernel gives them: touching it is most of what reading costs. All pages of the block
+ * are told, from the one that its head is in: memory of which only a part was told cannot be moved by the kernel, and would be copied when
+ * it grows.
  */
 static void capture_advise(const struct wefti_capture *capture)
 {
@@ -195,8 +197,8 @@ static void capture_advise(const struct wefti_capture *capture)
 }
 
 /*
- * Room for at least one octet more. After the first MiB it is much more: memory that is not touched costs nothing, moving does, and the end gives back what
- * was not used.
+ * Room for at least one octet more. After the first MiB it is much more: memory that is not touched costs nothing, moving does, and the end
+ * gives back what was not used.
  */
 static int capture_reserve(struct wefti_capture *capture)
 {

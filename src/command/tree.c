@@ -2,9 +2,10 @@
 /*
  * The processes of the machine as trees.
  *
- * One look reads /proc/PID/stat of every process: some 10 us each, and done only to stop something. The kernel lists /proc by rising number, so the table is
- * sorted as it comes. A look is no snapshot: a process that is started meanwhile may be missed, and one whose parent dies meanwhile
- * appears under another. So whoever must be exact looks again until nothing changes (wefti_tree_freeze), or, where orphans come to him, until he has no child left.
+ * One look reads /proc/PID/stat of every process: some 10 us each, and done only to stop something. The kernel lists /proc by rising
+ * number, so the table is sorted as it comes. A look is no snapshot: a process that is started meanwhile may be missed, and one whose
+ * parent dies meanwhile appears under another. So whoever must be exact looks again until nothing changes (wefti_tree_freeze), or, where
+ * orphans come to him, until he has no child left.
  *
  * A number alone is never signalled: the process is opened first, then its start is compared with what was read.
  *
@@ -319,8 +320,8 @@ static void freeze_rest(int looks)
 
 /*
  * Who was seen once is remembered: what is told to stop may lose its parent before that stops too, and would lie there stopped for ever.
- * One look that sees all stopped is not enough: a process can have started another, and stopped, while the look had the new number behind it (numbers begin
- * anew at the top). The look after that begins when none of them runs, and sees all there are.
+ * One look that sees all stopped is not enough: a process can have started another, and stopped, while the look had the new number behind
+ * it (numbers begin anew at the top). The look after that begins when none of them runs, and sees all there are.
  */
 bool wefti_tree_freeze(struct wefti_tree *tree, wefti_tree_mark *mark, void *data)
 {

@@ -19,7 +19,8 @@ struct wefti_process {
 };
 
 /*
- * A look at all processes. All-zero is ready. What the pointers lead to is touched by raw code alone: its pages come and go without a sanitizer's notice.
+ * A look at all processes. All-zero is ready. What the pointers lead to is touched by raw code alone: its pages come and go without a
+ * sanitizer's notice.
  */
 struct wefti_tree {
     struct wefti_process *table; /* by rising pid */
@@ -33,10 +34,12 @@ struct wefti_tree {
 typedef void wefti_tree_mark(struct wefti_tree *tree, void *data);
 
 /*
- * Looks: members are then the roots that `mark` names, what `keep` kept, and all their descendants. False when it could not (no memory, no /proc).
+ * Looks: members are then the roots that `mark` names, what `keep` kept, and all their descendants. False when it could not (no memory, no
+ * /proc).
  */
 bool wefti_tree_look(struct wefti_tree *tree, wefti_tree_mark *mark, void *data);
-/* Remembers the members: they and what descends from them are members of later looks, whoever their parents become. False without memory. */
+/* Remembers the members: they and what descends from them are members of later looks, whoever their parents become. False without
+ * memory. */
 bool wefti_tree_keep(struct wefti_tree *tree);
 /* The process with this number, or NULL. */
 struct wefti_process *wefti_tree_find(const struct wefti_tree *tree, pid_t pid);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The key, and the proof that a peer knows it. Who accepted challenges first, then who dialled; each challenge is answered by a keyed digest of it.
+ * The key, and the proof that a peer knows it. Who accepted challenges first, then who dialled; each challenge is answered by a keyed
+ * digest of it.
  *
- * Our challenges name SHA-256. Python before 3.12 answers any with a bare HMAC-MD5 and knows no other, and challenges with 20 octets, to which that is the answer; both are refused with
- * `sha256_only`. An answer's length is looked at before its first octet: a bare digest may begin with anything.
- * Copies of the key are wiped. Nothing here says or writes what a key is.
+ * Our challenges name SHA-256. Python before 3.12 answers any with a bare HMAC-MD5 and knows no other, and challenges with 20 octets, to
+ * which that is the answer; both are refused with `sha256_only`. An answer's length is looked at before its first octet: a bare digest may
+ * begin with anything. Copies of the key are wiped. Nothing here says or writes what a key is.
  */
 
 #include <errno.h>

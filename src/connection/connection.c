@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections and listeners: sockets, what is sent over them, and how they end. The descriptors are Weft's own and never block; each step is tried, and waited for only when
- * there is nothing to do. A listener's key lives as long as it does; that of a dial until the proof.
+ * Connections and listeners: sockets, what is sent over them, and how they end. The descriptors are Weft's own and never block; each step
+ * is tried, and waited for only when there is nothing to do. A listener's key lives as long as it does; that of a dial until the proof.
  *
  * Fork: the child has copies of everything. Closing a listener there leaves the path, which is the parent's.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of this floor share: a connection, its frames (frame.c), its key and the proof of it (authenticate.c), its socket (connection.c). */
+/* What the files of this floor share: a connection, its frames (frame.c), its key and the proof of it (authenticate.c), its socket
+ * (connection.c). */
 #ifndef WEFTI_CONNECTION_H
 #define WEFTI_CONNECTION_H
 
@@ -33,8 +34,8 @@ struct weft_connection {
     struct wefti_octets body; /* of the message that is there */
     bool unreadable;          /* EPROTO for ever */
     /*
-     * Who asks and answers in turn reads as much as there is, and keeps what is beyond the message: a message is one call of the kernel. The descriptor does not tell of what was kept, so not
-     * for those who are waited for beside others.
+     * Who asks and answers in turn reads as much as there is, and keeps what is beyond the message: a message is one call of the kernel.
+     * The descriptor does not tell of what was kept, so not for those who are waited for beside others.
      */
     bool eager;
     bool settled; /* TCP: nothing comes in two pieces, between messages: see frame.c */
@@ -52,8 +53,8 @@ int wefti_frame_receive(struct weft_connection *connection, size_t most, weft_ti
 int wefti_frame_send(struct weft_connection *connection, const void *octets, size_t length, weft_time deadline);
 
 /*
- * The next who wants something of the listener, who has proved nothing yet; and what he has to do then, within the listener's time and the deadline: -1 with the errors of
- * weft_connection_accept. A connection that failed is to be closed.
+ * The next who wants something of the listener, who has proved nothing yet; and what he has to do then, within the listener's time and the
+ * deadline: -1 with the errors of weft_connection_accept. A connection that failed is to be closed.
  */
 weft_connection *wefti_listener_next(weft_listener *listener, weft_time deadline);
 int wefti_listener_prove(weft_listener *listener, weft_connection *connection, weft_time deadline);
@@ -68,11 +69,13 @@ void wefti_frame_trim(weft_connection *connection);
 /* A copy of the key that the options name. -1 with EINVAL, ENODATA, EFBIG, ENOTSUP, ENOMEM, those of open and read. */
 int wefti_key_take(struct wefti_key *key, const struct weft_connection_options *options);
 void wefti_key_wipe(struct wefti_key *key);
-/* What proves to whoever sent this challenge that we know the key: how many octets; 0: there is no such answer. And whether what was given proves it to us. */
+/* What proves to whoever sent this challenge that we know the key: how many octets; 0: there is no such answer. And whether what was given
+ * proves it to us. */
 enum { WEFTI_PROOF_MOST = 256 };
 size_t wefti_key_answer(const struct wefti_key *key, const char *challenge, size_t length, unsigned char answer[WEFTI_PROOF_MOST]);
 bool wefti_key_holds(const struct wefti_key *key, const char *challenge, size_t length, const char *given, size_t given_length);
-/* Both proofs, ours being the first of the two when we dialled last: `accepted` says that the peer did. -1 with EACCES, and those of frames. */
+/* Both proofs, ours being the first of the two when we dialled last: `accepted` says that the peer did. -1 with EACCES, and those of
+ * frames. */
 int wefti_key_prove(struct weft_connection *connection, const struct wefti_key *key, bool accepted, weft_time deadline);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Digests of OpenSSL. Its library is loaded when the first connection proves a key, not with this one: what lies in memory is copied by each fork, and taken down at each exit, which was a sixth of
- * both for every program that uses Weft. Loading it twice, by two threads at once, loads it once. It stays.
+ * Digests of OpenSSL. Its library is loaded when the first connection proves a key, not with this one: what lies in memory is copied by
+ * each fork, and taken down at each exit, which was a sixth of both for every program that uses Weft. Loading it twice, by two threads at
+ * once, loads it once. It stays.
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages on a stream: a length of four octets, the highest first (or, beyond 2^31 - 1, four octets of ones and a length of eight), and so many octets.
+ * Messages on a stream: a length of four octets, the highest first (or, beyond 2^31 - 1, four octets of ones and a length of eight), and so
+ * many octets.
  *
- * What of a message has come stays in the connection, so that a receive whose deadline came can be gone on with. Room is taken as octets come, never because a length
- * was announced. A message goes out in one call of the kernel where that takes it all: header and body in two would wait for each other's acknowledgement over TCP. For the
- * same reason a receiver over TCP asks for acknowledgements at once before it waits: Python sends in two what is long, and the end of a proof before its first request. In a `settled` connection only the former can be,
- * and it asks in the middle of a message only.
+ * What of a message has come stays in the connection, so that a receive whose deadline came can be gone on with. Room is taken as octets
+ * come, never because a length was announced. A message goes out in one call of the kernel where that takes it all: header and body in two
+ * would wait for each other's acknowledgement over TCP. For the same reason a receiver over TCP asks for acknowledgements at once before it
+ * waits: Python sends in two what is long, and the end of a proof before its first request. In a `settled` connection only the former can
+ * be, and it asks in the middle of a message only.
  *
- * As in net/io.c, a receiver who has emptied the socket does not try again before it waits: a question and its answer cost a coroutine one call to receive, one to send, and a share of an
- * epoll_wait.
+ * As in net/io.c, a receiver who has emptied the socket does not try again before it waits: a question and its answer cost a coroutine one
+ * call to receive, one to send, and a share of an epoll_wait.
  */
 
 #include <errno.h>

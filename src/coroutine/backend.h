@@ -2,8 +2,9 @@
 /*
  * What a hub sleeps in when its flows wait for descriptors: a back end, chosen when the hub is made. All by the hub's thread.
  *
- * Which descriptors are ready epoll tells with both. It holds no file open for that, whereas io_uring's poll does: a descriptor that somebody closes with close(2) while a coroutine waits for it
- * would stay open, and its peer would hear nothing. What io_uring adds are transfers: what is to be done with a descriptor once it is ready, which the kernel then does in the same step.
+ * Which descriptors are ready epoll tells with both. It holds no file open for that, whereas io_uring's poll does: a descriptor that
+ * somebody closes with close(2) while a coroutine waits for it would stay open, and its peer would hear nothing. What io_uring adds are
+ * transfers: what is to be done with a descriptor once it is ready, which the kernel then does in the same step.
  */
 #ifndef WEFTI_BACKEND_H
 #define WEFTI_BACKEND_H

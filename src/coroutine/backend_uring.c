@@ -2,15 +2,20 @@
 /*
  * The back end that has io_uring do transfers, and sleeps in it.
  *
- * The ring is made with the hub's first transfer. Where the kernel refuses it (a filter, kernel.io_uring_disabled, no memory) the hub goes on with epoll alone, and no other hub of the process tries again.
+ * The ring is made with the hub's first transfer. Where the kernel refuses it (a filter, kernel.io_uring_disabled, no memory) the hub goes
+ * on with epoll alone, and no other hub of the process tries again.
  *
- * A transfer is one request, whose number is its item's address. It is put into the ring at once and handed to the kernel with the next look, together with all others since the last one: one system call for the
- * requests, the results and the sleep. The kernel does the transfer, too, in that call (IORING_SETUP_DEFER_TASKRUN), so the memory of a coroutine that waits changes only while its hub is in here. Who
- * leaves before it is done takes the request back, and comes back with its result when that has come: at once, as only this thread does such work. If that is octets, they have been
- * received, and the caller gets them, late or cancelled as he may be: nothing that has come is lost.
+ * A transfer is one request, whose number is its item's address. It is put into the ring at once and handed to the kernel with the next
+ * look, together with all others since the last one: one system call for the requests, the results and the sleep. The kernel does the
+ * transfer, too, in that call (IORING_SETUP_DEFER_TASKRUN), so the memory of a coroutine that waits changes only while its hub is in here.
+ * Who leaves before it is done takes the request back, and comes back with its result when that has come: at once, as only this thread does
+ * such work. If that is octets, they have been received, and the caller gets them, late or cancelled as he may be: nothing that has come is
+ * lost.
  *
- * epoll's own descriptor is one that the ring polls (LISTENS), each change of it once, which is when something becomes ready: so each such result is followed by looks at epoll until it has no more (`more`). A hub that is
- * lent to another loop has it the other way round: the ring rings the bell, which is among epoll's. (The ring's own descriptor does not become readable while what came still waits to be done by this thread.)
+ * epoll's own descriptor is one that the ring polls (LISTENS), each change of it once, which is when something becomes ready: so each such
+ * result is followed by looks at epoll until it has no more (`more`). A hub that is lent to another loop has it the other way round: the
+ * ring rings the bell, which is among epoll's. (The ring's own descriptor does not become readable while what came still waits to be done
+ * by this thread.)
  *
  * fork: the child gives the mapping up, and its copy of the descriptor. The ring, what is in it and its results are the parent's.
  */
@@ -128,8 +133,8 @@ static void ring_listen(struct wefti_descriptors *descriptors, struct wefti_ring
 }
 
 /*
- * The kernel does no more than twenty transfers a call (SHARE), unless more are waited for; and one that can be done when it is handed over comes before all that are in line. So where the line is long,
- * more are asked for, as far as they have come.
+ * The kernel does no more than twenty transfers a call (SHARE), unless more are waited for; and one that can be done when it is handed over
+ * comes before all that are in line. So where the line is long, more are asked for, as far as they have come.
  */
 static void ring_enter_deep(struct wefti_ring *ring)
 {

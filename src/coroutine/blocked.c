@@ -1,23 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The report of hubs that are kept busy: a coroutine that neither waits nor yields holds up all others of its thread, and nobody sees why they are late. Only where a program asks for it
- * (weft_blocked_report, or WEFT_BLOCKED_REPORT in the environment); then a thread, the watcher, looks at all hubs LOOKS times in the limit, and one line on stderr names the coroutine and the place.
+ * The report of hubs that are kept busy: a coroutine that neither waits nor yields holds up all others of its thread, and nobody sees why
+ * they are late. Only where a program asks for it (weft_blocked_report, or WEFT_BLOCKED_REPORT in the environment); then a thread, the
+ * watcher, looks at all hubs LOOKS times in the limit, and one line on stderr names the coroutine and the place.
  *
- * It costs a hub nothing: what the watcher reads is there anyway. `turns` goes down with each choice of who runs next, and `looks` goes up whenever `turns` is set anew. Two reads of both, in
- * which nothing has changed and the hub did not sleep, had no choice in between: reads are further apart than a hub takes from one of these stores to the other. The watcher counts reads, and not time alone:
- * a process that was stopped as a whole has kept nobody waiting.
+ * It costs a hub nothing: what the watcher reads is there anyway. `turns` goes down with each choice of who runs next, and `looks` goes up
+ * whenever `turns` is set anew. Two reads of both, in which nothing has changed and the hub did not sleep, had no choice in between: reads
+ * are further apart than a hub takes from one of these stores to the other. The watcher counts reads, and not time alone: a process that
+ * was stopped as a whole has kept nobody waiting.
  *
- * The list of hubs has a latch, under which nothing is read but that. All else of a report is gathered without it, by reads that may fail (base/peek.h) instead of ending the process,
- * as the coroutine may go on and end meanwhile, and the hub with it; at the end the hub has to be in the list and where it was, so that all that was read was true; else nothing is said.
+ * The list of hubs has a latch, under which nothing is read but that. All else of a report is gathered without it, by reads that may fail
+ * (base/peek.h) instead of ending the process, as the coroutine may go on and end meanwhile, and the hub with it; at the end the hub has to
+ * be in the list and where it was, so that all that was read was true; else nothing is said.
  *
- * The place. A thread that sleeps in a system call is shown by /proc/self/task: it must not be disturbed, as a signal would cut short what it waits for. One that runs is asked by a signal of the
- * real-time range whose disposition was the default one; the handler, installed with the first report that is asked for, notes two registers. A question has a number, and who answers late answers nobody:
+ * The place. A thread that sleeps in a system call is shown by /proc/self/task: it must not be disturbed, as a signal would cut short what
+ * it waits for. One that runs is asked by a signal of the real-time range whose disposition was the default one; the handler, installed
+ * with the first report that is asked for, notes two registers. A question has a number, and who answers late answers nobody:
  *
  * question: IDLE; its number (above DONE): asked; ANSWERING: the handler is writing; DONE: it has written.
- * Who is asked moves the number to ANSWERING by compare-and-swap, and to DONE with release, which pairs with the watcher's acquire. The watcher takes a question back by compare-and-swap.
+ * Who is asked moves the number to ANSWERING by compare-and-swap, and to DONE with release, which pairs with the watcher's acquire. The
+ * watcher takes a question back by compare-and-swap.
  *
- * Where that is not in the program itself (memcpy, a library's parser) the return address nearest on the stack that lies neither in the C library nor in Weft is told, too: an address that follows a
- * call. That is a guess: a word that was left there by an earlier call looks the same.
+ * Where that is not in the program itself (memcpy, a library's parser) the return address nearest on the stack that lies neither in the C
+ * library nor in Weft is told, too: an address that follows a call. That is a guess: a word that was left there by an earlier call looks
+ * the same.
  *
  * fork: the child has its own hub in the list and no watcher; it has to ask anew.
  */
@@ -228,7 +234,8 @@ static bool stall_is_due(struct wefti_hub *hub, weft_time now)
     return ++stall->times >= LOOKS && now - stall->since >= blocked_limit && !stall->told;
 }
 
-/* One line each second: whether it is too early for the next. A stall that has to wait for that is counted, and told of when it lasts that long. */
+/* One line each second: whether it is too early for the next. A stall that has to wait for that is counted, and told of when it lasts that
+ * long. */
 static bool stall_is_held(struct wefti_stall *stall, weft_time now)
 {
     bool held = blocked_last && now - blocked_last < LINE_EACH;

@@ -10,8 +10,8 @@
 #include "wait/context.h"
 
 /*
- * Makes a coroutine of the calling thread, which calls function(data) when its turn comes; it ends when that returns. `stack_size` as weft_spawn has it. From any
- * task. Gives the kernel's number of the thread; -1 with EINVAL (no stack is that large), ENOMEM.
+ * Makes a coroutine of the calling thread, which calls function(data) when its turn comes; it ends when that returns. `stack_size` as
+ * weft_spawn has it. From any task. Gives the kernel's number of the thread; -1 with EINVAL (no stack is that large), ENOMEM.
  */
 int wefti_coroutine_start(size_t stack_size, void (*function)(void *data), void *data);
 

@@ -2,18 +2,20 @@
 /*
  * Descriptors that coroutines wait for, by epoll.
  *
- * Of each descriptor the table has a list of the items (of waits) that wait for it, linked through their fields for the parking lot, which does not queue
- * descriptors. epoll is asked for what any of them wants, once (EPOLLONESHOT): whoever begins to wait asks anew, and epoll then reports what is there already; so
- * no look before the wait is needed, and none is lost. One that waits no more leaves its question standing; the answer finds nobody, and costs no more than that.
+ * Of each descriptor the table has a list of the items (of waits) that wait for it, linked through their fields for the parking lot, which
+ * does not queue descriptors. epoll is asked for what any of them wants, once (EPOLLONESHOT): whoever begins to wait asks anew, and epoll
+ * then reports what is there already; so no look before the wait is needed, and none is lost. One that waits no more leaves its question
+ * standing; the answer finds nobody, and costs no more than that.
  *
- * A closed descriptor has left epoll by itself, and its number may be another's by now: asking finds that out (ENOENT), and adds it. A number whose
- * description lives on elsewhere may still bring a last report of the old one: a spurious return, which every wait allows.
+ * A closed descriptor has left epoll by itself, and its number may be another's by now: asking finds that out (ENOENT), and adds it. A
+ * number whose description lives on elsewhere may still bring a last report of the old one: a spurious return, which every wait allows.
  *
- * One that Weft has opened (wait/opened.h) stays with epoll as long as it is open, and epoll reports its changes (EPOLLET): who waits asks nothing. A change is reported
- * into `ready`, and comes to whoever waits; who finds the descriptor dry takes it out of there before he waits, and nothing is polled between the two, so
- * what comes after that is a change, and is reported. He says so in his item (tried); a wait that has not tried asks anew, as epoll then reports what is there. What was reported of
- * another opening of the number is told by its number, that is in the report, and left alone.
- * Output is asked for with the first wait for it, as a local socket has a change with each message that its peer reads.
+ * One that Weft has opened (wait/opened.h) stays with epoll as long as it is open, and epoll reports its changes (EPOLLET): who waits asks
+ * nothing. A change is reported into `ready`, and comes to whoever waits; who finds the descriptor dry takes it out of there before he
+ * waits, and nothing is polled between the two, so what comes after that is a change, and is reported. He says so in his item (tried); a
+ * wait that has not tried asks anew, as epoll then reports what is there. What was reported of another opening of the number is told by its
+ * number, that is in the report, and left alone. Output is asked for with the first wait for it, as a local socket has a change with each
+ * message that its peer reads.
  *
  * What epoll refuses, regular files, is always ready, as poll(2) has it; a number that is no descriptor is POLLNVAL.
  *
@@ -366,7 +368,8 @@ void wefti_descriptors_close(struct wefti_descriptors *descriptors, int number)
     descriptor_deal(descriptors, &descriptors->table[number], POLLNVAL);
 }
 
-/* The clock has rung. The moment may have come since the hub looked at the time: so it is to be set again, if the hub does not look before it leaves. */
+/* The clock has rung. The moment may have come since the hub looked at the time: so it is to be set again, if the hub does not look before
+ * it leaves. */
 static void clock_look(struct wefti_descriptors *descriptors)
 {
     uint64_t rung;

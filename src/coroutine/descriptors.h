@@ -66,7 +66,8 @@ void wefti_descriptors_alarm(struct wefti_descriptors *descriptors, weft_time mo
  */
 int wefti_descriptors_add(struct wefti_descriptors *descriptors, const struct wefti_wait *wait);
 /*
- * Of a descriptor that Weft opened: whether the events may have come. False: they have not, so who tries what waits for them would be told EAGAIN.
+ * Of a descriptor that Weft opened: whether the events may have come. False: they have not, so who tries what waits for them would be told
+ * EAGAIN.
  */
 static inline bool wefti_descriptor_may(const struct wefti_descriptors *descriptors, int number, uint32_t opening, uint32_t events)
 {

@@ -2,12 +2,14 @@
 /*
  * The hub: the coroutines of one thread, and how they take turns.
  *
- * A thread gets its hub with its first coroutine and has it until it ends. Its flows are its coroutines and what the thread does itself, its home; each is a context,
- * and to `wait` all are alike. There is no flow that schedules: who parks or yields looks who is next and switches to that one; if there is nobody, it sleeps
- * in the kernel for all of them, on its own stack. Who ends does the same, and is cleared away by who comes next, as no one can give back the stack he stands on.
+ * A thread gets its hub with its first coroutine and has it until it ends. Its flows are its coroutines and what the thread does itself,
+ * its home; each is a context, and to `wait` all are alike. There is no flow that schedules: who parks or yields looks who is next and
+ * switches to that one; if there is nobody, it sleeps in the kernel for all of them, on its own stack. Who ends does the same, and is
+ * cleared away by who comes next, as no one can give back the stack he stands on.
  *
- * Only the hub's thread touches the hub and its flows, but for the inbox: a list of notes, of which a flow has two, one for its unpark, one for its kernel words. Each is there at
- * most once: a claim brings one unpark, and a wait for words one note, and the park does not return before it has come.
+ * Only the hub's thread touches the hub and its flows, but for the inbox: a list of notes, of which a flow has two, one for its unpark, one
+ * for its kernel words. Each is there at most once: a claim brings one unpark, and a wait for words one note, and the park does not return
+ * before it has come.
  *
  * inbox:
  *   NULL      empty
@@ -15,31 +17,37 @@
  *   POLLS     empty, and it sleeps in epoll
  *   RINGING   empty; somebody is ringing epoll's bell, and puts his note here afterwards
  *   else      the note that was put in last; each has that before it
- * Who puts in a note does it by compare-and-swap. If he replaces SLEEPS he wakes the word's address, and touches nothing but that address: from the moment when
- * the note was there the flow may go on and end, and the thread and its hub with it. POLLS he replaces by RINGING, rings, and puts in his note last, as the bell has to be open that
- * long. The thread takes all notes by exchange, and moves NULL to SLEEPS or POLLS by compare-and-swap, so no note is overlooked. Release of the
- * note's writer, acquire of the thread's exchange: what happened before an unpark is seen after the park.
+ * Who puts in a note does it by compare-and-swap. If he replaces SLEEPS he wakes the word's address, and touches nothing but that address:
+ * from the moment when the note was there the flow may go on and end, and the thread and its hub with it. POLLS he replaces by RINGING,
+ * rings, and puts in his note last, as the bell has to be open that long. The thread takes all notes by exchange, and moves NULL to SLEEPS
+ * or POLLS by compare-and-swap, so no note is overlooked. Release of the note's writer, acquire of the thread's exchange: what happened
+ * before an unpark is seen after the park.
  *
- * A wake from the hub's own thread needs none of that: it goes into the run queue. Only in a signal handler it may have interrupted the hub's own work on the queue: `inside` says
- * so, and then it goes to the inbox too. Both run on one thread: signal fences are enough.
+ * A wake from the hub's own thread needs none of that: it goes into the run queue. Only in a signal handler it may have interrupted the
+ * hub's own work on the queue: `inside` says so, and then it goes to the inbox too. Both run on one thread: signal fences are enough.
  *
- * Fair: each TURNS switches, whoever is about to switch looks at the inbox, at the time and at the descriptors, which puts those who are ready at the end of the queue. So a
- * coroutine that never waits, but yields, holds up nobody for longer; one that neither waits nor yields holds up all, as it must.
+ * Fair: each TURNS switches, whoever is about to switch looks at the inbox, at the time and at the descriptors, which puts those who are
+ * ready at the end of the queue. So a coroutine that never waits, but yields, holds up nobody for longer; one that neither waits nor yields
+ * holds up all, as it must.
  *
- * The thread's own context is carried by its hub while there are coroutines, and again by itself afterwards. It changes over when no unpark can be on its way: when it
- * starts one, or after a park that an unpark has ended.
+ * The thread's own context is carried by its hub while there are coroutines, and again by itself afterwards. It changes over when no unpark
+ * can be on its way: when it starts one, or after a park that an unpark has ended.
  *
- * A hub that is lent to another loop (weft_hub_fd) looks asleep to everybody while the thread is in that loop: the inbox is POLLS, epoll's descriptor has a clock that is set to the first
- * deadline, and who makes a flow ready on the thread itself rings the bell, too.
+ * A hub that is lent to another loop (weft_hub_fd) looks asleep to everybody while the thread is in that loop: the inbox is POLLS, epoll's
+ * descriptor has a clock that is set to the first deadline, and who makes a flow ready on the thread itself rings the bell, too.
  *
- * A seed (WEFT_SEED, read when the hub is made): who runs next is then one of the first CHOICE of the queue, told by a generator of numbers, and the thread has a time of its own
- * (base/clock.h), which starts as the machine's and moves by a microsecond with each look, and to the first deadline when nobody can run. If nobody else can make somebody ready (one thread, no descriptor
- * waited for), that takes no time; else the hub sleeps for as long as the step is, and moves on by what it has slept: to the deadline, if nothing came. So who runs when follows from the seed and from what the coroutines
- * do, as long as they wait for time and for each other only, be it through pipes and local sockets: the kernel reports these in the order in which they became ready, which one thread does. Such a hub goes on carrying its thread when there are no coroutines, as only it knows that time.
+ * A seed (WEFT_SEED, read when the hub is made): who runs next is then one of the first CHOICE of the queue, told by a generator of
+ * numbers, and the thread has a time of its own (base/clock.h), which starts as the machine's and moves by a microsecond with each look,
+ * and to the first deadline when nobody can run. If nobody else can make somebody ready (one thread, no descriptor waited for), that takes
+ * no time; else the hub sleeps for as long as the step is, and moves on by what it has slept: to the deadline, if nothing came. So who runs
+ * when follows from the seed and from what the coroutines do, as long as they wait for time and for each other only, be it through pipes
+ * and local sockets: the kernel reports these in the order in which they became ready, which one thread does. Such a hub goes on carrying
+ * its thread when there are no coroutines, as only it knows that time.
  *
  * Coroutines never change threads. So a thread-local's address stays right across a switch, and errno is kept for each flow.
  *
- * fork: in the child there is the flow that forked, and no other; if that is a coroutine, its end ends the process, as that of the last thread does.
+ * fork: in the child there is the flow that forked, and no other; if that is a coroutine, its end ends the process, as that of the last
+ * thread does.
  */
 
 #include "coroutine/hub.h"
@@ -300,8 +308,8 @@ static void hub_sleep_until(struct wefti_hub *hub, weft_time until, weft_time re
 }
 
 /*
- * The same in a thread that has a time of its own, which goes to the moment, or as far as the sleep was long. What is ready without a sleep follows from what the coroutines did, where they
- * have both ends: that takes no time, as how long it took would differ from run to run.
+ * The same in a thread that has a time of its own, which goes to the moment, or as far as the sleep was long. What is ready without a sleep
+ * follows from what the coroutines did, where they have both ends: that takes no time, as how long it took would differ from run to run.
  */
 static void hub_sleep_seeded(struct wefti_hub *hub, weft_time until, bool polls)
 {
@@ -494,7 +502,8 @@ static int flow_park_for(struct wefti_flow *flow, const struct wefti_wait *wait,
 }
 
 /*
- * The same, and cancelled on the way if the word says so: that claims the wait, and unparks this. That the word was woken says nothing: at each death in the family all words are.
+ * The same, and cancelled on the way if the word says so: that claims the wait, and unparks this. That the word was woken says nothing: at
+ * each death in the family all words are.
  */
 static int flow_park_watched(struct wefti_flow *flow, const struct wefti_wait *wait)
 {
@@ -572,7 +581,8 @@ static int hub_park(struct wefti_context *self, const struct wefti_wait *wait)
     hub_enter(hub);
     flow->since = hub->now;
     int parked = flow_park(flow, wait);
-    /* Not when something else than an unpark has ended it, as an unpark may be on its way here still. The hub then stays, with epoll's descriptor, until the next wait that an unpark ends. */
+    /* Not when something else than an unpark has ended it, as an unpark may be on its way here still. The hub then stays, with epoll's
+     * descriptor, until the next wait that an unpark ends. */
     if (parked == 0 && hub->alive == 0)
         hub_stand_by(hub);
     flow_leave(flow);
@@ -776,7 +786,8 @@ int wefti_hub_thread(void)
     return hub ? hub->thread : 0;
 }
 
-/* Read in passing, while the hub's thread writes: each field for itself is one load, and a value in between does no harm. So ThreadSanitizer is not to watch. */
+/* Read in passing, while the hub's thread writes: each field for itself is one load, and a value in between does no harm. So
+ * ThreadSanitizer is not to watch. */
 __attribute__((no_sanitize("thread"))) uint64_t wefti_hub_progress(const struct wefti_hub *hub)
 {
     const volatile struct wefti_hub *seen = hub;

@@ -20,7 +20,8 @@ struct wefti_note {
     struct wefti_flow *flow; /* constant */
 };
 
-/* One flow of control of a thread: a coroutine, or what the thread does itself. The hub's thread's own but for `unparked.next` and `worded`. */
+/* One flow of control of a thread: a coroutine, or what the thread does itself. The hub's thread's own but for `unparked.next` and
+ * `worded`. */
 struct wefti_flow {
     struct wefti_hub *hub;
     struct wefti_context *context;
@@ -77,10 +78,12 @@ struct wefti_hub {
     struct wefti_stall stall; /* blocked.c's */
 };
 
-/* The hub of the calling thread, or NULL. Out of line: where a flow runs on may be another place in time, and what was read before is stale. */
+/* The hub of the calling thread, or NULL. Out of line: where a flow runs on may be another place in time, and what was read before is
+ * stale. */
 struct wefti_hub *wefti_hub_now(void);
 
-/* What changes with each choice of who runs next; 0: the hub rests, and keeps nobody waiting. By anybody who makes sure that the hub is there. */
+/* What changes with each choice of who runs next; 0: the hub rests, and keeps nobody waiting. By anybody who makes sure that the hub is
+ * there. */
 uint64_t wefti_hub_progress(const struct wefti_hub *hub);
 
 /* Puts a flow whose park has an ending at the end of the run queue, unless it is there. By the hub's thread, inside. */

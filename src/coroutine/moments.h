@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The deadlines of a hub's flows, as a pairing heap: it allocates nothing, adds in two steps, and most that are added are taken out again before they are first
- * (Fredman and others, "The pairing heap", 1986). Equal moments come in the order in which they were added.
+ * The deadlines of a hub's flows, as a pairing heap: it allocates nothing, adds in two steps, and most that are added are taken out again
+ * before they are first (Fredman and others, "The pairing heap", 1986). Equal moments come in the order in which they were added.
  */
 #ifndef WEFTI_MOMENTS_H
 #define WEFTI_MOMENTS_H

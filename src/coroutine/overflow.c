@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A coroutine that overflows its stack meets the guard page below it, and the process dies of SIGSEGV. Before that, one line on stderr says which coroutine it was, and
- * how large its stack is. This is the library's only signal handler, and the only thing that it prints. It is put in with the first coroutine, only where the
- * disposition of SIGSEGV is the default one then, and not at all when weft_overflow_report(false) or WEFT_OVERFLOW_REPORT=0 says so. Whatever the fault was, the handler
- * restores the default and lets the faulting instruction run again, so that the process ends, and dumps core, as it would have.
+ * A coroutine that overflows its stack meets the guard page below it, and the process dies of SIGSEGV. Before that, one line on stderr says
+ * which coroutine it was, and how large its stack is. This is the library's only signal handler, and the only thing that it prints. It is
+ * put in with the first coroutine, only where the disposition of SIGSEGV is the default one then, and not at all when
+ * weft_overflow_report(false) or WEFT_OVERFLOW_REPORT=0 says so. Whatever the fault was, the handler restores the default and lets the
+ * faulting instruction run again, so that the process ends, and dumps core, as it would have.
  *
  * It runs on a stack for signals, which each thread with a hub gets unless it has one.
  */

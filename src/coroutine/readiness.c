@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a thread's hub knows of descriptors that Weft opened, for who tries to read or write them. A thread without coroutines knows nothing. */
+/* What a thread's hub knows of descriptors that Weft opened, for who tries to read or write them. A thread without coroutines knows
+ * nothing. */
 
 #include "coroutine/readiness.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the calling thread's hub knows of descriptors that Weft opened (wait/opened.h); see descriptors.c. All by any task, none of them fails. */
+/* What the calling thread's hub knows of descriptors that Weft opened (wait/opened.h); see descriptors.c. All by any task, none of them
+ * fails. */
 #ifndef WEFTI_READINESS_H
 #define WEFTI_READINESS_H
 
@@ -12,7 +13,8 @@ bool wefti_readiness_may(int descriptor, uint32_t opening, short events);
 void wefti_readiness_dry(int descriptor, uint32_t opening, short events);
 /* It is about to be closed: the waits for it of this thread's tasks end, as POLLNVAL. */
 void wefti_readiness_close(int descriptor);
-/* A call did not have to wait: once in a while the thread's other tasks get a turn, who would wait for ever for one whose peer is faster than it is. */
+/* A call did not have to wait: once in a while the thread's other tasks get a turn, who would wait for ever for one whose peer is faster
+ * than it is. */
 void wefti_readiness_turn(void);
 
 #endif

@@ -2,16 +2,20 @@
 /*
  * Stacks for coroutines.
  *
- * A slab is one mapping of many stacks of one size, side by side, never backed by huge pages, which would make a stack at rest 2 MiB. The lowest page of each stack
- * is its guard, put in before the stack is taken for the first time: a mark in the page table (MADV_GUARD_INSTALL, Linux 6.13), which splits no mapping, so
- * that a million stacks are a few thousand mappings (some are put in together where the kernel has a call for that: process_madvise on oneself, Linux 6.14); or else a page without access, which makes two mappings of each stack and ends, with the default
- * vm.max_map_count, at some 32,000. That the mark really faults is tried once: emulators accept advice that they do not know.
+ * A slab is one mapping of many stacks of one size, side by side, never backed by huge pages, which would make a stack at rest 2 MiB. The
+ * lowest page of each stack is its guard, put in before the stack is taken for the first time: a mark in the page table
+ * (MADV_GUARD_INSTALL, Linux 6.13), which splits no mapping, so that a million stacks are a few thousand mappings (some are put in together
+ * where the kernel has a call for that: process_madvise on oneself, Linux 6.14); or else a page without access, which makes two mappings of
+ * each stack and ends, with the default vm.max_map_count, at some 32,000. That the mark really faults is tried once: emulators accept
+ * advice that they do not know.
  *
- * At rest a stack has one page that was touched: the topmost, where its control block is, and the waiter of what it waits for is right below.
+ * At rest a stack has one page that was touched: the topmost, where its control block is, and the waiter of what it waits for is right
+ * below.
  *
- * Free stacks are reused last in first out. Of each size WEFTI_STACKS_WARM are kept with the pages that they have touched. One more, and its pages are given back
- * (MADV_DONTNEED: at once; MADV_FREE would leave them to be counted as ours until memory is scarce), for which its number is kept in an array, as it has no page to keep it in.
- * The room of that array is made with the slab, so that giving back cannot fail. Slabs are given back with the hub.
+ * Free stacks are reused last in first out. Of each size WEFTI_STACKS_WARM are kept with the pages that they have touched. One more, and
+ * its pages are given back (MADV_DONTNEED: at once; MADV_FREE would leave them to be counted as ours until memory is scarce), for which its
+ * number is kept in an array, as it has no page to keep it in. The room of that array is made with the slab, so that giving back cannot
+ * fail. Slabs are given back with the hub.
  *
  * All stacks of a hub belong to its thread: nothing here is atomic but what is known of guards.
  *
@@ -110,7 +114,8 @@ static bool guard_install(char *page)
     return mprotect(page, page_size(), PROT_NONE) == 0;
 }
 
-/* Those of `count` stacks that follow each other, in one call. False: this kernel, or who filters its calls, does not have it; some may have been put in. */
+/* Those of `count` stacks that follow each other, in one call. False: this kernel, or who filters its calls, does not have it; some may
+ * have been put in. */
 static bool guards_install(char *lowest, size_t stack_size, uint32_t count)
 {
     struct iovec pages[GUARDS_TOGETHER];
@@ -165,8 +170,8 @@ static struct wefti_slab *slab_make(struct wefti_stack_class *class, size_t stac
 }
 
 /*
- * Puts in the guard of the next stack; in a slab that is not the first of its size, and has not found the call missing, those of the next few at once, as the million
- * that is to come pays for a call each otherwise.
+ * Puts in the guard of the next stack; in a slab that is not the first of its size, and has not found the call missing, those of the next
+ * few at once, as the million that is to come pays for a call each otherwise.
  */
 static bool slab_guard(struct wefti_slab *slab)
 {

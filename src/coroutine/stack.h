@@ -61,8 +61,8 @@ static inline struct wefti_stack *wefti_stack_take_warm(struct wefti_stack_class
 struct wefti_stack *wefti_stack_take_other(struct wefti_stacks *stacks, size_t size);
 
 /*
- * A stack of `size` octets of address space (0: the default; made a power of two, guard included). NULL with EINVAL (larger than WEFTI_STACK_MOST), ENOMEM. What lies
- * below the struct is of any content.
+ * A stack of `size` octets of address space (0: the default; made a power of two, guard included). NULL with EINVAL (larger than
+ * WEFTI_STACK_MOST), ENOMEM. What lies below the struct is of any content.
  */
 static inline struct wefti_stack *wefti_stack_take(struct wefti_stacks *stacks, size_t size)
 {

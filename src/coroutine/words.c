@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hub must not sleep in the kernel on a word for one of its coroutines. So threads of this file do, for all coroutines of the process: one kernel wait for each
- * distinct word, up to WORDS of them in one futex_waitv. When it ends, all waits for that word end, the first of them as woken if a wake was consumed, the others as
- * if the word had changed: whether one was woken or all cannot be told, and a spurious return is legal.
+ * A hub must not sleep in the kernel on a word for one of its coroutines. So threads of this file do, for all coroutines of the process:
+ * one kernel wait for each distinct word, up to WORDS of them in one futex_waitv. When it ends, all waits for that word end, the first of
+ * them as woken if a wake was consumed, the others as if the word had changed: whether one was woken or all cannot be told, and a spurious
+ * return is legal.
  *
- * A watcher has a table of words, each with a list of the items that wait for it (linked through their fields for the parking lot, which does not queue such words).
- * One latch guards all tables, the items in them, and `words_sent` of the flows.
+ * A watcher has a table of words, each with a list of the items that wait for it (linked through their fields for the parking lot, which
+ * does not queue such words). One latch guards all tables, the items in them, and `words_sent` of the flows.
  *
- * No wake is lost. A new item is compared with its word under the latch. If its word has a kernel wait already, that goes on, or the watcher is awake and compares all items
- * before it sleeps again; if not, its watcher's bell is rung. While a watcher is awake it is in no queue of the kernel's: a wake that comes then finds the word
- * changed first, as all wakers change it, and so does the watcher, either by itself or by the kernel's own comparison. Between a wake
- * consumed and the end of a wait that is over for other reasons, the wake is passed on.
+ * No wake is lost. A new item is compared with its word under the latch. If its word has a kernel wait already, that goes on, or the
+ * watcher is awake and compares all items before it sleeps again; if not, its watcher's bell is rung. While a watcher is awake it is in no
+ * queue of the kernel's: a wake that comes then finds the word changed first, as all wakers change it, and so does the watcher, either by
+ * itself or by the kernel's own comparison. Between a wake consumed and the end of a wait that is over for other reasons, the wake is
+ * passed on.
  *
  * A watcher that has nobody left who waits is told so, and ends when nobody has come for IDLE.
  *
- * Where the kernel (or a container's filter, or Valgrind) has no futex_waitv, the first word is slept on, and the others are looked at each LOOK_AGAIN.
+ * Where the kernel (or a container's filter, or Valgrind) has no futex_waitv, the first word is slept on, and the others are looked at each
+ * LOOK_AGAIN.
  *
  * fork: the child has no watchers and, but for the flow that forked, no flows.
  */

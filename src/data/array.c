@@ -2,11 +2,11 @@
 /*
  * Shared arrays: a block of the arena with a head and, from its next multiple of 64 octets on, the elements.
  *
- * The head is constant from before anybody else has its address, but for the lock, and for the mark that weft_array_free takes away. An element
- * is written by one store of its size (aligned, so never in part), relaxed: who wants order takes the lock.
+ * The head is constant from before anybody else has its address, but for the lock, and for the mark that weft_array_free takes away. An
+ * element is written by one store of its size (aligned, so never in part), relaxed: who wants order takes the lock.
  *
- * Death. The block is in hand until the head is written, then it is committed and given out; freeing is the one step of the allocator. Changes
- * of several elements check all values before the first store.
+ * Death. The block is in hand until the head is written, then it is committed and given out; freeing is the one step of the allocator.
+ * Changes of several elements check all values before the first store.
  *
  * Fork. A child of the host's own may read and write elements; the lock refuses it.
  */

@@ -2,45 +2,52 @@
 /*
  * Shared maps. Any process may die in any of these calls at any instruction.
  *
- * A map is a block of the arena: a lock, and a link to the table, which is a block too. The table has a slot for each entry, in the order in which keys came, and an
- * index over the slots by hash. A slot is a link to the entry's record: a block with key and value. Links are the truth. All else is derived from
- * them: `count`, `used`, the index. `changing` says that those may be wrong; the repair makes them anew, and as it changes nothing else, who
- * dies in it leaves them wrong and marked.
+ * A map is a block of the arena: a lock, and a link to the table, which is a block too. The table has a slot for each entry, in the order
+ * in which keys came, and an index over the slots by hash. A slot is a link to the entry's record: a block with key and value. Links are
+ * the truth. All else is derived from them: `count`, `used`, the index. `changing` says that those may be wrong; the repair makes them
+ * anew, and as it changes nothing else, who dies in it leaves them wrong and marked.
  *
- * All is done under the lock. Whoever gets it from a dead owner (1) repairs before he does anything else, and says so (weft_lock_repaired) when it is done.
+ * All is done under the lock. Whoever gets it from a dead owner (1) repairs before he does anything else, and says so (weft_lock_repaired)
+ * when it is done.
  *
- * A record is never changed but for `word` of a scalar, which one store replaces by that of another scalar of the same kind; everything else is a new
- * record instead of the old one. A table that is full is replaced by a new one, in which the slots stand close, in the same way.
+ * A record is never changed but for `word` of a scalar, which one store replaces by that of another scalar of the same kind; everything
+ * else is a new record instead of the old one. A table that is full is replaced by a new one, in which the slots stand close, in the same
+ * way.
  *
- * Blocks. What a link leads to is committed, and what is committed is linked, or freed: that has to be true after any death. The allocator takes back
- * what a dead process has in hand; so between its steps and those on the links stands `detail` of the owner's holding of the map, the block that is coming or going,
- * and the mender, who runs in the sweep: before the lock is handed on, so that nobody else changes the map, and before the blocks of the dead are taken back, so that
- * a block that is not committed is one that was in hand of the dead. He knows the block's link by its `number`.
+ * Blocks. What a link leads to is committed, and what is committed is linked, or freed: that has to be true after any death. The allocator
+ * takes back what a dead process has in hand; so between its steps and those on the links stands `detail` of the owner's holding of the
+ * map, the block that is coming or going, and the mender, who runs in the sweep: before the lock is handed on, so that nobody else changes
+ * the map, and before the blocks of the dead are taken back, so that a block that is not committed is one that was in hand of the dead. He
+ * knows the block's link by its `number`.
  *
  *   Coming (N instead of O or nothing): N is in hand and says replaces = O.
  *     1 detail = N            Death before: N is taken back.
  *     2 link = N              Death before: N is not linked: the mender does nothing, N is taken back.
- *     3 commit N              Death before: N is linked and not committed: the mender puts O back. N is taken back. This is the step that counts.
- *     4 withdraw O            Death before: N is committed and replaces O: the mender withdraws O in the name of the dead, then forgets it (5).
+ *     3 commit N              Death before: N is linked and not committed: the mender puts O back. N is taken back. This is the step that
+ *     counts.
+ *     4 withdraw O            Death before: N is committed and replaces O: the mender withdraws O in the name of the dead, then forgets it
+ *     (5).
  *     5 N replaces nothing    Death before: the same; O is withdrawn already and nobody's who lives. It is taken back.
  *     6 detail = 0            Death before: N is whole: nothing is to be done. O is taken back.
  *     7 discard O             Death before or in it: O is taken back, or free.
  *   Going (O): O replaces nothing, as all that came whole.
  *     1 detail = O            Death before: nothing has happened.
- *     2 withdraw O            Death before: O is linked and committed and replaces nothing: nothing is to be done. This is the step that counts.
- *     3 link = 0              Death before: O is linked and not committed: the mender takes the link away, as O replaces nothing. O is taken back.
+ *     2 withdraw O            Death before: O is linked and committed and replaces nothing: nothing is to be done. This is the step that
+ *     counts.
+ *     3 link = 0              Death before: O is linked and not committed: the mender takes the link away, as O replaces nothing. O is
+ *     taken back.
  *     4 detail = 0            Death before: O is not linked: the mender does nothing. O is taken back.
  *     5 discard O             As above. It comes after 4, so that `detail` never leads to a block that may be another's by now.
- * The mender can be repeated after each of his stores. He knows that the map is still there by the lock's being the dead's. `number` is written while
- * the map is whole, before 1.
+ * The mender can be repeated after each of his stores. He knows that the map is still there by the lock's being the dead's. `number` is
+ * written while the map is whole, before 1.
  *
- * The holding is the lock's own, whose kind is changed by one store while the map is changed (a map begins with its lock, so the address is the same); the mender of
- * maps ends with that of locks. So there is no moment at which both, or none, would be called.
+ * The holding is the lock's own, whose kind is changed by one store while the map is changed (a map begins with its lock, so the address is
+ * the same); the mender of maps ends with that of locks. So there is no moment at which both, or none, would be called.
  *
  * Freeing the map withdraws it while its lock is held; from then on it goes with its owner's death.
  *
- * Memory ordering. Between live tasks the lock orders everything. For those who come after a death the order of the stores in the program is what counts: each store
- * that this depends on is a release, or has a fence of the compiler beside it.
+ * Memory ordering. Between live tasks the lock orders everything. For those who come after a death the order of the stores in the program
+ * is what counts: each store that this depends on is a release, or has a fence of the compiler beside it.
  *
  * Fork: a child of the host's own is no member and gets no lock, so every call fails there with ESTALE.
  */
@@ -90,7 +97,8 @@ struct record {
     char octets[]; /* the key, a zero, the value's */
 };
 
-/* Slots, then the index: a power of two places, at least twice as many; hash in the upper half, in the lower one 0 (free), GONE, or the slot's number + 1. */
+/* Slots, then the index: a power of two places, at least twice as many; hash in the upper half, in the lower one 0 (free), GONE, or the
+ * slot's number + 1. */
 struct table {
     struct linked head;
     uint32_t room; /* slots; constant, as `mask` */
@@ -538,7 +546,8 @@ static bool scalar_put(const weft_map *map, uint32_t number, const struct form *
     return true;
 }
 
-/* Makes the key, whose slot is `number` or NOWHERE, have what is in the form. `made`: its record in hand, or NULL; it is used up, whatever happens. */
+/* Makes the key, whose slot is `number` or NOWHERE, have what is in the form. `made`: its record in hand, or NULL; it is used up, whatever
+ * happens. */
 static int form_put(weft_map *map, uint32_t number, const struct key *key, const struct form *form, struct record *made)
 {
     if (scalar_put(map, number, form))

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shared numbers: one word, changed by one atomic step at a time, so there is nothing that a death could leave half done, and nothing to repair.
+ * Shared numbers: one word, changed by one atomic step at a time, so there is nothing that a death could leave half done, and nothing to
+ * repair.
  *
- * Each change releases and acquires, each look acquires: who sees a number sees what was done before it was put there. They say nothing about
- * the order in which others see changes of two numbers.
+ * Each change releases and acquires, each look acquires: who sees a number sees what was done before it was put there. They say nothing
+ * about the order in which others see changes of two numbers.
  *
  * What no processor can do in one instruction is a loop of compare-and-swap: somebody succeeds each time round.
  */

@@ -2,13 +2,16 @@
 /*
  * Claims of requests.
  *
- * claim, of a record: bits 16 to 63 its ticket, bits 0 to 15 the seat in which it is met; 0: nobody's yet; WEFTI_CLAIM_NOBODY: nobody will. It leaves 0 by compare-and-swap, which is what makes
- * one of several the one who meets it, and comes back to 0 when that one died before the record said RUNS. The ticket in it makes a record that is gone, or another by now, not to be claimed.
+ * claim, of a record: bits 16 to 63 its ticket, bits 0 to 15 the seat in which it is met; 0: nobody's yet; WEFTI_CLAIM_NOBODY: nobody will.
+ * It leaves 0 by compare-and-swap, which is what makes one of several the one who meets it, and comes back to 0 when that one died before
+ * the record said RUNS. The ticket in it makes a record that is gone, or another by now, not to be claimed.
  *
- * The order of stores, each of which may be the last, is: ticket and process of the seat; the claim; pid and seat of the record; TAKEN; RUNS. So whoever finds a dead process in a seat knows by the
- * claim whether its request is the seat's (else another has met it, or it is still asked for), and by the record's state whether the asker has been told.
+ * The order of stores, each of which may be the last, is: ticket and process of the seat; the claim; pid and seat of the record; TAKEN;
+ * RUNS. So whoever finds a dead process in a seat knows by the claim whether its request is the seat's (else another has met it, or it is
+ * still asked for), and by the record's state whether the asker has been told.
  *
- * A record is held for the supervisor (WEFTI_PROCESS_SUPERVISORS) from when it is first asked for until it has ended or was refused: so a record that is claimed is there.
+ * A record is held for the supervisor (WEFTI_PROCESS_SUPERVISORS) from when it is first asked for until it has ended or was refused: so a
+ * record that is claimed is there.
  */
 
 #include "family/claim.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whose seat a request is met in. Several may be at it: the supervisor, processes that stand by, and for a moment those of two supervisors; and a request may come twice. Who claims the record meets it.
+ * Whose seat a request is met in. Several may be at it: the supervisor, processes that stand by, and for a moment those of two supervisors;
+ * and a request may come twice. Who claims the record meets it.
  */
 #ifndef WEFTI_CLAIM_H
 #define WEFTI_CLAIM_H
@@ -23,8 +24,8 @@ struct wefti_process *wefti_claimed(const struct wefti_family *family, uint32_t 
 void wefti_claim_begin(struct wefti_family *family, uint32_t seat, pid_t pid);
 
 /*
- * The seat's process has ended, and what it left has been put right. True when a request may have been lost with it: it had not come to claim it, or not to say that it runs; then whoever waits for
- * an answer has to ask again.
+ * The seat's process has ended, and what it left has been put right. True when a request may have been lost with it: it had not come to
+ * claim it, or not to say that it runs; then whoever waits for an answer has to ask again.
  */
 bool wefti_claim_end(struct wefti_family *family, uint32_t seat, int status);
 

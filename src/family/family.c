@@ -2,18 +2,21 @@
 /*
  * The members' side of a family: its beginning, and asking the supervisor for processes.
  *
- * A request is a message on a socket that all members have: the address of a struct wefti_process in the arena with its ticket, and four descriptors (working directory,
- * standard input, output and error; one that is closed is stood for by the socket itself). The answer is the process's state. Who waits for an answer waits for
- * three words: the state, the family's epoch, and the life of a keeper that lives, which the kernel marks when it dies.
+ * A request is a message on a socket that all members have: the address of a struct wefti_process in the arena with its ticket, and four
+ * descriptors (working directory, standard input, output and error; one that is closed is stood for by the socket itself). The answer is
+ * the process's state. Who waits for an answer waits for three words: the state, the family's epoch, and the life of a keeper that lives,
+ * which the kernel marks when it dies.
  *
- * A life is the word of a robust mutex that the keeper holds. A waiter sets FUTEX_WAITERS in it before he sleeps, as the kernel asks for who wants
- * to be woken by a death. The kernel wakes one; so each who finds a keeper dead wakes all others.
+ * A life is the word of a robust mutex that the keeper holds. A waiter sets FUTEX_WAITERS in it before he sleeps, as the kernel asks for
+ * who wants to be woken by a death. The kernel wakes one; so each who finds a keeper dead wakes all others.
  *
- * When the supervisor dies, the spare takes its place (supervisor.c) and changes the epoch, as the supervisor does when a process that stood by has died, perhaps with a request in its hand.
- * What has not been answered is then asked for again. A request that so comes twice is met once: by who claims it (claim.c).
+ * When the supervisor dies, the spare takes its place (supervisor.c) and changes the epoch, as the supervisor does when a process that
+ * stood by has died, perhaps with a request in its hand. What has not been answered is then asked for again. A request that so comes twice
+ * is met once: by who claims it (claim.c).
  *
- * The maker's hold of a record stands among what its process holds (life.h), so that the supervisor lets go for a maker that dies. Letting go clears a bit, and frees the record
- * if that was the last: a death in between leaves at worst the record, never frees it twice, as it is freed only under its own ticket.
+ * The maker's hold of a record stands among what its process holds (life.h), so that the supervisor lets go for a maker that dies. Letting
+ * go clears a bit, and frees the record if that was the last: a death in between leaves at worst the record, never frees it twice, as it is
+ * freed only under its own ticket.
  */
 
 #include "family/family.h"
@@ -88,8 +91,9 @@ unsigned wefti_family_watch(struct wefti_item *items)
 }
 
 /*
- * Waits while the word has this value and the epoch that. 0: one of them has changed; -1 with EPIPE when both keepers are dead, and the errors of
- * wefti_wait_items. A spare that has been forked and has not begun looks dead too: so the last look comes GRACE after no life was seen.
+ * Waits while the word has this value and the epoch that. 0: one of them has changed; -1 with EPIPE when both keepers are dead, and the
+ * errors of wefti_wait_items. A spare that has been forked and has not begun looks dead too: so the last look comes GRACE after no life was
+ * seen.
  */
 static int wait_while(struct wefti_family *family, const uint32_t *word, uint32_t value, uint32_t epoch, weft_time deadline)
 {
@@ -141,8 +145,8 @@ _Noreturn static void between_run(struct wefti_family *family, struct wefti_supe
 }
 
 /*
- * Waits for the supervisor's word that it takes requests. It alone has the other end now, so its death is the end of the socket: then EAGAIN. In recv
- * and not in `wait`, for this is the only thread, and giving up would leave a supervisor behind.
+ * Waits for the supervisor's word that it takes requests. It alone has the other end now, so its death is the end of the socket: then
+ * EAGAIN. In recv and not in `wait`, for this is the only thread, and giving up would leave a supervisor behind.
  */
 static int supervisor_await(int socket)
 {
@@ -154,7 +158,8 @@ static int supervisor_await(int socket)
     return got == sizeof(word) ? 0 : EAGAIN;
 }
 
-/* The host's SIGCHLD and its waitpid(-1) do not see this child, which sends no signal. Closes the supervisor's end. 0 or an error number. */
+/* The host's SIGCHLD and its waitpid(-1) do not see this child, which sends no signal. Closes the supervisor's end. 0 or an error
+ * number. */
 static int supervisor_start(struct wefti_family *family, struct wefti_supervisor_start *start)
 {
     start->root = (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -281,7 +286,8 @@ static bool process_withdraw(struct wefti_process *process, uint64_t ticket)
            (__atomic_load_n(&process->claim, __ATOMIC_ACQUIRE) & WEFTI_CLAIM_NOBODY) == WEFTI_CLAIM_NOBODY;
 }
 
-/* The maker is dead. Also when he died while he let go: then the record has another ticket, or its last hold is gone and it is still there. */
+/* The maker is dead. Also when he died while he let go: then the record has another ticket, or its last hold is gone and it is still
+ * there. */
 static void process_mend(uint32_t dead, void *object, uint64_t ticket)
 {
     (void)dead;
@@ -314,7 +320,8 @@ static uint32_t creation_mask_read(void)
     return mask;
 }
 
-/* The masks that a process begins with are those of this moment. No handler of a program without threads is called while its mask of file creation is another: that is 10 us faster than to read it. */
+/* The masks that a process begins with are those of this moment. No handler of a program without threads is called while its mask of file
+ * creation is another: that is 10 us faster than to read it. */
 static void masks_note(struct wefti_process *process)
 {
     process->signals = mask_change(UINT64_MAX);
@@ -350,8 +357,8 @@ int wefti_request_send(const struct wefti_request *request, const int *descripto
 }
 
 /*
- * Asks until there is an answer: 0, the state being RUNS or more; -1. Whoever had the request and died has not said so, but the epoch changes then: it is asked for again, which does no harm
- * if somebody has it.
+ * Asks until there is an answer: 0, the state being RUNS or more; -1. Whoever had the request and died has not said so, but the epoch
+ * changes then: it is asked for again, which does no harm if somebody has it.
  */
 static int request_ask(struct wefti_family *family, const struct wefti_request *request, const int *descriptors, size_t count)
 {

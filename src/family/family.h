@@ -26,8 +26,8 @@ struct wefti_process {
     int (*main)(struct wefti_process *self); /* runs in it; what it returns is the exit status */
     void *data;                              /* its maker's, for `main` */
     uint64_t ticket;                         /* no other record of the family ever had it; 0 once the record is freed */
-    uint64_t
-        peak; /* octets: the most memory that it had, or a child that it waited for, since it was made or reset that (clear_refs); 0: unknown */
+    /* octets: the most memory that it had, or a child that it waited for, since it was made or reset that (clear_refs); 0: unknown */
+    uint64_t peak;
     uint32_t creation_mask; /* umask */
     uint32_t given;         /* 1 + a descriptor that it gets beside the first three: its maker's number of it, then its own; 0: none */
     uint64_t signals;       /* the signal mask it begins with */
@@ -35,13 +35,14 @@ struct wefti_process {
 };
 
 /*
- * Makes this process the first of a family, with a supervisor: once, before there are other threads. 0, also when it was done before; -1 with EBUSY
- * (other threads live, or did when it began: a copy of this process would be without them), EAGAIN, ENOMEM, EMFILE, and what the arena's first use says.
+ * Makes this process the first of a family, with a supervisor: once, before there are other threads. 0, also when it was done before; -1
+ * with EBUSY (other threads live, or did when it began: a copy of this process would be without them), EAGAIN, ENOMEM, EMFILE, and what the
+ * arena's first use says.
  */
 int wefti_family_begin(void);
 /*
- * The same, also when there are other threads: then wefti_family_threaded is true, in all its processes, and these may do nothing but become another image
- * (execve). A host sees the signal of one child that ends.
+ * The same, also when there are other threads: then wefti_family_threaded is true, in all its processes, and these may do nothing but
+ * become another image (execve). A host sees the signal of one child that ends.
  */
 int wefti_family_begin_threaded(void);
 extern bool wefti_family_threaded __attribute__((visibility("hidden")));
@@ -53,40 +54,42 @@ struct wefti_process *wefti_process_new(int (*main)(struct wefti_process *self),
 void wefti_process_let_go(struct wefti_process *process);
 
 /*
- * Asks for it: a copy of what this process was when the family began, with the present working directory, umask, signal mask and the first three
- * descriptors. Not ended by cancellation. 0 when it runs; -1 with EAGAIN (no seat, or the system has no room), EPIPE (supervisor and spare are both dead), ESTALE (this process is no
- * member), EPERM (its users, groups or capabilities are not those that the family began with), EMFILE.
+ * Asks for it: a copy of what this process was when the family began, with the present working directory, umask, signal mask and the first
+ * three descriptors. Not ended by cancellation. 0 when it runs; -1 with EAGAIN (no seat, or the system has no room), EPIPE (supervisor and
+ * spare are both dead), ESTALE (this process is no member), EPERM (its users, groups or capabilities are not those that the family began
+ * with), EMFILE.
  */
 int wefti_process_start(struct wefti_process *process);
 
 /*
- * The same for a process that the caller has forked itself and that waits: it gets a seat, and is watched. It then calls wefti_process_join. Its exit status can be
- * told only if whoever its parent is has reaped it. 0; -1 as wefti_process_start.
+ * The same for a process that the caller has forked itself and that waits: it gets a seat, and is watched. It then calls
+ * wefti_process_join. Its exit status can be told only if whoever its parent is has reaped it. 0; -1 as wefti_process_start.
  */
 int wefti_process_adopt(struct wefti_process *process, int pidfd);
 /* In that process: waits until it has a seat, and takes it. 0; -1 with EPIPE, ECANCELED (it was refused). */
 int wefti_process_join(struct wefti_process *process);
 
 /*
- * Waits for its end, then gives its status. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, EPIPE (supervisor and spare died: nobody can say), EINVAL (it
- * was not started).
+ * Waits for its end, then gives its status. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, EPIPE (supervisor and spare died: nobody can say),
+ * EINVAL (it was not started).
  */
 int wefti_process_wait(struct wefti_process *process, int *status, weft_time deadline);
 
 /*
- * Called in a process that is forked before anybody has asked for it, or NULL: touches what its main will touch. Set by a floor above when the library is loaded.
+ * Called in a process that is forked before anybody has asked for it, or NULL: touches what its main will touch. Set by a floor above when
+ * the library is loaded.
  */
 extern void (*wefti_process_warm)(void) __attribute__((visibility("hidden")));
 
 /*
- * Handlers are the program's, and what they need is not in a process of the family: they are reset, as in a new image; ignored signals stay ignored. While all are blocked, or one could be
- * called before.
+ * Handlers are the program's, and what they need is not in a process of the family: they are reset, as in a new image; ignored signals stay
+ * ignored. While all are blocked, or one could be called before.
  */
 void wefti_handlers_reset(void);
 
 /*
- * The lives of supervisor and spare, as far as they have begun and last, as items to wait for, of which each ends when its keeper dies: WEFTI_KEEPERS at most. 0: both
- * are dead, and with them all processes that they had made, and nobody mends what these left. By a member.
+ * The lives of supervisor and spare, as far as they have begun and last, as items to wait for, of which each ends when its keeper dies:
+ * WEFTI_KEEPERS at most. 0: both are dead, and with them all processes that they had made, and nobody mends what these left. By a member.
  */
 struct wefti_item;
 unsigned wefti_family_watch(struct wefti_item *items);

@@ -12,7 +12,8 @@ enum { WEFTI_HANDED = 4, WEFTI_HANDED_MOST = 5 }; /* the descriptors of a reques
 /* In a process that the supervisor has made: the socket by which it asks for others. */
 void wefti_family_joined(int socket);
 /*
- * In a fresh image of the program, where the library lies elsewhere: what an address in it is more by in the supervisor, which is told what its processes are to call.
+ * In a fresh image of the program, where the library lies elsewhere: what an address in it is more by in the supervisor, which is told what
+ * its processes are to call.
  */
 extern uintptr_t wefti_family_shift __attribute__((visibility("hidden")));
 /* That socket, for a process that hands it on to its next image. */

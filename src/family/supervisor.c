@@ -2,30 +2,37 @@
 /*
  * The supervisor: a small process of the family's own, with one thread, that runs no code of the program's. It is three things in one.
  *
- * The zygote. Processes are forked from it on request: what it was when the family began, so that it costs the same however large the program has
- * grown and however many threads it has.
+ * The zygote. Processes are forked from it on request: what it was when the family began, so that it costs the same however large the
+ * program has grown and however many threads it has.
  *
- * The undertaker. It watches each process by a pidfd. When one has died, its seat is GONE while what it left is put right, then EMPTY; its status is stored, and
- * whoever waits for it is woken. Only then is it reaped, so that its number is nobody else's while a record says that it runs.
+ * The undertaker. It watches each process by a pidfd. When one has died, its seat is GONE while what it left is put right, then EMPTY; its
+ * status is stored, and whoever waits for it is woken. Only then is it reaped, so that its number is nobody else's while a record says that
+ * it runs.
  *
- * The life-line. It watches the root by a pidfd, and when that is gone it kills the family and ends. The processes it makes have SIGKILL as the signal of their
- * parent's death (it has one thread, so that is its own death), in case it dies first.
+ * The life-line. It watches the root by a pidfd, and when that is gone it kills the family and ends. The processes it makes have SIGKILL as
+ * the signal of their parent's death (it has one thread, so that is its own death), in case it dies first.
  *
- * The spare. The supervisor's first act is to fork another like itself, which does nothing but wait for its death, and then is the supervisor: with the same socket, the same
- * image, and a spare of its own. A spare that dies is forked again. So each of the two can be killed at any time; if both are within the moment that takes, the family has
- * nobody to look after it, and who waits for a process is told (EPIPE). Those that a dead supervisor had forked die with it, by the signal of their
- * parent's death; the next one finds them, and processes that it only watched, by their seats:
- *   COMING  perhaps there is a process; if its number is in the seat, its end is awaited. The request, if it had one, comes again; so with READY
+ * The spare. The supervisor's first act is to fork another like itself, which does nothing but wait for its death, and then is the
+ * supervisor: with the same socket, the same image, and a spare of its own. A spare that dies is forked again. So each of the two can be
+ * killed at any time; if both are within the moment that takes, the family has nobody to look after it, and who waits for a process is told
+ * (EPIPE). Those that a dead supervisor had forked die with it, by the signal of their parent's death; the next one finds them, and
+ * processes that it only watched, by their seats:
+ *   COMING  perhaps there is a process; if its number is in the seat, its end is awaited. The request, if it had one, comes again; so with
+ *   READY
  *   TAKEN   its end is awaited as ever. The status is asked of its pidfd where the kernel keeps it, else it is that of SIGKILL
  *   GONE    it is dead; what it left is put right again
- * A child writes its number into the seat once the signal of its parent's death is set and the parent has been seen alive: one that has not will not get further than that look.
+ * A child writes its number into the seat once the signal of its parent's death is set and the parent has been seen alive: one that has not
+ * will not get further than that look.
  *
- * Standing by. From the first request on there is a process more than are asked for, forked in advance, with what it touches touched: its seat is READY, and it sleeps in recvmsg on the socket of
- * requests, which the supervisor leaves alone as long as there is one, also if it is only coming: it is sooner there than another. Who asks so finds a process that begins at once. It claims the request (claim.c), makes its seat TAKEN, says that it
- * runs, and rings for the supervisor, who forks the next while that one works. What it cannot meet (an adoption) it leaves to the supervisor, and ends. Killed while it stands by it is one that was never there: it
- * may have had a request in its hand, so all who wait for an answer are made to ask again. With its supervisor it dies like all that this has forked.
+ * Standing by. From the first request on there is a process more than are asked for, forked in advance, with what it touches touched: its
+ * seat is READY, and it sleeps in recvmsg on the socket of requests, which the supervisor leaves alone as long as there is one, also if it
+ * is only coming: it is sooner there than another. Who asks so finds a process that begins at once. It claims the request (claim.c), makes
+ * its seat TAKEN, says that it runs, and rings for the supervisor, who forks the next while that one works. What it cannot meet (an
+ * adoption) it leaves to the supervisor, and ends. Killed while it stands by it is one that was never there: it may have had a request in
+ * its hand, so all who wait for an answer are made to ask again. With its supervisor it dies like all that this has forked.
  *
- * Both block all signals; they end with the root, or by SIGKILL. Nothing of the host's but the arena is kept open, and the working directory is left.
+ * Both block all signals; they end with the root, or by SIGKILL. Nothing of the host's but the arena is kept open, and the working
+ * directory is left.
  */
 
 #include <errno.h>
@@ -153,8 +160,8 @@ static void asked_again(void)
 }
 
 /*
- * The status is stored before the sweep, which tells those who waited for what the dead was doing; the record says ENDED after it, so that who has seen the end
- * finds everything in order.
+ * The status is stored before the sweep, which tells those who waited for what the dead was doing; the record says ENDED after it, so that
+ * who has seen the end finds everything in order.
  */
 static void undertake(nfds_t at)
 {
@@ -223,7 +230,8 @@ static void child_close(bool stands_by)
     }
 }
 
-/* The directory, and the first three descriptors; one that the asker had closed is closed. What is given stays where it is, through an exec, too. */
+/* The directory, and the first three descriptors; one that the asker had closed is closed. What is given stays where it is, through an
+ * exec, too. */
 static int child_place(struct wefti_process *process, const int *handed)
 {
     struct stat socket, one;
@@ -667,8 +675,8 @@ static bool root_dead(void)
 }
 
 /*
- * Sees to it that there is a spare. In the supervisor that goes on with its work; in the spare it comes back when that one is dead, and this is the supervisor,
- * who has no spare yet.
+ * Sees to it that there is a spare. In the supervisor that goes on with its work; in the spare it comes back when that one is dead, and
+ * this is the supervisor, who has no spare yet.
  */
 static void spare_have(void)
 {

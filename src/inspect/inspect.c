@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reports of families, for `weft ps` and `weft clean`, from what view.c maps. A report is made of values; what cannot be had for want of memory makes the whole of it fail.
+ * Reports of families, for `weft ps` and `weft clean`, from what view.c maps. A report is made of values; what cannot be had for want of
+ * memory makes the whole of it fail.
  *
- * What a task waits for is known by the words that its life says it sleeps on. Who waits for a lock has written that lock among its holdings before, so such a word is a lock's if it
- * lies in one; the lock's word then names its owner.
+ * What a task waits for is known by the words that its life says it sleeps on. Who waits for a lock has written that lock among its
+ * holdings before, so such a word is a lock's if it lies in one; the lock's word then names its owner.
  */
 
 #include <weft/inspect.h>
@@ -459,7 +460,8 @@ int weft_families(weft_value *roots)
     return 0;
 }
 
-/* Kills one process of a family whose root is dead, if it is still the one that is meant: through a pidfd, looked at again after that was opened. */
+/* Kills one process of a family whose root is dead, if it is still the one that is meant: through a pidfd, looked at again after that was
+ * opened. */
 static int seat_kill(const struct wefti_seat *seat)
 {
     pid_t pid = __atomic_load_n(&seat->pid, __ATOMIC_ACQUIRE);

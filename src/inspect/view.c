@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding and mapping arenas of others. An arena has no name in the file system: it is found among the descriptors of a process that has it. Nothing that stands in it is believed:
- * every address is checked before it is followed, and what is followed lies inside the mapping.
+ * Finding and mapping arenas of others. An arena has no name in the file system: it is found among the descriptors of a process that has
+ * it. Nothing that stands in it is believed: every address is checked before it is followed, and what is followed lies inside the mapping.
  */
 
 #include "inspect/view.h"

@@ -2,7 +2,8 @@
 /*
  * What values are to the methods that take others: things to iterate over, proxies of other objects of the manager, slices and indices.
  *
- * A proxy stays what it is in what is stored, and goes out again unchanged; only where Python would iterate over it, or copy it, is it taken for what it refers to.
+ * A proxy stays what it is in what is stored, and goes out again unchanged; only where Python would iterate over it, or copy it, is it
+ * taken for what it refers to.
  */
 
 #include <errno.h>

@@ -2,10 +2,11 @@
 /*
  * Managers: what is registered, and serving.
  *
- * Who serves has a group of tasks: for each thread one that accepts, and a coroutine on the same thread for each client. It waits for `stop`, cancels the group, and comes back when all have ended. A thread
- * accepts for itself: who is free first has the next client.
+ * Who serves has a group of tasks: for each thread one that accepts, and a coroutine on the same thread for each client. It waits for
+ * `stop`, cancels the group, and comes back when all have ended. A thread accepts for itself: who is free first has the next client.
  *
- * Own process: a fork of this one, in which the manager and the listening socket are copies; here the socket is closed. The process is the family's, and ends with it.
+ * Own process: a fork of this one, in which the manager and the listening socket are copies; here the socket is closed. The process is the
+ * family's, and ends with it.
  */
 
 #include <errno.h>

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of this floor share: a manager (manager.c), its objects (table.c), their types (type_*.c), a client's connection (session.c) and one call of it.
+ * What the files of this floor share: a manager (manager.c), its objects (table.c), their types (type_*.c), a client's connection
+ * (session.c) and one call of it.
  *
- * One lock. `lock` guards the table of objects, their counts, and the state of all objects of the types that stand here. A method is called with it held, unless its row says `unlocked`
- * (queues have latches of their own; what the user wrote takes care of itself). It is given up only to wait (waiters.c). Nothing is sent, received, pickled or read under it: results
- * are values that nobody changes any more, or copies.
+ * One lock. `lock` guards the table of objects, their counts, and the state of all objects of the types that stand here. A method is called
+ * with it held, unless its row says `unlocked` (queues have latches of their own; what the user wrote takes care of itself). It is given up
+ * only to wait (waiters.c). Nothing is sent, received, pickled or read under it: results are values that nobody changes any more, or
+ * copies.
  *
- * Lives of objects. An object is in the table while clients refer to it (`references`), a call uses it (`users`), or it is pinned: registered by the program, or named in a value that a
- * client sent. Pins are for ever, as in Python, whose server keeps what was nested in something until it ends.
+ * Lives of objects. An object is in the table while clients refer to it (`references`), a call uses it (`users`), or it is pinned:
+ * registered by the program, or named in a value that a client sent. Pins are for ever, as in Python, whose server keeps what was nested in
+ * something until it ends.
  */
 #ifndef WEFTI_MANAGER_H
 #define WEFTI_MANAGER_H
@@ -213,8 +216,8 @@ struct wefti_waiters {
 };
 enum { WEFTI_GIVEN = 1, WEFTI_BROKEN = 2 };
 /*
- * With the lock held, which is given up meanwhile: waits to be given something, until the deadline or until the client is gone. What it was given, also if the other came then; 0 with ETIMEDOUT, EAGAIN,
- * EPIPE (gone), ECANCELED.
+ * With the lock held, which is given up meanwhile: waits to be given something, until the deadline or until the client is gone. What it was
+ * given, also if the other came then; 0 with ETIMEDOUT, EAGAIN, EPIPE (gone), ECANCELED.
  */
 uint32_t wefti_waiters_wait(struct wefti_waiters *waiters, struct wefti_waiter *waiter, struct wefti_call *call, weft_time deadline);
 /* Gives something to the first, who is then no longer there; NULL: nobody waits. */
@@ -231,9 +234,11 @@ void wefti_holdings_end(struct wefti_session *session);
 
 /* session.c: what a task that serves a connection runs. */
 weft_value wefti_session_run(weft_value connection);
-/* The same from a client that has proved what it has to: its first request, which comes until then, and all others. True: it said shutdown. */
+/* The same from a client that has proved what it has to: its first request, which comes until then, and all others. True: it said
+ * shutdown. */
 bool wefti_session_serve(weft_manager *manager, weft_connection *connection, weft_time late);
-/* A new object of what was registered, or the one for all, with a reference for the client: (ident, names of methods). With the lock held. */
+/* A new object of what was registered, or the one for all, with a reference for the client: (ident, names of methods). With the lock
+ * held. */
 weft_value wefti_create(struct wefti_call *call, const struct wefti_offer_entry *offer);
 /* manager.c */
 void wefti_manager_stop(weft_manager *manager);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proxies: objects of a manager elsewhere. Each has one reference there, which it got when it was made and takes back at its end, on a connection for that.
+ * Proxies: objects of a manager elsewhere. Each has one reference there, which it got when it was made and takes back at its end, on a
+ * connection for that.
  *
  * One that is renewed gets another ident, while other tasks may be reading the old one: so all that it had are kept to its end.
  */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proxies as values, which can lie in arguments and in objects of a manager, and proxies of such values. As Python pickles them: RebuildProxy(class, Token(typeid, address, ident), 'pickle', keywords), where the class is one of
- * multiprocessing.managers by the name of the type, or AutoProxy, with the names of the methods among the keywords.
+ * Proxies as values, which can lie in arguments and in objects of a manager, and proxies of such values. As Python pickles them:
+ * RebuildProxy(class, Token(typeid, address, ident), 'pickle', keywords), where the class is one of multiprocessing.managers by the name of
+ * the type, or AutoProxy, with the names of the methods among the keywords.
  *
- * A Python server takes a proxy for one of its own objects if the address is just as it writes its own; else it becomes a client of that address. So what goes out has the address that was dialled, as getsockname would
- * have it there, unless `known_as` says another. Weft's looks at the number only. One that came in goes out again as it came.
+ * A Python server takes a proxy for one of its own objects if the address is just as it writes its own; else it becomes a client of that
+ * address. So what goes out has the address that was dialled, as getsockname would have it there, unless `known_as` says another. Weft's
+ * looks at the number only. One that came in goes out again as it came.
  *
  * A value holds no reference over there: the object is there for as long as whatever the value lies in, or somebody's proxy, holds it.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A queue of a manager elsewhere as a weft_queue: one more kind. Each call is one of the proxy's; a deadline goes along as the server's own time limit, so that a call is seldom given up in the middle, which costs a
- * Python server an item. The connection is given a while longer than that.
+ * A queue of a manager elsewhere as a weft_queue: one more kind. Each call is one of the proxy's; a deadline goes along as the server's own
+ * time limit, so that a call is seldom given up in the middle, which costs a Python server an item. The connection is given a while longer
+ * than that.
  */
 
 #include <errno.h>

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cases of select for queues of a manager elsewhere, where that is Weft's: it has wait_get and wait_put, which wait and take nothing (type_queue.c). Python's has not, and loses what somebody asked for who has gone;
- * there they fail with ENOTSUP.
+ * Cases of select for queues of a manager elsewhere, where that is Weft's: it has wait_get and wait_put, which wait and take nothing
+ * (type_queue.c). Python's has not, and loses what somebody asked for who has gone; there they fail with ENOTSUP.
  *
- * As everywhere, select looks, waits, and looks again. A look is a call, a get or put that does not wait; it is shielded, because an item of a call that was given up half way would be lost, and has
- * LOOK seconds. Waiting is a request on a connection for that (a seat of the task's own), whose descriptor becomes readable with the answer. The first look asks for nothing: a select that does not
- * wait costs no connection. The second is the one that asks. The answer says only that something is likely to be had: the next look may find that others were quicker, and asks again.
+ * As everywhere, select looks, waits, and looks again. A look is a call, a get or put that does not wait; it is shielded, because an item
+ * of a call that was given up half way would be lost, and has LOOK seconds. Waiting is a request on a connection for that (a seat of the
+ * task's own), whose descriptor becomes readable with the answer. The first look asks for nothing: a select that does not wait costs no
+ * connection. The second is the one that asks. The answer says only that something is likely to be had: the next look may find that others
+ * were quicker, and asks again.
  *
- * A select that ends otherwise leaves its question there. It is still good for the next one, and if it was answered meanwhile, that costs the next one a look in vain. The server tells each who waits: an
- * item wakes the first, who hands on to the next for as long as it is there. So nobody who has gone away in silence stands between an item and who would take it.
+ * A select that ends otherwise leaves its question there. It is still good for the next one, and if it was answered meanwhile, that costs
+ * the next one a look in vain. The server tells each who waits: an item wakes the first, who hands on to the next for as long as it is
+ * there. So nobody who has gone away in silence stands between an item and who would take it.
  *
  * A fork's child has copies of the connections, which it closes unused (wefti_seat_open).
  */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client's connections to managers. A task has one to each that it has called, and one for each end of a queue that it has waited for in a select, in a list that is its own (task-local): nobody else
- * sees it, and it needs no lock. They end with the task.
+ * The client's connections to managers. A task has one to each that it has called, and one for each end of a queue that it has waited for
+ * in a select, in a list that is its own (task-local): nobody else sees it, and it needs no lock. They end with the task.
  *
- * A connection on which a call did not come to its end in order, whatever the reason, is closed: an answer that is still under way would be taken for that of the next call. The next call dials anew; so does the
- * first in a process that was forked, whose copy is closed there and not used.
+ * A connection on which a call did not come to its end in order, whatever the reason, is closed: an answer that is still under way would be
+ * taken for that of the next call. The next call dials anew; so does the first in a process that was forked, whose copy is closed there and
+ * not used.
  *
- * A call has reached its manager only if all of its request was given to the kernel: a message that is cut is not looked at over there. So what failed before is safe to send again, and a connection that has
- * come to its end while nobody used it is seen before it is used, where the policy (`reconnect`) makes a difference of that.
+ * A call has reached its manager only if all of its request was given to the kernel: a message that is cut is not looked at over there. So
+ * what failed before is safe to send again, and a connection that has come to its end while nobody used it is seen before it is used, where
+ * the policy (`reconnect`) makes a difference of that.
  */
 
 #include <errno.h>
@@ -138,7 +140,8 @@ static bool is_reply(weft_value reply)
     return (reply.kind == WEFT_TUPLE || reply.kind == WEFT_LIST) && weft_length(reply) == 2 && weft_list_at(reply, 0).kind == WEFT_STR;
 }
 
-/* One request and its answer; *sent: it may have reached the manager. -1, and then the connection is to be closed, unless errno says that nothing was sent (EFAULT, EILSEQ, EINVAL) or that the answer was refused. */
+/* One request and its answer; *sent: it may have reached the manager. -1, and then the connection is to be closed, unless errno says that
+ * nothing was sent (EFAULT, EILSEQ, EINVAL) or that the answer was refused. */
 static int exchange_on(weft_connection *connection, weft_value request, weft_value *reply, bool *sent, weft_time deadline)
 {
     if (weft_is_error(request))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of a manager's client share: remote.c (connections), proxy.c (objects), proxy_value.c, queue_remote.c, queue_remote_case.c (select). */
+/* What the files of a manager's client share: remote.c (connections), proxy.c (objects), proxy_value.c, queue_remote.c, queue_remote_case.c
+ * (select). */
 #ifndef WEFTI_REMOTE_H
 #define WEFTI_REMOTE_H
 
@@ -72,7 +73,8 @@ int wefti_seat_answer(struct wefti_seat *seat, weft_value *reply, weft_time dead
 weft_proxy *wefti_proxy_make(weft_remote *remote, weft_value ident, weft_value exposed, weft_value type);
 /* Takes back a reference, as far as that can be done within a few seconds. */
 void wefti_reference_return(weft_remote *remote, weft_value ident);
-/* One of the manager's own functions, with one argument, which stays the caller's. 0 with its answer, which may be an error; -1 with the errors of weft_proxy_call. */
+/* One of the manager's own functions, with one argument, which stays the caller's. 0 with its answer, which may be an error; -1 with the
+ * errors of weft_proxy_call. */
 int wefti_remote_own(weft_remote *remote, const char *function, weft_value argument, weft_value *answer, weft_time deadline);
 
 /* proxy_value.c */
@@ -87,8 +89,8 @@ bool wefti_proxy_offers(const weft_proxy *proxy, const char *method);
 weft_remote *wefti_remote_keep(weft_remote *remote);
 void wefti_remote_release(weft_remote *remote);
 /*
- * (ident, method, arguments, keywords) and the answer: its kind and value through *reply, a tuple, yours. On the task's own connection, or, without an ident, on one for that. -1 with the errors of
- * weft_proxy_call.
+ * (ident, method, arguments, keywords) and the answer: its kind and value through *reply, a tuple, yours. On the task's own connection, or,
+ * without an ident, on one for that. -1 with the errors of weft_proxy_call.
  */
 int wefti_remote_exchange(weft_remote *remote, const char *ident, const char *method, weft_value arguments, weft_value keywords,
     weft_value *reply, weft_time deadline);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client's connection, as a coroutine: the proof of the key, then one request and its answer, or, when that is accept_connection, requests to objects until the client goes.
+ * A client's connection, as a coroutine: the proof of the key, then one request and its answer, or, when that is accept_connection,
+ * requests to objects until the client goes.
  *
- * Of an unknown client nothing but the proof is read, 256 octets at a time. Proof and first request have the time that the options give; after that a connection may be silent for days.
- * A reply that does not reach its client is undone where that matters: an item that was got goes back, a lock is given up. TCP takes what is sent to one who is no longer there, so
- * for such replies his end is looked for first.
+ * Of an unknown client nothing but the proof is read, 256 octets at a time. Proof and first request have the time that the options give;
+ * after that a connection may be silent for days. A reply that does not reach its client is undone where that matters: an item that was got
+ * goes back, a lock is given up. TCP takes what is sent to one who is no longer there, so for such replies his end is looked for first.
  */
 
 #include <errno.h>
@@ -211,7 +212,8 @@ static bool is_request(weft_value request)
 }
 
 /*
- * The next request: 1; 0 when it was none, and the client has been told so; -1: the connection is at its end. `proxies`: there may be some in it.
+ * The next request: 1; 0 when it was none, and the client has been told so; -1: the connection is at its end. `proxies`: there may be some
+ * in it.
  */
 static int request_receive(struct wefti_session *session, weft_value *request, bool *proxies, weft_time deadline)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Value and Array: numbers of a C type. Those of an Array lie side by side as in memory; a Value holds whatever it is given, as Python's. */
+/* Value and Array: numbers of a C type. Those of an Array lie side by side as in memory; a Value holds whatever it is given, as
+ * Python's. */
 
 #include <errno.h>
 #include <math.h>

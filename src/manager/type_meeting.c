@@ -54,7 +54,8 @@ static weft_value event_wait(struct wefti_call *call)
     return errno == ETIMEDOUT || errno == EAGAIN ? weft_bool(false) : wefti_abandoned(call);
 }
 
-/* Who comes last lets all go, and the next round begins at once. A party that leaves early, or is gone, breaks it for all, until a reset. */
+/* Who comes last lets all go, and the next round begins at once. A party that leaves early, or is gone, breaks it for all, until a
+ * reset. */
 struct barrier {
     int64_t parties, waiting;
     weft_value timeout;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lock, RLock, Semaphore, BoundedSemaphore, and Condition, which stands on one of the first two. A client's connection is what owns: Python has one for each thread.
+ * Lock, RLock, Semaphore, BoundedSemaphore, and Condition, which stands on one of the first two. A client's connection is what owns: Python
+ * has one for each thread.
  *
- * A mutex or semaphore that is given up goes to the first who waits: it is his before he runs. So while somebody waits it is taken. What a session that has ended held
- * is given up then: RLocks, and Locks as the option says, which remember who took them last.
+ * A mutex or semaphore that is given up goes to the first who waits: it is his before he runs. So while somebody waits it is taken. What a
+ * session that has ended held is given up then: RLocks, and Locks as the option says, which remember who took them last.
  */
 
 #include <errno.h>

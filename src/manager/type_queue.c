@@ -2,8 +2,8 @@
 /*
  * Queue, JoinableQueue, LifoQueue, PriorityQueue: a weft_queue each, the program's own or made for a client.
  *
- * Called without the manager's lock: queues have latches. What can be done at once is; else a select waits for the queue and for the client's end, of which exactly one
- * comes about. What was got for a client that has died goes back to the head (session.c).
+ * Called without the manager's lock: queues have latches. What can be done at once is; else a select waits for the queue and for the
+ * client's end, of which exactly one comes about. What was got for a client that has died goes back to the head (session.c).
  */
 
 #include <errno.h>
@@ -152,8 +152,8 @@ static weft_value queue_get_nowait(struct wefti_call *call)
 }
 
 /*
- * Weft's own: waits until there is something to get, or room, and takes nothing. True; False at the time's end. A client's select stands on it, which takes as a local one does: by a try, so that nothing is
- * under way to somebody who may no longer want it.
+ * Weft's own: waits until there is something to get, or room, and takes nothing. True; False at the time's end. A client's select stands on
+ * it, which takes as a local one does: by a try, so that nothing is under way to somebody who may no longer want it.
  */
 static weft_value queue_wait(struct wefti_call *call, bool put)
 {

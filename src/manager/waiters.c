@@ -2,11 +2,12 @@
 /*
  * Waiting in a method: for something that another call gives, and at the same time for the end of the client.
  *
- * A waiter stands in the list of what it waits at until it is given something or leaves; all under the manager's lock. Giving is exact: who is given something has it, even if his
- * deadline or his client's end comes before he runs; he then deals with it. So nothing that was given is lost, and who comes first is served first.
+ * A waiter stands in the list of what it waits at until it is given something or leaves; all under the manager's lock. Giving is exact: who
+ * is given something has it, even if his deadline or his client's end comes before he runs; he then deals with it. So nothing that was
+ * given is lost, and who comes first is served first.
  *
- * The word is changed (release) under the lock and its waiter woken; the waiter takes the lock before he looks, and leaves the list under it, so that the wake, which
- * uses the address only, is the last that is known of him.
+ * The word is changed (release) under the lock and its waiter woken; the waiter takes the lock before he looks, and leaves the list under
+ * it, so that the wake, which uses the address only, is the last that is known of him.
  *
  * Holdings are what a session gives back when it ends: mutexes, whose holder it is.
  */

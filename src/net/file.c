@@ -2,13 +2,15 @@
 /*
  * What is no socket: pipes, terminals, files; and what takes time that nobody can wait for by poll(2).
  *
- * A read is tried with RWF_NOWAIT, which does not wait for pipes nor for disks. What does not know that word is asked by poll(2) first. A regular file that is not in memory, and all writes
- * to one, a helper does for those whose thread has others to run (weft_offload): with a duplicate of the descriptor, and memory of the job's own, since the caller may have left long before it is done.
+ * A read is tried with RWF_NOWAIT, which does not wait for pipes nor for disks. What does not know that word is asked by poll(2) first. A
+ * regular file that is not in memory, and all writes to one, a helper does for those whose thread has others to run (weft_offload): with a
+ * duplicate of the descriptor, and memory of the job's own, since the caller may have left long before it is done.
  *
- * A job has two holders, the caller and the helper; who lets go last ends it, and what it has brought that nobody took. The helper writes the result before it lets go, and the caller reads it after weft_offload has
- * returned 0, which orders the two.
+ * A job has two holders, the caller and the helper; who lets go last ends it, and what it has brought that nobody took. The helper writes
+ * the result before it lets go, and the caller reads it after weft_offload has returned 0, which orders the two.
  *
- * SIGPIPE: RWF_NOSIGNAL where the kernel knows that (Linux 6.18); else the signal is blocked in this thread around the call, and taken back if the call made it.
+ * SIGPIPE: RWF_NOSIGNAL where the kernel knows that (Linux 6.18); else the signal is blocked in this thread around the call, and taken back
+ * if the call made it.
  */
 
 #include <errno.h>

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets and pipes: a try, a wait, a try again. The try never blocks whatever the descriptor's flags are: MSG_DONTWAIT says so for one call, and where there is no such word (file.c) poll(2)
- * is asked first.
+ * Sockets and pipes: a try, a wait, a try again. The try never blocks whatever the descriptor's flags are: MSG_DONTWAIT says so for one
+ * call, and where there is no such word (file.c) poll(2) is asked first.
  *
- * What Weft opened is a stream socket (wait/opened.h). Of those the hub knows whether there can be anything to read (coroutine/readiness.h): a read from TCP that got less than it asked for has emptied the
- * socket (what is urgent stops one, too, but that is reported as POLLPRI), so the next one waits without a try, until epoll reports a change. So an exchange on a connection costs one read, one write, and its share of an epoll_wait.
+ * What Weft opened is a stream socket (wait/opened.h). Of those the hub knows whether there can be anything to read
+ * (coroutine/readiness.h): a read from TCP that got less than it asked for has emptied the socket (what is urgent stops one, too, but that
+ * is reported as POLLPRI), so the next one waits without a try, until epoll reports a change. So an exchange on a connection costs one
+ * read, one write, and its share of an epoll_wait.
  *
  * A task whose calls never have to wait would hold up the others of its thread: it yields once in a while (wefti_readiness_turn).
  *

@@ -10,7 +10,8 @@
 /* Whether the calling task may let its thread wait in a system call: nobody else runs on it. */
 bool wefti_io_may_block(void);
 
-/* Waits until the descriptor has one of the events, which have been tried in vain if it is Weft's. -1 with EAGAIN, ETIMEDOUT, ECANCELED, EBADF, ENOMEM, EMFILE. */
+/* Waits until the descriptor has one of the events, which have been tried in vain if it is Weft's. -1 with EAGAIN, ETIMEDOUT, ECANCELED,
+ * EBADF, ENOMEM, EMFILE. */
 int wefti_io_wait(int descriptor, short events, weft_time deadline);
 
 /* Whether poll(2) sees one of the events now. */

@@ -2,18 +2,23 @@
 /*
  * Servers: who accepts, and what becomes of a connection.
  *
- * Acceptors are tasks that take a place (`running` below the limit), then a connection, then start a task for it, in this order; so at the limit nobody accepts. One coroutine is the acceptor where coroutines are the calling
- * thread's; else threads are: one for tasks that are threads or processes, one for each hub of coroutines. Workers that are threads accept for themselves. A process serves on behalf of a coroutine, which waits for its end and
- * stands for it in all that follows (server_process.c).
+ * Acceptors are tasks that take a place (`running` below the limit), then a connection, then start a task for it, in this order; so at the
+ * limit nobody accepts. One coroutine is the acceptor where coroutines are the calling thread's; else threads are: one for tasks that are
+ * threads or processes, one for each hub of coroutines. Workers that are threads accept for themselves. A process serves on behalf of a
+ * coroutine, which waits for its end and stands for it in all that follows (server_process.c).
  *
- * What ends a connection's task: the handler returns. It closes the descriptor, leaves the list, and gives the place back last: the address of `running` is all it touches then, as the server may be gone.
+ * What ends a connection's task: the handler returns. It closes the descriptor, leaves the list, and gives the place back last: the address
+ * of `running` is all it touches then, as the server may be gone.
  *
- * Stop: `stopping` is set, which ends the waits of the acceptors; when none of them can accept any more (`accepting`) the listener is closed. Then `running` is waited for. At the deadline all tasks in the list are cancelled, and their
- * sockets shut down, which ends even a read that is not Weft's. A thread with a hub stays until nothing runs, as its coroutines are on it.
+ * Stop: `stopping` is set, which ends the waits of the acceptors; when none of them can accept any more (`accepting`) the listener is
+ * closed. Then `running` is waited for. At the deadline all tasks in the list are cancelled, and their sockets shut down, which ends even a
+ * read that is not Weft's. A thread with a hub stays until nothing runs, as its coroutines are on it.
  *
- * Where something ran out, an acceptor waits for one of the connections to end or for PAUSE. It does not take that for a reason to give up a connection that it has accepted: that one waits for its task.
+ * Where something ran out, an acceptor waits for one of the connections to end or for PAUSE. It does not take that for a reason to give up
+ * a connection that it has accepted: that one waits for its task.
  *
- * The list is guarded by a lock that is taken with weft_with, so that a task that was cancelled leaves it, too. fork: the child has copies of the descriptors and none of the tasks; the server is its parent's.
+ * The list is guarded by a lock that is taken with weft_with, so that a task that was cancelled leaves it, too. fork: the child has copies
+ * of the descriptors and none of the tasks; the server is its parent's.
  */
 
 #include "net/server.h"

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections that processes of the family serve. A coroutine of the server's thread stands for each process: it has the process made, with the descriptor given along (the connection, or for a
- * worker the listener), and waits for its end. So the rest of the server knows nothing of processes.
+ * Connections that processes of the family serve. A coroutine of the server's thread stands for each process: it has the process made, with
+ * the descriptor given along (the connection, or for a worker the listener), and waits for its end. So the rest of the server knows nothing
+ * of processes.
  *
- * The descriptor goes with the request to the supervisor, who makes the process: nothing of it stays there. The coroutine closes its own copy when the process has its one, else the peer would not see that the process closes.
+ * The descriptor goes with the request to the supervisor, who makes the process: nothing of it stays there. The coroutine closes its own
+ * copy when the process has its one, else the peer would not see that the process closes.
  *
- * What the process is told is the task's argument: a struct order, then the handler's argument. A worker waits for a connection or for `stopping` in the arena; it says there whether it serves one, and when it dies over that, its keeper takes the
- * word back and starts another, but not more than ten a second.
+ * What the process is told is the task's argument: a struct order, then the handler's argument. A worker waits for a connection or for
+ * `stopping` in the arena; it says there whether it serves one, and when it dies over that, its keeper takes the word back and starts
+ * another, but not more than ten a second.
  *
  * Cancelled, the coroutine ends its process: by SIGTERM, after GRACE by SIGKILL.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets by the text of their address. What is listened at does not block (it is Weft's, and nobody else's, so the flag does not matter); connections are in blocking mode, as whatever code they are handed to expects,
- * and Weft's own calls say MSG_DONTWAIT. TCP sends at once (TCP_NODELAY): what is to go out together is written together.
+ * Sockets by the text of their address. What is listened at does not block (it is Weft's, and nobody else's, so the flag does not matter);
+ * connections are in blocking mode, as whatever code they are handed to expects, and Weft's own calls say MSG_DONTWAIT. TCP sends at once
+ * (TCP_NODELAY): what is to go out together is written together.
  */
 
 #include <arpa/inet.h>

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A buffer on either side of a descriptor. Each is one stretch of memory with what is in it from `start` to `end`; it grows when something larger must be whole, and what is left moves to its front when
- * there is no room behind it. So a call that fails leaves in the buffer what had come, or what has not gone.
+ * A buffer on either side of a descriptor. Each is one stretch of memory with what is in it from `start` to `end`; it grows when something
+ * larger must be whole, and what is left moves to its front when there is no room behind it. So a call that fails leaves in the buffer what
+ * had come, or what has not gone.
  *
- * The two sides share nothing: a reader and a writer need no order between them. fork: each has copies of the buffers; only one should use them.
+ * The two sides share nothing: a reader and a writer need no order between them. fork: each has copies of the buffers; only one should use
+ * them.
  */
 
 #include <errno.h>

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who waits for which descriptor, so that close(), dup2() and their like can end it. The kernel would say nothing to them, and the descriptor's number may be another's a moment later.
+ * Who waits for which descriptor, so that close(), dup2() and their like can end it. The kernel would say nothing to them, and the
+ * descriptor's number may be another's a moment later.
  *
- * Each wait has a record for each of its descriptors, on its stack (or in its block), in a list that the number hashes to, under a latch. close() goes twice through the list: before the
- * descriptor is closed it marks the records that are there, afterwards it tells those that have the mark. A record that comes in between waits for what the number means next, and is not told.
- * Who is told leaves its event under the same latch, which is then touched no more: so the event may lie on a stack.
+ * Each wait has a record for each of its descriptors, on its stack (or in its block), in a list that the number hashes to, under a latch.
+ * close() goes twice through the list: before the descriptor is closed it marks the records that are there, afterwards it tells those that
+ * have the mark. A record that comes in between waits for what the number means next, and is not told. Who is told leaves its event under
+ * the same latch, which is then touched no more: so the event may lie on a stack.
  *
  * fork: the child forgets them all.
  */
@@ -153,7 +155,8 @@ int wefti_patch_wait(const struct pollfd *fds, size_t count, weft_time deadline)
     return waited;
 }
 
-/* What goes before descriptors are closed: Weft forgets what it knows of them, and those who wait for them are marked. True: they are to be told afterwards, by closing_tell. */
+/* What goes before descriptors are closed: Weft forgets what it knows of them, and those who wait for them are marked. True: they are to be
+ * told afterwards, by closing_tell. */
 static bool closing_begin(int first, int last)
 {
     if (!__atomic_load_n(&wefti_patch_on, __ATOMIC_ACQUIRE) || first < 0 || last < first || !wefti_patch_here())
@@ -181,7 +184,8 @@ WEFT_API int close(int fd)
     return closed;
 }
 
-/* Where the call fails nothing was closed: who was marked is told nothing, and the mark does no harm until the descriptor is closed indeed. */
+/* Where the call fails nothing was closed: who was marked is told nothing, and the mark does no harm until the descriptor is closed
+ * indeed. */
 WEFT_API int dup2(int from, int to)
 {
     bool waited_for = from != to && closing_begin(to, to);

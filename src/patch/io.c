@@ -2,14 +2,16 @@
 /*
  * Reading, writing, sockets.
  *
- * A socket is asked with MSG_DONTWAIT; a pipe and what else can with RWF_NOWAIT; of what cannot, poll(2) is asked first. The flag O_NONBLOCK of a descriptor is looked at only when
- * it would have to wait, and so are SO_RCVTIMEO and SO_SNDTIMEO: the deadline is one for the whole call, as the kernel has it.
+ * A socket is asked with MSG_DONTWAIT; a pipe and what else can with RWF_NOWAIT; of what cannot, poll(2) is asked first. The flag
+ * O_NONBLOCK of a descriptor is looked at only when it would have to wait, and so are SO_RCVTIMEO and SO_SNDTIMEO: the deadline is one for
+ * the whole call, as the kernel has it.
  *
- * A blocking write returns when all is written, or with what was until an error came: so does this, in pieces. An error that comes after the first piece is left where it is (poll(2) tells that
- * there is one), for the next call to find.
+ * A blocking write returns when all is written, or with what was until an error came: so does this, in pieces. An error that comes after
+ * the first piece is left where it is (poll(2) tells that there is one), for the next call to find.
  *
- * accept cannot be told not to wait: it is asked for only when poll(2) says so, and nobody else here asks between the two (accept_latch). Who has the listening socket in another process, or
- * accepts from it in a thread of the same, may come between: then the thread waits for the next connection.
+ * accept cannot be told not to wait: it is asked for only when poll(2) says so, and nobody else here asks between the two (accept_latch).
+ * Who has the listening socket in another process, or accepts from it in a thread of the same, may come between: then the thread waits for
+ * the next connection.
  */
 
 #include "patch/patch.h"
@@ -96,7 +98,8 @@ static bool descriptor_failed(int fd)
     return descriptor_look(fd, 0) & (POLLERR | POLLNVAL);
 }
 
-/* Pieces of memory, the first `done` octets of which are through: copies what is left into `rest`, which has room for all, and returns of how many pieces. */
+/* Pieces of memory, the first `done` octets of which are through: copies what is left into `rest`, which has room for all, and returns of
+ * how many pieces. */
 static size_t pieces_rest(const struct iovec *pieces, size_t count, size_t done, struct iovec *rest)
 {
     size_t left = 0;

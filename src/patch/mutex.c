@@ -2,18 +2,22 @@
 /*
  * Mutexes and conditions among coroutines.
  *
- * A coroutine that parks while its library holds a mutex leaves it locked, and the next of its thread that wants it would put the whole thread to sleep, the holder included. So a
- * coroutine (and what a thread with coroutines does itself) only ever tries a mutex, and sleeps as one sleeps in Weft until it may be free.
+ * A coroutine that parks while its library holds a mutex leaves it locked, and the next of its thread that wants it would put the whole
+ * thread to sleep, the holder included. So a coroutine (and what a thread with coroutines does itself) only ever tries a mutex, and sleeps
+ * as one sleeps in Weft until it may be free.
  *
- * Sleepers are in lists that the address of what they wait for hashes to. Who unlocks a mutex wakes one sleeper, who signals a condition wakes one and the C library's too (one more than asked
- * for, as POSIX allows). No wake is lost: a sleeper is counted and in its list before it tries for the last time, and who unlocks looks at the count afterwards. Both change the
- * count: whichever is later sees what the other did before. Unlocks that do not pass here (pthread_cond_wait of a thread lets go inside the C library; another process) are found by trying again after a millisecond, two, four, up to 64.
+ * Sleepers are in lists that the address of what they wait for hashes to. Who unlocks a mutex wakes one sleeper, who signals a condition
+ * wakes one and the C library's too (one more than asked for, as POSIX allows). No wake is lost: a sleeper is counted and in its list
+ * before it tries for the last time, and who unlocks looks at the count afterwards. Both change the count: whichever is later sees what the
+ * other did before. Unlocks that do not pass here (pthread_cond_wait of a thread lets go inside the C library; another process) are found
+ * by trying again after a millisecond, two, four, up to 64.
  *
- * Owners. The C library knows owners by thread, so a mutex that may be locked again by its owner, or that checks, would take one coroutine for another. Of such a mutex that a coroutine holds the table of
- * owners has an entry; who finds another's there is no owner, whatever the C library would say. An entry that was not made, but a count of more than one, says that the thread locked it before it had
- * coroutines.
+ * Owners. The C library knows owners by thread, so a mutex that may be locked again by its owner, or that checks, would take one coroutine
+ * for another. Of such a mutex that a coroutine holds the table of owners has an entry; who finds another's there is no owner, whatever the
+ * C library would say. An entry that was not made, but a count of more than one, says that the thread locked it before it had coroutines.
  *
- * Neither cancellation nor weft_deadline ends these waits: their callers could do nothing with it. What is shared between processes goes to the C library as it is.
+ * Neither cancellation nor weft_deadline ends these waits: their callers could do nothing with it. What is shared between processes goes to
+ * the C library as it is.
  *
  * A signal handler must not call these. fork: the child has no sleepers; owners stay, as the locks do.
  */

@@ -2,18 +2,22 @@
 /*
  * libweft-patch: blocking calls of the C library that wait as Weft does.
  *
- * It defines functions of the same names, and is found before the C library: by the linker's order, or as LD_PRELOAD. Each looks whether it was called in a coroutine, by
- * somebody else than Weft. If not, and until weft_patch(), it goes on to the C library's own (dlsym's RTLD_NEXT). If so, it makes the call in a way that does not wait, and when that says that it would have
- * to, it waits as any call of Weft's does and tries again. So what does not have to wait is done by the kernel at once, in the order in which it was called.
+ * It defines functions of the same names, and is found before the C library: by the linker's order, or as LD_PRELOAD. Each looks whether it
+ * was called in a coroutine, by somebody else than Weft. If not, and until weft_patch(), it goes on to the C library's own (dlsym's
+ * RTLD_NEXT). If so, it makes the call in a way that does not wait, and when that says that it would have to, it waits as any call of
+ * Weft's does and tries again. So what does not have to wait is done by the kernel at once, in the order in which it was called.
  *
- * It is a library of its own over libweft's public calls; which library it is linked with is the one whose coroutines it knows. No more is known here of hubs and stacks than
- * weft_flow_here tells.
+ * It is a library of its own over libweft's public calls; which library it is linked with is the one whose coroutines it knows. No more is
+ * known here of hubs and stacks than weft_flow_here tells.
  *
- * What cannot be tried without waiting (connect, getaddrinfo, the end of a thread or of any child) is done by a helper thread, as by weft_offload.
+ * What cannot be tried without waiting (connect, getaddrinfo, the end of a thread or of any child) is done by a helper thread, as by
+ * weft_offload.
  *
- * Signal handlers may call read, write, close and the like: who is at work on a list of ours says so (wefti_patch_inside), and a handler's call is then the C library's.
+ * Signal handlers may call read, write, close and the like: who is at work on a list of ours says so (wefti_patch_inside), and a handler's
+ * call is then the C library's.
  *
- * fork: the child has none of the parent's waits; it forgets them. A child of vfork has the parent's memory and its stack pointer: it is told by its process number.
+ * fork: the child has none of the parent's waits; it forgets them. A child of vfork has the parent's memory and its stack pointer: it is
+ * told by its process number.
  */
 
 #include "patch/patch.h"
@@ -38,7 +42,8 @@ static struct {
 } weft_code;
 
 /*
- * Conditions have had two layouts, and the names of the first are the oldest: RTLD_NEXT of older C libraries finds these. Whoever is linked today has the second.
+ * Conditions have had two layouts, and the names of the first are the oldest: RTLD_NEXT of older C libraries finds these. Whoever is linked
+ * today has the second.
  */
 static void *real_find(const char *name)
 {

@@ -20,14 +20,14 @@
 
 /* The calls, each as the C library has it. (clang-format 14 comes to no rest over these lines.) */
 /* clang-format off */
-#define WEFTI_PATCH_CALLS(X_)                                                                                       \
-    X_(read) X_(write) X_(readv) X_(writev) X_(recv) X_(recvfrom) X_(recvmsg) X_(recvmmsg) X_(send) X_(sendto)      \
-    X_(sendmsg) X_(sendmmsg) X_(accept) X_(accept4) X_(connect) X_(close) X_(dup2) X_(dup3) X_(close_range)         \
-    X_(closefrom) X_(poll) X_(ppoll) X_(select) X_(pselect) X_(epoll_wait) X_(epoll_pwait) X_(epoll_pwait2) X_(sleep) X_(usleep) X_(nanosleep)                  \
-    X_(clock_nanosleep) X_(getaddrinfo) X_(wait) X_(waitpid) X_(pthread_join) X_(pthread_mutex_lock)                \
-    X_(pthread_mutex_trylock) X_(pthread_mutex_timedlock) X_(pthread_mutex_clocklock) X_(pthread_mutex_unlock)      \
-    X_(pthread_cond_wait) X_(pthread_cond_timedwait) X_(pthread_cond_clockwait) X_(pthread_cond_signal)             \
-    X_(pthread_cond_broadcast)
+#define WEFTI_PATCH_CALLS(X_)                                                                                        \
+    X_(read) X_(write) X_(readv) X_(writev) X_(recv) X_(recvfrom) X_(recvmsg) X_(recvmmsg) X_(send) X_(sendto)       \
+    X_(sendmsg) X_(sendmmsg) X_(accept) X_(accept4) X_(connect) X_(close) X_(dup2) X_(dup3) X_(close_range)          \
+    X_(closefrom) X_(poll) X_(ppoll) X_(select) X_(pselect) X_(epoll_wait) X_(epoll_pwait) X_(epoll_pwait2)          \
+    X_(sleep) X_(usleep) X_(nanosleep) X_(clock_nanosleep) X_(getaddrinfo) X_(wait) X_(waitpid) X_(pthread_join)     \
+    X_(pthread_mutex_lock) X_(pthread_mutex_trylock) X_(pthread_mutex_timedlock) X_(pthread_mutex_clocklock)         \
+    X_(pthread_mutex_unlock) X_(pthread_cond_wait) X_(pthread_cond_timedwait) X_(pthread_cond_clockwait)             \
+    X_(pthread_cond_signal) X_(pthread_cond_broadcast)
 /* clang-format on */
 
 struct wefti_real {
@@ -70,7 +70,8 @@ static inline void wefti_patch_leave(void)
 bool wefti_patch_here(void);
 
 /*
- * Waits until one of the descriptors may be ready (negative ones never are). 0; -1 with EBADF (one was closed meanwhile), ETIMEDOUT, ECANCELED.
+ * Waits until one of the descriptors may be ready (negative ones never are). 0; -1 with EBADF (one was closed meanwhile), ETIMEDOUT,
+ * ECANCELED.
  */
 int wefti_patch_wait(const struct pollfd *fds, size_t count, weft_time deadline);
 

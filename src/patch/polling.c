@@ -2,7 +2,8 @@
 /*
  * poll, select and epoll_wait: asked without a wait, waited for, asked again. What they return is what the kernel said last.
  *
- * A signal mask that is not the thread's present one cannot be changed for a coroutine's wait alone: those calls go to the kernel as they are, and block the thread.
+ * A signal mask that is not the thread's present one cannot be changed for a coroutine's wait alone: those calls go to the kernel as they
+ * are, and block the thread.
  */
 
 #include "patch/patch.h"
@@ -38,8 +39,8 @@ static bool mask_is_present(const sigset_t *mask)
 }
 
 /*
- * After a look that found nothing: waits. True: to be looked at again, for the last time if *late; false with errno: the call fails. A descriptor that was closed
- * meanwhile is a reason to look.
+ * After a look that found nothing: waits. True: to be looked at again, for the last time if *late; false with errno: the call fails. A
+ * descriptor that was closed meanwhile is a reason to look.
  */
 static bool look_again(const struct pollfd *fds, size_t count, weft_time deadline, bool *late)
 {

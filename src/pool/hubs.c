@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool of coroutines is a pool of threads whose workers are coroutines: each takes one task after another and keeps its place when the task waits. A coroutine begins on the thread
- * that starts it, so what is here are threads that start workers for others: `count` of them, each started with the first worker that is its.
+ * A pool of coroutines is a pool of threads whose workers are coroutines: each takes one task after another and keeps its place when the
+ * task waits. A coroutine begins on the thread that starts it, so what is here are threads that start workers for others: `count` of them,
+ * each started with the first worker that is its.
  *
- * state of a thread: ABSENT; COMING, while somebody starts it; THERE. It, the list of workers that are to begin, and `over` are guarded by the thread's latch; `bell` changes under it.
+ * state of a thread: ABSENT; COMING, while somebody starts it; THERE. It, the list of workers that are to begin, and `over` are guarded by
+ * the thread's latch; `bell` changes under it.
  *
- * A thread that is told that it is over returns, and the task floor runs what is left of its coroutines to their end. That is told when all workers have been joined, or when the pool's
- * memory goes; so nothing is left but their last instructions.
+ * A thread that is told that it is over returns, and the task floor runs what is left of its coroutines to their end. That is told when all
+ * workers have been joined, or when the pool's memory goes; so nothing is left but their last instructions.
  *
  * fork: the pool is lost in the child, its threads are the parent's.
  */

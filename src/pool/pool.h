@@ -183,7 +183,8 @@ void wefti_budget_take_back(struct weft_pool *pool);
 
 /* Starts one more, which is counted as alive already. 0; -1 with EAGAIN, ENOMEM, and it is counted no more. */
 int wefti_worker_start(struct weft_pool *pool);
-/* The second half of that, on the thread where a worker that is a coroutine is to run. As weft_task_start; on failure the worker is gone. */
+/* The second half of that, on the thread where a worker that is a coroutine is to run. As weft_task_start; on failure the worker is
+ * gone. */
 int wefti_worker_begin(struct wefti_worker *worker);
 /* The end of a worker that could not be started. */
 void wefti_worker_abandon(struct wefti_worker *worker);

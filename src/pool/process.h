@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool of processes, between its files. Reading order: process_ring.c, process_task.c, process_worker.c, process_keeper.c, process_mend.c,
- * process_pool.c, process_future.c.
+ * A pool of processes, between its files. Reading order: process_ring.c, process_task.c, process_worker.c, process_keeper.c,
+ * process_mend.c, process_pool.c, process_future.c.
  *
- * All of it lies in the arena, and is at the same address in every process: the pool, the records of its tasks (which are its futures), the table of its workers.
- * Any process of the family may submit, wait, cancel; any may die between any two stores. What keeps it whole:
+ * All of it lies in the arena, and is at the same address in every process: the pool, the records of its tasks (which are its futures), the
+ * table of its workers. Any process of the family may submit, wait, cancel; any may die between any two stores. What keeps it whole:
  *
- *   The truth about a task is the one word `state` of its record; about a worker, the `state` of its place in the table. Each step of a task is one
- *   compare-and-swap of that word. So a task is always in exactly one of its states, whoever dies.
+ *   The truth about a task is the one word `state` of its record; about a worker, the `state` of its place in the table. Each step of a
+ *   task is one compare-and-swap of that word. So a task is always in exactly one of its states, whoever dies.
  *
- *   The line is a ring of hints (process_ring.c): numbers of records. A hint that is wrong costs a look. One that is missing is put in again by the mender.
+ *   The line is a ring of hints (process_ring.c): numbers of records. A hint that is wrong costs a look. One that is missing is put in
+ *   again by the mender.
  *
  *   No lock is held by anybody, ever, over anything that lies in the arena. So the supervisor, which mends, never waits.
  */
@@ -27,7 +28,8 @@ struct wefti_process;
  * state of a task's record, the word that its waiters sleep on:
  *   bits 0-3   the phase
  *   WAITED     somebody sleeps on the word, or is about to: who ends the task wakes them
- *   CALLS      the process that submitted it has callbacks, or a failure to report: who ends it rings that process, which takes the bit away when it has called
+ *   CALLS      the process that submitted it has callbacks, or a failure to report: who ends it rings that process, which takes the bit
+ *   away when it has called
  *   CANCEL     weft_future_cancel came while it ran
  *   STOPPED    it is to end as `stop` says: its worker is being killed, and can no longer end it; the mender does when the worker is dead
  *   bits 8-20  whose: RESERVED, FREEING: the seat of who does it; RUNNING: the worker's place in the table, or VISIT
@@ -112,8 +114,8 @@ struct wefti_process_pool;
 /* A task of a pool of processes: its future. The first line of the cache is all that a small one needs. */
 struct wefti_process_task {
     uint32_t state;
-    uint32_t
-        holds; /* futures of it, in the process that submitted it; that process's death makes it 0. Above those bits the record's generation */
+    /* futures of it, in the process that submitted it; that process's death makes it 0. Above those bits the record's generation */
+    uint32_t holds;
     uint32_t number; /* constant */
     uint16_t owner;  /* the seat of who submitted it; constant from RESERVED to FREE */
     uint8_t call;    /* bits of enum wefti_process_call; so too */
@@ -314,8 +316,9 @@ void wefti_process_task_release(struct wefti_process_task *task);
 /* Gives back a record that is RESERVED or FREEING, by this process or by a dead member. */
 void wefti_process_task_clear(struct wefti_process_task *task, uint32_t state, uint16_t member);
 /*
- * From the phase that `seen` says (whose, and of which generation) to `phase`: by compare-and-swap, keeping the flags that come meanwhile, and setting `flags`. False when it is
- * somewhere else, or STOPPED when that is not said by `seen`. *left is what it was, the new flags included.
+ * From the phase that `seen` says (whose, and of which generation) to `phase`: by compare-and-swap, keeping the flags that come meanwhile,
+ * and setting `flags`. False when it is somewhere else, or STOPPED when that is not said by `seen`. *left is what it was, the new flags
+ * included.
  */
 bool wefti_process_task_move(struct wefti_process_task *task, uint32_t seen, uint32_t phase, uint32_t who, uint32_t flags, uint32_t *left);
 /* Ends one that no worker has ended. */

@@ -2,8 +2,9 @@
 /*
  * Futures of pools of processes: the records of process_task.c, as who submitted sees them.
  *
- * Callbacks are in the memory of the process that submitted, in a list that the record points to, under that process's latch. While there are any the record has CALLS; who ends the
- * task then rings the bell, and that process's keeper calls them, one by one, takes CALLS away under the latch when there are no more, and `called` says that nobody will call any more.
+ * Callbacks are in the memory of the process that submitted, in a list that the record points to, under that process's latch. While there
+ * are any the record has CALLS; who ends the task then rings the bell, and that process's keeper calls them, one by one, takes CALLS away
+ * under the latch when there are no more, and `called` says that nobody will call any more.
  */
 
 #include <errno.h>

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The keeper of a pool of processes: a thread of the process that made the pool. It starts workers, clears the places of those that have ended, stops tasks
- * that have run for too long, and calls what is to be called when tasks end. Nothing that a submit or a task does waits for it, but the first submit, which waits until there is a worker.
+ * The keeper of a pool of processes: a thread of the process that made the pool. It starts workers, clears the places of those that have
+ * ended, stops tasks that have run for too long, and calls what is to be called when tasks end. Nothing that a submit or a task does waits
+ * for it, but the first submit, which waits until there is a worker.
  *
- * It sleeps on `bell`, which whoever wants something of it changes after saying what: the other words of the pool. Other processes that submit with callbacks have a thread of the same
- * kind, which does nothing but call.
+ * It sleeps on `bell`, which whoever wants something of it changes after saying what: the other words of the pool. Other processes that
+ * submit with callbacks have a thread of the same kind, which does nothing but call.
  *
- * A place of the table goes NONE -> COMING (keeper) -> THERE (worker) -> LEFT (the mender, when the worker's process is dead) -> NONE (keeper). A process that died before it had joined
- * the pool is found by the state of the process itself, which the keeper waits for too while somebody is COMING.
+ * A place of the table goes NONE -> COMING (keeper) -> THERE (worker) -> LEFT (the mender, when the worker's process is dead) -> NONE
+ * (keeper). A process that died before it had joined the pool is found by the state of the process itself, which the keeper waits for too
+ * while somebody is COMING.
  */
 
 #include <errno.h>
@@ -228,7 +230,8 @@ static weft_time limits_keep(struct wefti_process_pool *pool)
     return next;
 }
 
-/* What the process has for itself: resident and not shared, in octets. The arena, and what it shares with the zygote's files, is not its own. */
+/* What the process has for itself: resident and not shared, in octets. The arena, and what it shares with the zygote's files, is not its
+ * own. */
 static uint64_t memory_of(int32_t pid)
 {
     char path[64];
@@ -355,8 +358,8 @@ static void keeper_sleep(struct wefti_process_pool *pool, uint32_t bell, weft_ti
 }
 
 /*
- * The supervisor and its spare have died within a moment, and all workers with them; nobody mends, and nobody makes others. What had not ended is lost, once the
- * kernel has ended the last worker, which it does at once.
+ * The supervisor and its spare have died within a moment, and all workers with them; nobody mends, and nobody makes others. What had not
+ * ended is lost, once the kernel has ended the last worker, which it does at once.
  */
 static void family_lost(struct wefti_process_pool *pool)
 {
@@ -375,7 +378,8 @@ static void family_lost(struct wefti_process_pool *pool)
     settled_say(pool, 3);
 }
 
-/* A spare that was just forked, and whose supervisor died in the same moment, takes its place all the same: it is given some time to say that it is there. */
+/* A spare that was just forked, and whose supervisor died in the same moment, takes its place all the same: it is given some time to say
+ * that it is there. */
 static bool family_is_lost(void)
 {
     struct wefti_item lives[WEFTI_KEEPERS];

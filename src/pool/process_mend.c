@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the death of a process leaves in a pool of processes, and how that is put right: by the supervisor, before anybody else can have the dead one's seat.
+ * What the death of a process leaves in a pool of processes, and how that is put right: by the supervisor, before anybody else can have the
+ * dead one's seat.
  *
- * Every process that has to do with a pool says so among what it holds (life.h), before it touches it: a worker with its place + 1, others with 0. The mender goes through
- * all records, and finds what bears the mark of the dead:
+ * Every process that has to do with a pool says so among what it holds (life.h), before it touches it: a worker with its place + 1, others
+ * with 0. The mender goes through all records, and finds what bears the mark of the dead:
  *   RUNNING in its place    what it was running: waits again if it has a try left, else is lost, or what it was STOPPED for
  *   RUNNING, VISIT, its own it ran that itself: lost
  *   RESERVED, FREEING by it the record is cleared
- *   its own                 nobody holds it any more, and nobody calls back; one that waits and stands in no ring was never accepted, and is cleared
- * Each step is one compare-and-swap, or may be done twice. Whoever waits is woken; so are all workers that sleep, as the dead one may have been called or have owed a call.
+ *   its own                 nobody holds it any more, and nobody calls back; one that waits and stands in no ring was never accepted, and
+ *   is cleared
+ * Each step is one compare-and-swap, or may be done twice. Whoever waits is woken; so are all workers that sleep, as the dead one may have
+ * been called or have owed a call.
  *
- * The maker's death closes the pool: what waits is lost, and the workers end when they have ended what they run. The last one's death frees the pool's memory.
+ * The maker's death closes the pool: what waits is lost, and the workers end when they have ended what they run. The last one's death frees
+ * the pool's memory.
  */
 
 #include "family/family.h"
@@ -47,8 +51,8 @@ static void running_mend(struct wefti_process_pool *pool, struct wefti_process_t
 }
 
 /*
- * Nobody calls back for the task any more, and nobody holds it. Each of the two steps may let somebody else free the record, and another have it: so they
- * change what is of this generation only.
+ * Nobody calls back for the task any more, and nobody holds it. Each of the two steps may let somebody else free the record, and another
+ * have it: so they change what is of this generation only.
  */
 static void owner_leave(struct wefti_process_task *task, uint32_t seen)
 {
@@ -104,8 +108,8 @@ static void task_mend(
 }
 
 /*
- * The place is free, unless the keeper still waits for this worker: its supervisor died with it before it had said that it runs, and the keeper's request, which is refused and comes
- * again, has another begin in the same place. LEFT, the keeper would wait for that one's end.
+ * The place is free, unless the keeper still waits for this worker: its supervisor died with it before it had said that it runs, and the
+ * keeper's request, which is refused and comes again, has another begin in the same place. LEFT, the keeper would wait for that one's end.
  */
 static void worker_mend(struct wefti_process_pool *pool, struct wefti_process_worker *worker)
 {

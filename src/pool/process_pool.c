@@ -2,11 +2,12 @@
 /*
  * Pools of processes: made, submitted to, shut down, freed.
  *
- * A pool belongs to the process that made it: that has the keeper, and frees the memory, when the pool's handle and the last future there are freed. Other processes of the family
- * may use the pool and their futures of it as long as that has not happened. What a process has of a pool in its own memory is a handle (struct wefti_process_handle).
+ * A pool belongs to the process that made it: that has the keeper, and frees the memory, when the pool's handle and the last future there
+ * are freed. Other processes of the family may use the pool and their futures of it as long as that has not happened. What a process has of
+ * a pool in its own memory is a handle (struct wefti_process_handle).
  *
- * A submit writes a record, makes it WAITING, and puts a hint into the line. It looks at `closed` again after that: either it sees there that the pool was closed meanwhile, and takes
- * the task back if nobody has begun it, or whoever closed it finds the task.
+ * A submit writes a record, makes it WAITING, and puts a hint into the line. It looks at `closed` again after that: either it sees there
+ * that the pool was closed meanwhile, and takes the task back if nobody has begun it, or whoever closed it finds the task.
  *
  * fork: in a child of the host's own, which is no member of the family, a pool is lost: ESTALE.
  */

@@ -2,14 +2,15 @@
 /*
  * The line of a pool of processes: a ring of hints, which are the numbers and generations of records.
  *
- * A cell is one word: bits 0-31 the record's number + 1, 0 for an empty cell; 32-42 its generation; 43-63 the lap: how often the ring had been gone round when the cell's turn
- * came (the low bits). A put is one compare-and-swap of the cell at `tail`, from empty with that lap to a hint with that lap. A take is one compare-and-swap of the state of the
- * record that the cell at `head` names, from WAITING to RUNNING; after that the cell is emptied (with the next lap) and head moved on. Nobody waits for anybody: head and tail are
- * themselves hints, which whoever finds them behind moves on; and a cell whose record does not wait (it was cancelled, or its taker died before he emptied the cell) is emptied
- * by whoever finds it. So a process may die between any two steps.
+ * A cell is one word: bits 0-31 the record's number + 1, 0 for an empty cell; 32-42 its generation; 43-63 the lap: how often the ring had
+ * been gone round when the cell's turn came (the low bits). A put is one compare-and-swap of the cell at `tail`, from empty with that lap
+ * to a hint with that lap. A take is one compare-and-swap of the state of the record that the cell at `head` names, from WAITING to
+ * RUNNING; after that the cell is emptied (with the next lap) and head moved on. Nobody waits for anybody: head and tail are themselves
+ * hints, which whoever finds them behind moves on; and a cell whose record does not wait (it was cancelled, or its taker died before he
+ * emptied the cell) is emptied by whoever finds it. So a process may die between any two steps.
  *
- * A put is a release (the record was written before), a take an acquire: by the record's state, whose compare-and-swap pairs with the store of WAITING. All steps on cells are
- * sequentially consistent, as those who look for work rely on it (process_call.c).
+ * A put is a release (the record was written before), a take an acquire: by the record's state, whose compare-and-swap pairs with the store
+ * of WAITING. All steps on cells are sequentially consistent, as those who look for work rely on it (process_call.c).
  *
  * head may be beyond tail for a moment: when a putter has stopped between cell and tail.
  */

@@ -2,9 +2,10 @@
 /*
  * Killing a worker and all that it has started.
  *
- * A worker that runs tasks with time limits takes in what its descendants leave behind (PR_SET_CHILD_SUBREAPER), so all that a task has started is below it, however often it has forked,
- * and whatever session it is in. It is frozen first, then all below it is, until nothing new is seen; that is killed, until nothing is left of it; the worker comes last, as long as it is there
- * nothing can get away from below it.
+ * A worker that runs tasks with time limits takes in what its descendants leave behind (PR_SET_CHILD_SUBREAPER), so all that a task has
+ * started is below it, however often it has forked, and whatever session it is in. It is frozen first, then all below it is, until nothing
+ * new is seen; that is killed, until nothing is left of it; the worker comes last, as long as it is there nothing can get away from below
+ * it.
  */
 
 #include <signal.h>

@@ -2,14 +2,16 @@
 /*
  * The records of a pool's tasks: made, ended, freed. What their state says is in process.h.
  *
- * FREE -> RESERVED (a submitter) -> WAITING -> RUNNING (a worker) -> ENDED -> FREEING (whoever lets go last) -> FREE with the next generation. A task that is cancelled in the
- * line goes from WAITING to ENDED; one that begins again after its worker's death from RUNNING to WAITING.
+ * FREE -> RESERVED (a submitter) -> WAITING -> RUNNING (a worker) -> ENDED -> FREEING (whoever lets go last) -> FREE with the next
+ * generation. A task that is cancelled in the line goes from WAITING to ENDED; one that begins again after its worker's death from RUNNING
+ * to WAITING.
  *
- * Which records are free nobody keeps: a submitter goes round them from where he last was. They become free in about the order in which they were taken, so the first look
- * finds one; when LOOKS in a row are not free there are more made.
+ * Which records are free nobody keeps: a submitter goes round them from where he last was. They become free in about the order in which
+ * they were taken, so the first look finds one; when LOOKS in a row are not free there are more made.
  *
- * Who frees: a record that has ended, without CALLS, is freed when nobody holds it. Whoever makes that true, by ending it, by his last hold, or by his last callback, looks
- * at the two other conditions after that (all sequentially consistent, so one of them sees it), and the compare-and-swap to FREEING chooses one.
+ * Who frees: a record that has ended, without CALLS, is freed when nobody holds it. Whoever makes that true, by ending it, by his last
+ * hold, or by his last callback, looks at the two other conditions after that (all sequentially consistent, so one of them sees it), and
+ * the compare-and-swap to FREEING chooses one.
  */
 
 #include <errno.h>

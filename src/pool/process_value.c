@@ -2,8 +2,9 @@
 /*
  * Values in the arena: arguments and results of tasks that are run by other processes.
  *
- * A block that has a value stands in its record before it is committed, and out of it before it is freed. So whoever dies in between, the block is in his hand, and the sweep
- * takes it back, or the mender finds it in the record. The record is cleared by one process at a time: whoever has it RESERVED, RUNNING or FREEING, or the mender of a dead one.
+ * A block that has a value stands in its record before it is committed, and out of it before it is freed. So whoever dies in between, the
+ * block is in his hand, and the sweep takes it back, or the mender finds it in the record. The record is cleared by one process at a time:
+ * whoever has it RESERVED, RUNNING or FREEING, or the mender of a dead one.
  */
 
 #include <errno.h>

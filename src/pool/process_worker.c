@@ -2,14 +2,16 @@
 /*
  * The workers of a pool of processes: each a process of the family, that takes one task after another on its only thread.
  *
- * What it has in hand when it dies is the task whose state says RUNNING with its place. It writes the result into the record, then ends the task by one compare-and-swap. If that fails
- * the task was STOPPED meanwhile (a time limit): this process is being killed, and waits for that, so that no other task of the pool is ever hit by that kill.
+ * What it has in hand when it dies is the task whose state says RUNNING with its place. It writes the result into the record, then ends the
+ * task by one compare-and-swap. If that fails the task was STOPPED meanwhile (a time limit): this process is being killed, and waits for
+ * that, so that no other task of the pool is ever hit by that kill.
  *
- * A function is where it was in the process that submitted, when that is the same module at the same place, which a child of the zygote has unless the module was loaded later:
- * looked up once for each function. Otherwise it is found by its module (task/function.h), or the task fails with ENOEXEC.
+ * A function is where it was in the process that submitted, when that is the same module at the same place, which a child of the zygote has
+ * unless the module was loaded later: looked up once for each function. Otherwise it is found by its module (task/function.h), or the task
+ * fails with ENOEXEC.
  *
- * SIGINT: a terminal sends it to all processes in the foreground. What it means is for the program to say; so a worker takes it and goes on, and ends with the program. What a task
- * starts has the signal's usual meaning.
+ * SIGINT: a terminal sends it to all processes in the foreground. What it means is for the program to say; so a worker takes it and goes
+ * on, and ends with the program. What a task starts has the signal's usual meaning.
  */
 
 #include <errno.h>
@@ -177,8 +179,9 @@ static void limit_begin(struct wefti_process_worker *worker, struct wefti_proces
 }
 
 /*
- * The most memory that this process has had is told by the kernel when it is dead (ru_maxrss). So that it is that of the task it died in, it begins anew after each task that may have
- * raised it: one in which the coarse clock has gone on, for what takes less than some milliseconds cannot touch much. That costs a look at the clock a task.
+ * The most memory that this process has had is told by the kernel when it is dead (ru_maxrss). So that it is that of the task it died in,
+ * it begins anew after each task that may have raised it: one in which the coarse clock has gone on, for what takes less than some
+ * milliseconds cannot touch much. That costs a look at the clock a task.
  */
 static void peak_renew(void)
 {

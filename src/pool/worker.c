@@ -114,7 +114,8 @@ static weft_value worker_main(weft_value argument)
     return weft_none;
 }
 
-/* What is to be added to the niceness of the caller, who may be anybody: it takes no right to start a worker that is nicer than the pool says. */
+/* What is to be added to the niceness of the caller, who may be anybody: it takes no right to start a worker that is nicer than the pool
+ * says. */
 int wefti_worker_nice(const struct weft_pool *pool)
 {
     int more = pool->nice != 0 ? pool->niceness - wefti_placement_niceness() : 0;

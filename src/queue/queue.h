@@ -3,8 +3,8 @@
  * What queues are made of.
  *
  * A weft_queue is the first member of each kind's own struct. A new kind (far away, say) is a file with a table and
- * a line in weft_queue_new_with; callers and select see no difference. Queues in the arena have a number in place of the table's address, which would mean
- * nothing in another process: queue_shared.h. queue.c has what is the same in all: what waits for values being
+ * a line in weft_queue_new_with; callers and select see no difference. Queues in the arena have a number in place of the table's address,
+ * which would mean nothing in another process: queue_shared.h. queue.c has what is the same in all: what waits for values being
  * dealt with, batches, closing at once. How one waits for the other side is the door below.
  */
 #ifndef WEFTI_QUEUE_H
@@ -143,14 +143,17 @@ static inline bool wefti_door_leave(struct wefti_door *door, bool some)
     return others && some;
 }
 
-/* Puts a value back that was got and never reached anybody: it is the next that comes out. Given away on success; -1 with ENOMEM, and as weft_queue_put. */
+/* Puts a value back that was got and never reached anybody: it is the next that comes out. Given away on success; -1 with ENOMEM, and as
+ * weft_queue_put. */
 int wefti_queue_back(struct weft_queue *queue, weft_value value);
-/* Whether all has been dealt with; if not, what changes when that is to be looked at again: a word, NULL for a queue that has none, and its value now. */
+/* Whether all has been dealt with; if not, what changes when that is to be looked at again: a word, NULL for a queue that has none, and its
+ * value now. */
 bool wefti_queue_joined(struct weft_queue *queue, const uint32_t **bell, uint32_t *seen);
 
 /*
- * A case that is ready when a get (or a put) could be done, or never can be, and does nothing; to be dropped once select is through with it, and then tried. Somebody else may have been quicker. Who waits so is
- * told like those who take, and hands on to the next. False with ENOTSUP: a rendezvous, or a queue that is far.
+ * A case that is ready when a get (or a put) could be done, or never can be, and does nothing; to be dropped once select is through with
+ * it, and then tried. Somebody else may have been quicker. Who waits so is told like those who take, and hands on to the next. False with
+ * ENOTSUP: a rendezvous, or a queue that is far.
  */
 bool wefti_case_look(struct weft_queue *queue, bool put, weft_case *one);
 

@@ -25,8 +25,9 @@
  * that reads `closed` (acquire) and finds in.count reached after that knows that nothing will come. Close then changes both bells, each
  * under its latch, under which waiters look at `closed` before they wait.
  *
- * Back. What a manager had got for a client that died comes before all others: `back`, under the latch of `out`, for the count of which it never left. Who waits for a value looks at
- * `backed` under the latch of `in`, which is passed after it was raised: either he sees it, or he is seen waiting, and woken.
+ * Back. What a manager had got for a client that died comes before all others: `back`, under the latch of `out`, for the count of which it
+ * never left. Who waits for a value looks at `backed` under the latch of `in`, which is passed after it was raised: either he sees it, or
+ * he is seen waiting, and woken.
  *
  * Places. The values lie in segments. A bounded queue has one, of `capacity` places, that is its own successor: a ring. An unbounded one
  * has a chain, lengthened by puts and shortened by gets, of which one emptied segment is kept (`spare`): at a steady length nothing is

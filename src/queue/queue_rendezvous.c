@@ -2,10 +2,10 @@
 /*
  * A queue without room: who puts and who gets meet, and the value goes from one to the other.
  *
- * Everybody who waits is a select, or a plain put or get, which is like one of a single case, and has an offer in one of two lines, of those who give
- * and of those who take, each first in, first out. Who comes looks for an offer in the other line whose meeting (wait/waitable.h) is
- * still open, does what both want, and takes the partner's offers out. One who finds none, and may wait, puts his own offer into the line
- * under the same latch; so of two that fit the later sees the earlier, and nobody waits while a partner does.
+ * Everybody who waits is a select, or a plain put or get, which is like one of a single case, and has an offer in one of two lines, of
+ * those who give and of those who take, each first in, first out. Who comes looks for an offer in the other line whose meeting
+ * (wait/waitable.h) is still open, does what both want, and takes the partner's offers out. One who finds none, and may wait, puts his own
+ * offer into the line under the same latch; so of two that fit the later sees the earlier, and nobody waits while a partner does.
  *
  * One who comes without an offer anywhere has only the partner to win over: the partner's latch and `done`. One whose offers lie in other
  * queues already may himself be won over there at this moment: he holds both latches, that at the lower address first. A select does not
@@ -17,8 +17,9 @@
  * then touches the queue no more; the other's last touch is opening the queue's latch, which free passes. So who has got the value may
  * free the queue, whichever of the two came first.
  *
- * A plain put or get by who has others to let run waits directly (wait/direct.h): its meeting has the wait, which whoever ends the meeting claims under the meeting's latch, and he unparks the waiter
- * when he has opened the queue's. So that waiter has nothing to look at when he comes back; only one whose wait was ended otherwise shuts his meeting, as the others do.
+ * A plain put or get by who has others to let run waits directly (wait/direct.h): its meeting has the wait, which whoever ends the meeting
+ * claims under the meeting's latch, and he unparks the waiter when he has opened the queue's. So that waiter has nothing to look at when he
+ * comes back; only one whose wait was ended otherwise shuts his meeting, as the others do.
  *
  * `puts` counts the meetings. Close marks the queue under its latch, after which no offer is put into a line, and ends those that are
  * there with EPIPE. After a fork the child has a copy, usable if no other thread was inside a call on it, or waiting in one, at that
@@ -80,7 +81,8 @@ static void meeting_unlist(struct rendezvous *rendezvous, const struct wefti_mee
     }
 }
 
-/* Ends the meeting with this case of it. Both latches are held. The waiter who is to be unparked, of one who waits directly and waits still; or NULL. */
+/* Ends the meeting with this case of it. Both latches are held. The waiter who is to be unparked, of one who waits directly and waits
+ * still; or NULL. */
 static inline struct wefti_context *meeting_end(struct rendezvous *rendezvous, struct wefti_meeting *meeting, weft_case *one, int error)
 {
     if (__builtin_expect(meeting->wait != NULL, 1)) /* a plain put or get: this is its one case, and the offer is listed */
@@ -135,8 +137,8 @@ static inline void partner_tell(struct partner partner)
 }
 
 /*
- * Does the case with the first partner there is; the queue's latch is held. `own`: the meeting of a caller whose offers lie about. No partner: there
- * is none, or somebody has come to `own` meanwhile.
+ * Does the case with the first partner there is; the queue's latch is held. `own`: the meeting of a caller whose offers lie about. No
+ * partner: there is none, or somebody has come to `own` meanwhile.
  */
 static inline struct partner case_meet(struct rendezvous *rendezvous, weft_case *one, struct wefti_meeting *own)
 {

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What all queues in the arena have in common: gates and what the sweep does about them, doors, how a value becomes octets and a value again.
+ * What all queues in the arena have in common: gates and what the sweep does about them, doors, how a value becomes octets and a value
+ * again.
  *
- * A death inside a gate: the sweep finds the holding, sees that the dead owns the gate, lets the kind settle the pending block in his name, rings both
- * doors, as he may have brought something, and opens the gate. What blocks are in the dead's hands then it gives back after that. Each
- * step looks before it changes, and may be done again by another when who mends dies. A death outside: between the leave and the wake that he owed the bell has
- * changed already, and the sweep wakes all who sleep.
+ * A death inside a gate: the sweep finds the holding, sees that the dead owns the gate, lets the kind settle the pending block in his name,
+ * rings both doors, as he may have brought something, and opens the gate. What blocks are in the dead's hands then it gives back after
+ * that. Each step looks before it changes, and may be done again by another when who mends dies. A death outside: between the leave and the
+ * wake that he owed the bell has changed already, and the sweep wakes all who sleep.
  *
- * A holding that is there still when the gate is no longer his says nothing about the queue, which may have been freed: nothing is done then.
+ * A holding that is there still when the gate is no longer his says nothing about the queue, which may have been freed: nothing is done
+ * then.
  *
- * The value is packed by the putter before he enters, so that what cannot be sent fails there, and unpacked by the getter: before the item is removed
- * if it lies in its cell (making a short text takes a few hundred instructions, and if there is no memory the item stays), after that if it has a block.
+ * The value is packed by the putter before he enters, so that what cannot be sent fails there, and unpacked by the getter: before the item
+ * is removed if it lies in its cell (making a short text takes a few hundred instructions, and if there is no memory the item stays), after
+ * that if it has a block.
  *
  * Fork: a child of the host's own is no member, and every call that enters a gate fails with ESTALE there.
  */

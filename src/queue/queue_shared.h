@@ -2,25 +2,27 @@
 /*
  * What queues in the arena are made of: gates, doors, cells.
  *
- * All of it may be looked at by every process of the family, and each of them may die between any two stores. So nothing here is an address of
- * the library (the kind is a number), and each field says who writes it.
+ * All of it may be looked at by every process of the family, and each of them may die between any two stores. So nothing here is an address
+ * of the library (the kind is a number), and each field says who writes it.
  *
- * A gate is a lock for a few instructions, which is never left half way: when its owner dies, the sweep (life.h) finishes or takes back in his name
- * what he had begun, and opens the gate only then. Who enters it finds everything whole.
+ * A gate is a lock for a few instructions, which is never left half way: when its owner dies, the sweep (life.h) finishes or takes back in
+ * his name what he had begun, and opens the gate only then. Who enters it finds everything whole.
  *
  * gate.word: bits 3 to 31 the owner's life, 0 when it is open; and flags.
  *   SLEEPERS  somebody may sleep on the word. Set by who is about to; taken away by a leave that wakes one, who sets it again.
- *   VALUES    somebody waits at the door `filled`. Set by him before he looks for the last time; taken away by who leaves the gate having brought a value
+ *   VALUES    somebody waits at the door `filled`. Set by him before he looks for the last time; taken away by who leaves the gate having
+ *   brought a value
  *   ROOM      the same of `emptied`, and of who has made room
- * A flag and the gate are one word so that no barrier is needed: he who waits sets his flag before the owner leaves, and the owner sees it; or after that,
- * and sees what the owner has brought.
+ * A flag and the gate are one word so that no barrier is needed: he who waits sets his flag before the owner leaves, and the owner sees it;
+ * or after that, and sees what the owner has brought.
  *
- * gate.pending: a block that is between two owners while the gate is shut, with what is being done to it in the low bits; 0 when there is none. Written
- * before the first store of the move and cleared after the last, so who finishes it knows from the structure itself which half was done. The block
- * of a dead owner cannot have come to anybody else in the meantime: only the sweep opens the gate, and the sweep gives back what he had in hand after that.
+ * gate.pending: a block that is between two owners while the gate is shut, with what is being done to it in the low bits; 0 when there is
+ * none. Written before the first store of the move and cleared after the last, so who finishes it knows from the structure itself which
+ * half was done. The block of a dead owner cannot have come to anybody else in the meantime: only the sweep opens the gate, and the sweep
+ * gives back what he had in hand after that.
  *
- * Who enters has a holding of the gate in his life from before he touches the word until after his last wake. A block that he has taken out of the structure is
- * withdrawn (block.h): in his hands until he has read it, and given back by the sweep when he dies before that.
+ * Who enters has a holding of the gate in his life from before he touches the word until after his last wake. A block that he has taken out
+ * of the structure is withdrawn (block.h): in his hands until he has read it, and given back by the sweep when he dies before that.
  */
 #ifndef WEFTI_QUEUE_SHARED_H
 #define WEFTI_QUEUE_SHARED_H
@@ -63,8 +65,8 @@ enum { WEFTI_QUEUE_SHARED_FIFO = 1, WEFTI_QUEUE_SHARED_ORDERED = 2, WEFTI_QUEUE_
 struct wefti_shared_kind {
     struct wefti_queue_kind calls;
     /*
-     * Finishes, or takes back, what the gate's owner, who is dead, had begun: he owns it yet, so nobody else is inside. The pending block that he
-     * has taken, or that never came to the structure, is withdrawn in his name. May be done again after who did it has died.
+     * Finishes, or takes back, what the gate's owner, who is dead, had begun: he owns it yet, so nobody else is inside. The pending block
+     * that he has taken, or that never came to the structure, is withdrawn in his name. May be done again after who did it has died.
      */
     void (*settle)(struct wefti_shared_queue *queue, struct wefti_gate *gate, uint16_t dead);
     size_t (*drop_all)(struct wefti_shared_queue *queue);
@@ -92,7 +94,8 @@ enum { WEFTI_DETAIL_GATE = 1, WEFTI_DETAIL_LEASES = 2, WEFTI_DETAIL_KINDS = 255 
 int wefti_gate_enter_slow(struct wefti_gate *gate, struct wefti_visit *visit);
 void wefti_gate_leave_slow(struct wefti_gate *gate, struct wefti_visit *visit, uint32_t brought);
 
-/* 0: inside. -1 with ESTALE (no member), ENOMEM, EAGAIN (too many tasks). Not ended by a deadline nor by cancellation: gates are shut for moments. */
+/* 0: inside. -1 with ESTALE (no member), ENOMEM, EAGAIN (too many tasks). Not ended by a deadline nor by cancellation: gates are shut for
+ * moments. */
 static inline int wefti_gate_enter(struct wefti_gate *gate, struct wefti_visit *visit)
 {
     struct wefti_life *life = wefti_context_life(wefti_context_current());
@@ -135,8 +138,9 @@ static inline void wefti_gate_done(struct wefti_gate *gate)
 }
 
 /*
- * Waiting. `flag` is VALUES or ROOM. A waiter watches: from then on a bring rings. He looks once more, sleeps until the bell differs from what watch gave, and
- * leaves the door; while others wait, who leaves hands on, as he may have been woken for nothing: he wakes one if there is something, else arms the gate again.
+ * Waiting. `flag` is VALUES or ROOM. A waiter watches: from then on a bring rings. He looks once more, sleeps until the bell differs from
+ * what watch gave, and leaves the door; while others wait, who leaves hands on, as he may have been woken for nothing: he wakes one if
+ * there is something, else arms the gate again.
  */
 uint32_t wefti_shared_door_watch(struct wefti_shared_door *door, struct wefti_gate *gate, uint32_t flag);
 void wefti_shared_door_leave(struct wefti_shared_door *door, struct wefti_gate *gate, uint32_t flag, bool some);

@@ -8,24 +8,25 @@
  *   TAKES   its owner waits for a value
  *   FILLED  the value in its cell is the owner's, who is about to take it out
  *   ORPHAN  its owner died before it was taken: nobody's, and to be freed with its value
- * Moves: inside the gate; but who mends, outside, makes of a dead one's GIVES an ORPHAN, of his TAKES one FREE, and of his FILLED one GIVES of
- * owner 0, by compare-and-swap; so those inside move what is another's by compare-and-swap too. Lines and the list of free bids are derived
- * from the words, and `broken` says that they are to be made anew, by who enters next; it is taken back before the words are looked at, so
- * that what is moved meanwhile is said again.
+ * Moves: inside the gate; but who mends, outside, makes of a dead one's GIVES an ORPHAN, of his TAKES one FREE, and of his FILLED one GIVES
+ * of owner 0, by compare-and-swap; so those inside move what is another's by compare-and-swap too. Lines and the list of free bids are
+ * derived from the words, and `broken` says that they are to be made anew, by who enters next; it is taken back before the words are looked
+ * at, so that what is moved meanwhile is said again.
  *
  * gate.pending: the bid and what is being done to it.
  *   LAY    its owner lays a value with a block into a FREE bid. The word says whether he has
  *   FILL   a putter lays his value into another's TAKES and makes the other's meeting DONE, then the bid FILLED. If he dies in between the
  *          sweep does that last store
- *   TAKE   a getter makes a putter's meeting DONE, then the bid FILLED and his own, or FREE. If he dies in between it becomes GIVES of owner
+ *   TAKE   a getter makes a putter's meeting DONE, then the bid FILLED and his own, or FREE. If he dies in between it becomes GIVES of
+ *   owner
  *          0: its put has returned
  *   CLEAR  the value's block leaves the bid, whose word says FREE first
  *   GROW   a part of the table
- * A turn cannot be over while somebody dead owns the gate of one of its bids, as its owner takes each back inside that, unless it was DONE. So
- * the meeting tells whether it was done: it is another turn, or DONE with this bid's number.
+ * A turn cannot be over while somebody dead owns the gate of one of its bids, as its owner takes each back inside that, unless it was DONE.
+ * So the meeting tells whether it was done: it is another turn, or DONE with this bid's number.
  *
- * Memory ordering: cells and lines are written and read inside the gate. A bid's word is stored before `closed` and `broken` are looked at for
- * the last time (sequentially consistent); who stores one of those looks at the bids afterwards. Each of the two sees the other.
+ * Memory ordering: cells and lines are written and read inside the gate. A bid's word is stored before `closed` and `broken` are looked at
+ * for the last time (sequentially consistent); who stores one of those looks at the bids afterwards. Each of the two sees the other.
  */
 #ifndef WEFTI_QUEUE_SHARED_BIDS_H
 #define WEFTI_QUEUE_SHARED_BIDS_H

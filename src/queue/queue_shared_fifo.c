@@ -1,34 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A queue in the arena: first in, first out, bounded or not, for the tasks of all processes of a family, any of which may die at any instruction.
+ * A queue in the arena: first in, first out, bounded or not, for the tasks of all processes of a family, any of which may die at any
+ * instruction.
  *
- * It is built as the private one (queue_fifo.c): two ends, `in` and `out`, each with a gate and cache lines of its own; what lies between them is
- * in.count - out.count, and
+ * It is built as the private one (queue_fifo.c): two ends, `in` and `out`, each with a gate and cache lines of its own; what lies between
+ * them is in.count - out.count, and
  *
  *     in.count  < out.count + capacity     (the bound, exact)
  *     out.count < in.count
  *
  * with the right-hand sides kept in `limit` as they were when last looked at.
  *
- * The truth is the two counts, each moved by one store inside its gate. That store commits: an item whose putter died before it was never there, and
- * what lies in its cell is written over; one whose getter died before it is still there. Where an end is (segment, first) follows from the count, and is put
- * right from it when an owner has died. A get is at most once: who dies after the store took the item along.
+ * The truth is the two counts, each moved by one store inside its gate. That store commits: an item whose putter died before it was never
+ * there, and what lies in its cell is written over; one whose getter died before it is still there. Where an end is (segment, first)
+ * follows from the count, and is put right from it when an owner has died. A get is at most once: who dies after the store took the item
+ * along.
  *
- * An item too long for its cell has a block. The putter's moves: pending (PUT), the block committed, count, pending 0. The getter's: pending (TAKE), count, the block
- * withdrawn, pending 0; he reads and frees it outside. `at` is the count before: if it has not moved, the move was not made, and a putter's block is his again;
- * if it has, it was, and a getter's block is his. So no block is lost or freed twice whatever comes between two stores.
+ * An item too long for its cell has a block. The putter's moves: pending (PUT), the block committed, count, pending 0. The getter's:
+ * pending (TAKE), count, the block withdrawn, pending 0; he reads and frees it outside. `at` is the count before: if it has not moved, the
+ * move was not made, and a putter's block is his again; if it has, it was, and a getter's block is his. So no block is lost or freed twice
+ * whatever comes between two stores.
  *
- * If a getter finds no memory for what is in a block he gives it back: it goes onto a list (`back`) that is taken from before the cells. PUSH and POP are pending
- * while the list changes: whether it begins with the block tells which half was done.
+ * If a getter finds no memory for what is in a block he gives it back: it goes onto a list (`back`) that is taken from before the cells.
+ * PUSH and POP are pending while the list changes: whether it begins with the block tells which half was done.
  *
- * Cells lie in segments, a bounded queue's in one that is its own successor. An unbounded queue's chain is lengthened by who puts (pending: CHAIN) and shortened by
- * who gets (UNCHAIN); the block is the chain's when the link leads to it, or `out` stands on it.
+ * Cells lie in segments, a bounded queue's in one that is its own successor. An unbounded queue's chain is lengthened by who puts (pending:
+ * CHAIN) and shortened by who gets (UNCHAIN); the block is the chain's when the link leads to it, or `out` stands on it.
  *
- * Memory ordering: a putter writes the cell, then in.count (release), which the getter reads (acquire) before the cell; he writes out.count (release) after he has
- * read it, which the putter reads (acquire) before he writes over it. One getter's reads and the next one's are ordered by the gate, as puts are among themselves.
+ * Memory ordering: a putter writes the cell, then in.count (release), which the getter reads (acquire) before the cell; he writes out.count
+ * (release) after he has read it, which the putter reads (acquire) before he writes over it. One getter's reads and the next one's are
+ * ordered by the gate, as puts are among themselves.
  *
- * Waiting: who cannot pass an end looks at the other's count for a while, then watches at the door there (queue_shared.h), whose flag is in the gate of that
- * other end: so who moves it sees the flag. Close sets `closed` inside the gate of `in`, then rings both doors.
+ * Waiting: who cannot pass an end looks at the other's count for a while, then watches at the door there (queue_shared.h), whose flag is in
+ * the gate of that other end: so who moves it sees the flag. Close sets `closed` inside the gate of `in`, then rings both doors.
  */
 
 #include <errno.h>
@@ -262,7 +266,8 @@ static uint64_t count_after(const struct shared_end *end, int pauses)
     return count_look(end);
 }
 
-/* While the end keeps moving, gives it time to move far: who goes on after each value fights with the other side for the line of the count. */
+/* While the end keeps moving, gives it time to move far: who goes on after each value fights with the other side for the line of the
+ * count. */
 static void shared_gather(const struct shared_end *end, uint64_t seen)
 {
     uint64_t now = count_look(end), before = seen;

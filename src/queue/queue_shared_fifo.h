@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of a first in, first out queue in the arena, for its two files: queue_shared_fifo.c, which explains them, and queue_shared_joinable.c. */
+/* The parts of a first in, first out queue in the arena, for its two files: queue_shared_fifo.c, which explains them, and
+ * queue_shared_joinable.c. */
 #ifndef WEFTI_QUEUE_SHARED_FIFO_H
 #define WEFTI_QUEUE_SHARED_FIFO_H
 

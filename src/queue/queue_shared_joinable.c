@@ -2,15 +2,17 @@
 /*
  * Taking from a joinable queue of the arena: what is taken stays its taker's until it is done, and comes back when he dies.
  *
- * A taker moves the value from its cell to a node of the table (queue_shared_nodes.h), inside the gate of `out`; those who put never meet him. The node is
- * filled, `pending` says LEASE and which count this is, the node's word says whose it is, and the count moves: that store commits. If the taker dies before it, the
- * sweep finds the count where it was and frees the node; after it, the value is a dead taker's, and comes back. A block goes with its value, and is
- * the table's until the value is done: pending (DONE), the word FREE, the block withdrawn, pending 0. The word tells which half was done.
+ * A taker moves the value from its cell to a node of the table (queue_shared_nodes.h), inside the gate of `out`; those who put never meet
+ * him. The node is filled, `pending` says LEASE and which count this is, the node's word says whose it is, and the count moves: that store
+ * commits. If the taker dies before it, the sweep finds the count where it was and frees the node; after it, the value is a dead taker's,
+ * and comes back. A block goes with its value, and is the table's until the value is done: pending (DONE), the word FREE, the block
+ * withdrawn, pending 0. The word tells which half was done.
  *
- * What came back is taken before what lies in the cells: from RETURNED to LEASED in one store. Who died while he unpacked counts as a delivery, too.
+ * What came back is taken before what lies in the cells: from RETURNED to LEASED in one store. Who died while he unpacked counts as a
+ * delivery, too.
  *
- * Join looks inside the gate, at a time at which nobody takes or finishes: it waits while something lies in cells or is held. Puts are not kept out, and one that
- * comes at that moment may or may not be waited for.
+ * Join looks inside the gate, at a time at which nobody takes or finishes: it waits while something lies in cells or is held. Puts are not
+ * kept out, and one that comes at that moment may or may not be waited for.
  */
 
 #include <errno.h>

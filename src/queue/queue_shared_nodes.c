@@ -2,8 +2,8 @@
 /*
  * The table of leases: queue_shared_nodes.h says what it is and why any process may die.
  *
- * The table grows by segments, each twice as long as the one before, and never shrinks: it is as long as the most values that were out at once. A segment is the
- * table's when its address stands there, which is one store; before that it is the gate's pending block.
+ * The table grows by segments, each twice as long as the one before, and never shrinks: it is as long as the most values that were out at
+ * once. A segment is the table's when its address stands there, which is one store; before that it is the gate's pending block.
  */
 
 #include "queue/queue_shared_nodes.h"

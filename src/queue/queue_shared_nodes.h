@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Leases: what has been taken from a joinable queue of the arena and is not done yet. Each is a node of a table; the node's word is the truth.
+ * Leases: what has been taken from a joinable queue of the arena and is not done yet. Each is a node of a table; the node's word is the
+ * truth.
  *
  * node.word: state (bits 0 to 2), life of the taker (3 to 31), how often it was delivered (32 to 47).
  *   FREE      nobody's
@@ -9,8 +10,9 @@
  *   RETURNED  its taker died: it is the next to be delivered
  *   LETTER    so many takers died that it was given up
  *   READY     not taken yet: of queues in another order, whose values all lie here
- * Moves: by who is inside the gate, but for two: the taker moves READING to LEASED, and who mends moves what is a dead taker's, by compare-and-swap, to RETURNED or LETTER,
- * and then says that the lists are `broken`. Who enters next makes them anew from the words. He takes `broken` back first: so what is moved while he looks is said again.
+ * Moves: by who is inside the gate, but for two: the taker moves READING to LEASED, and who mends moves what is a dead taker's, by
+ * compare-and-swap, to RETURNED or LETTER, and then says that the lists are `broken`. Who enters next makes them anew from the words. He
+ * takes `broken` back first: so what is moved while he looks is said again.
  *
  * A taker has a holding of the queue in his life, from before he takes until nothing is his any more. Its detail counts.
  */
@@ -100,7 +102,8 @@ static inline void wefti_nodes_whole(struct wefti_nodes *nodes)
         wefti_nodes_rebuild(nodes);
 }
 
-/* A FREE node, on no list any more; NULL with ENOMEM. `what` is how the kind calls a pending segment, whose number is then gate.at. Inside, as all that follow. */
+/* A FREE node, on no list any more; NULL with ENOMEM. `what` is how the kind calls a pending segment, whose number is then gate.at. Inside,
+ * as all that follow. */
 struct wefti_node *wefti_node_new(struct wefti_nodes *nodes, struct wefti_gate *gate, unsigned what);
 /* A FREE node goes onto the list of those. */
 void wefti_node_free(struct wefti_nodes *nodes, struct wefti_node *node);

@@ -2,18 +2,20 @@
 /*
  * Queues in another order in the arena: last in, first out, and by priority.
  *
- * All values lie in the nodes of the table (queue_shared_nodes.h), under one gate, as both ends meet at the same place. A node's word is the truth: READY is in the
- * queue. A put fills a FREE node and says READY, one store; a get leases the first as a joinable queue does, and if this is none ends the lease
- * before it returns: a taker who dies before that had not got it, and the value comes back.
+ * All values lie in the nodes of the table (queue_shared_nodes.h), under one gate, as both ends meet at the same place. A node's word is
+ * the truth: READY is in the queue. A put fills a FREE node and says READY, one store; a get leases the first as a joinable queue does, and
+ * if this is none ends the lease before it returns: a taker who dies before that had not got it, and the value comes back.
  *
- * The order is derived: nodes have key, sequence and value, and are linked as a stack (`next`) or a pairing heap (`child` the first of those below, `next` the next
- * beside it), which needs no memory of its own. After a death inside the gate it is made anew from the words. What came back from the dead comes first.
+ * The order is derived: nodes have key, sequence and value, and are linked as a stack (`next`) or a pairing heap (`child` the first of
+ * those below, `next` the next beside it), which needs no memory of its own. After a death inside the gate it is made anew from the words.
+ * What came back from the dead comes first.
  *
- * A key function is called by the putter, in his process. Its address stands in the queue with that at which the program began where the queue was made: a process in
- * which that differs (one that was started anew, and not copied) has the function elsewhere, and a put fails there (ENOEXEC).
+ * A key function is called by the putter, in his process. Its address stands in the queue with that at which the program began where the
+ * queue was made: a process in which that differs (one that was started anew, and not copied) has the function elsewhere, and a put fails
+ * there (ENOEXEC).
  *
- * Without one the value says its order: numbers before strs before bytes, of tuples and lists the first item. It is read from where the value lies, as flat.c
- * writes it.
+ * Without one the value says its order: numbers before strs before bytes, of tuples and lists the first item. It is read from where the
+ * value lies, as flat.c writes it.
  */
 
 #include <errno.h>

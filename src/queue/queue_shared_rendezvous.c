@@ -2,21 +2,23 @@
 /*
  * A queue without room in the arena: who puts and who gets meet, in whatever process, and the value goes from one to the other.
  *
- * Who comes looks, inside the gate, for the first bid of the other line whose owner still waits, and does what both want. If there is none, and he may wait, he leaves a bid
- * of his own inside the same gate; so of two that fit the later sees the earlier. He sleeps on the word in his life (shared/meeting.h): whoever does his bid makes that
- * DONE, and that store decides: of several partners, of a partner and a deadline, of the cases of one select, one comes first.
- * queue_shared_bids.h says what a bid is, and what its states are.
+ * Who comes looks, inside the gate, for the first bid of the other line whose owner still waits, and does what both want. If there is none,
+ * and he may wait, he leaves a bid of his own inside the same gate; so of two that fit the later sees the earlier. He sleeps on the word in
+ * his life (shared/meeting.h): whoever does his bid makes that DONE, and that store decides: of several partners, of a partner and a
+ * deadline, of the cases of one select, one comes first. queue_shared_bids.h says what a bid is, and what its states are.
  *
- * So a put returns when its value is a living getter's, or a getter's who died before he had it: then the value comes back, and the next takes it. A getter loses what he had
- * taken out of the bid when he dies. Nothing else is lost, nothing is given twice.
+ * So a put returns when its value is a living getter's, or a getter's who died before he had it: then the value comes back, and the next
+ * takes it. A getter loses what he had taken out of the bid when he dies. Nothing else is lost, nothing is given twice.
  *
- * Two selects, each with bids in several queues, could find each other at the same moment and both step back to look. Of two selects that of the lower life steps
- * back, and the other is told to look again; who has one bid only stays, and the select steps back. The highest of those that fit each other stays where it is.
+ * Two selects, each with bids in several queues, could find each other at the same moment and both step back to look. Of two selects that
+ * of the lower life steps back, and the other is told to look again; who has one bid only stays, and the select steps back. The highest of
+ * those that fit each other stays where it is.
  *
- * Who waits looks again (AGAIN) after every death in here, after close, and when a value has come back. A plain put or get keeps its place then.
+ * Who waits looks again (AGAIN) after every death in here, after close, and when a value has come back. A plain put or get keeps its place
+ * then.
  *
- * The end of it: a putter whose meeting is DONE touches the queue no more; a partner's last touch is leaving the gate, which the getter enters after that. So who has got the
- * value may free the queue.
+ * The end of it: a putter whose meeting is DONE touches the queue no more; a partner's last touch is leaving the gate, which the getter
+ * enters after that. So who has got the value may free the queue.
  *
  * Fork: as all queues in the arena.
  */
@@ -44,7 +46,8 @@ struct barter {
     const uint32_t *met;      /* whom to wake, or NULL */
 };
 
-/* Inside. Whether somebody who comes with this life can do the bid. Nobody meets himself; when it is closed only what was put already can be had. */
+/* Inside. Whether somebody who comes with this life can do the bid. Nobody meets himself; when it is closed only what was put already can
+ * be had. */
 static bool bid_may(const struct wefti_rendezvous *meets, const struct wefti_bid *bid, const struct wefti_life *life)
 {
     uint64_t word = wefti_bid_look(bid);
@@ -415,8 +418,8 @@ static int take_case_ready(weft_case *one)
 }
 
 /*
- * Inside, the bid being left: whether to step back and look, as a partner is there who stays. All others that fit are told to do so: should one of them find something else, none
- * is left that neither looks again.
+ * Inside, the bid being left: whether to step back and look, as a partner is there who stays. All others that fit are told to do so: should
+ * one of them find something else, none is left that neither looks again.
  */
 static bool barter_steps_back(const struct barter *barter)
 {

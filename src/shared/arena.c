@@ -2,13 +2,15 @@
 /*
  * The arena's memory: a sealed, sparse memfd at one address in every process of the family.
  *
- * Made at the first use, so a program without shared memory reserves nothing. Its size is set once and sealed: no process can cut it short under another.
- * Memory is taken (fallocate) before a chunk is handed out: then want of memory is an error here, and not SIGBUS at some later
- * store. It is kept out of core dumps, which would otherwise fill its holes.
+ * Made at the first use, so a program without shared memory reserves nothing. Its size is set once and sealed: no process can cut it short
+ * under another. Memory is taken (fallocate) before a chunk is handed out: then want of memory is an error here, and not SIGBUS at some
+ * later store. It is kept out of core dumps, which would otherwise fill its holes.
  *
- * Where it lies is one of a few places, the first that is free: a second family in one process, or a second copy of the library, takes the next.
+ * Where it lies is one of a few places, the first that is free: a second family in one process, or a second copy of the library, takes the
+ * next.
  *
- * fork: a child of the host's own has the mapping, as it has all memory, and may read and write; what it inherits of this file stays as it is.
+ * fork: a child of the host's own has the mapping, as it has all memory, and may read and write; what it inherits of this file stays as it
+ * is.
  */
 
 #include "shared/arena.h"
@@ -152,8 +154,8 @@ static int arena_make(size_t size)
 }
 
 /*
- * What is tried first when no size was said. Where the address space is limited, the program needs most of it itself. Valgrind's search for leaks reads
- * all that is mapped, and so would fill the holes.
+ * What is tried first when no size was said. Where the address space is limited, the program needs most of it itself. Valgrind's search for
+ * leaks reads all that is mapped, and so would fill the holes.
  */
 static size_t size_default(void)
 {

@@ -15,8 +15,8 @@ enum { WEFTI_CHUNK_BITS = 16, WEFTI_CHUNK = 1 << WEFTI_CHUNK_BITS };
 struct wefti_chunk {
     uint64_t word;  /* the truth about the chunk: block.c */
     uint32_t freed; /* a hint for its owner: so many of its blocks were freed since he last looked */
-    uint32_t
-        withdrawn; /* of a slab: 1 once a block of it was withdrawn by another member than its owner; it stays until the slab is made anew */
+    /* of a slab: 1 once a block of it was withdrawn by another member than its owner; it stays until the slab is made anew */
+    uint32_t withdrawn;
 };
 
 struct wefti_arena {
@@ -51,7 +51,8 @@ struct wefti_arena *wefti_arena_get(void);
 /* The arena that is there, or NULL. */
 struct wefti_arena *wefti_arena_now(void);
 
-/* In a fresh image of the program: maps the family's arena where the others have it. -1 with ENOMEM: the place is not free, or this is no arena. */
+/* In a fresh image of the program: maps the family's arena where the others have it. -1 with ENOMEM: the place is not free, or this is no
+ * arena. */
 int wefti_arena_adopt(int descriptor, uintptr_t base, size_t size);
 
 /* The arena's file: for a process that is to keep nothing else. */

@@ -2,7 +2,8 @@
 /*
  * The arena's allocator. Any process may die in it at any instruction.
  *
- * The truth is one word per chunk and one per block; everything else (free lists, counts, hints) is each process's own or may hold any value.
+ * The truth is one word per chunk and one per block; everything else (free lists, counts, hints) is each process's own or may hold any
+ * value.
  *
  * A chunk's word: kind (bits 0 to 7), class (8 to 15), member (16 to 31), count (32 to 63).
  *   FREE        nobody's, without memory
@@ -11,28 +12,29 @@
  *   LARGE       a block of `count` chunks begins here. Those that follow say TAKEN: they belong to it, whoever that member was
  *   FREEING     as LARGE; member is freeing it
  *   SLAB        blocks of the class; member alone takes blocks from it, anybody frees into it. Member 0: who wants it takes it over
- * Moves: FREE, KEPT -> TAKEN by who wants it; TAKEN -> LARGE, SLAB, KEPT, FREE by its member; LARGE -> FREEING by who frees; FREEING -> TAKEN by its
- * member, the chunks that follow having been made his TAKEN first; SLAB of 0 -> SLAB of who wants it; SLAB -> TAKEN by its member when it is empty.
- * The repair makes the moves of a member that is dead, as it finds them half done.
+ * Moves: FREE, KEPT -> TAKEN by who wants it; TAKEN -> LARGE, SLAB, KEPT, FREE by its member; LARGE -> FREEING by who frees; FREEING ->
+ * TAKEN by its member, the chunks that follow having been made his TAKEN first; SLAB of 0 -> SLAB of who wants it; SLAB -> TAKEN by its
+ * member when it is empty. The repair makes the moves of a member that is dead, as it finds them half done.
  *
- * A large block is seen whole: who walks over the table and finds LARGE or FREEING skips `count` chunks. A walker for a dead member can meet that
- * member's TAKEN in a block only by starting inside it, and he does not: the block was committed before the death, so it began before the
- * walk; no block that he skips can overlap it; and once somebody frees it, its chunks are relabelled before its head is uncovered.
+ * A large block is seen whole: who walks over the table and finds LARGE or FREEING skips `count` chunks. A walker for a dead member can
+ * meet that member's TAKEN in a block only by starting inside it, and he does not: the block was committed before the death, so it began
+ * before the walk; no block that he skips can overlap it; and once somebody frees it, its chunks are relabelled before its head is
+ * uncovered.
  *
  * A block's word, in the slab's first octets: state (bits 0 to 7), member (16 to 31).
  *   FREE; SHELF: in a magazine of member's; HAND: member has it in hand; USED: committed.
- * FREE -> SHELF -> HAND -> USED by the slab's member, who also goes back from any of these; USED -> FREE by anybody, by compare-and-swap, so
- * that a block is freed once. Only the slab's member moves a word that is not USED, so those moves are stores.
- * USED -> HAND by anybody who withdraws it, by compare-and-swap; from HAND of a member that is not the slab's, that member alone goes on (to FREE, or back to USED), or
- * his repair, which looks through the slabs that say that there may be such blocks (`withdrawn`, set before the block's word and for as long as the slab
- * lasts). A large block that is withdrawn is FREEING.
+ * FREE -> SHELF -> HAND -> USED by the slab's member, who also goes back from any of these; USED -> FREE by anybody, by compare-and-swap,
+ * so that a block is freed once. Only the slab's member moves a word that is not USED, so those moves are stores.
+ * USED -> HAND by anybody who withdraws it, by compare-and-swap; from HAND of a member that is not the slab's, that member alone goes on
+ * (to FREE, or back to USED), or his repair, which looks through the slabs that say that there may be such blocks (`withdrawn`, set before
+ * the block's word and for as long as the slab lasts). A large block that is withdrawn is FREEING.
  *
- * Memory ordering. USED -> FREE (release) pairs with the load (acquire) of the member who takes the block next: the last use comes before the next one. The
- * commits are releases: who is told the address sees the word, and what was put into the block. A TAKEN chunk's contents are made before LARGE or
- * SLAB is stored with release, which who walks loads with acquire.
+ * Memory ordering. USED -> FREE (release) pairs with the load (acquire) of the member who takes the block next: the last use comes before
+ * the next one. The commits are releases: who is told the address sees the word, and what was put into the block. A TAKEN chunk's contents
+ * are made before LARGE or SLAB is stored with release, which who walks loads with acquire.
  *
- * What this process keeps for itself: for each class a magazine of blocks in hand, and the list of its slabs. A forked child of the host's own starts without
- * them: they are its parent's.
+ * What this process keeps for itself: for each class a magazine of blocks in hand, and the list of its slabs. A forked child of the host's
+ * own starts without them: they are its parent's.
  */
 
 #include "shared/block.h"
@@ -161,8 +163,8 @@ static void hint_lower(struct wefti_arena *arena, uint64_t chunk)
         ;
 }
 
-/* Gives back chunks that this member has TAKEN, each for itself. What was used before is used again before what never was: it has memory, and is
- * mapped. As many as are kept at most lying there unused, searches have gone past them: the next one begins at the first chunk. */
+/* Gives back chunks that this member has TAKEN, each for itself. What was used before is used again before what never was: it has memory,
+ * and is mapped. As many as are kept at most lying there unused, searches have gone past them: the next one begins at the first chunk. */
 static void chunks_leave(struct wefti_arena *arena, uint64_t chunk, uint64_t count)
 {
     uint64_t first = chunk;
@@ -367,7 +369,8 @@ static uint32_t slab_fill(struct wefti_arena *arena, struct class *class, unsign
     return seen;
 }
 
-/* From a slab that this member has: one where blocks were freed, else the one whose turn it is, for a freer may have died before he could say so. */
+/* From a slab that this member has: one where blocks were freed, else the one whose turn it is, for a freer may have died before he could
+ * say so. */
 static bool class_refill_own(struct wefti_arena *arena, struct class *class, unsigned number)
 {
     for (uint32_t i = class->slabs_count; i-- > 0;)
@@ -620,8 +623,8 @@ static void slab_repair(struct wefti_arena *arena, uint64_t chunk, uint64_t word
     chunk_move(arena, chunk, word, word_of(SLAB, word_class(word), 0, 0)); /* fails when another repair was faster */
 }
 
-/* What he had withdrawn from another's slab. A slab that has such a block stays one; one that has none may become something else meanwhile, so its words are
- * believed only while it is a slab. */
+/* What he had withdrawn from another's slab. A slab that has such a block stays one; one that has none may become something else meanwhile,
+ * so its words are believed only while it is a slab. */
 static void slab_release(struct wefti_arena *arena, uint64_t chunk, uint64_t word, uint16_t dead)
 {
     uint32_t *words = slab_words(arena, chunk);

@@ -8,25 +8,27 @@
 #include "shared/arena.h"
 
 /*
- * A member of the family: the number under which this process has things in hand. 0 is nobody. Set once by whoever makes the process a member, before
- * its first block; a number is given to another process only after wefti_blocks_repair of it.
+ * A member of the family: the number under which this process has things in hand. 0 is nobody. Set once by whoever makes the process a
+ * member, before its first block; a number is given to another process only after wefti_blocks_repair of it.
  */
 extern uint16_t wefti_member __attribute__((visibility("hidden")));
 
 /*
- * A block in hand, not zeroed: if this process dies before wefti_block_commit, repair takes it back. NULL with the errno of weft_shared_alloc.
+ * A block in hand, not zeroed: if this process dies before wefti_block_commit, repair takes it back. NULL with the errno of
+ * weft_shared_alloc.
  */
 void *wefti_block_take(size_t size);
-/* From here on it is nobody's: it stays until somebody frees it. A release: what was written into it before is seen by who is given its address. */
+/* From here on it is nobody's: it stays until somebody frees it. A release: what was written into it before is seen by who is given its
+ * address. */
 void wefti_block_commit(void *block, size_t size);
 /* Gives back a block that is in hand. */
 void wefti_block_cancel(void *block, size_t size);
 /* Frees a block that was committed. 0; -1 with EINVAL, ESTALE (this process is no member). */
 int wefti_block_free(void *block);
 /*
- * Freeing in two steps, for who has to strike the block out of a structure: withdrawn, a committed block is in hand of `member` again (whichever slab it
- * lies in), so that the sweep frees it should that member die; then it is discarded, or committed again. `member` is the caller's own number, or that of a dead one whose
- * blocks are not repaired yet. 0; -1 with EINVAL: no committed block begins there.
+ * Freeing in two steps, for who has to strike the block out of a structure: withdrawn, a committed block is in hand of `member` again
+ * (whichever slab it lies in), so that the sweep frees it should that member die; then it is discarded, or committed again. `member` is the
+ * caller's own number, or that of a dead one whose blocks are not repaired yet. 0; -1 with EINVAL: no committed block begins there.
  */
 int wefti_block_withdraw(void *block, uint16_t member);
 /* Frees a block that this process has withdrawn. */

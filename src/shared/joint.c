@@ -2,17 +2,18 @@
 /*
  * Two words changed as one.
  *
- * Task P writes what it is about to do into its life (struct wefti_joint) and makes that BEGUN. Then it changes the word, with its mark, by one compare-and-swap: that is the
- * moment at which both count as changed. Then it changes the detail, takes its mark away, and ends what it had begun. Who finds P dead with something BEGUN
- * knows by the mark whether the word was changed: then he makes the rest; else he drops it.
+ * Task P writes what it is about to do into its life (struct wefti_joint) and makes that BEGUN. Then it changes the word, with its mark, by
+ * one compare-and-swap: that is the moment at which both count as changed. Then it changes the detail, takes its mark away, and ends what
+ * it had begun. Who finds P dead with something BEGUN knows by the mark whether the word was changed: then he makes the rest; else he drops
+ * it.
  *
- * Another who wants to change the word puts his own mark there and takes P's away. Before he does so he vouches for P: he writes VOUCHED into P's
- * life, which says as much as the mark. He must not do so for another change than that of the mark. So he reads the state of P's joint, sees that the mark is
- * there after that, and changes the state only from what he read: states are counted, none comes twice.
+ * Another who wants to change the word puts his own mark there and takes P's away. Before he does so he vouches for P: he writes VOUCHED
+ * into P's life, which says as much as the mark. He must not do so for another change than that of the mark. So he reads the state of P's
+ * joint, sees that the mark is there after that, and changes the state only from what he read: states are counted, none comes twice.
  *   If he read the state of the change that the mark is of: right.
  *   If he read that of an earlier one, it is another by now, as it changes before the mark is set: his compare-and-swap fails.
- *   If he read that of a later one, he has seen (acquire, pairs with the release of BEGUN) the earlier mark taken away, and the mark that he finds after that is
- *   of the change that he read, or of a later one still, whose state his compare-and-swap does not find.
+ *   If he read that of a later one, he has seen (acquire, pairs with the release of BEGUN) the earlier mark taken away, and the mark that
+ *   he finds after that is of the change that he read, or of a later one still, whose state his compare-and-swap does not find.
  * A change has no other outcome than these: it is the life's only one at a time.
  *
  * P dies ...                                       the word    mark  VOUCHED  what recovery does
@@ -20,7 +21,8 @@
  *   after it                                       changed   yes   no       detail, takes the mark away
  *   the same, and another has moved on             changed   no    yes      detail
  *   after the detail, with or without the mark     changed   any   any      the same detail once more, or (mark gone, not vouched) nothing
- * The last line is why the detail is stored before the mark goes. Recovery makes the same stores in the same order, and may die between any two.
+ * The last line is why the detail is stored before the mark goes. Recovery makes the same stores in the same order, and may die between any
+ * two.
  */
 
 #include "shared/joint.h"

@@ -4,14 +4,15 @@
  *
  * The table is a block of the arena, made with the first life or process; the process that makes it is the root, seat 1.
  *
- * A life is made once for each number of a seat and never freed: when its task ends, another of the same process takes it, and when the process has died and been
- * swept, the next one with that seat does. So whoever walks over lives needs no lock and never meets freed memory. A new one is linked first and
- * committed afterwards: who sweeps commits what he finds linked, so a death in between loses nothing.
+ * A life is made once for each number of a seat and never freed: when its task ends, another of the same process takes it, and when the
+ * process has died and been swept, the next one with that seat does. So whoever walks over lives needs no lock and never meets freed
+ * memory. A new one is linked first and committed afterwards: who sweeps commits what he finds linked, so a death in between loses nothing.
  *
- * The sweep of a dead member: each of its holdings is mended by the floor that knows the object, then struck out; its blocks in hand are taken back; then every
- * word that a living task says it sleeps on is woken. That last step closes the cases that have no owner to be found: a wake that the dead had
- * been given and had not used, one that it owed. A sleeper writes its words down before the kernel compares them (sequentially consistent store of waits_used), the
- * sweep mends before it reads waits_used (sequentially consistent load): either it finds the sleeper, or the kernel finds what was mended. Each step may be done twice.
+ * The sweep of a dead member: each of its holdings is mended by the floor that knows the object, then struck out; its blocks in hand are
+ * taken back; then every word that a living task says it sleeps on is woken. That last step closes the cases that have no owner to be
+ * found: a wake that the dead had been given and had not used, one that it owed. A sleeper writes its words down before the kernel compares
+ * them (sequentially consistent store of waits_used), the sweep mends before it reads waits_used (sequentially consistent load): either it
+ * finds the sleeper, or the kernel finds what was mended. Each step may be done twice.
  *
  * A thread that ends in a living process mends its own life in the same way.
  *

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lives: what is known, in the arena, of each task that uses shared objects, so that others can put right what it leaves when it dies: what it holds,
- * and which words it sleeps on.
+ * Lives: what is known, in the arena, of each task that uses shared objects, so that others can put right what it leaves when it dies: what
+ * it holds, and which words it sleeps on.
  *
- * Whoever is about to take something of a shared object (a lock, a permit, an item) writes that down first, as a holding of its life, and strikes it out when it
- * has given it back and woken whom it had to. So a holding says "perhaps", and the object says whether: who mends looks there.
+ * Whoever is about to take something of a shared object (a lock, a permit, an item) writes that down first, as a holding of its life, and
+ * strikes it out when it has given it back and woken whom it had to. So a holding says "perhaps", and the object says whether: who mends
+ * looks there.
  */
 #ifndef WEFTI_LIFE_H
 #define WEFTI_LIFE_H
@@ -77,8 +78,8 @@ struct wefti_life {
 };
 
 /*
- * A life for the calling task, which ends it. NULL with ESTALE (this process is no member of the arena's family), ENOMEM, EAGAIN (131071 tasks have one).
- * Life 0 of a process is its own: wefti_hold_process.
+ * A life for the calling task, which ends it. NULL with ESTALE (this process is no member of the arena's family), ENOMEM, EAGAIN (131071
+ * tasks have one). Life 0 of a process is its own: wefti_hold_process.
  */
 struct wefti_life *wefti_life_begin(void);
 /* Mends what its task still holds, and lets another have it. NULL is allowed. */
@@ -90,7 +91,8 @@ struct wefti_life *wefti_life_of(uint32_t ident);
 /* A place for one more holding, still empty; NULL with ENOMEM. It stays empty unless wefti_hold is called. By the life's task. */
 struct wefti_holding *wefti_holding_find(struct wefti_life *life);
 
-/* Begins a holding: before the object is touched. The compiler's order is the order that counts: a process that dies has made its stores in order. */
+/* Begins a holding: before the object is touched. The compiler's order is the order that counts: a process that dies has made its stores in
+ * order. */
 static inline void wefti_hold(struct wefti_holding *holding, enum wefti_holding_kind kind, const void *object, uint64_t detail)
 {
     __atomic_store_n(&holding->detail, detail, __ATOMIC_RELAXED);
@@ -116,20 +118,22 @@ int wefti_hold_process(enum wefti_holding_kind kind, const void *object, uint64_
 void wefti_unhold_process(enum wefti_holding_kind kind, const void *object);
 
 /*
- * Puts right what a dead task held of one object, whether it did or was about to; then wakes whoever may wait for that. `dead` is the life's ident (number 0: the
- * process as such). It may be called again for the same, also after somebody died in it; and the object may be freed, and something else by now:
- * so it changes nothing that does not bear the mark of the dead. Set by the floors, when the library is loaded.
+ * Puts right what a dead task held of one object, whether it did or was about to; then wakes whoever may wait for that. `dead` is the
+ * life's ident (number 0: the process as such). It may be called again for the same, also after somebody died in it; and the object may be
+ * freed, and something else by now: so it changes nothing that does not bear the mark of the dead. Set by the floors, when the library is
+ * loaded.
  */
 typedef void wefti_mender(uint32_t dead, void *object, uint64_t detail);
 extern wefti_mender *wefti_menders[WEFTI_HOLD_KINDS] __attribute__((visibility("hidden")));
 
 /*
- * The sweep: all that the dead member of this seat left. May be repeated. By another member. Who waits for the word `but` (NULL: none) is not woken: the
- * caller does that next.
+ * The sweep: all that the dead member of this seat left. May be repeated. By another member. Who waits for the word `but` (NULL: none) is
+ * not woken: the caller does that next.
  */
 void wefti_seat_mend(struct wefti_family *family, uint32_t seat, const uint32_t *but);
 
-/* Takes down, and strikes out, what the life's task is about to sleep on: `count` addresses, of which those beyond WEFTI_LIFE_WAITS are left out. */
+/* Takes down, and strikes out, what the life's task is about to sleep on: `count` addresses, of which those beyond WEFTI_LIFE_WAITS are
+ * left out. */
 void wefti_life_sleeps(struct wefti_life *life, const uint32_t *const *words, unsigned count);
 static inline void wefti_life_wakes(struct wefti_life *life)
 {

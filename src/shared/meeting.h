@@ -7,9 +7,10 @@
  *   OPEN   he sleeps, or is about to: whoever does with him what he offers says so here first
  *   AGAIN  he is to look again; nothing was done
  *   DONE   it was done: that with the number in the upper half
- * SHUT -> OPEN by the task, with the next turn; OPEN -> DONE, AGAIN by anybody, OPEN -> SHUT by the task, all three by compare-and-swap: so one of them comes to pass.
- * The lower half is what he sleeps on. Lives are never freed: who changes the word and wakes it needs nothing else of him, and whoever finds it DONE need not look at what
- * it was done to. What others know of a turn (an offer) is about that turn only; it is repeated after 2^30 of them.
+ * SHUT -> OPEN by the task, with the next turn; OPEN -> DONE, AGAIN by anybody, OPEN -> SHUT by the task, all three by compare-and-swap: so
+ * one of them comes to pass. The lower half is what he sleeps on. Lives are never freed: who changes the word and wakes it needs nothing
+ * else of him, and whoever finds it DONE need not look at what it was done to. What others know of a turn (an offer) is about that turn
+ * only; it is repeated after 2^30 of them.
  *
  * Who has made it DONE and dies before the rest is finished has said that it will be: his mender finishes it.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The seats of a family: who its members are. A member's number is that of his seat, and stands in every word of the arena that says what he has in
- * hand; a seat is given to another process only when all that its last member left has been put right.
+ * The seats of a family: who its members are. A member's number is that of his seat, and stands in every word of the arena that says what
+ * he has in hand; a seat is given to another process only when all that its last member left has been put right.
  */
 #ifndef WEFTI_SEAT_H
 #define WEFTI_SEAT_H
@@ -46,7 +46,8 @@ struct wefti_seat {
 /* One of the two. */
 struct wefti_keeper {
     /*
-     * Held by it from before it is of use to its end. Its word is what the kernel marks when it dies, so that who waits for an answer waits for that too.
+     * Held by it from before it is of use to its end. Its word is what the kernel marks when it dies, so that who waits for an answer waits
+     * for that too.
      */
     pthread_mutex_t life;
     int32_t pid; /* written before it is of use; 0: there is none yet */
@@ -65,7 +66,8 @@ struct wefti_family {
 
 /* The family of this process's arena, or NULL. */
 struct wefti_family *wefti_family_now(void);
-/* The same, made if there is none, with this process as its root. NULL with ESTALE (this process is no member), and the errno of weft_shared_alloc. */
+/* The same, made if there is none, with this process as its root. NULL with ESTALE (this process is no member), and the errno of
+ * weft_shared_alloc. */
 struct wefti_family *wefti_family_get(void);
 
 #endif

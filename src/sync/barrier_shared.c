@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A barrier that lies in the arena: for the tasks of all processes of a family, any of which may die at any instruction. All but `round` is guarded by `lock`, as in
- * barrier.c.
+ * A barrier that lies in the arena: for the tasks of all processes of a family, any of which may die at any instruction. All but `round` is
+ * guarded by `lock`, as in barrier.c.
  *
- * round: bits 1 to 31 count the rounds, whole and broken; who has arrived sleeps on it. Bit 0 MOURNS: a party of this round has died in it. Set by the sweep (or by an abort
+ * round: bits 1 to 31 count the rounds, whole and broken; who has arrived sleeps on it. Bit 0 MOURNS: a party of this round has died in it.
+ * Set by the sweep (or by an abort
  *        that cannot have the lock); whoever has the lock next ends the round as broken, which takes it away.
  * arrived: how many have come in this round.
- * leaving[0]: how the last 32 rounds ended: bit (round & 31) is set when it was broken. Nobody is counted out of a round, as the dead would be missing; so who
- *        is so late that 32 others have ended since is told that his was broken. A party of a barrier with as many tasks as parties is one round late at most.
+ * leaving[0]: how the last 32 rounds ended: bit (round & 31) is set when it was broken. Nobody is counted out of a round, as the dead would
+ * be missing; so who
+ *        is so late that 32 others have ended since is told that his was broken. A party of a barrier with as many tasks as parties is one
+ *        round late at most.
  * state: BROKEN: nobody may come. ACTION: all have come and the last runs the action.
  * runner: the life of who runs the action, else 0.
  * reserved: the barrier's name (wefti_name).
  *
- * Death. A party writes down the round in which it has arrived, with the lock held and before it is counted. The sweep compares that with `round`: if the round has not ended it sets
- * MOURNS in the same word that all others sleep on, so nobody misses it. Who dies with the lock has left anything half done: the next owner is told so by the
- * lock, and ends the round as broken; if he dies in doing so the next one does, which breaks a round that nobody has come to. Who is dead and
- * was still to come is nobody's business: it cannot be known.
+ * Death. A party writes down the round in which it has arrived, with the lock held and before it is counted. The sweep compares that with
+ * `round`: if the round has not ended it sets MOURNS in the same word that all others sleep on, so nobody misses it. Who dies with the lock
+ * has left anything half done: the next owner is told so by the lock, and ends the round as broken; if he dies in doing so the next one
+ * does, which breaks a round that nobody has come to. Who is dead and was still to come is nobody's business: it cannot be known.
  */
 
 #include <weft/barrier.h>

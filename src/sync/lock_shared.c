@@ -3,18 +3,20 @@
  * A lock that lies in the arena: for the tasks of all processes of a family, any of which may die at any instruction.
  *
  * word: bits 3 to 31 the owner's life (shared/life.h), 0 when the lock is free; and two flag bits.
- *   WAITERS  somebody may sleep on `word`. Set by who is about to sleep; a release takes it away and wakes one, who sets it again when he takes the lock,
+ *   WAITERS  somebody may sleep on `word`. Set by who is about to sleep; a release takes it away and wakes one, who sets it again when he
+ *   takes the lock,
  *            as there may be more. It may be set with nobody asleep.
- *   DIED     an owner died and nobody has said since that what the lock protects is whole again (weft_lock_repaired). It stays through releases.
- * The other words are not used here. A free lock is whoever's comes first; there is no line. (In one process lock.c bounds how often a waiter can be passed; its heir, who is
- * somebody in particular that others rely on, is what a death must not hit.)
+ *   DIED     an owner died and nobody has said since that what the lock protects is whole again (weft_lock_repaired). It stays through
+ *   releases.
+ * The other words are not used here. A free lock is whoever's comes first; there is no line. (In one process lock.c bounds how often a
+ * waiter can be passed; its heir, who is somebody in particular that others rely on, is what a death must not hit.)
  *
- * Death. Who wants the lock has written it down as a holding before he touches the word, and strikes it out after his last wake. The sweep finds that holding and,
- * if the word says that the dead owned the lock, frees it and leaves DIED. In any case it wakes all who sleep on the word: the dead may have owed a
- * wake (died between release and wake), or used one up (died between waking and taking).
+ * Death. Who wants the lock has written it down as a holding before he touches the word, and strikes it out after his last wake. The sweep
+ * finds that holding and, if the word says that the dead owned the lock, frees it and leaves DIED. In any case it wakes all who sleep on
+ * the word: the dead may have owed a wake (died between release and wake), or used one up (died between waking and taking).
  *
- * Taking is an acquire, giving a release, on `word`. A release wakes after its last store and uses the address alone. With nobody waiting taking and giving
- * cost two read-modify-writes and four stores to the caller's own life.
+ * Taking is an acquire, giving a release, on `word`. A release wakes after its last store and uses the address alone. With nobody waiting
+ * taking and giving cost two read-modify-writes and four stores to the caller's own life.
  *
  * Fork: a child of the host's own is no member of the family and can take no lock; what its parent held stays its parent's.
  */

@@ -7,8 +7,8 @@
  *       nobody.
  * All zero: nobody has called it yet, or the last call failed. Then all who wait are woken, and the first of them tries.
  *
- * In the arena the caller is known by his life, in which he writes down that he is about to call it. When he dies in it, the sweep makes the word 0 and
- * wakes all who wait: the next calls it again.
+ * In the arena the caller is known by his life, in which he writes down that he is about to call it. When he dies in it, the sweep makes
+ * the word 0 and wakes all who wait: the next calls it again.
  *
  * The end of a call is one exchange, a release that pairs with the acquire of who finds DONE; after it the memory may be gone.
  */

@@ -3,8 +3,8 @@
  * A lock that its owner may take again: a lock, and how many times more than once its owner has it. `depth` is read and written by the
  * owner alone.
  *
- * In the arena an owner may die and leave any depth. Whoever has the lock after him is told so (1), and begins anew: again if he dies before he has done so, as
- * the mark is taken away by nobody but an owner who has come out of weft_rlock_acquire.
+ * In the arena an owner may die and leave any depth. Whoever has the lock after him is told so (1), and begins anew: again if he dies
+ * before he has done so, as the mark is taken away by nobody but an owner who has come out of weft_rlock_acquire.
  */
 
 #include <weft/rlock.h>

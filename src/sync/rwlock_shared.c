@@ -2,17 +2,19 @@
 /*
  * A read-write lock that lies in the arena: for the tasks of all processes of a family, any of which may die at any instruction.
  *
- * gate: a weft_lock (lock_shared.c). Its holder is the writer, from before he waits for the readers to leave; while it is held nobody begins to read. Who wants to read
+ * gate: a weft_lock (lock_shared.c). Its holder is the writer, from before he waits for the readers to leave; while it is held nobody
+ * begins to read. Who wants to read
  *       sleeps on its word like who wants to write. Its DIED mark is that of the whole.
- * word: bits 0 to 30 READERS: how many have the lock for reading. AWAITED (bit 31): the writer may sleep on the lower half until they have left; set by him,
+ * word: bits 0 to 30 READERS: how many have the lock for reading. AWAITED (bit 31): the writer may sleep on the lower half until they have
+ * left; set by him,
  *       and by nobody taken away. MARK (bits 32 to 60): shared/joint.h.
  * turn: the lock's name (wefti_name). `left` is not used here.
  *
- * A reader counts himself in READERS, and in a holding of his life by the same step, then looks at the gate; if it is held he takes both back and waits. A writer takes
- * the gate, then looks at READERS. These four are sequentially consistent, so at least one sees the other.
+ * A reader counts himself in READERS, and in a holding of his life by the same step, then looks at the gate; if it is held he takes both
+ * back and waits. A writer takes the gate, then looks at READERS. These four are sequentially consistent, so at least one sees the other.
  *
- * Death. A reader's count goes back in one step with the holding that says so; if he was the last, the sweep wakes the writer. A writer's gate is freed, with DIED, as any
- * lock; nothing else says that he was there.
+ * Death. A reader's count goes back in one step with the holding that says so; if he was the last, the sweep wakes the writer. A writer's
+ * gate is freed, with DIED, as any lock; nothing else says that he was there.
  *
  * Who waits may be passed without a bound: there is no line, and readers and writers that a release has woken race.
  */

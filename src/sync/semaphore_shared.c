@@ -2,30 +2,32 @@
 /*
  * A semaphore that lies in the arena: for the tasks of all processes of a family, any of which may die at any instruction.
  *
- * A permit that a task has taken stands in its life, as a holding of the semaphore whose detail counts the permits, and comes back when the task dies with it. That is
- * right for permits that are lent, and wrong for a semaphore that counts things, which one task makes and another uses up. The two are told apart by
- * what is done: a release by a task that does not hold so many permits is a hand-off, and from the first of these on the semaphore is HANDED: takers write nothing
- * down and deaths return nothing.
+ * A permit that a task has taken stands in its life, as a holding of the semaphore whose detail counts the permits, and comes back when the
+ * task dies with it. That is right for permits that are lent, and wrong for a semaphore that counts things, which one task makes and
+ * another uses up. The two are told apart by what is done: a release by a task that does not hold so many permits is a hand-off, and from
+ * the first of these on the semaphore is HANDED: takers write nothing down and deaths return nothing.
  *
  * state: bits 0 to 30 the permits.
- *   WAITERS  (31) somebody may sleep on the lower half, which he does while that is WAITERS alone. Set by who is about to sleep, and by one who has slept and takes a
+ *   WAITERS  (31) somebody may sleep on the lower half, which he does while that is WAITERS alone. Set by who is about to sleep, and by one
+ *   who has slept and takes a
  *            permit, as there may be more; a release takes it away and wakes as many as it gives. It may be set with nobody asleep.
  *   MARK     (32 to 60) of the change that is being made together with a holding: shared/joint.h
  *   HANDED   (61) never goes again
  * name: see wefti_name. The upper half of a holding's detail; the lower one is the count. A holding of count 0 is not kept.
  * `waiting` is not used here.
  *
- * Exact. While it is not HANDED, permits and count of the holding change as one (wefti_joint_move), so the permits that there are and those that living tasks hold
- * are always the same number in all. The sweep gives back what the dead held by the same step, made in the name of the dead; whoever repeats that finds what
- * is left to give. When it is HANDED each change is one compare-and-swap of `state`. The two cannot mix: a change that was looked at before
- * HANDED was set fails.
+ * Exact. While it is not HANDED, permits and count of the holding change as one (wefti_joint_move), so the permits that there are and those
+ * that living tasks hold are always the same number in all. The sweep gives back what the dead held by the same step, made in the name of
+ * the dead; whoever repeats that finds what is left to give. When it is HANDED each change is one compare-and-swap of `state`. The two
+ * cannot mix: a change that was looked at before HANDED was set fails.
  *
- * No wake is lost. Sleeping is only begun on WAITERS without a permit, as the kernel compares. A release that finds WAITERS wakes as many as it gives; whom it
- * wakes takes a permit and wakes another if there are more, because a release in between, which has found no WAITERS, has woken nobody; or he finds none, and
- * sets WAITERS again before he sleeps or leaves. A death between any of these is followed by the sweep's wakes.
+ * No wake is lost. Sleeping is only begun on WAITERS without a permit, as the kernel compares. A release that finds WAITERS wakes as many
+ * as it gives; whom it wakes takes a permit and wakes another if there are more, because a release in between, which has found no WAITERS,
+ * has woken nobody; or he finds none, and sets WAITERS again before he sleeps or leaves. A death between any of these is followed by the
+ * sweep's wakes.
  *
- * Signal handlers may release: they allocate nothing and begin no life. One that has interrupted its own task in here (life->inside) cannot change the holding
- * that is being changed: its release is a hand-off. So is one by a child of the host's own fork, which is no member.
+ * Signal handlers may release: they allocate nothing and begin no life. One that has interrupted its own task in here (life->inside) cannot
+ * change the holding that is being changed: its release is a hand-off. So is one by a child of the host's own fork, which is no member.
  */
 
 #include <errno.h>

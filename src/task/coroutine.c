@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks as coroutines of the thread that starts them (coroutine floor). There is nothing to reap: a coroutine that has ended gives its stack back itself.
+ * Tasks as coroutines of the thread that starts them (coroutine floor). There is nothing to reap: a coroutine that has ended gives its
+ * stack back itself.
  *
- * A thread whose function has returned goes on until its coroutines have ended (wefti_coroutines_join). Which are its own is told by the kernel's number of the thread, that is in
- * the handle.
+ * A thread whose function has returned goes on until its coroutines have ended (wefti_coroutines_join). Which are its own is told by the
+ * kernel's number of the thread, that is in the handle.
  */
 
 #include "coroutine/coroutine.h"

@@ -11,8 +11,8 @@
  * alive is the length of the list of the living, and is waited for by select. Its last change by a member is before it gives back the lock,
  * which is its last touch of the group: then the group may be freed (lock.h); the wake uses the address alone.
  *
- * A process cannot reach the group: it has a thread beside it, the member proper, which follows it: waits for it, hands its cancellation on, and returns what
- * it returned. The handle that the caller gets is the process's.
+ * A process cannot reach the group: it has a thread beside it, the member proper, which follows it: waits for it, hands its cancellation
+ * on, and returns what it returned. The handle that the caller gets is the process's.
  *
  * Fork. In a child the members are lost tasks: who joins finds them so and strikes them out. A lock that another task held at that moment
  * stays taken.

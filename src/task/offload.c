@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls that block, made by threads that are there for that. A call is a job in a list; a helper takes the oldest. If there are more jobs than helpers who wait for one, a helper is
- * started. A helper that has had nothing to do for IDLE ends.
+ * Calls that block, made by threads that are there for that. A call is a job in a list; a helper takes the oldest. If there are more jobs
+ * than helpers who wait for one, a helper is started. A helper that has had nothing to do for IDLE ends.
  *
- * state of a job: PENDING; DONE, moved by the helper when the result is there; LEFT, moved by a caller who waits no more: then the helper frees the job, else the caller does. One compare-and-swap
- * decides; its release pairs with the acquire of the other's.
+ * state of a job: PENDING; DONE, moved by the helper when the result is there; LEFT, moved by a caller who waits no more: then the helper
+ * frees the job, else the caller does. One compare-and-swap decides; its release pairs with the acquire of the other's.
  *
  * The list, and the count of helpers that wait, are guarded by a latch; a helper that is woken takes its job under it.
  *

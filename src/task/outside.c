@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The coroutines of another process, without its doing anything for it: its memory is read as a debugger would read it (base/peek.h), so nothing in there is slower or larger for that, but for
- * the time that a hub notes at each park.
+ * The coroutines of another process, without its doing anything for it: its memory is read as a debugger would read it (base/peek.h), so
+ * nothing in there is slower or larger for that, but for the time that a hub notes at each park.
  *
- * Where it is. The process has mapped the same file as this one, the library or the program that it is linked into: the register of tasks then lies as far from the beginning of that file as it
- * does here. A file of another content is another build, of whose structures nothing is known here.
+ * Where it is. The process has mapped the same file as this one, the library or the program that it is linked into: the register of tasks
+ * then lies as far from the beginning of that file as it does here. A file of another content is another build, of whose structures nothing
+ * is known here.
  *
- * What is read may change meanwhile. Nothing is believed: each address is followed by a read that may fail; a task in the list has to name the one that it was reached from as that before it,
- * or the walk ends there; and a wait is told only if the context is still in it when all of it has been read.
+ * What is read may change meanwhile. Nothing is believed: each address is followed by a read that may fail; a task in the list has to name
+ * the one that it was reached from as that before it, or the walk ends there; and a wait is told only if the context is still in it when
+ * all of it has been read.
  *
- * What a coroutine waits in is found on its stack: the first return address that lies neither in the library nor in the C library, and the last before it that lies in a public function of the
- * library, which this process has at a place that it can work out. A return address is a word that points behind a call; one left there by an earlier call could be taken for it.
+ * What a coroutine waits in is found on its stack: the first return address that lies neither in the library nor in the C library, and the
+ * last before it that lies in a public function of the library, which this process has at a place that it can work out. A return address is
+ * a word that points behind a call; one left there by an earlier call could be taken for it.
  */
 
 #include "task/outside.h"

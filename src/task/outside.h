@@ -35,8 +35,9 @@ struct wefti_outside {
 };
 
 /*
- * Calls the function with what is seen of each coroutine of that process, oldest first. 0; -1 with ESRCH (no such process, or it does not use this library), EPROTO (it uses another
- * build of it), EACCES or EPERM (its memory is not this process's to read), ENOMEM, ECHILD (the function has returned false), EAGAIN: they came and went so fast that not all were seen.
+ * Calls the function with what is seen of each coroutine of that process, oldest first. 0; -1 with ESRCH (no such process, or it does not
+ * use this library), EPROTO (it uses another build of it), EACCES or EPERM (its memory is not this process's to read), ENOMEM, ECHILD (the
+ * function has returned false), EAGAIN: they came and went so fast that not all were seen.
  */
 int wefti_outside_each(pid_t pid, bool (*visit)(const struct wefti_outside *seen, void *data), void *data);
 

@@ -2,9 +2,9 @@
 /*
  * Placement: which processors a task's thread may use, how nice it is, what the kernel calls it.
  *
- * A list of processors is what taskset --cpu-list and the kernel's own files have: "0-3,8,10-20:2". It is read when the task is made, so that
- * a mistake in it is told to who made it; the thread places itself before it does anything else (thread.c), so that what the kernel refuses is
- * told to who starts it.
+ * A list of processors is what taskset --cpu-list and the kernel's own files have: "0-3,8,10-20:2". It is read when the task is made, so
+ * that a mistake in it is told to who made it; the thread places itself before it does anything else (thread.c), so that what the kernel
+ * refuses is told to who starts it.
  */
 
 #include "task/placement.h"

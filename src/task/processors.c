@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many processors this process may use: those of its affinity mask, of which the cpu controllers of its cgroups may allow only so much time.
+ * How many processors this process may use: those of its affinity mask, of which the cpu controllers of its cgroups may allow only so much
+ * time.
  *
- * /proc/self/cgroup says which cgroup the process is in, per hierarchy; /proc/self/mountinfo where that hierarchy can be seen, and from which of its
- * folders on (a container often sees only its own part). From the process's folder up to the one that is mounted, each may have a limit: the least
- * counts. Version 2 has one hierarchy, "0::/path", and cpu.max with "QUOTA PERIOD" or "max PERIOD"; version 1 one with the controller cpu, and a
- * file for each of the two, the quota -1 for none. Both versions are looked at: a machine may have both mounted, with the controller in either.
+ * /proc/self/cgroup says which cgroup the process is in, per hierarchy; /proc/self/mountinfo where that hierarchy can be seen, and from
+ * which of its folders on (a container often sees only its own part). From the process's folder up to the one that is mounted, each may
+ * have a limit: the least counts. Version 2 has one hierarchy, "0::/path", and cpu.max with "QUOTA PERIOD" or "max PERIOD"; version 1 one
+ * with the controller cpu, and a file for each of the two, the quota -1 for none. Both versions are looked at: a machine may have both
+ * mounted, with the controller in either.
  *
- * A limit that is not whole counts as the next whole number: with 1.5 processors' time, two threads use all of it, one does not. What cannot be
- * read limits nothing.
+ * A limit that is not whole counts as the next whole number: with 1.5 processors' time, two threads use all of it, one does not. What
+ * cannot be read limits nothing.
  */
 
 #include "task/processors.h"

@@ -4,8 +4,8 @@
 #define WEFTI_PROCESSORS_H
 
 /*
- * The fewest of `processors` and of what the limits of this process's cgroups come to, at least 1. `root` stands before the path of every file
- * that is read: "" but in tests.
+ * The fewest of `processors` and of what the limits of this process's cgroups come to, at least 1. `root` stands before the path of every
+ * file that is read: "" but in tests.
  */
 unsigned wefti_processors_limited(const char *root, unsigned processors);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The register of tasks that are alive: enumeration, the main task, handles for threads that Weft did not start, what happens at exit and in a
- * forked child.
+ * The register of tasks that are alive: enumeration, the main task, handles for threads that Weft did not start, what happens at exit and
+ * in a forked child.
  *
  * The register does not own: a task leaves it before it ends, so a handle found under the latch can be kept.
  */

@@ -2,15 +2,17 @@
 /*
  * The task handle: what all kinds of task share. A kind brings a carrier (thread.c).
  *
- * state goes INITIAL, STARTING, STARTED, STOPPED. Who starts it moves it from INITIAL by compare-and-swap, so it is started once; a failed start
- * moves it back. The starter and the task itself both move STARTING to STARTED once the carrier's handle is known. STOPPED is stored with release after outcome and result are final, and every reader of those has loaded it with acquire. After that store the task
- * touches nothing of the handle but its address (weft_wake) and its own reference.
+ * state goes INITIAL, STARTING, STARTED, STOPPED. Who starts it moves it from INITIAL by compare-and-swap, so it is started once; a failed
+ * start moves it back. The starter and the task itself both move STARTING to STARTED once the carrier's handle is known. STOPPED is stored
+ * with release after outcome and result are final, and every reader of those has loaded it with acquire. After that store the task touches
+ * nothing of the handle but its address (weft_wake) and its own reference.
  *
- * Who joins a coroutine, and has others to let run, leaves his wait in `joiner` under the guard, unless there is one or the state is STOPPED already; who stores STOPPED takes it out of there afterwards, under
- * the guard, and ends it (wait/direct.h): so one of the two sees the other. All others wait for the state.
+ * Who joins a coroutine, and has others to let run, leaves his wait in `joiner` under the guard, unless there is one or the state is
+ * STOPPED already; who stores STOPPED takes it out of there afterwards, under the guard, and ends it (wait/direct.h): so one of the two
+ * sees the other. All others wait for the state.
  *
- * guard protects the name and the context pointer: a canceller holds it while it cancels the context, and the task takes the pointer away under
- * it before it ends, so the context outlives every canceller. Latches are taken in this order: register, guard, context's guard.
+ * guard protects the name and the context pointer: a canceller holds it while it cancels the context, and the task takes the pointer away
+ * under it before it ends, so the context outlives every canceller. Latches are taken in this order: register, guard, context's guard.
  */
 
 #include "task/task.h"
@@ -88,7 +90,8 @@ void wefti_task_default_name(const weft_task *task, char name[WEFTI_OWN_NAME])
         end = stpcpy(end, parts[i]); /* the longest is Coroutine-4294967295 */
 }
 
-/* Gives the task a copy of the name, or a number; what name that makes is worked out when somebody asks, or at once for what has a renamed. */
+/* Gives the task a copy of the name, or a number; what name that makes is worked out when somebody asks, or at once for what has a
+ * renamed. */
 static bool task_christen(weft_task *task, struct wefti_task_carrier *carrier, const char *name)
 {
     if (!name) {
@@ -265,7 +268,8 @@ int weft_task_start(weft_task *task)
     return -1;
 }
 
-/* The same for a coroutine that nobody else knows: it is begun when it gets into the register, and as it has the caller's thread it runs no sooner. */
+/* The same for a coroutine that nobody else knows: it is begun when it gets into the register, and as it has the caller's thread it runs no
+ * sooner. */
 static int coroutine_begin(weft_task *task)
 {
     task_prepare(task);
@@ -418,7 +422,8 @@ static __attribute__((noinline)) void task_destroy(weft_task *task)
     wefti_release(task);
 }
 
-/* The same; that of a plain coroutine which has ended well is kept by a thread that has room. One that has no context is about to end, and comes by here no more. */
+/* The same; that of a plain coroutine which has ended well is kept by a thread that has room. One that has no context is about to end, and
+ * comes by here no more. */
 static inline void task_destroy_or_keep(weft_task *task)
 {
     bool keeps = task->plain && !task->name && task->outcome == WEFT_DONE && spares.count < spares_most && wefti_context_now;
@@ -487,8 +492,8 @@ static int task_wait(weft_task *task, bool reaps, weft_time deadline)
 }
 
 /*
- * The same for a coroutine's end, by a context that has others to let run: whoever ends it calls. 0 when somebody else joins in this way already, too: its
- * state is still to be looked at.
+ * The same for a coroutine's end, by a context that has others to let run: whoever ends it calls. 0 when somebody else joins in this way
+ * already, too: its state is still to be looked at.
  */
 static int task_wait_directly(weft_task *task, struct wefti_context *context, weft_time deadline)
 {

@@ -21,8 +21,8 @@ struct wefti_task_carrier {
     /* Clears up after a task that has stopped; waits at most for the last instructions of what ran. */
     void (*reap)(struct weft_task *task);
     /*
-     * NULL, or: waits until a task that was started has stopped, and clears up after it, so that the waiter is woken once, by the very end of
-     * what ran. Fails as any wait; it can be repeated then.
+     * NULL, or: waits until a task that was started has stopped, and clears up after it, so that the waiter is woken once, by the very end
+     * of what ran. Fails as any wait; it can be repeated then.
      */
     int (*wait_and_reap)(struct weft_task *task, weft_time deadline);
     int (*kill)(struct weft_task *task);     /* as weft_task_kill */
@@ -47,8 +47,8 @@ struct wefti_task_carrier {
 };
 
 /*
- * Beside enum weft_task_state. STARTING: weft_task_start is at work; to others this is WEFT_STARTED, but `thread` is not known yet. ENDING: it has ended, and somebody
- * is about to make the handle say so.
+ * Beside enum weft_task_state. STARTING: weft_task_start is at work; to others this is WEFT_STARTED, but `thread` is not known yet. ENDING:
+ * it has ended, and somebody is about to make the handle say so.
  */
 enum { WEFTI_STARTING = 3, WEFTI_ENDING = 4 };
 
@@ -132,7 +132,8 @@ struct weft_task *wefti_register_find(bool (*is)(const struct weft_task *task));
 const void *wefti_register_place(void);
 
 /*
- * What a thread does before it ends: waits for its coroutines, cancelling those that are daemons when the others have ended. Not ended by cancellation.
+ * What a thread does before it ends: waits for its coroutines, cancelling those that are daemons when the others have ended. Not ended by
+ * cancellation.
  */
 void wefti_coroutines_join(void);
 
@@ -154,7 +155,8 @@ void wefti_exit_join(void);
 /* What the floor above does at exit after that, or NULL; for processes that end without exit(3). */
 extern void (*wefti_exit_hook)(void) __attribute__((visibility("hidden")));
 
-/* In a process that is a task: its main task is that one from here on. The handle, borrowed; its function and argument are to be filled in. */
+/* In a process that is a task: its main task is that one from here on. The handle, borrowed; its function and argument are to be filled
+ * in. */
 struct weft_task *wefti_register_become(const char *name, uint64_t ident, bool daemon);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tasks as threads. A thread is joinable; it is joined by the first task that joins the handle after its end was visible, else when the last handle goes, so that
- * who has joined a task has its thread behind him, thread-locals destroyed. The one thread that cannot be joined, that which frees its own last handle, is
- * detached.
+ * Tasks as threads. A thread is joinable; it is joined by the first task that joins the handle after its end was visible, else when the
+ * last handle goes, so that who has joined a task has its thread behind him, thread-locals destroyed. The one thread that cannot be joined,
+ * that which frees its own last handle, is detached.
  */
 
 #include <errno.h>
@@ -15,8 +15,8 @@
 #include "task/task.h"
 
 /*
- * Where in what pthread_t points to the C library keeps the kernel's number of the thread, which the kernel sets to 0, and wakes, when the thread
- * has ended (CLONE_CHILD_CLEARTID). Found out, not assumed: by asking the kernel where that word is for the present thread.
+ * Where in what pthread_t points to the C library keeps the kernel's number of the thread, which the kernel sets to 0, and wakes, when the
+ * thread has ended (CLONE_CHILD_CLEARTID). Found out, not assumed: by asking the kernel where that word is for the present thread.
  */
 static uintptr_t thread_end_offset;
 
@@ -123,8 +123,8 @@ static void thread_reap(weft_task *task)
 }
 
 /*
- * Joins as pthread_join does, but with deadline and cancellation. To wait for the state and then for the thread would be two sleeps, and cost a third
- * more than pthread_join.
+ * Joins as pthread_join does, but with deadline and cancellation. To wait for the state and then for the thread would be two sleeps, and
+ * cost a third more than pthread_join.
  */
 static int thread_wait_and_reap(weft_task *task, weft_time deadline)
 {
@@ -155,8 +155,8 @@ struct wefti_task_carrier wefti_task_thread = {
     .noun = "Thread", .start = thread_start, .reap = thread_reap, .kill = thread_kill, .renamed = thread_renamed};
 
 /*
- * A kernel or emulator that lacks one of the two calls leaves joining in two steps; so does ThreadSanitizer, which takes that word for memory of the
- * thread that nobody else may read.
+ * A kernel or emulator that lacks one of the two calls leaves joining in two steps; so does ThreadSanitizer, which takes that word for
+ * memory of the thread that nobody else may read.
  */
 WEFTI_OPENING_TASK static void thread_open(void)
 {

@@ -73,7 +73,8 @@ static uint32_t words_divide(uint32_t *words, size_t count)
     return (uint32_t)rest;
 }
 
-/* The groups grow downwards from the end into the room that the words leave: a group takes nearly 30 bits away from them and 32 for itself. */
+/* The groups grow downwards from the end into the room that the words leave: a group takes nearly 30 bits away from them and 32 for
+ * itself. */
 void wefti_bigint_decimal(const struct wefti_text *bigint, struct wefti_bigint_groups *decimal)
 {
     size_t count = magnitude_words(bigint, decimal->groups);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Dicts, and sets, which are dicts without items: entries in the order in which their keys came, and an index that leads from a hash to an entry (see
- * object.h).
+ * Dicts, and sets, which are dicts without items: entries in the order in which their keys came, and an index that leads from a hash to an
+ * entry (see object.h).
  *
  * A place of the index is EMPTY, or GONE (its entry was popped; searches go on past it), or the number of an entry. Each entry that came
  * since the block was made took one place of the index, and there are fewer entries than places: so there is always an EMPTY one.
@@ -20,8 +20,8 @@ enum { PLACES_FIRST = 8 };
 #endif
 
 /*
- * So many frozensets may lie within each other: to compare two is to search one for what the other holds, and that is to compare again. The only
- * recursion there is, a kilobyte of stack a time.
+ * So many frozensets may lie within each other: to compare two is to search one for what the other holds, and that is to compare again. The
+ * only recursion there is, a kilobyte of stack a time.
  */
 enum { FROZEN_MOST = 8 };
 
@@ -337,8 +337,8 @@ int weft_dict_pop(weft_value dict, weft_value key, weft_value *item)
 }
 
 /*
- * How many entries there are up to the last that is not gone. Of a row of gone ones the last remembers where the row begins, so that who pops from the end again and again does
- * not walk over it each time: in `hash`, one more than the number of its first.
+ * How many entries there are up to the last that is not gone. Of a row of gone ones the last remembers where the row begins, so that who
+ * pops from the end again and again does not walk over it each time: in `hash`, one more than the number of its first.
  */
 static uint32_t dict_end(struct wefti_dict *dict)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Equality, as Python has it but for one thing: a NaN has no identity here, so a list that holds one equals itself, but no copy of it.
- * Two containers are walked side by side, without recursion; only a dict or a set that is searched compares keys once more, and keys hold no dicts, and
- * frozensets only so many within each other.
+ * Two containers are walked side by side, without recursion; only a dict or a set that is searched compares keys once more, and keys hold
+ * no dicts, and frozensets only so many within each other.
  */
 
 #include <string.h>

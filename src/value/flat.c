@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The flat form: items one after the other, each a kind (an octet) and what that kind has:
- *   none; bool, an octet; int, float, ptr, eight octets; str, bytes, bytearray, bigint, a length and octets; numbers, their letter, a length and octets; an
- *   error without a text, its code; ERROR_TEXT, the code, a length and the text; ERROR_TYPE, the same, a length and the type; list, tuple, set, frozenset, a
- *   count and so many items; an object, 3, its name, arguments and state; dict, a count and so many keys and items in turn; AGAIN, the number of an object
- *   that is complete.
+ *   none; bool, an octet; int, float, ptr, eight octets; str, bytes, bytearray, bigint, a length and octets; numbers, their letter, a
+ *   length and octets; an error without a text, its code; ERROR_TEXT, the code, a length and the text; ERROR_TYPE, the same, a length and
+ *   the type; list, tuple, set, frozenset, a count and so many items; an object, 3, its name, arguments and state; dict, a count and so
+ *   many keys and items in turn; AGAIN, the number of an object that is complete.
  * Lengths, counts and numbers are eight octets, a code four, in this machine's order, unaligned.
  *
- * Objects are numbered from 0 in the order in which they begin. Only what is held more than once can come again, so only that is looked for when
- * writing. Values have no cycles: what comes again is complete.
+ * Objects are numbered from 0 in the order in which they begin. Only what is held more than once can come again, so only that is looked for
+ * when writing. Values have no cycles: what comes again is complete.
  *
- * Neither way recurses. Writing walks; reading keeps finished values on a stack, and makes a container of the topmost ones when its last is there.
+ * Neither way recurses. Writing walks; reading keeps finished values on a stack, and makes a container of the topmost ones when its last is
+ * there.
  */
 
 #include "value/flat.h"
@@ -72,7 +73,8 @@ static void put_error(struct writer *writer, weft_value value)
     }
 }
 
-/* 1: it was written before, and says so; 0: it is to be written; -1 with ENOMEM. An error's code is its holder's, so it is written each time. */
+/* 1: it was written before, and says so; 0: it is to be written; -1 with ENOMEM. An error's code is its holder's, so it is written each
+ * time. */
 static int put_again(struct writer *writer, weft_value value)
 {
     if (!wefti_value_counted(value) || value.kind == WEFT_ERROR)

@@ -5,8 +5,9 @@
  * random key of this process.
  *
  * A key is hashed as a sequence of 64-bit words: first one that tells kind and length, then its contents; a tuple's items follow its own
- * first word, however they nest, so no two keys that differ are the same sequence (frozensets, which have no order, come as a sum). Numbers that are equal are made the same words first: 1,
- * 1.0 and true. A NaN, which equals nothing, gets a hash of its own each time, or a dict of many would be slow.
+ * first word, however they nest, so no two keys that differ are the same sequence (frozensets, which have no order, come as a sum). Numbers
+ * that are equal are made the same words first: 1, 1.0 and true. A NaN, which equals nothing, gets a hash of its own each time, or a dict
+ * of many would be slow.
  */
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is kept for programs in other languages: numbers of one type side by side, and objects, known here by the name of their class only. An
- * object is a tuple of three values to all who walk.
+ * What is kept for programs in other languages: numbers of one type side by side, and objects, known here by the name of their class only.
+ * An object is a tuple of three values to all who walk.
  */
 
 #include <string.h>

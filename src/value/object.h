@@ -21,21 +21,21 @@
 #include "value/value.h"
 
 /*
- * A count that came so far stays there, and the object lives for ever: whoever keeps and never drops loses memory, but nobody's value. As many
- * threads as there can be may still be about to add or take one when it gets there.
+ * A count that came so far stays there, and the object lives for ever: whoever keeps and never drops loses memory, but nobody's value. As
+ * many threads as there can be may still be about to add or take one when it gets there.
  */
 #define WEFTI_COUNT_STUCK (UINT32_MAX / 2)
 
 struct wefti_object {
     uint32_t count;
     uint8_t kind; /* enum weft_value_kind */
-    uint8_t
-        more; /* of numbers: their letter; of an error: 1 when it has a type; of a frozenset: how many lie within each other, it being the first */
+    /* of numbers: their letter; of an error: 1 when it has a type; of a frozenset: how many lie within each other, it being the first */
+    uint8_t more;
 };
 
 /*
- * A str, bytes, bytearray, bigint, numbers, or the text of an error. What comes after the zero of an error's text is the name of its type, and another
- * zero.
+ * A str, bytes, bytearray, bigint, numbers, or the text of an error. What comes after the zero of an error's text is the name of its type,
+ * and another zero.
  */
 struct wefti_text {
     struct wefti_object head;
@@ -70,8 +70,8 @@ enum { WEFTI_ENTRY_GONE = 255 };
 enum { WEFTI_OBJECT_NAME, WEFTI_OBJECT_ARGUMENTS, WEFTI_OBJECT_STATE, WEFTI_OBJECT_PARTS };
 
 /*
- * A dict, or a set, whose items are none: entries in the order in which they came, and an index of them by hash, with open addressing. Entries and index are one block,
- * made anew when the entries run out.
+ * A dict, or a set, whose items are none: entries in the order in which they came, and an index of them by hash, with open addressing.
+ * Entries and index are one block, made anew when the entries run out.
  */
 struct wefti_dict {
     struct wefti_container container;
@@ -154,8 +154,8 @@ int wefti_container_changeable(struct wefti_container *container, weft_value ite
 /* Notes that a hold, taken over from a caller, is the container's from now on. */
 weft_value wefti_container_adopt(struct wefti_container *container, weft_value item);
 /*
- * The same of an item that nobody but its maker can reach yet, through whatever hold: who reads a pickle has all holds on what it is making. So nothing here need be atomic; whoever is handed
- * the value later comes after it.
+ * The same of an item that nobody but its maker can reach yet, through whatever hold: who reads a pickle has all holds on what it is
+ * making. So nothing here need be atomic; whoever is handed the value later comes after it.
  */
 static inline weft_value wefti_container_adopt_unseen(struct wefti_container *container, weft_value item)
 {
@@ -198,8 +198,8 @@ int wefti_dict_pop_last(weft_value dict, weft_value *key, weft_value *item);
 /* The item of a key, of a dict or a set: 1 found, 0 not, -1 with ENOMEM or EINVAL. */
 int wefti_dict_find(weft_value dict, weft_value key, weft_value *item);
 /*
- * Changes by who builds a list, dict or set and knows that nobody else can reach it or what comes into it, however many holds there are: 0 (of a set 1 when it was new), and the
- * item and the key are given away; -1 with EINVAL (no key), ENOMEM.
+ * Changes by who builds a list, dict or set and knows that nobody else can reach it or what comes into it, however many holds there are: 0
+ * (of a set 1 when it was new), and the item and the key are given away; -1 with EINVAL (no key), ENOMEM.
  */
 int wefti_list_add(struct wefti_array *list, weft_value item);
 int wefti_dict_add(struct wefti_dict *dict, weft_value key, weft_value item);
@@ -212,8 +212,8 @@ weft_value wefti_text_new(enum weft_value_kind kind, uint8_t more, const void *o
 weft_value wefti_error_new(int32_t code, const char *text, size_t length, const char *type, size_t type_length);
 
 /*
- * Bigints. The octets, without those that say nothing: how many. A float that is an integer which does not fit into 64 bits, in octets: how many, 0 for any
- * other.
+ * Bigints. The octets, without those that say nothing: how many. A float that is an integer which does not fit into 64 bits, in octets: how
+ * many, 0 for any other.
  */
 size_t wefti_bigint_trim(const unsigned char *octets, size_t length);
 enum { WEFTI_FLOAT_OCTETS = 130 };
@@ -231,7 +231,8 @@ void wefti_bigint_decimal(const struct wefti_text *bigint, struct wefti_bigint_g
 /* Equal: 1, not: 0, -1 with ENOMEM. */
 int wefti_value_compare(weft_value a, weft_value b);
 /*
- * Hashes of what may be a key: equal keys have equal ones. -1 with EINVAL (may not be a key), ENOMEM. *frozen: how many frozensets lie within each other in it.
+ * Hashes of what may be a key: equal keys have equal ones. -1 with EINVAL (may not be a key), ENOMEM. *frozen: how many frozensets lie
+ * within each other in it.
  */
 int wefti_value_hash(weft_value key, uint64_t *hash, uint8_t *frozen);
 /* SipHash-1-3 of so many words under a key. */

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Python's pickles, as data: values to and from the octets that Python's processes send each other. Reading never runs, imports or looks up anything: what
- * is allowed is a fixed set of operations and names (pickle_names.c), all else is refused. Nothing waits; any task.
+ * Python's pickles, as data: values to and from the octets that Python's processes send each other. Reading never runs, imports or looks up
+ * anything: what is allowed is a fixed set of operations and names (pickle_names.c), all else is refused. Nothing waits; any task.
  *
- * What comes back: None, bool, int, float, str, bytes, list, tuple, dict, set, frozenset and bytearray as the values of those names, an array.array as
- * numbers. Other classes as objects by name (weft_object): complex, slice, range, Ellipsis, NotImplemented, iter and reversed; a manager's Token, proxies
- * (RebuildProxy), Namespace and Value. Exceptions as error values with the type's name and the text that Python would print, or as objects.
- * Values have no cycles: a list that lies in itself is refused.
+ * What comes back: None, bool, int, float, str, bytes, list, tuple, dict, set, frozenset and bytearray as the values of those names, an
+ * array.array as numbers. Other classes as objects by name (weft_object): complex, slice, range, Ellipsis, NotImplemented, iter and
+ * reversed; a manager's Token, proxies (RebuildProxy), Namespace and Value. Exceptions as error values with the type's name and the text
+ * that Python would print, or as objects. Values have no cycles: a list that lies in itself is refused.
  *
- * Inert objects are what a pickle does with names that mean nothing here, kept as it was said, and said again when they are written; nothing is looked up or called. "python.global" (module, name): the name
- * itself. "python.call" (what, arguments), "python.new" (class, arguments), "python.new_ex" (class, arguments, keywords): what is made of it; as their state a list of what is done to that then, in turn "b" and a state,
- * "e", "u" or "a" and a tuple: items that are appended, keys and items that are set, members that are added. They are no keys. Only who wants to relay them reads them; anybody may write them.
+ * Inert objects are what a pickle does with names that mean nothing here, kept as it was said, and said again when they are written;
+ * nothing is looked up or called. "python.global" (module, name): the name itself. "python.call" (what, arguments), "python.new" (class,
+ * arguments), "python.new_ex" (class, arguments, keywords): what is made of it; as their state a list of what is done to that then, in turn
+ * "b" and a state, "e", "u" or "a" and a tuple: items that are appended, keys and items that are set, members that are added. They are no
+ * keys. Only who wants to relay them reads them; anybody may write them.
  */
 #ifndef WEFTI_PICKLE_H
 #define WEFTI_PICKLE_H
@@ -45,15 +47,16 @@ struct wefti_octets {
 char *wefti_octets_reserve(struct wefti_octets *octets, size_t more);
 
 /*
- * Appends the pickle of a value, in protocol 4, which every Python 3 reads; what is held more than once is written once. -1 with EFAULT (a pointer), EILSEQ
- * (a str that is no UTF-8), EINVAL (an object of a name that is not known), EMSGSIZE (more than `most` octets), ENOMEM; `out` is as long as it was then. An error
- * value is written as the exception of its type; one without a type as OSError(code, text); one of a type that is not known as RuntimeError.
+ * Appends the pickle of a value, in protocol 4, which every Python 3 reads; what is held more than once is written once. -1 with EFAULT (a
+ * pointer), EILSEQ (a str that is no UTF-8), EINVAL (an object of a name that is not known), EMSGSIZE (more than `most` octets), ENOMEM;
+ * `out` is as long as it was then. An error value is written as the exception of its type; one without a type as OSError(code, text); one
+ * of a type that is not known as RuntimeError.
  */
 int wefti_pickle_write(weft_value value, struct wefti_octets *out, size_t most, struct wefti_pickle_reason *reason);
 
 /*
- * The value of a pickle of protocol 2, 3, 4 or 5: yours. -1 with EBADMSG (it is none, or one that is refused), EMSGSIZE (a limit), ENOMEM; *value is untouched then.
- * `limits` may be NULL.
+ * The value of a pickle of protocol 2, 3, 4 or 5: yours. -1 with EBADMSG (it is none, or one that is refused), EMSGSIZE (a limit), ENOMEM;
+ * *value is untouched then. `limits` may be NULL.
  */
 int wefti_pickle_read(
     const void *octets, size_t length, const struct wefti_pickle_limits *limits, weft_value *value, struct wefti_pickle_reason *reason);
@@ -89,7 +92,8 @@ struct wefti_pickle_name {
     int code; /* of an exception: as an error */
 };
 
-/* The entry of a name in a module, which need not end in zeros; NULL: not known. Names of Python 2, which protocol 2 has, lead to those of Python 3. */
+/* The entry of a name in a module, which need not end in zeros; NULL: not known. Names of Python 2, which protocol 2 has, lead to those of
+ * Python 3. */
 const struct wefti_pickle_name *wefti_pickle_find(const char *module, size_t module_length, const char *name, size_t length);
 /* The same for the name of an object or the type of an error: "KeyError", "queue.Empty". */
 const struct wefti_pickle_name *wefti_pickle_find_full(const char *full);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names in pickles, and what is done with them. A name is looked up in a fixed table (pickle_names.c); one that stands for a value becomes that, any other lies on the stack as a name until it is called,
- * or made an object of. What a call gives is made here of its arguments, whose number and kinds have to be right; nothing is run. Classes without a kind of value of their own become objects by name.
+ * Names in pickles, and what is done with them. A name is looked up in a fixed table (pickle_names.c); one that stands for a value becomes
+ * that, any other lies on the stack as a name until it is called, or made an object of. What a call gives is made here of its arguments,
+ * whose number and kinds have to be right; nothing is run. Classes without a kind of value of their own become objects by name.
  *
  * Tokens without a state and classes of proxies that no proxy has yet are counted: a pickle that ends with some is refused.
  */
@@ -50,7 +51,8 @@ int wefti_reader_push_name(struct wefti_reader *reader, const char *module, size
     return wefti_reader_push(reader, object);
 }
 
-/* Arguments as a call wants them: so many, each of the kind that stands in `kinds` (numbers of enum weft_value_kind), UINT8_MAX being any. */
+/* Arguments as a call wants them: so many, each of the kind that stands in `kinds` (numbers of enum weft_value_kind), UINT8_MAX being
+ * any. */
 static bool arguments_are(weft_value arguments, size_t count, const uint8_t *kinds)
 {
     bool fit = weft_length(arguments) == count;
@@ -332,7 +334,8 @@ static bool is_call(struct wefti_reader *reader, enum wefti_pickle_use use, weft
     }
 }
 
-/* What a call of the name with these arguments, which stay whose they are, gives; *made is false when it is refused, which has been said. */
+/* What a call of the name with these arguments, which stay whose they are, gives; *made is false when it is refused, which has been
+ * said. */
 static weft_value call(struct wefti_reader *reader, const struct wefti_pickle_name *name, weft_value arguments, bool *made)
 {
     weft_value value;

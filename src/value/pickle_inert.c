@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inert objects (pickle.h): what a relay reads of names that are not known here. Each is an object of parts, and of a list of what was done to it; all of it is charged and weighed as other values are. Nothing else of the reader
- * changes: what is known is read as ever, so proxies in such objects are seen by whoever walks. A name that is known, but stands where only a value can (defaultdict(list)), becomes an inert one, too.
+ * Inert objects (pickle.h): what a relay reads of names that are not known here. Each is an object of parts, and of a list of what was done
+ * to it; all of it is charged and weighed as other values are. Nothing else of the reader changes: what is known is read as ever, so
+ * proxies in such objects are seen by whoever walks. A name that is known, but stands where only a value can (defaultdict(list)), becomes
+ * an inert one, too.
  */
 
 #include "value/pickle_reader.h"

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading pickles. A pickle is a program for a small machine with a stack and a memo; this machine has the operations that make data, and no others. What a
- * name leads to is an entry of a table; "calling" one makes a value of the arguments, by code of ours (pickle_call.c).
+ * Reading pickles. A pickle is a program for a small machine with a stack and a memo; this machine has the operations that make data, and
+ * no others. What a name leads to is an entry of a table; "calling" one makes a value of the arguments, by code of ours (pickle_call.c).
  *
- * The stack holds finished values, containers that are still being filled, and names (of the kind WEFTI_NAME, which never leaves the reader). Marks are kept beside
- * it. The memo has a hold of its own on what it knows.
+ * The stack holds finished values, containers that are still being filled, and names (of the kind WEFTI_NAME, which never leaves the
+ * reader). Marks are kept beside it. The memo has a hold of its own on what it knows.
  *
- * No cycles. Values have none, and a pickle can make one only by putting something into a container that lies in another already; Python's pickles do that for
- * recursive data and for nothing else. So a container that lies anywhere is closed for good, and whoever would still change it is refused. That also makes
- * depth known when it arises: a container's items are complete when they come.
+ * No cycles. Values have none, and a pickle can make one only by putting something into a container that lies in another already; Python's
+ * pickles do that for recursive data and for nothing else. So a container that lies anywhere is closed for good, and whoever would still
+ * change it is refused. That also makes depth known when it arises: a container's items are complete when they come.
  *
- * Bounds. Each value is charged to the budget before it is made; what a pickle can refer to again and again is shared, not copied. Hashing and comparing keys
- * is work that sharing can multiply (forty tuples, each holding the next twice, are a key of 2^40 items), so a container's `weight`
- * is what it would be in full: 10 bits of depth, 22 bits of items (octets of texts count a sixteenth), which stop at their end. Keys are charged by it.
- * Freeing is weft_drop's, which does not recurse.
+ * Bounds. Each value is charged to the budget before it is made; what a pickle can refer to again and again is shared, not copied. Hashing
+ * and comparing keys is work that sharing can multiply (forty tuples, each holding the next twice, are a key of 2^40 items), so a
+ * container's `weight` is what it would be in full: 10 bits of depth, 22 bits of items (octets of texts count a sixteenth), which stop at
+ * their end. Keys are charged by it. Freeing is weft_drop's, which does not recurse.
  */
 
 #include "value/pickle_reader.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files that read pickles share: the machine's state, its stack and its bounds. pickle_read.c has the operations on data, pickle_call.c names and what is done with them, pickle_inert.c what is
- * made of those that are not known; see the first.
+ * What the files that read pickles share: the machine's state, its stack and its bounds. pickle_read.c has the operations on data,
+ * pickle_call.c names and what is done with them, pickle_inert.c what is made of those that are not known; see the first.
  */
 #ifndef WEFTI_PICKLE_READER_H
 #define WEFTI_PICKLE_READER_H

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writing pickles: protocol 4, without frames. Each container is memoized where it is complete enough to be referred to (a list when it begins, a tuple when it
- * ends); one that is held more than once is looked up, and its second time is a reference. Strings are written each time.
+ * Writing pickles: protocol 4, without frames. Each container is memoized where it is complete enough to be referred to (a list when it
+ * begins, a tuple when it ends); one that is held more than once is looked up, and its second time is a reference. Strings are written each
+ * time.
  *
- * A walk without recursion. The frame of a list, dict or set counts in `partner` what has been written of it, for batches of a thousand as Python's own;
- * that of an object, which of its parts comes next; that of a tuple which is the arguments of a call, that it is not memoized, or what only its items are written of.
+ * A walk without recursion. The frame of a list, dict or set counts in `partner` what has been written of it, for batches of a thousand as
+ * Python's own; that of an object, which of its parts comes next; that of a tuple which is the arguments of a call, that it is not
+ * memoized, or what only its items are written of.
  */
 
 #include "value/pickle.h"

@@ -389,7 +389,8 @@ static bool print_complex(struct printer *out, weft_value object)
 }
 
 /*
- * A proxy that lies in something, as Python prints one: <DictProxy object, typeid 'dict' at 0x...>, though for the number of the object it is of, not for where it lies itself.
+ * A proxy that lies in something, as Python prints one: <DictProxy object, typeid 'dict' at 0x...>, though for the number of the object it
+ * is of, not for where it lies itself.
  */
 static bool print_proxy(struct printer *out, weft_value object)
 {

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The character at the begin of `length` octets (one at least): how many octets it has, 0 where there is none. Overlong forms and what lies beyond 0x10ffff are none. */
+/* The character at the begin of `length` octets (one at least): how many octets it has, 0 where there is none. Overlong forms and what lies
+ * beyond 0x10ffff are none. */
 size_t wefti_utf8_character(const char *text, size_t length, uint32_t *character);
 /* Whether all of it is characters. */
 bool wefti_utf8_is(const char *text, size_t length);

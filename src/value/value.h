@@ -27,20 +27,20 @@ static inline weft_value wefti_value_take(weft_value value)
 #endif
 
 /*
- * Bytes that are still being filled, and that nobody else holds: makes *value, which is none or what an earlier call made of it, hold `length`
- * octets, those that were there being kept as far as they fit, and gives where they lie. NULL with ENOMEM, *value being as it was.
+ * Bytes that are still being filled, and that nobody else holds: makes *value, which is none or what an earlier call made of it, hold
+ * `length` octets, those that were there being kept as far as they fit, and gives where they lie. NULL with ENOMEM, *value being as it was.
  */
 char *wefti_bytes_resize(weft_value *value, size_t length);
 
 /*
- * As weft_repr, but no more work than filling `size` octets (one at least): a value of forty lists, each of which holds the next twice, would be printed for years. Gives how
- * many there are before the zero.
+ * As weft_repr, but no more work than filling `size` octets (one at least): a value of forty lists, each of which holds the next twice,
+ * would be printed for years. Gives how many there are before the zero.
  */
 size_t wefti_repr_begin(weft_value value, char *buffer, size_t size);
 
 /*
- * The next thing that a container holds, borrowed, through *item; a dict gives its keys and items in turn: key, item, key, item; an object its name,
- * arguments and state.
+ * The next thing that a container holds, borrowed, through *item; a dict gives its keys and items in turn: key, item, key, item; an object
+ * its name, arguments and state.
  * `*at` begins as 0 and is this function's. False at the end, and for what is no container.
  */
 bool wefti_container_next(weft_value container, size_t *at, weft_value *item);

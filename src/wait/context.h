@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An execution context: what runs, sleeps and is woken. Each thread is one (thread_context.c), each coroutine is one; `wait` knows neither, only the
- * carrier's few functions.
+ * An execution context: what runs, sleeps and is woken. Each thread is one (thread_context.c), each coroutine is one; `wait` knows neither,
+ * only the carrier's few functions.
  */
 #ifndef WEFTI_CONTEXT_H
 #define WEFTI_CONTEXT_H
@@ -16,18 +16,19 @@ struct wefti_context;
 struct wefti_wait;
 
 /*
- * How a kind of context sleeps. The contract that keeps every pointer valid: an unpark follows each claim of a wait (wait.c) and nothing else, so
- * there is exactly one for each wait that was ended by another, and park does not come back for good before it has had it.
+ * How a kind of context sleeps. The contract that keeps every pointer valid: an unpark follows each claim of a wait (wait.c) and nothing
+ * else, so there is exactly one for each wait that was ended by another, and park does not come back for good before it has had it.
  */
 struct wefti_carrier {
     /*
-     * Sleeps until unpark, the wait's deadline, or until one of its descriptors or kernel words ends it. 0: unparked. 1: such an item ended it, its
-     * `seen` set. -1 with ETIMEDOUT, EINVAL, ENOMEM or EMFILE: not unparked. Called by the context itself.
+     * Sleeps until unpark, the wait's deadline, or until one of its descriptors or kernel words ends it. 0: unparked. 1: such an item ended
+     * it, its `seen` set. -1 with ETIMEDOUT, EINVAL, ENOMEM or EMFILE: not unparked. Called by the context itself.
      */
     int (*park)(struct wefti_context *self, const struct wefti_wait *wait);
     /* As park, of a wait of no items, or of words of the parking lot only: 0; -1 with ETIMEDOUT. */
     int (*rest)(struct wefti_context *self, weft_time deadline);
-    /* Ends the park, the present one or the next. Called by anybody, once a claim, also in signal handlers (so it never waits, and keeps errno); does not touch the context after it can have returned. */
+    /* Ends the park, the present one or the next. Called by anybody, once a claim, also in signal handlers (so it never waits, and keeps
+     * errno); does not touch the context after it can have returned. */
     void (*unpark)(struct wefti_context *context);
     /* Lets others run. */
     void (*yield)(struct wefti_context *self);
@@ -104,7 +105,8 @@ static inline void wefti_context_prepare(struct wefti_context *context, const st
     wefti_zero(context, sizeof(*context));
     context->carrier = carrier;
     context->limit = WEFT_FOREVER;
-    /* Two that live at once share a number only when half a milliard came between them; a lock would then miss a mistake of its user's, no more. */
+    /* Two that live at once share a number only when half a milliard came between them; a lock would then miss a mistake of its user's, no
+     * more. */
     context->ident = wefti_count(&wefti_context_idents, 1) % (WEFTI_IDENT_LIMIT - 1) + 1;
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A table of numbers, by descriptor: which opening of it lives, or 0. Each opening has another number, so what somebody knows of an earlier one is not taken for
- * knowledge of this one: that is all the table is for. The last bit says whether it is a TCP socket. Numbers come round after 2^31 - 16 openings.
+ * A table of numbers, by descriptor: which opening of it lives, or 0. Each opening has another number, so what somebody knows of an earlier
+ * one is not taken for knowledge of this one: that is all the table is for. The last bit says whether it is a TCP socket. Numbers come
+ * round after 2^31 - 16 openings.
  *
- * A row is put in by compare-and-swap, once, and stays: release there, acquire of the reader, who sees it zeroed. An entry is written by who opens or closes the
- * descriptor; whoever hands a descriptor to another thread orders that by itself.
+ * A row is put in by compare-and-swap, once, and stays: release there, acquire of the reader, who sees it zeroed. An entry is written by
+ * who opens or closes the descriptor; whoever hands a descriptor to another thread orders that by itself.
  *
  * fork: the child has the same descriptors, and the same table.
  */

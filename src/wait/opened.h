@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The descriptors that Weft has opened and will close: what else may be known of a number only for them, as whoever closes it says so here. Of all others nothing is,
- * since their numbers change hands unseen.
+ * The descriptors that Weft has opened and will close: what else may be known of a number only for them, as whoever closes it says so here.
+ * Of all others nothing is, since their numbers change hands unseen.
  */
 #ifndef WEFTI_OPENED_H
 #define WEFTI_OPENED_H
@@ -26,8 +26,8 @@ static inline uint32_t wefti_opened(int descriptor)
 }
 
 /*
- * Whether that is a TCP socket, of which a read that gets less than it asks for has got all that there was. (A local socket keeps apart what comes with descriptors, or from another
- * process.)
+ * Whether that is a TCP socket, of which a read that gets less than it asks for has got all that there was. (A local socket keeps apart
+ * what comes with descriptors, or from another process.)
  */
 static inline bool wefti_opened_tcp(uint32_t opening)
 {

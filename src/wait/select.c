@@ -8,8 +8,8 @@
  * wakes then. A wake that reaches a select which does something else is handed on by dequeue.
  *
  * Only a partner of a rendezvous does an operation of a select that sleeps; waitable.h tells how they meet. Before it looks again, select
- * shuts its meeting: then nobody does. Partners in other processes see another word than those in this one, and no store changes both: so a select over rendezvous of
- * both kinds does not wait.
+ * shuts its meeting: then nobody does. Partners in other processes see another word than those in this one, and no store changes both: so a
+ * select over rendezvous of both kinds does not wait.
  *
  * Where a look begins moves on by the golden ratio of the number of cases from call to call. That is even over any stretch of calls, and,
  * unlike a step of one, for every second, third ... call of a thread that has several selects in a loop.

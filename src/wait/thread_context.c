@@ -9,11 +9,12 @@
  *   POLLING   it sleeps in ppoll, with its doorbell among the descriptors; set by the thread alone
  *   RINGING   an unparker writes to the doorbell; the thread may not leave before he has made it GIVEN, as the descriptor must stay open
  *             that long
- * An unparker does nothing after it has stored GIVEN but wake the token's address, so the thread may be gone by then. The store is a release, the thread's load
- * an acquire: what happened before the unpark is seen after the park.
+ * An unparker does nothing after it has stored GIVEN but wake the token's address, so the thread may be gone by then. The store is a
+ * release, the thread's load an acquire: what happened before the unpark is seen after the park.
  *
- * A thread that polls and also waits for words that the kernel or another process wakes has these watched (watcher.c); the watcher rings the same doorbell.
- * A context that another process may cancel has a word that its every sleep waits for, beside whatever else; finding it set, the thread cancels itself.
+ * A thread that polls and also waits for words that the kernel or another process wakes has these watched (watcher.c); the watcher rings
+ * the same doorbell. A context that another process may cancel has a word that its every sleep waits for, beside whatever else; finding it
+ * set, the thread cancels itself.
  *
  * The doorbell is an eventfd, made at the first wait for descriptors, closed when the thread ends. A forked child makes its own.
  */
@@ -160,7 +161,8 @@ static const uint32_t *thread_watched(const struct thread_context *thread)
     return context->watched && !__atomic_load_n(&context->cancelled, __ATOMIC_RELAXED) ? context->watched : NULL;
 }
 
-/* If others have cancelled the context, it does so itself, as they would have: the wait it is in is claimed by that, and its token given. */
+/* If others have cancelled the context, it does so itself, as they would have: the wait it is in is claimed by that, and its token
+ * given. */
 static void thread_heed(struct thread_context *thread)
 {
     const uint32_t *watched = thread_watched(thread);
@@ -199,8 +201,9 @@ static struct wefti_item *words_ended(struct wefti_item **items, unsigned count,
 }
 
 /*
- * Sleeps on the words, the first of which is the token: which was woken, or minus an errno number. Where the kernel (or a container's filter, or Valgrind)
- * does not know how, it sleeps on the second, which is what whoever changes it wakes and counts, and the others are looked at now and then.
+ * Sleeps on the words, the first of which is the token: which was woken, or minus an errno number. Where the kernel (or a container's
+ * filter, or Valgrind) does not know how, it sleeps on the second, which is what whoever changes it wakes and counts, and the others are
+ * looked at now and then.
  */
 static long words_sleep(const struct futex_waitv *words, unsigned count, weft_time deadline)
 {
@@ -300,8 +303,8 @@ static int watched_begin(struct watched *watched, struct thread_context *thread,
 }
 
 /*
- * Ends the watching. If the wait was ended by words, and by nothing else, tells the first of them; a wake that another word had is another waiter's. True
- * when a word has ended it.
+ * Ends the watching. If the wait was ended by words, and by nothing else, tells the first of them; a wake that another word had is another
+ * waiter's. True when a word has ended it.
  */
 static bool watched_end(struct watched *watched, struct thread_context *thread, bool otherwise)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the floors above may use besides weft_wait and weft_wake: waiting without a spin or for several things at once, the number that locks know
- * their owner by, shields.
+ * What the floors above may use besides weft_wait and weft_wake: waiting without a spin or for several things at once, the number that
+ * locks know their owner by, shields.
  */
 #ifndef WEFTI_WAIT_H
 #define WEFTI_WAIT_H
@@ -20,8 +20,8 @@ enum wefti_item_kind {
 enum { WEFTI_SEEN_WOKEN = 1, WEFTI_SEEN_CHANGED = 2 };
 
 /*
- * What is to be done with a descriptor as soon as it has what is waited for: octets are received. Some carriers have the kernel do that in the same step, and `done` says so, whatever ended the wait; others
- * only wait. Lives on the waiter's stack.
+ * What is to be done with a descriptor as soon as it has what is waited for: octets are received. Some carriers have the kernel do that in
+ * the same step, and `done` says so, whatever ended the wait; others only wait. Lives on the waiter's stack.
  */
 struct wefti_transfer {
     void *octets;
@@ -42,8 +42,8 @@ struct wefti_item {
     };
     uint32_t expected;
     short events;
-    short
-        seen; /* out: the poll events that came; of a kernel word one of the two below; 0 of a WEFTI_WORD, and of what did not end the wait */
+    /* out: the poll events that came; of a kernel word one of the two below; 0 of a WEFTI_WORD, and of what did not end the wait */
+    short seen;
     /* The parking lot's while the wait lasts. */
     struct wefti_wait *wait;
     struct wefti_item *next, *previous;
@@ -54,16 +54,17 @@ struct wefti_item {
 
 /*
  * Waits until one of the items ends, or the deadline. Returns the index of an item that ended (every descriptor that is ready has its
- * `seen`), or -1 with EAGAIN (WEFT_NOW), ETIMEDOUT, ECANCELED, and with descriptors ENOMEM (more than 16 of them) or EMFILE (no doorbell could be
- * made for this thread). Kernel words: at most 32, else EINVAL; beside descriptors also ENOMEM when no thread could be started that watches them. Spurious returns happen: look again. No items is a sleep.
+ * `seen`), or -1 with EAGAIN (WEFT_NOW), ETIMEDOUT, ECANCELED, and with descriptors ENOMEM (more than 16 of them) or EMFILE (no doorbell
+ * could be made for this thread). Kernel words: at most 32, else EINVAL; beside descriptors also ENOMEM when no thread could be started
+ * that watches them. Spurious returns happen: look again. No items is a sleep.
  */
 int wefti_wait_items(struct wefti_item *items, unsigned count, weft_time deadline);
 /* The same for items that lie `stride` octets apart; without descriptors it spins before it sleeps, as weft_wait does. */
 int wefti_wait_strided(struct wefti_item *items, unsigned count, size_t stride, weft_time deadline);
 
 /*
- * weft_wait for a caller that has spun already: it sleeps at once. Tells two of its returns apart: 0 when a weft_wake counted this waiter, 1 when
- * the word had changed before it slept.
+ * weft_wait for a caller that has spun already: it sleeps at once. Tells two of its returns apart: 0 when a weft_wake counted this waiter,
+ * 1 when the word had changed before it slept.
  */
 int wefti_wait_quiet(const uint32_t *word, uint32_t expected, weft_time deadline);
 
@@ -77,8 +78,8 @@ bool wefti_may_spin(void);
 uint32_t wefti_ident(void);
 
 /*
- * The earlier of a deadline and that of the block of weft_deadline that the caller is in; WEFT_NOW stays what it is. A wait finds that out by itself: this is for
- * who compares deadlines, or tells from ETIMEDOUT that his own has come.
+ * The earlier of a deadline and that of the block of weft_deadline that the caller is in; WEFT_NOW stays what it is. A wait finds that out
+ * by itself: this is for who compares deadlines, or tells from ETIMEDOUT that his own has come.
  */
 weft_time wefti_deadline(weft_time deadline);
 

@@ -31,8 +31,9 @@ struct weft_waitable {
     /* Two tasks do it together, each being a waiter until another comes: enqueue may, and partners will, do it through the case's offer. */
     bool meets;
     /*
-     * The same with tasks of other processes, by the word in the life of who waits (shared/meeting.h): enqueue is called when that is open, and dequeue when it is shut. Of the
-     * case that a partner has done, `met` is set before dequeue, which does the caller's half and sets the case's error. Not in one select with a case that `meets`.
+     * The same with tasks of other processes, by the word in the life of who waits (shared/meeting.h): enqueue is called when that is open,
+     * and dequeue when it is shut. Of the case that a partner has done, `met` is set before dequeue, which does the caller's half and sets
+     * the case's error. Not in one select with a case that `meets`.
      */
     bool meets_afar;
 };
@@ -43,8 +44,8 @@ struct weft_waitable {
  * meetings.
  *
  * A partner that does a case fills in its operation and error, takes all offers of this meeting from the object's list, writes `done`,
- * claims `wait` if there is one, opens the latch, which is his last touch, and unparks him, or wakes the address of `done`. The waiter, seeing it, closes and opens the latch once, and
- * does not touch that object again.
+ * claims `wait` if there is one, opens the latch, which is his last touch, and unparks him, or wakes the address of `done`. The waiter,
+ * seeing it, closes and opens the latch once, and does not touch that object again.
  */
 struct wefti_meeting {
     struct wefti_latch latch;

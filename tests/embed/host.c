@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A host that comes by Weft at run time: host SCENARIO LIBRARY PLUGIN. Built three times: without Weft, linked with the shared library and with the
- * static one (HOST_LINKED; HOST_SHARED: 1 or 0), so that there are up to three copies in the process.
+ * A host that comes by Weft at run time: host SCENARIO LIBRARY PLUGIN. Built three times: without Weft, linked with the shared library and
+ * with the static one (HOST_LINKED; HOST_SHARED: 1 or 0), so that there are up to three copies in the process.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -259,8 +259,8 @@ static void scenario_linked(const char *path, const char *plugin)
 #endif
 
 /*
- * In a namespace of the loader's own, with a C library of its own, which knows nothing of the threads that this program's started; so the library is
- * called by the main thread, and by threads that it starts itself.
+ * In a namespace of the loader's own, with a C library of its own, which knows nothing of the threads that this program's started; so the
+ * library is called by the main thread, and by threads that it starts itself.
  */
 static void scenario_namespace(const char *path)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The first thread leaves by pthread_exit, and the program goes on without it: it can be joined, and the last task to end ends the program. */
+/* The first thread leaves by pthread_exit, and the program goes on without it: it can be joined, and the last task to end ends the
+ * program. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What comes when a program ends: handlers registered after the first task was started, then the tasks are joined, then handlers registered before, and
- * Weft works in all of them and in destructors. Each line can only be written once the one before it has been.
+ * What comes when a program ends: handlers registered after the first task was started, then the tasks are joined, then handlers registered
+ * before, and Weft works in all of them and in destructors. Each line can only be written once the one before it has been.
  */
 #include <stdio.h>
 #include <stdlib.h>

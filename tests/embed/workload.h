@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Something of each floor, done through a table of functions, so that one program can do it with several copies of the library, however it came by
- * them.
+ * Something of each floor, done through a table of functions, so that one program can do it with several copies of the library, however it
+ * came by them.
  */
 #ifndef WORKLOAD_H
 #define WORKLOAD_H

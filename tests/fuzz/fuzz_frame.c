@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For libFuzzer (./check fuzz): whatever octets a peer sends, frames are those that a reader of a few lines finds in them, whatever pieces they come in; and nobody gets past the proof of
- * the key who has not used it.
+ * For libFuzzer (./check fuzz): whatever octets a peer sends, frames are those that a reader of a few lines finds in them, whatever pieces
+ * they come in; and nobody gets past the proof of the key who has not used it.
  *
- * The first octet of an input says what is tried, see the enum below. Without a proof the second is the length of the pieces in which the rest comes, 0: all at once. With one, the rest is a row of what the peer
- * says, each an octet that tells what and one of its length: octets as they are, or in a frame, or a word, or a challenge, or an answer that is right for a key.
- * Our challenge is the same each time, so that answers to it can lie in the socket before it is sent.
+ * The first octet of an input says what is tried, see the enum below. Without a proof the second is the length of the pieces in which the
+ * rest comes, 0: all at once. With one, the rest is a row of what the peer says, each an octet that tells what and one of its length:
+ * octets as they are, or in a frame, or a word, or a challenge, or an answer that is right for a key. Our challenge is the same each time,
+ * so that answers to it can lie in the socket before it is sent.
  */
 #include <errno.h>
 #include <stdlib.h>

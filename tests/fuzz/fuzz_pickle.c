@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* For libFuzzer (./check fuzz): whatever octets are read as a pickle, they become a value that can be written and read again, or are refused cleanly. */
+/* For libFuzzer (./check fuzz): whatever octets are read as a pickle, they become a value that can be written and read again, or are
+ * refused cleanly. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -13,7 +14,8 @@ static void must(bool held)
         abort();
 }
 
-/* What was written is read again, and says the same when it is written then. Limits count written octets, of which there may be fewer than were read. */
+/* What was written is read again, and says the same when it is written then. Limits count written octets, of which there may be fewer than
+ * were read. */
 static void again(weft_value value, const struct wefti_octets *first, const struct wefti_pickle_limits *limits)
 {
     struct wefti_pickle_reason reason;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For libFuzzer (./check fuzz): whatever octets a client sends that knows the key, the session ends, and nothing is left of it. Frames and all that is in them. An input that begins with an even octet is the stream as it is;
- * one that begins with an odd one is a row of messages, each behind two octets of its length, whose frames are made here; the second bit says
- * whether objects of unknown classes are relayed. Objects 1000000000000000 and on are there: one of each type.
+ * For libFuzzer (./check fuzz): whatever octets a client sends that knows the key, the session ends, and nothing is left of it. Frames and
+ * all that is in them. An input that begins with an even octet is the stream as it is; one that begins with an odd one is a row of
+ * messages, each behind two octets of its length, whose frames are made here; the second bit says whether objects of unknown classes are
+ * relayed. Objects 1000000000000000 and on are there: one of each type.
  */
 #include <errno.h>
 #include <stdlib.h>

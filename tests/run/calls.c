@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that knows nothing of Weft and makes the calls that libweft-patch stands before, in threads, in children, in handlers. What it prints has to be the same with that
- * library preloaded.
+ * A program that knows nothing of Weft and makes the calls that libweft-patch stands before, in threads, in children, in handlers. What it
+ * prints has to be the same with that library preloaded.
  */
 #include <errno.h>
 #include <fcntl.h>

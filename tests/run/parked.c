@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Coroutines that are parked at places of their own, for tests of what shows them. Says "ready" and waits for the end of its standard input. */
+/* Coroutines that are parked at places of their own, for tests of what shows them. Says "ready" and waits for the end of its standard
+ * input. */
 #include <stdio.h>
 #include <weft.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A program with coroutines that is not linked with libweft-patch: it finds weft_patch where that library is preloaded. One coroutine reads in a blocking call what the other writes. */
+/* A program with coroutines that is not linked with libweft-patch: it finds weft_patch where that library is preloaded. One coroutine reads
+ * in a blocking call what the other writes. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>

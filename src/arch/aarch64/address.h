@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the arena of a family of processes may lie: so many places, one after the other. With addresses of 48 bits, above AddressSanitizer's
- * shadow and below where programs are loaded.
+ * Where the arena of a family of processes may lie: so many places, one after the other. With addresses of 48 bits, above
+ * AddressSanitizer's shadow and below where programs are loaded.
  */
 #ifndef WEFTI_ADDRESS_H
 #define WEFTI_ADDRESS_H

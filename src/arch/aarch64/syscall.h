@@ -21,8 +21,8 @@ static inline long wefti_syscall(long number, long a, long b, long c, long d, lo
 }
 
 /*
- * clone(2) onto another stack, whose upper end is a multiple of 16: the child calls function(data) there, and its process ends with what that returns. `child` is
- * where CLONE_CHILD_CLEARTID writes, `pidfd` where CLONE_PIDFD does.
+ * clone(2) onto another stack, whose upper end is a multiple of 16: the child calls function(data) there, and its process ends with what
+ * that returns. `child` is where CLONE_CHILD_CLEARTID writes, `pidfd` where CLONE_PIDFD does.
  */
 __attribute__((noinline, unused)) static long wefti_clone_onto(
     void *stack, unsigned long flags, int *pidfd, uint32_t *child, int (*function)(void *), void *data)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the arena of a family of processes may lie: so many places, one after the other. Between where ThreadSanitizer wants its own memory and the lowest
- * address at which a position-independent program is loaded; free under AddressSanitizer and Valgrind too.
+ * Where the arena of a family of processes may lie: so many places, one after the other. Between where ThreadSanitizer wants its own memory
+ * and the lowest address at which a position-independent program is loaded; free under AddressSanitizer and Valgrind too.
  */
 #ifndef WEFTI_ADDRESS_H
 #define WEFTI_ADDRESS_H

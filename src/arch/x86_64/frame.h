@@ -8,7 +8,8 @@
 
 void wefti_switch_begin(void);
 
-/* Below `top`, a multiple of 16: the stack pointer for wefti_switch, with which `entry` is called with the message of the first switch. It must not return. */
+/* Below `top`, a multiple of 16: the stack pointer for wefti_switch, with which `entry` is called with the message of the first switch. It
+ * must not return. */
 static inline void *wefti_frame_make(void *top, void (*entry)(void *message))
 {
     void **frame = (void **)top - 8; /* control words, r15, r14, r13, r12, rbx, rbp, where to */

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The switch from one stack to another. Saves what the System V ABI has a called function keep: rbx, rbp, r12 to r15, rsp, and the control words of SSE and x87 (rounding, which exceptions trap). The
- * second is loaded only where it differs, which is cheaper; of the first that is not true. All else the compiler takes to be lost.
+ * The switch from one stack to another. Saves what the System V ABI has a called function keep: rbx, rbp, r12 to r15, rsp, and the control
+ * words of SSE and x87 (rounding, which exceptions trap). The second is loaded only where it differs, which is cheaper; of the first that
+ * is not true. All else the compiler takes to be lost.
  *
- * It is no function. The processor predicts where a return goes by a stack of the calls that it has seen. With a call for each switch and a jump back that stack would have one call too many after each
- * of them, and every return of those who called would be predicted wrong; with a return back, that one would be wrong whenever the two did not switch at the same place. Like
- * this a switch is one jump, predicted by where it is, and the stack of calls stays as deep as that of those who switch, who mostly come by the same calls.
+ * It is no function. The processor predicts where a return goes by a stack of the calls that it has seen. With a call for each switch and a
+ * jump back that stack would have one call too many after each of them, and every return of those who called would be predicted wrong; with
+ * a return back, that one would be wrong whenever the two did not switch at the same place. Like this a switch is one jump, predicted by
+ * where it is, and the stack of calls stays as deep as that of those who switch, who mostly come by the same calls.
  *
  * It writes below the stack pointer, where a function that calls no other may keep variables: who uses it is a function that calls others.
  *
- * Under a shadow stack (CET) the returns after a switch would trap. switch.S does not say that it is made for that (no .note.gnu.property), so the linker
- * marks neither the library nor the program that links it statically, and glibc leaves shadow stacks off, or refuses to load where they are asked for strictly.
+ * Under a shadow stack (CET) the returns after a switch would trap. switch.S does not say that it is made for that (no .note.gnu.property),
+ * so the linker marks neither the library nor the program that links it statically, and glibc leaves shadow stacks off, or refuses to load
+ * where they are asked for strictly.
  */
 #ifndef WEFTI_ARCH_SWITCH_H
 #define WEFTI_ARCH_SWITCH_H
