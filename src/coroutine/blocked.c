@@ -53,8 +53,8 @@
 enum {
     LOOKS = 4,
     MILLISECOND = 1000000,
-    ANSWER_TIME = 50 * MILLISECOND,
     LINE_EACH = 1000 * MILLISECOND,
+    ANSWER_TIME = LINE_EACH, /* for a thread that gets no processor; no other line could come meanwhile */
     LINE_ROOM = 2048,
     NAME_ROOM = 256,
     STACK_WORDS = 512
