@@ -36,7 +36,7 @@ static void manager_help(void)
 {
     printf("Usage: weft manager --authkey-file FILE [OPTION]...\n"
            "Serves queues and dictionaries over the protocol of Python's multiprocessing.managers.\n\n"
-           "      --listen ADDRESS        HOST:PORT, unix:PATH or abstract:NAME; 127.0.0.1:0, any free port, if not given\n"
+           "  -l, --listen ADDRESS        HOST:PORT, unix:PATH or abstract:NAME; 127.0.0.1:0, any free port, if not given\n"
            "      --authkey-file FILE     has the key; a newline at its end is not part of it\n"
            "      --queue NAME[:CAPACITY] a queue that clients get by this name\n"
            "      --dict NAME             a dictionary\n"
@@ -75,7 +75,7 @@ static int plan_read(struct manager_plan *plan, int argc, char **argv)
         {"python", no_argument, NULL, 'p'}, {"relay", no_argument, NULL, 'r'}, {"threads", required_argument, NULL, 't'},
         {"no-shutdown", no_argument, NULL, 'n'}, {"help", no_argument, NULL, 'h'}, {0}};
     opterr = 0;
-    for (int code; (code = getopt_long(argc, argv, "h", rows, NULL)) != -1;) {
+    for (int code; (code = getopt_long(argc, argv, "l:h", rows, NULL)) != -1;) {
         bool good = true;
         switch (code) {
         case 'l':

@@ -165,6 +165,12 @@ static weft_value service_argument(const struct service *service, char **words, 
     return folder;
 }
 
+/* Why weft_listen has failed. */
+static const char *listen_reason(const char *address)
+{
+    return errno == ENOENT && strncmp(address, "unix:", 5) != 0 ? "no such host" : strerror(errno);
+}
+
 static int serve(const struct service *service, const struct serve_options *options, weft_value argument)
 {
     char address[256];
@@ -172,7 +178,7 @@ static int serve(const struct service *service, const struct serve_options *opti
     weft_signals *signals = weft_signals_new(SIGINT, SIGTERM);
     int listener = weft_listen(options->listen);
     if (!signals || listener < 0 || weft_socket_address(listener, address, sizeof address) < 0)
-        give_up("cannot listen at %s: %s", options->listen, strerror(errno));
+        give_up("cannot listen at %s: %s", options->listen, listen_reason(options->listen));
     weft_server *server = weft_serve(listener, service->handler, .task = options->task, .argument = argument,
         .threads = hubs && options->threads > 1 ? options->threads : 0, .workers = hubs ? 0 : options->threads, .limit = options->limit,
         .idle_timeout = options->idle);

@@ -154,7 +154,7 @@ class Serve(unittest.TestCase):
     def test_mistakes(self):
         for words, text in (([], "no service"), (["ecoh"], "did you mean echo"), (["echo", "x"], "no arguments"), (["echo", "--tusk=x"], "unknown option"),
                             (["echo", "--task=x"], "not 'x'"), (["echo", "--limit=-1"], "from 0"), (["echo", "-n", "1.5"], "whole"), (["echo", "-l"], "no value"),
-                            (["echo", "-l", "nowhere"], "cannot listen"), (["files", "/none"], "/none")):
+                            (["echo", "-l", "nowhere"], "cannot listen"), (["echo", "-l", "1.2.3.4.5:99"], "no such host"), (["files", "/none"], "/none")):
             done = subprocess.run([WEFT, "serve", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=LATE, check=False)
             self.assertEqual(done.returncode, 255, words)
             self.assertIn(text, done.stderr)
