@@ -331,7 +331,8 @@ def relay(m):
     assert l[-1].parts[0][0] == 7 and l[-2]['in'] == 1
     raises(TypeError, l.index, decimal.Decimal(1))
     raises(TypeError, l.count, Job('j', []))
-    assert str(raises(TypeError, d.__setitem__, Color.RED, 1)) == "unhashable type: 'Color'"
+    # some versions send a member of an enum as a call of getattr
+    assert str(raises(TypeError, d.__setitem__, Color.RED, 1)) in ("unhashable type: 'Color'", "unhashable type: 'getattr'")
     raises(RemoteError, d.__setitem__, 1, {Color.RED})
     raises(TypeError, m.list([decimal.Decimal(2), decimal.Decimal(1)]).sort)
     assert str(m.list([decimal.Decimal('1.50'), dict])) == "[decimal.Decimal('1.50'), builtins.dict]", str(m.list([decimal.Decimal('1.50'), dict]))
