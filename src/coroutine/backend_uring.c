@@ -50,6 +50,12 @@ struct wefti_ring {
 
 static uint32_t uring_refused; /* 1: the kernel has it not, or not for this process */
 
+/*
+ * How many rings were given up. A ring may be mapped where another thread's was. The kernel orders the two, but by calls that a tool which
+ * watches for races does not see: so who gives one up adds here (release), and who has made one looks (acquire).
+ */
+static uint32_t uring_closed;
+
 /* 0, or an errno number below 0. Linux 6.1 has what is asked for. */
 static int uring_init(struct io_uring *uring)
 {
@@ -71,6 +77,7 @@ static struct wefti_ring *ring_get(struct wefti_descriptors *descriptors)
         return descriptors->ring;
     struct wefti_ring *ring = __atomic_load_n(&uring_refused, __ATOMIC_RELAXED) ? NULL : wefti_alloc(sizeof(*ring));
     int error = ring ? uring_init(&ring->uring) : -ENOMEM;
+    (void)__atomic_load_n(&uring_closed, __ATOMIC_ACQUIRE);
     if (error == 0 && (!descriptors->lent || ring_lend(descriptors, ring)))
         return descriptors->ring = ring;
     if (error == 0)
@@ -86,6 +93,7 @@ static void uring_close(struct wefti_descriptors *descriptors)
 {
     if (!descriptors->ring)
         return;
+    __atomic_add_fetch(&uring_closed, 1, __ATOMIC_RELEASE);
     io_uring_queue_exit(&descriptors->ring->uring); /* two mappings and a descriptor: nothing is said to the kernel's side */
     wefti_release(descriptors->ring);
     descriptors->ring = NULL;

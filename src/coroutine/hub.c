@@ -19,9 +19,9 @@
  *   else      the note that was put in last; each has that before it
  * Who puts in a note does it by compare-and-swap. If he replaces SLEEPS he wakes the word's address, and touches nothing but that address:
  * from the moment when the note was there the flow may go on and end, and the thread and its hub with it. POLLS he replaces by RINGING,
- * rings, and puts in his note last, as the bell has to be open that long. The thread takes all notes by exchange, and moves NULL to SLEEPS
- * or POLLS by compare-and-swap, so no note is overlooked. Release of the note's writer, acquire of the thread's exchange: what happened
- * before an unpark is seen after the park.
+ * rings, and puts in his note last, as the bell has to be open that long. The thread takes all notes at once, but not while it finds
+ * RINGING, and moves NULL to SLEEPS or POLLS; both by compare-and-swap, so no note is overlooked. Release of the note's writer, acquire of
+ * the thread's taking: what happened before an unpark is seen after the park.
  *
  * A wake from the hub's own thread needs none of that: it goes into the run queue. Only in a signal handler it may have interrupted the
  * hub's own work on the queue: `inside` says so, and then it goes to the inbox too. Both run on one thread: signal fences are enough.
@@ -209,15 +209,22 @@ static void note_deliver(struct wefti_note *note)
         wefti_flow_ready(flow);
 }
 
+/* All notes, the last first; NULL: there are none. Not by a plain exchange: a thread that has just slept may find POLLS become RINGING. */
+static struct wefti_note *inbox_take(struct wefti_hub *hub)
+{
+    struct wefti_note *note = __atomic_load_n(&hub->inbox, __ATOMIC_RELAXED);
+    while (note == RINGING || !__atomic_compare_exchange_n(&hub->inbox, &note, NULL, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        if (note == RINGING) { /* the ringer is between a system call and his note */
+            sched_yield();
+            note = __atomic_load_n(&hub->inbox, __ATOMIC_RELAXED);
+        }
+    return note == SLEEPS || note == POLLS ? NULL : note;
+}
+
 /* Delivers all notes, in the order in which they came. */
 static void inbox_empty(struct wefti_hub *hub)
 {
-    struct wefti_note *ordered = NULL;
-    while (__atomic_load_n(&hub->inbox, __ATOMIC_RELAXED) == RINGING)
-        sched_yield(); /* the ringer is between a system call and his note */
-    struct wefti_note *note = __atomic_exchange_n(&hub->inbox, NULL, __ATOMIC_ACQUIRE);
-    if (note == SLEEPS || note == POLLS)
-        return;
+    struct wefti_note *ordered = NULL, *note = inbox_take(hub);
     while (note) {
         struct wefti_note *before = note->next;
         note->next = ordered;
