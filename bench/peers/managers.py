@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """CPython's managers: managers.py ROW ITERATIONS [ADDRESS]. The client is always CPython's; without an address, or with the word unix for one, so is the server. Prints microseconds of one operation."""
 import multiprocessing

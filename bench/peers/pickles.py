@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """CPython's pickle module, which is in C: pickles.py ROW ITERATIONS [VARIANT]. Prints ns of its processor for each item (of bytes: each KiB), of the quickest rounds."""
 import pickle
