@@ -20,6 +20,23 @@
 
 #include <stdint.h>
 
+/* Goes on where the frame at the stack pointer was left. ecx: the x87 control word of now. */
+#define WEFTI_FRAME_ENTER     \
+    "ldmxcsr (%%rsp)\n\t"     \
+    "cmpw 4(%%rsp), %%cx\n\t" \
+    "je 2f\n\t"               \
+    "fldcw 4(%%rsp)\n"        \
+    "2:\n\t"                  \
+    "addq $8, %%rsp\n\t"      \
+    "popq %%r15\n\t"          \
+    "popq %%r14\n\t"          \
+    "popq %%r13\n\t"          \
+    "popq %%r12\n\t"          \
+    "popq %%rbx\n\t"          \
+    "popq %%rbp\n\t"          \
+    "popq %%rcx\n\t"          \
+    "jmpq *%%rcx\n"
+
 static inline __attribute__((always_inline)) void *wefti_switch(void **from, void *to, void *message)
 {
     __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
@@ -36,21 +53,7 @@ static inline __attribute__((always_inline)) void *wefti_switch(void **from, voi
                      "movzwl 4(%%rsp), %%ecx\n\t"
                      "movq %%rsp, (%%rdi)\n\t"
                      "movq %%rsi, %%rsp\n\t" /* from here on it is the other's frame, of the same shape */
-                     "ldmxcsr (%%rsp)\n\t"
-                     "cmpw 4(%%rsp), %%cx\n\t"
-                     "je 2f\n\t"
-                     "fldcw 4(%%rsp)\n"
-                     "2:\n\t"
-                     "addq $8, %%rsp\n\t"
-                     "popq %%r15\n\t"
-                     "popq %%r14\n\t"
-                     "popq %%r13\n\t"
-                     "popq %%r12\n\t"
-                     "popq %%rbx\n\t"
-                     "popq %%rbp\n\t"
-                     "popq %%rcx\n\t"
-                     "jmpq *%%rcx\n"
-                     "1:"
+                     WEFTI_FRAME_ENTER "1:"
                      : "+D"(from), "+S"(to), "+d"(message)
                      :
                      : "rax", "rcx", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
@@ -63,24 +66,7 @@ static inline __attribute__((always_inline, noreturn)) void wefti_jump(void *to,
 {
     uint16_t control;
     __asm__ volatile("fnstcw %0" : "=m"(control));
-    __asm__ volatile("movq %%rsi, %%rsp\n\t"
-                     "ldmxcsr (%%rsp)\n\t"
-                     "cmpw 4(%%rsp), %%cx\n\t"
-                     "je 2f\n\t"
-                     "fldcw 4(%%rsp)\n"
-                     "2:\n\t"
-                     "addq $8, %%rsp\n\t"
-                     "popq %%r15\n\t"
-                     "popq %%r14\n\t"
-                     "popq %%r13\n\t"
-                     "popq %%r12\n\t"
-                     "popq %%rbx\n\t"
-                     "popq %%rbp\n\t"
-                     "popq %%rcx\n\t"
-                     "jmpq *%%rcx"
-                     :
-                     : "S"(to), "d"(message), "c"((uint32_t)control)
-                     : "memory");
+    __asm__ volatile("movq %%rsi, %%rsp\n\t" WEFTI_FRAME_ENTER : : "S"(to), "d"(message), "c"((uint32_t)control) : "memory");
     __builtin_unreachable();
 }
 
