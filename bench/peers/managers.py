@@ -93,9 +93,8 @@ def server_end(server, address):
 
 
 def used(process):
-    """Nanoseconds of the processor that all threads of a process have used."""
-    tasks = f'/proc/{process}/task'
-    return sum(int(open(f'{tasks}/{task}/schedstat', encoding='ascii').read().split()[0]) for task in os.listdir(tasks))
+    """Nanoseconds of the processor that all threads of a process have used, those that have ended too."""
+    return time.clock_gettime_ns(~process << 3 | 2)  # what clock_getcpuclockid gives
 
 
 def main(row, iterations, where=None):
@@ -108,7 +107,7 @@ def main(row, iterations, where=None):
         address = (host, int(port))
     else:
         ours, theirs = multiprocessing.Pipe()
-        server = multiprocessing.Process(target=serve, args=(theirs, f'/tmp/weft-bench-{os.getpid()}' if where else ('127.0.0.1', 0)))
+        server = multiprocessing.Process(target=serve, args=(theirs, f'/tmp/weft-bench-{os.getpid()}' if where else ('127.0.0.1', 0)), daemon=True)
         server.start()
         address = ours.recv()
     if row == 'manager-processor':
