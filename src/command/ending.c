@@ -17,7 +17,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,20 +25,8 @@
 #include "base/memory.h"
 #include "command/guard.h"
 #include "command/job.h"
+#include "family/pidfd.h"
 #include "wait/wait.h"
-
-#ifndef PIDFD_GET_INFO
-struct pidfd_info {
-    uint64_t mask;
-    uint64_t cgroupid;
-    uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
-    int32_t exit_code;
-};
-#define PIDFD_GET_INFO _IOWR(0xFF, 11, struct pidfd_info)
-#endif
-#ifndef PIDFD_INFO_EXIT
-#define PIDFD_INFO_EXIT (UINT64_C(1) << 3)
-#endif
 
 static double timeval_seconds(struct timeval time)
 {
@@ -56,14 +43,14 @@ void wefti_status_usage(struct weft_command_status *status, const struct rusage 
 /* The host took the status: what the kernel remembers of it. */
 static void status_recall(struct weft_command_status *status, int pidfd)
 {
-    struct pidfd_info info = {.mask = PIDFD_INFO_EXIT};
-    if (ioctl(pidfd, PIDFD_GET_INFO, &info) != 0 || !(info.mask & PIDFD_INFO_EXIT)) {
+    int ended;
+    if (!wefti_pidfd_recall(pidfd, &ended)) {
         status->unknown = true;
         status->exitcode = -1;
         return;
     }
-    status->exitcode = WIFSIGNALED(info.exit_code) ? -WTERMSIG(info.exit_code) : WEXITSTATUS(info.exit_code);
-    status->dumped = WIFSIGNALED(info.exit_code) && WCOREDUMP(info.exit_code);
+    status->exitcode = WIFSIGNALED(ended) ? -WTERMSIG(ended) : WEXITSTATUS(ended);
+    status->dumped = WIFSIGNALED(ended) && WCOREDUMP(ended);
 }
 
 /* Takes the status of a process from the kernel. False while it runs. The C library's waitid has no place for the usage. */

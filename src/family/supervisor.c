@@ -43,14 +43,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <weft/wait.h>
@@ -60,6 +58,7 @@
 #include "family/claim.h"
 #include "family/family.h"
 #include "family/joined.h"
+#include "family/pidfd.h"
 #include "shared/block.h"
 #include "shared/life.h"
 
@@ -85,8 +84,7 @@ struct supervisor {
 enum { SOCKET, ROOT, BELL, SPARE, FIRST };
 enum {
     LEFT_TO_OTHERS = 99 /* the exit status of who stood by, and got a request that he cannot meet */,
-    SPARE_AGAIN = 1000 /* ms until it is tried again to have a spare */,
-    CLOCK_TICK = 10000000 /* ns; /proc's unit */
+    SPARE_AGAIN = 1000 /* ms until it is tried again to have a spare */
 };
 
 static struct supervisor supervisor;
@@ -104,38 +102,6 @@ static void seat_clear(struct wefti_family *family, uint32_t number)
     __atomic_store_n(&seat->state, WEFTI_SEAT_EMPTY, __ATOMIC_RELEASE);
 }
 
-static int status_of(const siginfo_t *info)
-{
-    return info->si_code == CLD_EXITED ? (info->si_status & 0xff) << 8 : info->si_status | (info->si_code == CLD_DUMPED ? 0x80 : 0);
-}
-
-/*
- * What ioctl(PIDFD_GET_INFO) of Linux 6.15 tells of a process that its parent has reaped; the C library's headers are older.
- */
-struct pidfd_info {
-    uint64_t mask, cgroup;
-    uint32_t numbers[11];
-    int32_t exit_code;
-    uint64_t reserved[8];
-};
-#define PIDFD_INFO_EXIT UINT64_C(8)
-#define PIDFD_GET_INFO_OF(type_) _IOWR(0xff, 11, type_)
-
-/* The status of one that somebody else reaps or has reaped. */
-static int status_asked(int pidfd)
-{
-    struct pidfd_info info = {.mask = PIDFD_INFO_EXIT};
-    for (int i = 0; i < 50; i++) { /* its parent may be about to */
-        if (ioctl(pidfd, PIDFD_GET_INFO_OF(struct pidfd_info), &info) == 0 && (info.mask & PIDFD_INFO_EXIT))
-            return info.exit_code;
-        if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) != 0 && errno == ESRCH)
-            break; /* reaped, and the kernel has kept nothing */
-        nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
-        info.mask = PIDFD_INFO_EXIT;
-    }
-    return SIGKILL;
-}
-
 /* How it ended; a child of this supervisor's stays unreaped. */
 static int status_learn(const struct made *made, int pidfd, struct wefti_process *process)
 {
@@ -144,12 +110,12 @@ static int status_learn(const struct made *made, int pidfd, struct wefti_process
     memset(&info, 0, sizeof(info));
     memset(&usage, 0, sizeof(usage));
     if (!made->child)
-        return status_asked(pidfd);
+        return wefti_pidfd_status(pidfd);
     while (syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | WNOWAIT, &usage) != 0 && errno == EINTR)
         ;
     if (process)
         process->peak = (uint64_t)usage.ru_maxrss << 10;
-    return status_of(&info);
+    return wefti_status_of(&info);
 }
 
 /* Who waits for an answer asks again, if he has none yet. */
@@ -369,25 +335,10 @@ static void make(const struct wefti_request *request, const int *handed, int cou
         claimed_refuse(request->process, number, errno);
 }
 
-/* The number of the process that a pidfd is of, or 0. */
-static pid_t pidfd_number(int pidfd)
-{
-    char path[64], line[128];
-    int number = 0;
-    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof(line), file))
-        if (sscanf(line, "Pid: %d", &number) == 1)
-            break;
-    if (file)
-        fclose(file);
-    return number > 0 ? number : 0;
-}
-
 /* One that somebody else has forked. The pidfd is kept. */
 static void adopt(const struct wefti_request *request, int pidfd)
 {
-    pid_t pid = pidfd_number(pidfd);
+    pid_t pid = wefti_pidfd_number(pidfd);
     uint32_t number = pid ? request_seat(request) : 0;
     int kept = number && supervisor.count < WEFTI_SEATS + 4 ? fcntl(pidfd, F_DUPFD_CLOEXEC, 3) : -1;
     if (kept >= 0) {
@@ -565,44 +516,6 @@ static void streams_null(void)
 
 /* The spare. */
 
-/* When a process began, in nanoseconds since the boot, to a tick: 0 when there is none of that number. */
-static uint64_t process_began(pid_t pid)
-{
-    char path[64], line[1024];
-    unsigned long long ticks = 0;
-    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    FILE *file = fopen(path, "re");
-    const char *rest = file && fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
-    if (rest)
-        sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks);
-    if (file)
-        fclose(file);
-    return ticks * CLOCK_TICK;
-}
-
-/* A pidfd of the process that has this seat: -1 when it is dead, and perhaps another has its number. */
-static int seat_pidfd(const struct wefti_seat *seat)
-{
-    pid_t pid = __atomic_load_n(&seat->pid, __ATOMIC_ACQUIRE);
-    int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-    uint64_t began = pidfd >= 0 ? process_began(pid) : 0;
-    bool same = seat->state != WEFTI_SEAT_TAKEN || began <= seat->started + 2 * CLOCK_TICK; /* before it is TAKEN nobody has said when */
-    if (pidfd >= 0 && (began == 0 || !same)) {
-        close(pidfd);
-        return -1;
-    }
-    return pidfd;
-}
-
-static void pidfd_await(int pidfd)
-{
-    struct pollfd end = {.fd = pidfd, .events = POLLIN};
-    while (pidfd >= 0 && poll(&end, 1, -1) < 0 && errno == EINTR)
-        ;
-    if (pidfd >= 0)
-        close(pidfd);
-}
-
 /* Takes over one seat of the supervisor before. */
 static void seat_inherit(uint32_t number)
 {
@@ -611,14 +524,14 @@ static void seat_inherit(uint32_t number)
     enum wefti_seat_state state = (enum wefti_seat_state)__atomic_load_n(&seat->state, __ATOMIC_ACQUIRE);
     if (state == WEFTI_SEAT_EMPTY)
         return;
-    int pidfd = state == WEFTI_SEAT_GONE ? -1 : seat_pidfd(seat);
+    int pidfd = state == WEFTI_SEAT_GONE ? -1 : wefti_seat_pidfd(seat);
     if (state == WEFTI_SEAT_TAKEN && process && process->state == WEFTI_PROCESS_NEW) /* what nobody came to say */
         wefti_process_say(process, WEFTI_PROCESS_RUNS);
     if (state == WEFTI_SEAT_TAKEN && pidfd >= 0) {
         watch(number, pidfd, false);
         return;
     }
-    pidfd_await(pidfd);
+    wefti_pidfd_await(pidfd);
     process = wefti_claimed(supervisor.family, number); /* it may have come so far before it ended */
     if (process && state != WEFTI_SEAT_GONE)
         process->status = SIGKILL;
@@ -663,7 +576,7 @@ static void spare_wait(unsigned number, int pidfd)
     supervisor.spare = 0;
     unsigned before = supervisor.number;
     keeper_be(number);
-    pidfd_await(pidfd);
+    wefti_pidfd_await(pidfd);
     prctl(PR_SET_NAME, "weft-supervisor");
     inherit(before);
 }
