@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The process that is a task, however it was begun: it makes itself that task (its name and number, the signals and the placement that it
+ * was asked for), decodes the argument, says that it has arrived, runs the function, and gives its result before it leaves.
+ *
+ * What it writes into the record, and in which order, stands in process.h; that a block with the result is linked before it is committed is
+ * what record_mend stands on.
+ */
+
+#include "task/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/opening.h"
+#include "shared/block.h"
+#include "shared/life.h"
+#include "value/flat.h"
+
+static char lineage[WEFTI_TASK_LINEAGE]; /* of the names of this process's children: "", "1:", "1:2:" ... */
+
+static void child_signals(const struct wefti_task_record *record)
+{
+    uint64_t loosened = record->loosened;
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &loosened, NULL, sizeof(loosened));
+}
+
+/* What the thread that began the family was in the middle of is not this task's. */
+static void child_context(struct wefti_task_record *record)
+{
+    struct wefti_context *context = wefti_context_current();
+    context->shield = context->limit_shield = 0;
+    context->limit = WEFT_FOREVER;
+    context->cancelled = 0;
+    context->locals = NULL;
+    context->locals_count = 0;
+    context->run = NULL;
+    context->watched = &record->cancel;
+}
+
+/* The number at the end of a default name, or the ident: what the names of its children begin with. */
+static void child_lineage(const struct wefti_task_record *record)
+{
+    const char *name = record->octets, *number = strrchr(name, '-');
+    if (strncmp(name, "Process-", 8) == 0 && number == name + 7 && number[1])
+        snprintf(lineage, sizeof(lineage), "%.60s:", number + 1);
+    else
+        snprintf(lineage, sizeof(lineage), "%.40s%llu:", record->lineage, (unsigned long long)record->ident & UINT32_MAX);
+    wefti_task_process.lineage = lineage;
+}
+
+/* Finds and decodes what is to be done. 0, or an errno number. */
+static int child_prepare(struct wefti_task_record *record, weft_task *task)
+{
+    struct wefti_placement placement = {.size = record->set_size, .nice = record->nice};
+    if (wefti_hold_process(WEFTI_HOLD_TASK, record, wefti_task_record_detail(record->ticket, WEFTI_TASK_RUNNERS)) != 0)
+        return errno;
+    if (record->set_size && !(placement.set = wefti_alloc(record->set_size)))
+        return errno;
+    if (placement.set)
+        memcpy(placement.set, record->octets + record->name_size, record->set_size);
+    int error = wefti_placement_take(&placement);
+    wefti_placement_clear(&placement);
+    if (error)
+        return error;
+    if (wefti_function_find(&record->function, &task->function) != 0 ||
+        wefti_flat_read(record->octets + record->name_size + record->set_size, record->argument_size, &task->argument) != 0)
+        return errno;
+    return 0;
+}
+
+void wefti_task_child_arrive(struct wefti_task_record *record, int error)
+{
+    if (error) {
+        record->failure = error;
+        __atomic_store_n(&record->outcome, WEFT_FAILED, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&record->arrived, error ? WEFTI_TASK_TURNED_BACK : WEFTI_TASK_ARRIVED, __ATOMIC_RELEASE);
+    if (record->awaited)
+        weft_wake(&record->arrived, UINT32_MAX);
+}
+
+/* Where the flat form goes: in the record, or in a block that is linked before it is committed. NULL with ENOMEM. */
+static char *result_room(struct wefti_task_record *record, size_t length)
+{
+    record->length = length;
+    char *room = length <= WEFTI_TASK_SMALL ? record->small : wefti_block_take(length);
+    __atomic_store_n(&record->result, room, __ATOMIC_RELEASE); /* see record_mend */
+    return room;
+}
+
+/* Lets the maker have the result. 0, or the errno number why it cannot cross. */
+static int child_give(struct wefti_task_record *record, weft_value result)
+{
+    ssize_t length = wefti_flat_write(result, NULL, 0, wefti_pointer_crosses);
+    char *room = length >= 0 ? result_room(record, (size_t)length) : NULL;
+    if (!room || wefti_flat_write(result, room, (size_t)length, wefti_pointer_crosses) != length)
+        return errno;
+    if (room != record->small)
+        wefti_block_commit(room, (size_t)length);
+    return 0;
+}
+
+/* Tells the outcome. True when it is an error. */
+static bool child_publish(struct wefti_task_record *record, const weft_task *task)
+{
+    int failure = child_give(record, task->result);
+    record->failure = failure;
+    __atomic_store_n(
+        &record->outcome, failure ? WEFT_FAILED : task->outcome, __ATOMIC_RELEASE); /* pairs with the acquire of process_outcome */
+    return failure || weft_is_error(task->result);
+}
+
+static int child_given = -1;
+
+int wefti_process_given(void)
+{
+    int given = child_given;
+    child_given = -1;
+    return given;
+}
+
+static weft_value child_nothing(weft_value nothing)
+{
+    return nothing;
+}
+
+/* In one that stands by, before anybody has asked for it: what it will use in wefti_task_child_main it uses once now, so that the pages are
+ * there. */
+static void child_warm(void)
+{
+    struct wefti_function function;
+    char text[WEFTI_TASK_LINEAGE];
+    snprintf(text, sizeof(text), "%.40s%llu:", lineage, (unsigned long long)weft_clock());
+    char *volatile copy = strdup(text); /* volatile, or there would be no call */
+    free(copy);
+    wefti_context_current();
+    wefti_function_pack(child_nothing, &function);
+    fflush(NULL);
+}
+
+int wefti_task_child_main(struct wefti_process *self)
+{
+    struct wefti_task_record *record = self->data;
+    child_given = (int)self->given - 1;
+    if (child_given >= 0)
+        fcntl(child_given, F_SETFD, FD_CLOEXEC);
+    child_signals(record);
+    child_context(record);
+    child_lineage(record);
+    weft_task *task = wefti_register_become(record->octets, record->ident, record->daemon);
+    int error = child_prepare(record, task);
+    wefti_task_child_arrive(record, error);
+    if (error)
+        return 1;
+    wefti_task_run(task);
+    bool failed = child_publish(record, task);
+    wefti_exit_join();
+    if (wefti_exit_hook)
+        wefti_exit_hook();
+    return failed;
+}
+
+WEFTI_OPENING_TASK static void children_open(void)
+{
+    wefti_process_warm = child_warm;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The record of a process task: made by its maker, with the argument in it; held by maker and runner; freed when both have let go.
+ *
+ * A block with a result is linked before it is committed, and the sweep after a death commits what it finds linked (record_mend, which
+ * comes before blocks in hand are taken back). So a death between any two stores leaves nothing that the record's end does not free.
+ *
+ * holds: WEFTI_TASK_MAKERS and WEFTI_TASK_RUNNERS, each cleared once, by its process or by the sweep after that one's death; the last frees
+ * the record. Each stands among what its process holds (life.h) under the record's ticket, so a sweep that comes again finds the ticket
+ * gone. The runner enters its own only when it runs: one that dies before that is seen off by its maker (wefti_task_record_leave); if that
+ * is dead too, the record stays until the family ends.
+ *
+ * fork: a child of the host's own keeps away from records, which are not its to let go (process.c).
+ */
+
+#include "task/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/opening.h"
+#include "shared/block.h"
+#include "shared/life.h"
+#include "value/flat.h"
+
+bool wefti_pointer_crosses(const void *pointer)
+{
+    return !pointer || wefti_is_shared(pointer);
+}
+
+static void record_free(struct wefti_task_record *record)
+{
+    char *result = record->result;
+    __atomic_store_n(&record->ticket, 0, __ATOMIC_RELEASE);
+    if (result && result != record->small)
+        wefti_block_free(result);
+    wefti_block_free(record);
+}
+
+static void record_release(struct wefti_task_record *record, uint32_t hold)
+{
+    uint32_t holds = __atomic_fetch_and(&record->holds, ~hold, __ATOMIC_ACQ_REL);
+    if ((holds & hold) && (holds & ~hold) == 0)
+        record_free(record);
+}
+
+/* The sweep after its maker's or its runner's death. */
+static void record_mend(uint32_t dead, void *object, uint64_t detail)
+{
+    (void)dead;
+    struct wefti_task_record *record = object;
+    if (wefti_block_size(record) < sizeof(*record) || __atomic_load_n(&record->ticket, __ATOMIC_ACQUIRE) != detail >> 2)
+        return;
+    char *result = __atomic_load_n(&record->result, __ATOMIC_ACQUIRE);
+    if (detail & WEFTI_TASK_RUNNERS && result && result != record->small)
+        wefti_block_commit(result, record->length);
+    record_release(record, (uint32_t)detail & (WEFTI_TASK_MAKERS | WEFTI_TASK_RUNNERS));
+}
+
+void wefti_task_record_leave(struct wefti_task_record *record, bool alone)
+{
+    record_release(record, alone ? WEFTI_TASK_MAKERS | WEFTI_TASK_RUNNERS : WEFTI_TASK_MAKERS);
+    wefti_unhold_process(WEFTI_HOLD_TASK, record);
+}
+
+static void record_fill(struct wefti_task_record *record, const weft_task *task)
+{
+    record->daemon = task->daemon;
+    record->ident = task->ident;
+    record->nice = task->placement.nice;
+    record->loosened = wefti_signals_held() | UINT64_C(1) << (SIGTERM - 1);
+    snprintf(record->lineage, sizeof(record->lineage), "%s", wefti_task_process.lineage ? wefti_task_process.lineage : "");
+    memcpy(record->octets, task->name, record->name_size);
+    if (task->placement.set)
+        memcpy(record->octets + record->name_size, task->placement.set, record->set_size);
+}
+
+struct wefti_task_record *wefti_task_record_make(const weft_task *task)
+{
+    struct wefti_function function;
+    struct wefti_family *family = wefti_family_get();
+    ssize_t argument = wefti_flat_write(task->argument, NULL, 0, wefti_pointer_crosses);
+    if (!family || argument < 0 || wefti_function_pack(task->function, &function) != 0)
+        return NULL;
+    size_t name = strlen(task->name) + 1, set = task->placement.set ? task->placement.size : 0;
+    size_t size = sizeof(struct wefti_task_record) + name + set + (size_t)argument;
+    struct wefti_task_record *record = wefti_block_take(size);
+    if (!record)
+        return NULL;
+    memset(record, 0, sizeof(*record));
+    *record = (struct wefti_task_record){.holds = WEFTI_TASK_MAKERS | WEFTI_TASK_RUNNERS,
+        .function = function,
+        .name_size = name,
+        .set_size = set,
+        .argument_size = (size_t)argument};
+    record_fill(record, task);
+    record->ticket = __atomic_add_fetch(&family->tickets, 1, __ATOMIC_RELAXED);
+    if (wefti_flat_write(task->argument, record->octets + name + set, (size_t)argument, wefti_pointer_crosses) != argument ||
+        wefti_hold_process(WEFTI_HOLD_TASK, record, wefti_task_record_detail(record->ticket, WEFTI_TASK_MAKERS)) != 0) {
+        wefti_block_cancel(record, size);
+        return NULL;
+    }
+    wefti_block_commit(record, size);
+    return record;
+}
+
+WEFTI_OPENING_TASK static void records_open(void)
+{
+    wefti_menders[WEFTI_HOLD_TASK] = record_mend;
+}
