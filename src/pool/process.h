@@ -280,7 +280,6 @@ bool wefti_ring_reuse(struct wefti_process_pool *pool, struct wefti_process_ring
 void wefti_ring_list(const struct wefti_process_pool *pool, const struct wefti_process_ring *ring);
 
 /* process_value.c */
-bool wefti_pack_pointer(const void *pointer);
 /* 0; -1 with EFAULT, ENOMEM. */
 int wefti_pack(weft_value value, struct wefti_packed *packed, unsigned char *room);
 /* The value: yours; an error value when it cannot be had. */

@@ -12,14 +12,9 @@
 
 #include "pool/process.h"
 
-bool wefti_pack_pointer(const void *pointer)
-{
-    return !pointer || wefti_is_shared(pointer);
-}
-
 static int pack_scalar(weft_value value, struct wefti_packed *packed)
 {
-    if (value.kind == WEFT_PTR && !wefti_pack_pointer(value.as.pointer)) {
+    if (value.kind == WEFT_PTR && value.as.pointer && !wefti_is_shared(value.as.pointer)) {
         errno = EFAULT;
         return -1;
     }
@@ -33,7 +28,7 @@ static int pack_block(weft_value value, struct wefti_packed *packed, size_t leng
     uint64_t *block = wefti_block_take(sizeof(uint64_t) + length);
     if (!block)
         return -1;
-    ssize_t written = wefti_flat_write(value, block + 1, length, wefti_pack_pointer);
+    ssize_t written = wefti_flat_write(value, block + 1, length, weft_is_shared);
     if (written < 0) {
         int error = errno;
         wefti_block_cancel(block, sizeof(uint64_t) + length);
@@ -51,7 +46,7 @@ int wefti_pack(weft_value value, struct wefti_packed *packed, unsigned char *roo
 {
     if (value.kind <= WEFT_PTR)
         return pack_scalar(value, packed);
-    ssize_t length = wefti_flat_write(value, room, WEFTI_PACKED_ROOM, wefti_pack_pointer);
+    ssize_t length = wefti_flat_write(value, room, WEFTI_PACKED_ROOM, weft_is_shared);
     if (length < 0)
         return -1;
     if (length > WEFTI_PACKED_ROOM)

@@ -65,8 +65,6 @@ static inline uint32_t wefti_task_process_state(const struct wefti_task_process 
 
 /* process_record.c */
 
-/* Whether a pointer means the same in another process of the family. */
-bool wefti_pointer_crosses(const void *pointer);
 /* What a holding of a record has as its detail. */
 static inline uint64_t wefti_task_record_detail(uint64_t ticket, uint32_t hold)
 {

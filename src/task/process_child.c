@@ -99,9 +99,9 @@ static char *result_room(struct wefti_task_record *record, size_t length)
 /* Lets the maker have the result. 0, or the errno number why it cannot cross. */
 static int child_give(struct wefti_task_record *record, weft_value result)
 {
-    ssize_t length = wefti_flat_write(result, NULL, 0, wefti_pointer_crosses);
+    ssize_t length = wefti_flat_write(result, NULL, 0, weft_is_shared);
     char *room = length >= 0 ? result_room(record, (size_t)length) : NULL;
-    if (!room || wefti_flat_write(result, room, (size_t)length, wefti_pointer_crosses) != length)
+    if (!room || wefti_flat_write(result, room, (size_t)length, weft_is_shared) != length)
         return errno;
     if (room != record->small)
         wefti_block_commit(room, (size_t)length);

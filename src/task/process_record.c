@@ -25,11 +25,6 @@
 #include "shared/life.h"
 #include "value/flat.h"
 
-bool wefti_pointer_crosses(const void *pointer)
-{
-    return !pointer || wefti_is_shared(pointer);
-}
-
 static void record_free(struct wefti_task_record *record)
 {
     char *result = record->result;
@@ -81,7 +76,7 @@ struct wefti_task_record *wefti_task_record_make(const weft_task *task)
 {
     struct wefti_function function;
     struct wefti_family *family = wefti_family_get();
-    ssize_t argument = wefti_flat_write(task->argument, NULL, 0, wefti_pointer_crosses);
+    ssize_t argument = wefti_flat_write(task->argument, NULL, 0, weft_is_shared);
     if (!family || argument < 0 || wefti_function_pack(task->function, &function) != 0)
         return NULL;
     size_t name = strlen(task->name) + 1, set = task->placement.set ? task->placement.size : 0;
@@ -97,7 +92,7 @@ struct wefti_task_record *wefti_task_record_make(const weft_task *task)
         .argument_size = (size_t)argument};
     record_fill(record, task);
     record->ticket = __atomic_add_fetch(&family->tickets, 1, __ATOMIC_RELAXED);
-    if (wefti_flat_write(task->argument, record->octets + name + set, (size_t)argument, wefti_pointer_crosses) != argument ||
+    if (wefti_flat_write(task->argument, record->octets + name + set, (size_t)argument, weft_is_shared) != argument ||
         wefti_hold_process(WEFTI_HOLD_TASK, record, wefti_task_record_detail(record->ticket, WEFTI_TASK_MAKERS)) != 0) {
         wefti_block_cancel(record, size);
         return NULL;
