@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arena: what all processes of a family have in common, and how it is divided (block.c says how blocks are made of chunks).
+ * The arena: what all processes of a family have in common, and how it is divided (chunk.h says how blocks are made of chunks).
  *
  * It begins with struct wefti_arena, whose table has an entry for each chunk of it, the header's own included.
  */
@@ -13,7 +13,7 @@ enum { WEFTI_CHUNK_BITS = 16, WEFTI_CHUNK = 1 << WEFTI_CHUNK_BITS };
 
 /* 16 octets, so that a chunk's entry is one cache access. */
 struct wefti_chunk {
-    uint64_t word;  /* the truth about the chunk: block.c */
+    uint64_t word;  /* the truth about the chunk: chunk.h */
     uint32_t freed; /* a hint for its owner: so many of its blocks were freed since he last looked */
     /* of a slab: 1 once a block of it was withdrawn by another member than its owner; it stays until the slab is made anew */
     uint32_t withdrawn;
