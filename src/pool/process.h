@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A pool of processes, between its files. Reading order: process_ring.c, process_task.c, process_worker.c, process_keeper.c,
- * process_mend.c, process_pool.c, process_future.c.
+ * process_mend.c, process_pool.c, process_submit.c, process_future.c.
  *
  * All of it lies in the arena, and is at the same address in every process: the pool, the records of its tasks (which are its futures), the
  * table of its workers. Any process of the family may submit, wait, cancel; any may die between any two stores. What keeps it whole:
@@ -16,6 +16,8 @@
  */
 #ifndef WEFTI_POOL_PROCESS_H
 #define WEFTI_POOL_PROCESS_H
+
+#include <errno.h>
 
 #include "pool/pool.h"
 #include "shared/block.h"
@@ -366,10 +368,32 @@ bool wefti_process_stop(struct wefti_process_pool *pool, struct wefti_process_wo
 
 #include "pool/stop.h"
 
-/* process_pool.c: the calls of pool.h for pools of processes. */
-weft_pool *wefti_process_pool_new(const struct weft_pool_options *options);
+static inline struct wefti_process_pool *wefti_process_pool_of(weft_pool *pool)
+{
+    return (struct wefti_process_pool *)(void *)pool;
+}
+
+/* Why no more tasks are taken: an errno number; 0: they are. */
+static inline int wefti_process_pool_closed(const struct wefti_process_pool *pool)
+{
+    if (__atomic_load_n(&pool->broken, __ATOMIC_SEQ_CST) || !pool->maker)
+        return EOWNERDEAD;
+    return __atomic_load_n(&pool->closed, __ATOMIC_SEQ_CST) ? ESHUTDOWN : 0;
+}
+
+/* A duration in nanoseconds; 0: none is meant. */
+static inline weft_time wefti_process_duration(double seconds)
+{
+    enum { NANO = 1000000000 };
+    return seconds <= 0 ? 0 : seconds >= 9e9 ? WEFT_FOREVER / 2 : (weft_time)(seconds * NANO);
+}
+
+/* process_submit.c */
 struct weft_future *wefti_process_pool_submit(
     const struct weft_submit_options *options, uint32_t references, weft_time deadline, unsigned call);
+
+/* process_pool.c: the calls of pool.h for pools of processes. */
+weft_pool *wefti_process_pool_new(const struct weft_pool_options *options);
 int wefti_process_pool_shutdown(weft_pool *pool, bool cancel_pending, weft_time deadline);
 int wefti_process_pool_terminate(weft_pool *pool, weft_time deadline);
 int wefti_process_pool_resize(weft_pool *pool, unsigned workers);
