@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The task handle: what all kinds of task share. A kind brings a carrier (thread.c).
+ * The task handle: what all kinds of task share. A kind brings a carrier (thread.c). Here it is made, started, ended and freed; who waits
+ * for it stands in task_join.c, what it can be asked in task_ask.c.
  *
  * state goes INITIAL, STARTING, STARTED, STOPPED. Who starts it moves it from INITIAL by compare-and-swap, so it is started once; a failed
  * start moves it back. The starter and the task itself both move STARTING to STARTED once the carrier's handle is known. STOPPED is stored
  * with release after outcome and result are final, and every reader of those has loaded it with acquire. After that store the task touches
- * nothing of the handle but its address (weft_wake) and its own reference.
- *
- * Who joins a coroutine, and has others to let run, leaves his wait in `joiner` under the guard, unless there is one or the state is
- * STOPPED already; who stores STOPPED takes it out of there afterwards, under the guard, and ends it (wait/direct.h): so one of the two
- * sees the other. All others wait for the state.
+ * nothing of the handle but its address (weft_wake) and its own reference; of a coroutine also `joiner`, under the guard (task_join.c).
  *
  * guard protects the name and the context pointer: a canceller holds it while it cancels the context, and the task takes the pointer away
  * under it before it ends, so the context outlives every canceller. Latches are taken in this order: register, guard, context's guard.
@@ -18,7 +15,6 @@
 #include "task/task.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alone.h"
@@ -28,7 +24,6 @@
 #include "coroutine/told.h"
 #include "value/value.h"
 #include "wait/direct.h"
-#include "wait/waitable.h"
 
 static uint64_t task_idents;
 
@@ -47,47 +42,10 @@ static struct wefti_task_carrier *carrier_of(enum weft_task_kind kind)
     }
 }
 
-static uint32_t task_state(const weft_task *task)
-{
-    return __atomic_load_n(&task->state, __ATOMIC_ACQUIRE);
-}
-
-/* The same of a task that may have ended elsewhere. */
-static uint32_t task_look(const weft_task *task)
-{
-    uint32_t state = task_state(task);
-    if (state != WEFT_STARTED || !task->carrier->look)
-        return state;
-    task->carrier->look((weft_task *)task); /* what is known of it changes, not what it is */
-    return task_state(task);
-}
-
-static bool task_move(weft_task *task, uint32_t from, uint32_t to)
-{
-    return wefti_move(&task->state, from, to);
-}
-
 /* The state has changed. */
 static inline void task_wake(const weft_task *task)
 {
     weft_wake(&task->state, UINT32_MAX);
-}
-
-static bool task_stopped(const weft_task *task)
-{
-    return task_state(task) == WEFT_STOPPED;
-}
-
-void wefti_task_default_name(const weft_task *task, char name[WEFTI_OWN_NAME])
-{
-    char digits[sizeof("4294967295")], *first = digits + sizeof(digits) - 1;
-    *first = 0;
-    for (uint32_t rest = task->number; first == digits + sizeof(digits) - 1 || rest; rest /= 10)
-        *--first = (char)('0' + rest % 10);
-    const char *parts[] = {task->carrier->noun, "-", task->carrier->lineage ? task->carrier->lineage : "", first};
-    char *end = name;
-    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
-        end = stpcpy(end, parts[i]); /* the longest is Coroutine-4294967295 */
 }
 
 /* Gives the task a copy of the name, or a number; what name that makes is worked out when somebody asks, or at once for what has a
@@ -250,7 +208,7 @@ static void task_relapse(weft_task *task)
 
 int weft_task_start(weft_task *task)
 {
-    if (!task_move(task, WEFT_INITIAL, WEFTI_STARTING)) {
+    if (!wefti_task_move(task, WEFT_INITIAL, WEFTI_STARTING)) {
         errno = EALREADY;
         return -1;
     }
@@ -303,7 +261,7 @@ void wefti_task_number_from(uint64_t ident)
 
 void wefti_task_began(weft_task *task)
 {
-    if (task_move(task, WEFTI_STARTING, WEFT_STARTED))
+    if (wefti_task_move(task, WEFTI_STARTING, WEFT_STARTED))
         task_wake(task);
 }
 
@@ -325,7 +283,7 @@ static void task_stop(weft_task *task, enum weft_outcome outcome)
 {
     weft_drop(task->argument);
     __atomic_store_n(&task->outcome, outcome, __ATOMIC_RELAXED);
-    __atomic_store_n(&task->state, WEFT_STOPPED, __ATOMIC_RELEASE); /* pairs with the acquire of task_stopped and weft_wait */
+    __atomic_store_n(&task->state, WEFT_STOPPED, __ATOMIC_RELEASE); /* pairs with the acquire of wefti_task_stopped and weft_wait */
     task_wake(task);
     if (task->kind == WEFT_COROUTINE)
         task_call_joiner(task);
@@ -333,7 +291,7 @@ static void task_stop(weft_task *task, enum weft_outcome outcome)
 
 bool wefti_task_end_begin(weft_task *task)
 {
-    return task_move(task, WEFT_STARTED, WEFTI_ENDING);
+    return wefti_task_move(task, WEFT_STARTED, WEFTI_ENDING);
 }
 
 void wefti_task_end(weft_task *task, enum weft_outcome outcome)
@@ -405,7 +363,7 @@ static void task_tell(weft_task *task)
 /* Ends a handle that nobody has any more. */
 static __attribute__((noinline)) void task_destroy(weft_task *task)
 {
-    if (task_stopped(task)) {
+    if (wefti_task_stopped(task)) {
         task_tell(task);
         if (!task->reaped && task->carrier->reap)
             task->carrier->reap(task);
@@ -446,250 +404,14 @@ weft_task *weft_task_keep(weft_task *task)
 void weft_task_free(weft_task *task)
 {
     if (task)
-        task_look(task); /* while it has a handle: what is said of one that has ended is said now */
+        wefti_task_look(task); /* while it has a handle: what is said of one that has ended is said now */
     if (task && wefti_count_ends(&task->references))
         task_destroy_or_keep(task);
 }
 
-/* Waits while the state is `from`. */
-static int state_pass(weft_task *task, uint32_t from, weft_time deadline)
-{
-    while (task_state(task) == from)
-        if (weft_wait(&task->state, from, deadline) != 0)
-            return -1;
-    return 0;
-}
-
-void wefti_task_settle(weft_task *task)
-{
-    wefti_shield_raise();
-    state_pass(task, WEFTI_STARTING, WEFT_FOREVER);
-    wefti_shield_lower();
-}
-
-/* Waits until a task that is being started has been. False with EINVAL when nobody starts it, else as any wait. */
-static bool task_begun(weft_task *task, weft_time deadline)
-{
-    uint32_t state;
-    while ((state = task_state(task)) == WEFTI_STARTING)
-        if (state_pass(task, WEFTI_STARTING, deadline) != 0)
-            return false;
-    if (state == WEFT_INITIAL)
-        errno = EINVAL;
-    return state != WEFT_INITIAL;
-}
-
-/* Waits for the end; `reaps`: as the one who clears up. */
-static int task_wait(weft_task *task, bool reaps, weft_time deadline)
-{
-    if (reaps && task->carrier->wait_and_reap && !task_stopped(task) && deadline > WEFT_NOW)
-        return task->carrier->wait_and_reap(task, deadline);
-    if (state_pass(task, WEFT_STARTED, deadline) != 0)
-        return -1;
-    if (reaps && task->carrier->reap)
-        task->carrier->reap(task);
-    return 0;
-}
-
-/*
- * The same for a coroutine's end, by a context that has others to let run: whoever ends it calls. 0 when somebody else joins in this way
- * already, too: its state is still to be looked at.
- */
-static int task_wait_directly(weft_task *task, struct wefti_context *context, weft_time deadline)
-{
-    struct wefti_wait wait;
-    wefti_direct_begin(&wait, context);
-    wefti_latch_close(&task->guard);
-    bool waits = !task->joiner && !task_stopped(task); /* who ends it looks for a joiner after he has stored STOPPED */
-    if (waits)
-        task->joiner = &wait;
-    wefti_latch_open(&task->guard);
-    if (!waits || __builtin_expect(wefti_direct_wait(&wait, deadline) == 0, 1))
-        return 0;
-    int error = errno;
-    wefti_latch_close(&task->guard);
-    if (task->joiner == &wait)
-        task->joiner = NULL;
-    wefti_latch_open(&task->guard);
-    errno = error;
-    return -1;
-}
-
-/* Whether the context is the task's own. */
-static bool task_is_of(const weft_task *task, const struct wefti_context *context)
-{
-    return (context->task ? context->task : weft_current()) == task;
-}
-
-/* A coroutine leaves nothing to clear up. */
-static int coroutine_join(weft_task *task, struct wefti_context *context, weft_time deadline)
-{
-    uint32_t state = task_state(task);
-    if (state == WEFT_STARTED && deadline > WEFT_NOW && wefti_direct_pays(context) && task_wait_directly(task, context, deadline) != 0)
-        return -1;
-    if (__builtin_expect(task_stopped(task), 1))
-        return 0;
-    return task_begun(task, deadline) ? state_pass(task, WEFT_STARTED, deadline) : -1;
-}
-
-static __attribute__((noinline)) int other_join(weft_task *task, weft_time deadline)
-{
-    if (!task_begun(task, deadline))
-        return -1;
-    if (task->carrier->wait)
-        return task_look(task) == WEFT_STOPPED ? 0 : task->carrier->wait(task, deadline);
-    bool reaps = wefti_move(&task->reaped, 0, 1);
-    int waited = task_wait(task, reaps, deadline);
-    if (waited != 0 && reaps)
-        __atomic_store_n(&task->reaped, 0, __ATOMIC_RELEASE);
-    return waited;
-}
-
-int weft_task_join(weft_task *task, weft_time deadline)
-{
-    struct wefti_context *context = wefti_context_current();
-    if (__builtin_expect(task_is_of(task, context), 0)) {
-        errno = EDEADLK;
-        return -1;
-    }
-    return task->kind == WEFT_COROUTINE ? coroutine_join(task, context, deadline) : other_join(task, deadline);
-}
-
-int weft_task_result(weft_task *task, weft_value *value, weft_time deadline)
-{
-    if (weft_task_join(task, deadline) != 0)
-        return -1;
-    if (value && task->process && task->carrier->collect(task, value) != 0)
-        return -1;
-    if (value && !task->process)
-        *value = weft_keep(task->result);
-    __atomic_store_n(&task->collected, 1, __ATOMIC_RELAXED);
-    return 0;
-}
-
-static int task_case_ready(weft_case *one)
-{
-    int error = errno;
-    if (weft_task_result(one->object, one->operation, WEFT_NOW) == 0)
-        return 1;
-    if (errno != EAGAIN)
-        return -1;
-    errno = error;
-    return 0;
-}
-
-static bool task_case_enqueue(weft_case *one, struct wefti_item *item)
-{
-    weft_task *task = one->object;
-    item->kind = WEFTI_WORD;
-    item->word = &task->state;
-    item->expected = task_look(task);
-    bool stopped = item->expected == WEFT_STOPPED;
-    if (item->expected == WEFT_STARTED && task->carrier->word)
-        task->carrier->word(task, item);
-    return stopped;
-}
-
-static void task_case_dequeue(weft_case *one)
-{
-    (void)one; /* a task that has ended wakes all */
-}
-
-static const struct weft_waitable task_waitable = {.ready = task_case_ready, .enqueue = task_case_enqueue, .dequeue = task_case_dequeue};
-
-weft_case weft_case_task(weft_task *task, weft_value *value)
-{
-    return (weft_case){.waitable = &task_waitable, .object = task, .operation = value};
-}
-
-enum weft_outcome weft_task_outcome(const weft_task *task)
-{
-    return task_look(task) == WEFT_STOPPED ? (enum weft_outcome)__atomic_load_n(&task->outcome, __ATOMIC_RELAXED) : WEFT_PENDING;
-}
-
-enum weft_task_state weft_task_state_of(const weft_task *task)
-{
-    uint32_t state = task_look(task);
-    return state == WEFTI_STARTING || state == WEFTI_ENDING ? WEFT_STARTED : (enum weft_task_state)state;
-}
-
-bool weft_task_is_alive(const weft_task *task)
-{
-    return weft_task_state_of(task) == WEFT_STARTED;
-}
-
-int weft_task_exitcode(const weft_task *task)
-{
-    if (task_look(task) != WEFT_STOPPED)
-        return -1;
-    return task->process ? task->carrier->exitcode(task) : weft_is_error(task->result);
-}
-
-/* The name that the task's number makes, from here on its own, unless somebody else was faster. */
-static const char *task_name_make(weft_task *task)
-{
-    char name[WEFTI_OWN_NAME];
-    wefti_task_default_name(task, name);
-    wefti_latch_close(&task->guard);
-    if (!task->name) {
-        memcpy(task->own_name, name, sizeof(name));
-        __atomic_store_n(&task->name, task->own_name, __ATOMIC_RELEASE); /* pairs with the acquire of weft_task_name */
-    }
-    wefti_latch_open(&task->guard);
-    return task->name;
-}
-
-const char *weft_task_name(const weft_task *task)
-{
-    const char *name = __atomic_load_n(&task->name, __ATOMIC_ACQUIRE);
-    return __builtin_expect(name != NULL, 1) ? name : task_name_make((weft_task *)task); /* what is known of it changes, not what it is */
-}
-
-int weft_task_set_name(weft_task *task, const char *name)
-{
-    size_t length = name ? strlen(name) : WEFTI_NAME_LIMIT + 1;
-    if (length > WEFTI_NAME_LIMIT) {
-        errno = EINVAL;
-        return -1;
-    }
-    char *copy = wefti_alloc_raw(length + 1);
-    if (!copy)
-        return -1;
-    memcpy(copy, name, length + 1);
-    wefti_latch_close(&task->guard);
-    char *old = task->name;
-    __atomic_store_n(&task->name, copy, __ATOMIC_RELEASE);
-    if (task->context && task->carrier->renamed)
-        task->carrier->renamed(task);
-    wefti_latch_open(&task->guard);
-    if (old != task->own_name)
-        wefti_release(old);
-    return 0;
-}
-
-uint64_t weft_task_ident(const weft_task *task)
-{
-    return weft_task_state_of(task) != WEFT_INITIAL ? task->ident : 0;
-}
-
-int weft_task_native_id(const weft_task *task)
-{
-    return __atomic_load_n(&task->native_id, __ATOMIC_RELAXED);
-}
-
-bool weft_task_daemon(const weft_task *task)
-{
-    return task->daemon;
-}
-
-enum weft_task_kind weft_task_kind_of(const weft_task *task)
-{
-    return task->kind;
-}
-
 bool wefti_task_cancel_initial(weft_task *task)
 {
-    if (!task_move(task, WEFT_INITIAL, WEFT_STARTED))
+    if (!wefti_task_move(task, WEFT_INITIAL, WEFT_STARTED))
         return false;
     task->result = weft_error(ECANCELED, NULL);
     __atomic_store_n(&task->reaped, 1, __ATOMIC_RELAXED);
@@ -721,52 +443,6 @@ int weft_task_terminate(weft_task *task)
 int weft_task_kill(weft_task *task)
 {
     return task->carrier->kill(task);
-}
-
-bool weft_cancelled(void)
-{
-    return wefti_context_cancelled(wefti_context_current());
-}
-
-int weft_task_repr(const weft_task *task, char *buffer, size_t size)
-{
-    static const char *const states[] = {"initial", "started", "stopped"};
-    return snprintf(buffer, size, "<%s(%s, %s%s)>", task->carrier->noun, weft_task_name(task), states[weft_task_state_of(task)],
-        task->daemon ? " daemon" : "");
-}
-
-struct weft_shield_scope weft_shield_begin(void)
-{
-    wefti_shield_raise();
-    return (struct weft_shield_scope){.inside = true};
-}
-
-void weft_shield_end(struct weft_shield_scope *scope)
-{
-    (void)scope;
-    wefti_shield_lower();
-}
-
-int weft_sleep_until(weft_time deadline)
-{
-    if (deadline <= WEFT_NOW)
-        return 0;
-    int error = errno;
-    weft_time until = wefti_deadline(deadline);
-    if (wefti_wait_items(NULL, 0, until) < 0 && (errno != ETIMEDOUT || (until < deadline && weft_clock() < deadline)))
-        return -1;
-    errno = error;
-    return 0;
-}
-
-int weft_sleep(double seconds)
-{
-    return weft_sleep_until(weft_in(seconds));
-}
-
-void weft_yield(void)
-{
-    wefti_yield();
 }
 
 WEFTI_OPENING_TASK static void task_open(void)

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "base/alone.h"
 #include "base/latch.h"
 #include "task/placement.h"
 #include "wait/context.h"
@@ -91,6 +92,31 @@ struct weft_task {
     int given; /* 1 + a descriptor that the process is to have (wefti_process_given); 0: none. Set before it is started */
     struct wefti_task_process *process; /* the carrier's; constant while the state is STARTED or later; NULL in the process itself */
 };
+
+static inline uint32_t wefti_task_state(const struct weft_task *task)
+{
+    return __atomic_load_n(&task->state, __ATOMIC_ACQUIRE);
+}
+
+static inline bool wefti_task_stopped(const struct weft_task *task)
+{
+    return wefti_task_state(task) == WEFT_STOPPED;
+}
+
+/* The state of a task that may have ended elsewhere. */
+static inline uint32_t wefti_task_look(const struct weft_task *task)
+{
+    uint32_t state = wefti_task_state(task);
+    if (state != WEFT_STARTED || !task->carrier->look)
+        return state;
+    task->carrier->look((struct weft_task *)task); /* what is known of it changes, not what it is */
+    return wefti_task_state(task);
+}
+
+static inline bool wefti_task_move(struct weft_task *task, uint32_t from, uint32_t to)
+{
+    return wefti_move(&task->state, from, to);
+}
 
 /* The name of a task that was given none: also in a signal handler, without a latch. */
 void wefti_task_default_name(const struct weft_task *task, char name[WEFTI_OWN_NAME]);
