@@ -21,55 +21,9 @@
 #include "base/leave.h"
 #include "base/memory.h"
 #include "family/claim.h"
-#include "family/family.h"
-#include "fixture.h"
+#include "family_process.h"
 #include "shared/block.h"
 #include "step.h"
-
-#define MUST(condition)                      \
-    do {                                     \
-        if (!(condition))                    \
-            wefti_leave(__LINE__ % 250 + 1); \
-    } while (0)
-
-#define NEEDS_PIDFDS      \
-    if (fixture_copies()) \
-    fixture_skip("Valgrind knows no pidfds")
-
-static pid_t root_start(int (*root)(void))
-{
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0)
-        wefti_leave(root());
-    return child;
-}
-
-static void root_runs(int (*root)(void))
-{
-    int status = -1;
-    pid_t child = root_start(root);
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(status == 0, "status %x", status);
-}
-
-/* A started process. */
-static struct wefti_process *start(int (*main)(struct wefti_process *self), void *data)
-{
-    MUST(weft_shared_limit(1 << 22) == 0 || errno == EBUSY);
-    MUST(wefti_family_begin() == 0);
-    struct wefti_process *process = wefti_process_new(main, data);
-    MUST(process && wefti_process_start(process) == 0);
-    return process;
-}
-
-static int ended(struct wefti_process *process)
-{
-    int status = -1;
-    MUST(wefti_process_wait(process, &status, WEFT_FOREVER) == 0);
-    wefti_process_let_go(process);
-    return status;
-}
 
 static int counts(struct wefti_process *self)
 {
@@ -86,7 +40,7 @@ static int sleeps(struct wefti_process *self)
     return 0;
 }
 
-static int root_of_one(void)
+static void root_of_one(void)
 {
     MUST(wefti_family_begin() == 0 && wefti_family_begin() == 0);
     int *count = weft_shared_new(int);
@@ -95,7 +49,6 @@ static int root_of_one(void)
         MUST(WIFEXITED(status) && WEXITSTATUS(status) == 7 && *count == i);
     }
     MUST(weft_shared_free(count) == 0);
-    return 0;
 }
 
 START_TEST(a_process_runs_and_its_status_is_told)
@@ -113,14 +66,13 @@ static int dies(struct wefti_process *self)
     return 0;
 }
 
-static int root_of_the_dead(void)
+static void root_of_the_dead(void)
 {
     int status = ended(start(dies, NULL));
     struct wefti_blocks_census census;
     wefti_blocks_count(&census);
     MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     MUST(census.wrong == 0 && census.in_hand == 0 && census.chunks_taken == 0);
-    return 0;
 }
 
 START_TEST(what_the_dead_had_in_hand_is_taken_back)
@@ -148,7 +100,7 @@ static int looks_around(struct wefti_process *self)
     return 0;
 }
 
-static int root_elsewhere(void)
+static void root_elsewhere(void)
 {
     int ends[2];
     char said[8];
@@ -166,7 +118,7 @@ static int root_elsewhere(void)
     close(1);
     MUST(read(ends[0], said, sizeof(said)) == 5 && memcmp(said, "hello", 5) == 0);
     MUST(read(ends[0], said, sizeof(said)) == 0); /* nobody else has the writing end */
-    return ended(process) == 0 ? 0 : 1;
+    MUST(ended(process) == 0);
 }
 
 START_TEST(a_process_has_what_its_asker_has)
@@ -177,7 +129,7 @@ START_TEST(a_process_has_what_its_asker_has)
 }
 END_TEST
 
-static int root_that_waits_for_all(void)
+static void root_that_waits_for_all(void)
 {
     struct wefti_process *process = start(sleeps, NULL);
     MUST(wait(NULL) == -1 && errno == ECHILD);
@@ -187,7 +139,7 @@ static int root_that_waits_for_all(void)
     MUST(wefti_process_wait(process, &status, weft_in(0.01)) == -1 && errno == ETIMEDOUT);
     MUST(kill(process->pid, SIGKILL) == 0);
     status = ended(process);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? 0 : 1;
+    MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 START_TEST(the_host_sees_no_children)
@@ -206,11 +158,11 @@ static int starts_another(struct wefti_process *self)
     return WEXITSTATUS(status) + 1;
 }
 
-static int root_of_nested(void)
+static void root_of_nested(void)
 {
     MUST(wefti_family_begin() == 0);
     uint32_t *depth = weft_shared_new(uint32_t);
-    return WEXITSTATUS(ended(start(starts_another, depth))) == 43 ? 0 : 1;
+    MUST(WEXITSTATUS(ended(start(starts_another, depth))) == 43);
 }
 
 START_TEST(processes_start_processes)
@@ -229,7 +181,7 @@ static int sleeps_beside_another(struct wefti_process *self)
 }
 
 /* Whatever happens to it now, nothing may be left: the fixture looks. */
-static int root_that_dies(void)
+static void root_that_dies(void)
 {
     MUST(wefti_family_begin() == 0);
     uint32_t *begun = weft_shared_new(uint32_t);
@@ -237,7 +189,7 @@ static int root_that_dies(void)
     start(sleeps_beside_another, begun);
     while (!__atomic_load_n(begun, __ATOMIC_ACQUIRE))
         weft_wait(begun, 0, WEFT_FOREVER);
-    return raise(SIGKILL);
+    raise(SIGKILL);
 }
 
 START_TEST(nothing_outlives_the_root)
@@ -251,7 +203,7 @@ START_TEST(nothing_outlives_the_root)
 END_TEST
 
 /* As above, with a child of the host's own fork in between, which is no member and lives on for a while. */
-static int root_that_forked_and_dies(void)
+static void root_that_forked_and_dies(void)
 {
     MUST(wefti_family_begin() == 0);
     start(sleeps, NULL);
@@ -266,7 +218,6 @@ static int root_that_forked_and_dies(void)
         wefti_leave(0);
     }
     raise(SIGKILL);
-    return 1;
 }
 
 START_TEST(a_fork_of_the_hosts_holds_nothing_up)
@@ -297,7 +248,7 @@ static pid_t keeper_other_than(pid_t before, unsigned number)
     }
 }
 
-static int root_that_loses_its_supervisor(void)
+static void root_that_loses_its_supervisor(void)
 {
     struct wefti_process *process = start(sleeps, NULL), *other = wefti_process_new(counts, NULL);
     pid_t first = family()->supervisor;
@@ -309,7 +260,6 @@ static int root_that_loses_its_supervisor(void)
     status = ended(other);
     MUST(WIFEXITED(status) && WEXITSTATUS(status) == 7);
     MUST(family()->supervisor != first && family()->epoch == 2);
-    return 0;
 }
 
 START_TEST(a_dead_supervisor_is_replaced)
@@ -319,7 +269,7 @@ START_TEST(a_dead_supervisor_is_replaced)
 }
 END_TEST
 
-static int root_that_loses_spares(void)
+static void root_that_loses_spares(void)
 {
     struct wefti_process *process = start(sleeps, NULL);
     pid_t spare = 0;
@@ -332,7 +282,6 @@ static int root_that_loses_spares(void)
     MUST(kill(process->pid, SIGUSR1) == 0);
     int status = ended(process);
     MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
-    return 0;
 }
 
 START_TEST(a_dead_spare_is_replaced_and_nobody_notices)
@@ -350,14 +299,13 @@ static void keepers_kill(void)
     MUST(kill(spare, SIGKILL) == 0 && kill(supervisor, SIGKILL) == 0);
 }
 
-static int root_that_loses_both(void)
+static void root_that_loses_both(void)
 {
     struct wefti_process *process = start(sleeps, NULL), *other = wefti_process_new(sleeps, NULL);
     int status;
     keepers_kill();
     MUST(wefti_process_wait(process, &status, WEFT_FOREVER) == -1 && errno == EPIPE);
     MUST(wefti_process_start(other) == -1 && errno == EPIPE);
-    return 0;
 }
 
 START_TEST(the_death_of_both_is_told_and_takes_the_processes_along)
@@ -377,7 +325,7 @@ static void *waits_for_it(void *process)
     return told ? NULL : process;
 }
 
-static int root_with_many_waiters(void)
+static void root_with_many_waiters(void)
 {
     pthread_t threads[4];
     struct wefti_process *process = start(sleeps, NULL);
@@ -390,7 +338,6 @@ static int root_with_many_waiters(void)
         void *wrong;
         MUST(pthread_join(threads[i], &wrong) == 0 && !wrong);
     }
-    return 0;
 }
 
 START_TEST(all_who_wait_are_told)
@@ -433,7 +380,7 @@ static struct wefti_process *adopted(int (*main)(struct wefti_process *self), vo
     return process;
 }
 
-static int root_among_dying_supervisors(void)
+static void root_among_dying_supervisors(void)
 {
     MUST(weft_shared_limit(1 << 22) == 0 && wefti_family_begin() == 0);
     uint32_t *left = weft_shared_new(uint32_t);
@@ -451,7 +398,6 @@ static int root_among_dying_supervisors(void)
     ended(killer);
     status = ended(start(counts, NULL));
     MUST(WIFEXITED(status) && lost + done > 0);
-    return 0;
 }
 
 START_TEST(processes_can_be_had_while_supervisors_die)
@@ -470,7 +416,7 @@ static int exits_with_5(struct wefti_process *self)
     return 5;
 }
 
-static int root_that_forks(void)
+static void root_that_forks(void)
 {
     pid_t child;
     int status, told;
@@ -482,7 +428,6 @@ static int root_that_forks(void)
     MUST(told == status || told == SIGKILL); /* as the kernel knows it still, or not */
     MUST(weft_lock_acquire(lock, WEFT_FOREVER) == 1 && weft_lock_release(lock) == 0);
     wefti_process_let_go(process);
-    return 0;
 }
 
 START_TEST(a_fork_of_the_hosts_can_be_adopted)
@@ -523,7 +468,7 @@ static pid_t parent_of(pid_t pid)
     return parent;
 }
 
-static int root_with_one_ready(void)
+static void root_with_one_ready(void)
 {
     MUST(weft_shared_limit(1 << 22) == 0 && wefti_family_begin() == 0 && ready_now() == 0);
     ended(start(counts, NULL));
@@ -535,7 +480,6 @@ static int root_with_one_ready(void)
     MUST(ready_other_than(ready) && kill(ready, SIGUSR1) == 0);
     int status = ended(process);
     MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
-    return 0;
 }
 
 START_TEST(one_stands_by_from_the_first_request_on)
@@ -545,7 +489,7 @@ START_TEST(one_stands_by_from_the_first_request_on)
 }
 END_TEST
 
-static int root_that_kills_who_stands_by(void)
+static void root_that_kills_who_stands_by(void)
 {
     int *count = weft_shared_new(int);
     ended(start(counts, count));
@@ -557,7 +501,6 @@ static int root_that_kills_who_stands_by(void)
     struct wefti_blocks_census census;
     wefti_blocks_count(&census);
     MUST(census.wrong == 0 && census.in_hand == 0);
-    return 0;
 }
 
 START_TEST(who_stands_by_may_die)
@@ -573,7 +516,7 @@ static void *starts_one(void *process)
 }
 
 /* It is stopped when the request comes, so that it dies before it can say anything. */
-static int root_that_kills_with_a_request(void)
+static void root_that_kills_with_a_request(void)
 {
     pthread_t thread;
     void *started;
@@ -586,7 +529,7 @@ static int root_that_kills_with_a_request(void)
         weft_yield();
     weft_sleep(0.002);
     MUST(kill(ready, SIGKILL) == 0 && pthread_join(thread, &started) == 0 && started == process && process->pid != ready);
-    return ended(process) == 7 << 8 ? 0 : 1;
+    MUST(ended(process) == 7 << 8);
 }
 
 START_TEST(a_request_does_not_die_with_who_has_it)
@@ -597,7 +540,7 @@ START_TEST(a_request_does_not_die_with_who_has_it)
 END_TEST
 
 /* Nor is an adoption for who stands by; and the supervisor's death takes that one along. */
-static int root_with_ready_ones_lost(void)
+static void root_with_ready_ones_lost(void)
 {
     pid_t child;
     int status;
@@ -613,7 +556,6 @@ static int root_with_ready_ones_lost(void)
         weft_yield();
     MUST(ended(start(counts, NULL)) == 7 << 8 && ready_other_than(ready));
     raise(SIGKILL); /* the fixture looks whether it is left behind */
-    return 1;
 }
 
 START_TEST(who_stands_by_dies_with_the_family)
@@ -739,7 +681,7 @@ static int makes_and_dies(struct wefti_process *self)
     return self->pid;
 }
 
-static int root_of_dying_makers(void)
+static void root_of_dying_makers(void)
 {
     struct wefti_blocks_census before, after;
     ended(start(makes_and_dies, NULL)); /* what a seat's first member leaves to the next is there */
@@ -749,7 +691,6 @@ static int root_of_dying_makers(void)
     wefti_blocks_count(&after);
     MUST(after.wrong == 0 && after.in_hand == 0);
     MUST(after.committed <= before.committed + 2 * 3 * 2); /* the sleepers' records and lives, and none of the others' */
-    return 0;
 }
 
 START_TEST(the_records_of_a_dead_maker_are_freed)
@@ -765,14 +706,13 @@ static void *pauses(void *unused)
     return unused;
 }
 
-static int root_with_threads(void)
+static void root_with_threads(void)
 {
     pthread_t thread;
     struct wefti_process process = {.main = sleeps};
     MUST(wefti_process_start(&process) == -1 && errno == ESTALE); /* no family yet */
     MUST(pthread_create(&thread, NULL, pauses, NULL) == 0);
     MUST(wefti_family_begin() == -1 && errno == EBUSY);
-    return 0;
 }
 
 START_TEST(a_family_begins_before_there_are_threads)
@@ -783,7 +723,7 @@ START_TEST(a_family_begins_before_there_are_threads)
 END_TEST
 
 /* Each process costs the supervisor a descriptor, and each request four. */
-static int root_with_few_descriptors(void)
+static void root_with_few_descriptors(void)
 {
     struct wefti_process *processes[20];
     int count = 0, error = 0;
@@ -795,7 +735,7 @@ static int root_with_few_descriptors(void)
     MUST(error == EMFILE && count > 2);
     for (int i = 0; i < count - 1; i++)
         MUST(kill(processes[i]->pid, SIGKILL) == 0 && WIFSIGNALED(ended(processes[i])));
-    return ended(start(counts, NULL)) == 7 << 8 ? 0 : 1;
+    MUST(ended(start(counts, NULL)) == 7 << 8);
 }
 
 START_TEST(want_of_descriptors_is_told)
@@ -806,7 +746,7 @@ START_TEST(want_of_descriptors_is_told)
 END_TEST
 
 #ifdef WEFTI_SMALL
-static int root_of_too_many(void)
+static void root_of_too_many(void)
 {
     struct wefti_process *processes[WEFTI_SEATS];
     int count = 0, error = 0;
@@ -818,7 +758,7 @@ static int root_of_too_many(void)
     MUST(error == EAGAIN && count == WEFTI_SEATS - WEFTI_SEAT_FIRST + 1);
     for (int i = 0; i < count - 1; i++)
         MUST(kill(processes[i]->pid, SIGKILL) == 0 && WIFSIGNALED(ended(processes[i])));
-    return ended(start(counts, weft_shared_new(int))) == 7 << 8 ? 0 : 1;
+    MUST(ended(start(counts, weft_shared_new(int))) == 7 << 8);
 }
 
 START_TEST(a_full_table_says_so)
@@ -831,7 +771,7 @@ END_TEST
 static long failing;
 
 /* It fails and says so, or gets over it; then all of it works. */
-static int root_with_a_fault(void)
+static void root_with_a_fault(void)
 {
     struct wefti_process *process = NULL;
     weft_small_fail_after(failing);
@@ -842,7 +782,8 @@ static int root_with_a_fault(void)
     MUST(begun || error == ENOMEM || error == EMFILE || error == EAGAIN);
     wefti_process_let_go(process);
     MUST(WEXITSTATUS(ended(start(counts, weft_shared_new(int)))) == 7);
-    return reached ? 0 : 99;
+    if (!reached)
+        fixture_leave(99);
 }
 
 START_TEST(whatever_it_asks_for_may_fail)

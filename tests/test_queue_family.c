@@ -10,21 +10,10 @@
 #include <unistd.h>
 
 #include "base/leave.h"
-#include "family/family.h"
-#include "fixture.h"
+#include "family_process.h"
 #include "queue/queue_shared.h"
 #include "shared/block.h"
 #include "value/value.h"
-
-#define MUST(condition)                      \
-    do {                                     \
-        if (!(condition))                    \
-            wefti_leave(__LINE__ % 250 + 1); \
-    } while (0)
-
-#define NEEDS_PIDFDS      \
-    if (fixture_copies()) \
-    fixture_skip("Valgrind knows no pidfds")
 
 static weft_value bytes_filled(size_t length, unsigned char octet)
 {
@@ -42,17 +31,6 @@ struct stage {
     int64_t seen;
 };
 
-static void root_runs(int (*root)(void))
-{
-    int status = -1;
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0)
-        wefti_leave(root());
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(status == 0, "status %x", status);
-}
-
 static struct stage *stage_open(size_t arena)
 {
     MUST(weft_shared_limit(arena) == 0 || errno == EBUSY);
@@ -60,21 +38,6 @@ static struct stage *stage_open(size_t arena)
     struct stage *stage = weft_shared_new(struct stage);
     MUST(stage);
     return stage;
-}
-
-static struct wefti_process *start(int (*main)(struct wefti_process *self), void *data)
-{
-    struct wefti_process *process = wefti_process_new(main, data);
-    MUST(process && wefti_process_start(process) == 0);
-    return process;
-}
-
-static int ended(struct wefti_process *process)
-{
-    int status = -1;
-    MUST(wefti_process_wait(process, &status, WEFT_FOREVER) == 0);
-    wefti_process_let_go(process);
-    return status;
 }
 
 static void killed(struct wefti_process *process)
@@ -108,7 +71,7 @@ static int produces(struct wefti_process *self)
     return 0;
 }
 
-static int root_of_a_consumer(void)
+static void root_of_a_consumer(void)
 {
     struct stage *stage = stage_open(8 << 20);
     for (int round = 0; round < 2; round++) {
@@ -127,7 +90,6 @@ static int root_of_a_consumer(void)
         MUST(ended(producer) == 0);
         weft_queue_free(stage->queue);
     }
-    return 0;
 }
 
 START_TEST(values_come_in_order_from_another_process)
@@ -147,7 +109,7 @@ static int gets_one(struct wefti_process *self)
     return 0;
 }
 
-static int root_of_a_blocked_reader(void)
+static void root_of_a_blocked_reader(void)
 {
     struct stage *stage = stage_open(4 << 20);
     stage->queue = weft_queue_new(.shared = true);
@@ -159,7 +121,6 @@ static int root_of_a_blocked_reader(void)
     MUST(weft_queue_put(stage->queue, weft_int(77), WEFT_FOREVER) == 0);
     MUST(ended(second) == 0 && stage->seen == 77);
     weft_queue_free(stage->queue);
-    return 0;
 }
 
 START_TEST(a_reader_killed_while_blocked_takes_no_wake_along)
@@ -192,7 +153,7 @@ static size_t gate_offset(weft_queue *queue, int number)
     wefti_leave(250);
 }
 
-static int root_of_a_death_inside(void)
+static void root_of_a_death_inside(void)
 {
     struct stage *stage = stage_open(4 << 20);
     for (int end = 0; end < 2; end++) {
@@ -208,7 +169,6 @@ static int root_of_a_death_inside(void)
         weft_queue_free(stage->queue);
         weft_queue_free(stage->other);
     }
-    return 0;
 }
 
 START_TEST(a_death_inside_a_gate_opens_it)
@@ -227,7 +187,7 @@ static int puts_much(struct wefti_process *self)
 }
 
 /* The putter has ended before anybody gets. */
-static int root_of_large_items(void)
+static void root_of_large_items(void)
 {
     struct stage *stage = stage_open((size_t)256 << 20);
     weft_value got;
@@ -243,7 +203,6 @@ static int root_of_large_items(void)
     struct wefti_blocks_census found;
     wefti_blocks_count(&found);
     MUST(found.wrong == 0 && found.in_hand == 0 && found.octets < 2 << 20);
-    return 0;
 }
 
 START_TEST(large_items_outlive_their_putter)
@@ -263,7 +222,7 @@ static int gets_until_closed(struct wefti_process *self)
     return 0;
 }
 
-static int root_that_closes(void)
+static void root_that_closes(void)
 {
     struct stage *stage = stage_open(4 << 20);
     stage->queue = weft_queue_new(.shared = true);
@@ -272,7 +231,6 @@ static int root_that_closes(void)
     weft_queue_close(stage->queue);
     MUST(ended(first) == 0 && ended(second) == 0);
     weft_queue_free(stage->queue);
-    return 0;
 }
 
 START_TEST(close_is_seen_by_all_processes)
