@@ -611,6 +611,29 @@ static void bomb_answers(weft_connection *client, struct bomb bomb, const char *
     free(got);
 }
 
+/* What a request's argument is made of, and what kind of answer it gets. */
+struct bomb_plan {
+    const char *method, *kind;
+    struct {
+        const char *octets; /* NULL: there are no more pieces */
+        size_t length, times;
+    } pieces[6];
+};
+#define PIECE(octets_, times_)                   \
+    {                                            \
+        (octets_), sizeof(octets_) - 1, (times_) \
+    }
+
+static void bombs_answer(weft_connection *client, const char *ident, const struct bomb_plan *plans, size_t count)
+{
+    for (const struct bomb_plan *plan = plans; plan < plans + count; plan++) {
+        struct bomb bomb = bomb_begin(ident, plan->method);
+        for (size_t i = 0; plan->pieces[i].octets; i++)
+            bomb_add(&bomb, plan->pieces[i].octets, plan->pieces[i].length, plan->pieces[i].times);
+        bomb_answers(client, bomb, plan->kind);
+    }
+}
+
 /* Forty tuples or lists, each of which holds the one before twice; the last of them ('(' is 40). */
 static struct bomb laughs(const char *ident, const char *method, bool lists)
 {
@@ -644,32 +667,20 @@ START_TEST(bombs_do_no_harm)
     weft_proxy *list = weft_proxy_new(remote, "list", weft_in(20)), *dict = weft_proxy_new(remote, "dict", weft_in(20));
     const char *into = weft_proxy_ident(list), *keyed = weft_proxy_ident(dict);
     weft_connection *client = client_in_object_mode(&server);
-    struct bomb bomb = bomb_begin(into, "append");
-    ADD("]", 200000 / part);
-    ADD("a", 200000 / part - 1);
-    bomb_answers(client, bomb, "#TRACEBACK"); /* deeper than values go */
-    bomb = bomb_begin(into, "append");
-    ADD("(", 2000000);
-    bomb_answers(client, bomb, "#TRACEBACK"); /* more marks than there may be */
-    bomb = bomb_begin(into, "append");
-    ADD("](", 1);
-    ADD("}", 500000 / part);
-    ADD("e", 1);
-    bomb_answers(client, bomb, "#TRACEBACK"); /* forty megabytes of dicts */
-    bomb = bomb_begin(into, "append");
-    ADD("N", 1);
-    ADD("\x94", 5000000);
-    bomb_answers(client, bomb, "#TRACEBACK"); /* a memo that has no end */
-    bomb = bomb_begin(into, "append");
-    ADD("]\x94(", 1);
-    ADD("h\0", 1000000 / part);
-    ADD("e", 1);
-    bomb_answers(client, bomb, "#TRACEBACK"); /* a million times itself */
-    bomb = bomb_begin(into, "append");
-    ADD("](]\x94", 1);
-    ADD("h\0", 999999 / part);
-    ADD("e", 1);
-    bomb_answers(client, bomb, "#RETURN"); /* a million times the same */
+    const struct bomb_plan large[] = {
+        {"append", "#TRACEBACK", {PIECE("]", 200000 / part), PIECE("a", 200000 / part - 1)}},        /* deeper than values go */
+        {"append", "#TRACEBACK", {PIECE("(", 2000000)}},                                             /* more marks than there may be */
+        {"append", "#TRACEBACK", {PIECE("](", 1), PIECE("}", 500000 / part), PIECE("e", 1)}},        /* forty megabytes of dicts */
+        {"append", "#TRACEBACK", {PIECE("N", 1), PIECE("\x94", 5000000)}},                           /* a memo that has no end */
+        {"append", "#TRACEBACK", {PIECE("]\x94(", 1), PIECE("h\0", 1000000 / part), PIECE("e", 1)}}, /* a million times itself */
+        {"append", "#RETURN", {PIECE("](]\x94", 1), PIECE("h\0", 999999 / part), PIECE("e", 1)}},    /* a million times the same */
+    };
+    const struct bomb_plan compared[] = {
+        {"extend", "#RETURN", {PIECE("]((", 1), PIECE("N", 100000), PIECE("t\x94", 1), PIECE("h\0", 2000), PIECE("e", 1)}},
+        {"count", part > 1 ? "#RETURN" : "#ERROR", {PIECE("(", 1), PIECE("N", 100000 / part), PIECE("t", 1)}}, /* takes long */
+        {"append", "#TRACEBACK", {PIECE("\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R", 1)}},
+    };
+    bombs_answer(client, into, large, sizeof(large) / sizeof(*large));
     for (int lists = 0; lists < 2; lists++) {
         static const char *const methods[] = {"__contains__", "count", "index", "remove", "extend", "append", "append"};
         for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
@@ -678,31 +689,17 @@ START_TEST(bombs_do_no_harm)
             "__getitem__", "get", "pop", "__contains__", "__delitem__", "incr", "setdefault", "fromkeys", "update"};
         for (size_t i = 0; i < sizeof(of_keys) / sizeof(*of_keys); i++)
             free(bomb_thrown(client, laughs(keyed, of_keys[i], lists)));
-        bomb = laughs(into, "append", lists);
+        struct bomb bomb = laughs(into, "append", lists);
         ADD("\x8c\x0cRebuildProxy\x86", 1);
         bomb_answers(client, bomb, "#RETURN"); /* searched for proxies */
     }
-    bomb = bomb_begin(into, "extend");
-    ADD("]((", 1);
-    ADD("N", 100000);
-    ADD("t\x94", 1);
-    ADD("h\0", 2000);
-    ADD("e", 1);
-    bomb_answers(client, bomb, "#RETURN");
-    bomb = bomb_begin(into, "count");
-    ADD("(", 1);
-    ADD("N", 100000 / part);
-    ADD("t", 1);
-    bomb_answers(client, bomb, part > 1 ? "#RETURN" : "#ERROR"); /* to compare them all takes long */
+    bombs_answer(client, into, compared, sizeof(compared) / sizeof(*compared));
     static const char *const alone[] = {"__repr__", "__str__", "sort", "copy", "#GETVALUE"};
     for (size_t i = 0; i < sizeof(alone) / sizeof(*alone); i++) {
         weft_value result;
         ck_assert_int_eq(weft_proxy_call(list, alone[i], &result, weft_in(60)), 0);
         weft_drop(result);
     }
-    bomb = bomb_begin(into, "append");
-    ADD("\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R", 1);
-    bomb_answers(client, bomb, "#TRACEBACK");
     weft_connection_close(client);
     weft_proxy_free(list), weft_proxy_free(dict);
     weft_remote_free(remote);
