@@ -57,6 +57,15 @@ static void pair_end(struct pair *pair)
 static const struct weft_queue_options of_two = {.size = sizeof(of_two), .capacity = 2};
 
 /* The number of the case that is done, which has come with no error. */
+/* Yours, when the task has ended; its handle goes. */
+static weft_value result_of(weft_task *task)
+{
+    weft_value result = weft_none;
+    ck_assert_int_eq(weft_task_result(task, &result, weft_in(20)), 0);
+    weft_task_free(task);
+    return result;
+}
+
 static int done(weft_case *cases, size_t count)
 {
     int which = weft_select(cases, count, weft_in(20));
@@ -147,7 +156,6 @@ START_TEST(many_select_and_each_item_comes_to_one)
 {
     struct shares shares = {.count = 0};
     weft_task *tasks[SELECTORS];
-    weft_value result;
     need_digests();
     pair_begin(&shares.pair, &of_two);
     for (int i = 0; i < SELECTORS; i++)
@@ -157,11 +165,8 @@ START_TEST(many_select_and_each_item_comes_to_one)
     fixture_until(__atomic_load_n(&shares.count, __ATOMIC_RELAXED) == ITEMS);
     for (int i = 0; i < SELECTORS; i++)
         ck_assert_int_eq(weft_queue_put(shares.pair.here[0], weft_none, weft_in(20)), 0);
-    for (int i = 0; i < SELECTORS; i++) {
-        ck_assert_int_eq(weft_task_result(tasks[i], &result, weft_in(20)), 0);
-        ck_assert_int_eq(weft_as_int(result), 0);
-        weft_task_free(tasks[i]);
-    }
+    for (int i = 0; i < SELECTORS; i++)
+        ck_assert_int_eq(weft_as_int(result_of(tasks[i])), 0);
     ck_assert_uint_eq(shares.count, ITEMS);
     pair_end(&shares.pair);
 }
@@ -177,13 +182,10 @@ static weft_value select_for_ever(weft_value queue)
 /* By a coroutine of a thread, or by the thread's own. */
 static weft_value give_up(enum weft_task_kind kind, weft_value queue)
 {
-    weft_value result = weft_none;
     weft_task *task = weft_spawn(kind, select_for_ever, queue);
     weft_sleep(0.01);
     weft_task_cancel(task);
-    ck_assert_int_eq(weft_task_result(task, &result, weft_in(20)), 0);
-    weft_task_free(task);
-    return result;
+    return result_of(task);
 }
 
 static weft_value give_up_in_a_coroutine(weft_value queue)
@@ -199,9 +201,7 @@ START_TEST(a_select_that_is_given_up_takes_nothing)
     pair_begin(&pair, &of_two);
     weft_task *task = weft_spawn(WEFT_THREAD, give_up_in_a_coroutine, weft_ptr(pair.there[0]));
     ck_assert_int_eq(weft_as_int(give_up(WEFT_THREAD, weft_ptr(pair.there[0]))), ECANCELED);
-    ck_assert_int_eq(weft_task_result(task, &result, weft_in(20)), 0);
-    ck_assert_int_eq(weft_as_int(result), ECANCELED);
-    weft_task_free(task);
+    ck_assert_int_eq(weft_as_int(result_of(task)), ECANCELED);
     weft_queue_put(pair.here[0], weft_int(5), WEFT_NOW);
     ck_assert_uint_eq(weft_queue_size(pair.there[0]), 1);
     ck_assert_int_eq(weft_queue_get(pair.there[0], &result, weft_in(20)), 0);
@@ -218,10 +218,8 @@ START_TEST(a_lost_manager_ends_a_select)
     weft_task *task = weft_spawn(WEFT_THREAD, select_for_ever, weft_ptr(pair.there[0]));
     fixture_until(weft_task_result(task, &result, weft_in(0.01)) != 0 && errno == ETIMEDOUT);
     pair_server_end(&pair);
-    ck_assert_int_eq(weft_task_result(task, &result, weft_in(20)), 0);
-    int why = (int)weft_as_int(result);
+    int why = (int)weft_as_int(result_of(task));
     ck_assert_msg(why == ECONNRESET || why == EPIPE || why == ECONNREFUSED, "%d", why);
-    weft_task_free(task);
     pair_client_end(&pair);
 }
 END_TEST
@@ -534,9 +532,7 @@ START_TEST(never_again)
             server_begin(&server);
     }
     weft_task *other = weft_spawn(WEFT_THREAD, length_of, weft_ptr(words)); /* has lost nothing */
-    ck_assert_int_eq(weft_task_result(other, &value, weft_in(20)), 0);
-    repr_is(value, "0");
-    weft_task_free(other);
+    repr_is(result_of(other), "0");
     weft_proxy_free(words);
     weft_remote_free(remote);
     server_end(&server);
@@ -597,10 +593,9 @@ START_TEST(trying_again_ends)
     ck_fails(weft_proxy_call(words, "__len__", &value, weft_in(0.05)), ENOENT);
     weft_task *task = weft_spawn(WEFT_THREAD, length_of, weft_ptr(words));
     weft_task_cancel(task);
-    ck_assert_int_eq(weft_task_result(task, &value, weft_in(20)), 0);
+    value = result_of(task);
     ck_assert_int_eq(weft_error_code(value), ECANCELED);
     weft_drop(value);
-    weft_task_free(task);
     server_begin(&server);
     weft_proxy_free(words);
     weft_remote_free(remote);
