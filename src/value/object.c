@@ -22,21 +22,6 @@ weft_value wefti_value_failed(int code)
     return (weft_value){.kind = WEFT_ERROR, .code = code};
 }
 
-void *wefti_object_new(enum weft_value_kind kind, size_t size, size_t extra, weft_value *value)
-{
-    struct wefti_object *object = extra < PTRDIFF_MAX - size ? wefti_alloc_raw(size + extra) : NULL;
-    *value = (weft_value){.kind = (uint8_t)kind};
-    if (object && wefti_handle_open(value, object)) {
-        memset(object, 0, size);
-        object->count = 1;
-        object->kind = (uint8_t)kind;
-        return object;
-    }
-    wefti_release(object);
-    *value = wefti_value_failed(ENOMEM);
-    return NULL;
-}
-
 /* Ends a hold; whether it was the last. Alone, nobody can join: then the count need not be written. */
 static bool hold_end(struct wefti_object *object)
 {

@@ -17,6 +17,8 @@
 #ifndef WEFTI_OBJECT_H
 #define WEFTI_OBJECT_H
 
+#include <string.h>
+
 #include "base/memory.h"
 #include "value/value.h"
 
@@ -144,7 +146,20 @@ weft_value wefti_value_failed(int code);
  * An object of `size` zeroed octets and `extra` more of any content, with its first hold, through *value. NULL with ENOMEM, *value then
  * being what the constructor is to return.
  */
-void *wefti_object_new(enum weft_value_kind kind, size_t size, size_t extra, weft_value *value);
+static inline void *wefti_object_new(enum weft_value_kind kind, size_t size, size_t extra, weft_value *value)
+{
+    struct wefti_object *object = extra < PTRDIFF_MAX - size ? wefti_alloc_raw(size + extra) : NULL;
+    *value = (weft_value){.kind = (uint8_t)kind};
+    if (object && wefti_handle_open(value, object)) {
+        memset(object, 0, size);
+        object->count = 1;
+        object->kind = (uint8_t)kind;
+        return object;
+    }
+    wefti_release(object);
+    *value = wefti_value_failed(ENOMEM);
+    return NULL;
+}
 
 /*
  * Whether a container may be changed and `item` may come into it: 0, or EBUSY (somebody else holds it, or something it lies in; or it lies
@@ -208,6 +223,9 @@ int wefti_dict_add(struct wefti_dict *dict, weft_value key, weft_value item);
 size_t wefti_numbers_size(char type);
 /* Numbers, or any text but an error's, of octets that are checked already. */
 weft_value wefti_text_new(enum weft_value_kind kind, uint8_t more, const void *octets, size_t length);
+/* Bytes of a block (of wefti_alloc_raw and its like), which they take: `length` octets, behind room for a struct wefti_text, and before
+ * room for a zero. An error, and the block stays the caller's. */
+weft_value wefti_bytes_of_block(void *block, size_t length);
 /* An error of text and type (NULL: none) that need no zero; of no text and no type a plain one. ENOMEM as the constructors. */
 weft_value wefti_error_new(int32_t code, const char *text, size_t length, const char *type, size_t type_length);
 

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "base/memory.h"
+#include "value/object.h"
 #include "value/pickle.h"
 
 static int told(int result, const struct wefti_pickle_reason *reason, weft_value *error)
@@ -17,17 +17,32 @@ static int told(int result, const struct wefti_pickle_reason *reason, weft_value
     return result;
 }
 
+/* What was written behind room for a text's head, as bytes; it is taken on success. */
+static int bytes_of(struct wefti_octets *out, weft_value *bytes)
+{
+    enum { HEAD = sizeof(struct wefti_text) };
+    if (!wefti_octets_reserve(out, 1))
+        return -1;
+    void *exact = wefti_realloc(out->octets, out->length + 1);
+    out->octets = exact ? exact : out->octets;
+    weft_value made = wefti_bytes_of_block(out->octets, out->length - HEAD);
+    if (weft_is_error(made))
+        return -1;
+    out->octets = NULL;
+    *bytes = made;
+    return 0;
+}
+
 int weft_pickle_dump(weft_value value, weft_value *bytes, weft_value *error)
 {
     struct wefti_octets out = {0};
     struct wefti_pickle_reason reason = {.text = "out of memory"};
-    int result = wefti_pickle_write(value, &out, PTRDIFF_MAX, &reason);
-    if (result == 0) {
-        weft_value made = weft_bytes(out.octets, out.length);
-        result = weft_is_error(made) ? -1 : 0;
-        if (result == 0)
-            *bytes = made;
-    }
+    int result = wefti_octets_reserve(&out, sizeof(struct wefti_text)) ? 0 : -1;
+    out.length = result == 0 ? sizeof(struct wefti_text) : 0;
+    if (result == 0)
+        result = wefti_pickle_write(value, &out, PTRDIFF_MAX, &reason);
+    if (result == 0)
+        result = bytes_of(&out, bytes);
     int code = errno;
     wefti_release(out.octets);
     errno = code;

@@ -760,19 +760,41 @@ static operation *const operations[256] = {
     [0x96] = do_bytearray8,
 };
 
-/* To the end; the value is the one on the stack. */
+/* To the end; the value is the one on the stack. The commonest operations are named, so that the compiler puts them here. */
 static int run(struct wefti_reader *reader)
 {
-    while (reader->at < reader->end) {
+    int result = 0;
+    while (result == 0 && reader->at < reader->end) {
         unsigned char opcode = *reader->at++;
-        if (opcode == '.')
+        switch (opcode) {
+        case '.':
             return 0;
-        if (!operations[opcode])
-            return wefti_reader_refuse_opcode(reader, opcode);
-        if (operations[opcode](reader) != 0)
-            return -1;
+        case 'K':
+            result = do_int1(reader);
+            break;
+        case 'M':
+            result = do_int2(reader);
+            break;
+        case 'J':
+            result = do_int4(reader);
+            break;
+        case 'G':
+            result = do_float(reader);
+            break;
+        case 0x8c:
+            result = do_str1(reader);
+            break;
+        case 0x87:
+            result = do_tuple3(reader);
+            break;
+        case 0x94:
+            result = do_memoize(reader);
+            break;
+        default:
+            result = operations[opcode] ? operations[opcode](reader) : wefti_reader_refuse_opcode(reader, opcode);
+        }
     }
-    return refuse_cut(reader);
+    return result == 0 ? refuse_cut(reader) : -1;
 }
 
 static int finish(struct wefti_reader *reader)

@@ -11,6 +11,7 @@
 
 #include "value/pickle.h"
 
+#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,31 +60,63 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct writer *writer, i
     return -1;
 }
 
+/* What is written is short mostly: room for eight octets more than were asked for is there always, and is written to without a look. */
+enum { SLACK = 8 };
+
+static __attribute__((noinline)) char *room_make(struct writer *writer, size_t length)
+{
+    if (length > writer->most - writer->out->length) {
+        refuse(writer, EMSGSIZE, "the value has a pickle of more than %zu octets", writer->most);
+        return NULL;
+    }
+    char *to = length < PTRDIFF_MAX ? wefti_octets_reserve(writer->out, length + SLACK) : NULL;
+    if (!to)
+        refuse(writer, ENOMEM, "out of memory");
+    return to;
+}
+
+/* Room for so many octets, which the caller counts; NULL, having said why. */
+static inline char *room_for(struct writer *writer, size_t length)
+{
+    const struct wefti_octets *out = writer->out;
+    size_t room = out->room - out->length;
+    if (__builtin_expect(room >= SLACK && length <= room - SLACK && length <= writer->most - out->length, 1))
+        return out->octets + out->length;
+    return room_make(writer, length);
+}
+
 static int put(struct writer *writer, const void *octets, size_t length)
 {
-    if (length > writer->most - writer->out->length)
-        return refuse(writer, EMSGSIZE, "the value has a pickle of more than %zu octets", writer->most);
-    char *to = wefti_octets_reserve(writer->out, length);
+    char *to = room_for(writer, length);
     if (!to)
-        return refuse(writer, ENOMEM, "out of memory");
+        return -1;
     if (length)
         memcpy(to, octets, length);
     writer->out->length += length;
     return 0;
 }
 
-static int put_opcode(struct writer *writer, unsigned char opcode)
+static inline int put_opcode(struct writer *writer, unsigned char opcode)
 {
-    return put(writer, &opcode, 1);
+    char *to = room_for(writer, 1);
+    if (!to)
+        return -1;
+    *to = (char)opcode;
+    writer->out->length++;
+    return 0;
 }
 
-/* An opcode and a number of so many octets, the lowest first. */
-static int put_number(struct writer *writer, unsigned char opcode, unsigned octets, uint64_t number)
+/* An opcode and a number of so many octets, eight at most, the lowest first. */
+static inline int put_number(struct writer *writer, unsigned char opcode, unsigned octets, uint64_t number)
 {
-    unsigned char room[9] = {opcode};
-    for (unsigned i = 0; i < octets; i++)
-        room[1 + i] = (unsigned char)(number >> 8 * i);
-    return put(writer, room, 1 + octets);
+    char *to = room_for(writer, 1 + octets);
+    if (!to)
+        return -1;
+    number = htole64(number);
+    *to = (char)opcode;
+    memcpy(to + 1, &number, sizeof(number));
+    writer->out->length += 1 + octets;
+    return 0;
 }
 
 static int put_int(struct writer *writer, int64_t integer)
@@ -232,10 +265,19 @@ static int put_error(struct writer *writer, weft_value error)
     return put(writer, "\x86R", 2);
 }
 
-static int enter(struct writer *writer, weft_value container, int32_t role)
+/* `at` of what it holds has been written. */
+static int enter_at(struct writer *writer, weft_value container, int32_t role, size_t at)
 {
     weft_value partner = {.code = role};
-    return wefti_walk_enter(&writer->walk, container, partner) == 0 ? 0 : refuse(writer, ENOMEM, "out of memory");
+    if (wefti_walk_enter(&writer->walk, container, partner) != 0)
+        return refuse(writer, ENOMEM, "out of memory");
+    wefti_walk_top(&writer->walk)->at = at;
+    return 0;
+}
+
+static int enter(struct writer *writer, weft_value container, int32_t role)
+{
+    return enter_at(writer, container, role, 0);
 }
 
 static int begin_changeable(struct writer *writer, weft_value value, unsigned char opcode)
@@ -245,13 +287,64 @@ static int begin_changeable(struct writer *writer, weft_value value, unsigned ch
     return weft_length(value) ? enter(writer, value, 0) : 0;
 }
 
+/* What is written in one go: it is never memoized, and nothing lies in it. */
+static inline bool is_leaf(weft_value value)
+{
+    enum {
+        LEAVES = 1 << WEFT_NONE | 1 << WEFT_BOOL | 1 << WEFT_INT | 1 << WEFT_FLOAT | 1 << WEFT_PTR | 1 << WEFT_STR | 1 << WEFT_BYTES |
+                 1 << WEFT_ERROR | 1 << WEFT_BIGINT
+    };
+    return wefti_kind_among(value.kind, LEAVES);
+}
+
+static int put_leaf(struct writer *writer, weft_value value)
+{
+    const struct wefti_text *text = wefti_text_of(value);
+    switch ((enum weft_value_kind)value.kind) {
+    case WEFT_NONE:
+        return put_opcode(writer, 'N');
+    case WEFT_BOOL:
+        return put_opcode(writer, value.as.integer ? 0x88 : 0x89);
+    case WEFT_INT:
+        return put_int(writer, value.as.integer);
+    case WEFT_FLOAT:
+        return put_float(writer, value.as.real);
+    case WEFT_PTR:
+        return refuse(writer, EFAULT, "a pointer means nothing elsewhere");
+    case WEFT_ERROR:
+        return put_error(writer, value);
+    default:
+        if (!text)
+            return refuse(writer, EINVAL, "a broken value");
+        if (value.kind == WEFT_STR)
+            return put_str(writer, text->octets, text->length);
+        if (value.kind == WEFT_BYTES)
+            return put_octets(writer, bytes_opcodes, text->octets, text->length);
+        return put_bigint(writer, text);
+    }
+}
+
+static int end_tuple(struct writer *writer, weft_value tuple, int32_t role)
+{
+    size_t length = weft_length(tuple);
+    if (put_opcode(writer, length > 3 ? 't' : (unsigned char)(0x84 + length)) != 0)
+        return -1;
+    return role == MEMOIZED ? memoize(writer, tuple) : 0;
+}
+
+/* One that has leaves only, as most have, needs no frame. */
 static int begin_tuple(struct writer *writer, weft_value value, int32_t role)
 {
-    if (weft_length(value) == 0)
+    const struct wefti_array *tuple = wefti_handle_object(value);
+    size_t at = 0;
+    if (tuple->length == 0)
         return put_opcode(writer, ')');
-    if (weft_length(value) > 3 && put_opcode(writer, '(') != 0)
+    if (tuple->length > 3 && put_opcode(writer, '(') != 0)
         return -1;
-    return enter(writer, value, role);
+    for (; at < tuple->length && is_leaf(tuple->items[at]); at++)
+        if (put_leaf(writer, tuple->items[at]) != 0)
+            return -1;
+    return at < tuple->length ? enter_at(writer, value, role, at) : end_tuple(writer, value, role);
 }
 
 static int begin_frozenset(struct writer *writer, weft_value value)
@@ -347,29 +440,9 @@ static int put_container(struct writer *writer, weft_value value)
 
 static int put_value(struct writer *writer, weft_value value)
 {
-    const struct wefti_text *text = wefti_text_of(value);
-    switch ((enum weft_value_kind)value.kind) {
-    case WEFT_NONE:
-        return put_opcode(writer, 'N');
-    case WEFT_BOOL:
-        return put_opcode(writer, value.as.integer ? 0x88 : 0x89);
-    case WEFT_INT:
-        return put_int(writer, value.as.integer);
-    case WEFT_FLOAT:
-        return put_float(writer, value.as.real);
-    case WEFT_PTR:
-        return refuse(writer, EFAULT, "a pointer means nothing elsewhere");
-    case WEFT_ERROR:
-        return put_error(writer, value);
-    default:
-        if (!wefti_value_counted(value))
-            return refuse(writer, EINVAL, "a broken value");
-        if (value.kind == WEFT_STR)
-            return put_str(writer, text->octets, text->length);
-        if (value.kind == WEFT_BYTES)
-            return put_octets(writer, bytes_opcodes, text->octets, text->length);
-        return value.kind == WEFT_BIGINT ? put_bigint(writer, text) : put_container(writer, value);
-    }
+    if (is_leaf(value))
+        return put_leaf(writer, value);
+    return wefti_value_counted(value) ? put_container(writer, value) : refuse(writer, EINVAL, "a broken value");
 }
 
 /* Between the items of a list, dict or set: ends a batch, begins the next. `written` counts items; keys and items are one. */
@@ -385,16 +458,22 @@ static int put_batch(struct writer *writer, weft_value container, size_t written
     return begins && (length - written > 1 || which == 2) ? put_opcode(writer, '(') : 0;
 }
 
-/* The next thing of a list, dict or set. */
+/* The next things of a list, dict or set: leaves, and one that is none. */
 static int step_changeable(struct writer *writer, struct wefti_frame *frame)
 {
     bool pairs = frame->container.kind == WEFT_DICT;
-    int64_t things = frame->partner.as.integer++;
     weft_value item;
-    if ((!pairs || things % 2 == 0) && put_batch(writer, frame->container, (size_t)(pairs ? things / 2 : things)) != 0)
-        return -1;
-    if (wefti_container_next(frame->container, &frame->at, &item))
-        return put_value(writer, item);
+    for (;;) {
+        int64_t things = frame->partner.as.integer++;
+        if ((!pairs || things % 2 == 0) && put_batch(writer, frame->container, (size_t)(pairs ? things / 2 : things)) != 0)
+            return -1;
+        if (!wefti_container_next(frame->container, &frame->at, &item))
+            break;
+        if (!is_leaf(item))
+            return put_value(writer, item);
+        if (put_leaf(writer, item) != 0)
+            return -1;
+    }
     wefti_walk_leave(&writer->walk);
     return 0;
 }
@@ -402,17 +481,11 @@ static int step_changeable(struct writer *writer, struct wefti_frame *frame)
 static int step_tuple(struct writer *writer, struct wefti_frame *frame)
 {
     weft_value item, tuple = frame->container;
-    size_t length = weft_length(tuple);
-    bool memoized = frame->partner.code == MEMOIZED;
+    int32_t role = frame->partner.code;
     if (wefti_container_next(tuple, &frame->at, &item))
         return put_value(writer, item);
-    bool items = frame->partner.code == ITEMS;
     wefti_walk_leave(&writer->walk);
-    if (items)
-        return 0;
-    if (put_opcode(writer, length > 3 ? 't' : (unsigned char)(0x84 + length)) != 0)
-        return -1;
-    return memoized ? memoize(writer, tuple) : 0;
+    return role == ITEMS ? 0 : end_tuple(writer, tuple, role);
 }
 
 static int step_frozenset(struct writer *writer, struct wefti_frame *frame)

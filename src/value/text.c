@@ -84,6 +84,17 @@ weft_value weft_bytearray(const void *data, size_t length)
     return text_copy(WEFT_BYTEARRAY, data, length);
 }
 
+weft_value wefti_bytes_of_block(void *block, size_t length)
+{
+    struct wefti_text *text = block;
+    weft_value value = {.kind = WEFT_BYTES};
+    if (!wefti_handle_open(&value, text))
+        return wefti_value_failed(ENOMEM);
+    *text = (struct wefti_text){.head = {.count = 1, .kind = WEFT_BYTES}, .length = length};
+    text->octets[length] = 0;
+    return value;
+}
+
 static struct wefti_text *bytes_begin(weft_value *value, size_t length)
 {
     weft_value made;

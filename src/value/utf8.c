@@ -19,16 +19,22 @@ size_t wefti_utf8_character(const char *text, size_t length, uint32_t *character
     return *character >= least[octets] && *character <= 0x10ffff ? octets : 0;
 }
 
-/* ASCII at the begin, eight octets at a time. */
+static bool word_is_ascii(const char *text)
+{
+    uint64_t word;
+    memcpy(&word, text, sizeof(word));
+    return (word & 0x8080808080808080) == 0;
+}
+
+/* ASCII at the begin, eight octets at a time; the last eight may be some of those before again. */
 static size_t ascii_length(const char *text, size_t length)
 {
+    enum { WORD = sizeof(uint64_t) };
     size_t at = 0;
-    uint64_t word;
-    for (; at + sizeof(word) <= length; at += sizeof(word)) {
-        memcpy(&word, text + at, sizeof(word));
-        if (word & 0x8080808080808080)
-            break;
-    }
+    while (at + WORD <= length && word_is_ascii(text + at))
+        at += WORD;
+    if (length >= WORD && at + WORD > length && word_is_ascii(text + length - WORD))
+        return length;
     while (at < length && (unsigned char)text[at] < 0x80)
         at++;
     return at;
