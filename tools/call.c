@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "complain.h"
+#include "nearest.h"
 
 struct call_plan {
     const char *address, *name, *method, *key_file;
@@ -82,27 +83,105 @@ static int raised(weft_value error)
     return EXIT_FAILURE;
 }
 
-static int call_on(weft_remote *remote, const struct call_plan *plan, weft_value arguments)
+/* Whether the manager says that it has nothing of that name: in Python's words, "KeyError: 'NAME'", at the end of its traceback. */
+static bool nothing_of_name(weft_value error, const char *name)
 {
-    weft_value result = weft_none, error = weft_none;
-    weft_time late = weft_in(plan->seconds);
-    weft_proxy *proxy = weft_proxy_new(remote, plan->name, late, .error = &error);
-    if (!proxy && weft_is_error(error))
+    const char *type = weft_error_type(error);
+    struct text said = {0}, expected = {0};
+    error_text(&said, error);
+    text_format(&expected, "KeyError: '%s'", name);
+    bool nothing =
+        type && strcmp(type, "multiprocessing.managers.RemoteError") == 0 && strcmp(text_string(&said), text_string(&expected)) == 0;
+    text_free(&said);
+    text_free(&expected);
+    return nothing;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* What the object has instead: the nearest, or all. */
+static void complain_of_method(const struct call_plan *plan, weft_value names)
+{
+    size_t count = 0, length = weft_length(names);
+    const char **words = memory_get((length + 1) * sizeof *words);
+    struct text all = {0};
+    for (size_t i = 0; i < length; i++)
+        if ((words[count] = weft_as_str(weft_list_at(names, (ptrdiff_t)i))))
+            count++;
+    qsort(words, count, sizeof *words, by_name);
+    for (size_t i = 0; i < count; i++)
+        text_format(&all, "%s%s", i ? ", " : "", words[i]);
+    const char *nearest = nearest_name(plan->method, words, count);
+    if (nearest)
+        complain("%s has no method %s; did you mean %s?", plan->name, plan->method, nearest);
+    else
+        complain("%s has no method %s; it has %s", plan->name, plan->method, count ? text_string(&all) : "none");
+    text_free(&all);
+    free(words);
+}
+
+/* A method that is not there. The manager knows which are, by the object's token. */
+static int no_method(weft_remote *remote, const weft_proxy *proxy, const struct call_plan *plan, weft_value error)
+{
+    weft_value value = weft_proxy_value(proxy, NULL), names = weft_none;
+    weft_value token = weft_keep(weft_list_at(weft_object_arguments(value), 1)), arguments = weft_tuple(&token, 1);
+    int asked = weft_remote_call(remote, "get_methods", &names, weft_in(plan->seconds), .arguments = arguments);
+    weft_drop(value), weft_drop(arguments);
+    if (asked != 0 || weft_is_error(names)) {
+        weft_drop(names);
         return raised(error);
-    int called = proxy ? weft_proxy_call(proxy, plan->method, &result, late, .arguments = arguments) : -1;
-    if (called != 0)
-        complain("%s: %s", plan->address, strerror(errno));
-    weft_proxy_free(proxy);
-    if (called != 0)
-        return EXIT_USAGE;
-    if (weft_is_error(result))
-        return raised(result);
+    }
+    complain_of_method(plan, names);
+    weft_drop(names), weft_drop(error);
+    return EXIT_FAILURE;
+}
+
+static int not_registered(const struct call_plan *plan, weft_value error)
+{
+    complain("nothing is registered as %s at %s", plan->name, plan->address);
+    weft_drop(error);
+    return EXIT_FAILURE;
+}
+
+static int call_answered(weft_value result)
+{
     struct text line = {0};
     json_line(&line, result);
     puts(text_string(&line));
     text_free(&line);
     weft_drop(result);
     return EXIT_SUCCESS;
+}
+
+static int call_of(weft_remote *remote, weft_proxy *proxy, const struct call_plan *plan, weft_value arguments, weft_time late)
+{
+    weft_value result = weft_none;
+    if (weft_proxy_call(proxy, plan->method, &result, late, .arguments = arguments) != 0) {
+        complain("%s: %s", plan->address, strerror(errno));
+        return EXIT_USAGE;
+    }
+    if (weft_is_error(result))
+        return nothing_of_name(result, plan->method) ? no_method(remote, proxy, plan, result) : raised(result);
+    return call_answered(result);
+}
+
+static int call_on(weft_remote *remote, const struct call_plan *plan, weft_value arguments)
+{
+    weft_value error = weft_none;
+    weft_time late = weft_in(plan->seconds);
+    weft_proxy *proxy = weft_proxy_new(remote, plan->name, late, .error = &error);
+    if (!proxy && weft_is_error(error))
+        return nothing_of_name(error, plan->name) ? not_registered(plan, error) : raised(error);
+    if (!proxy) {
+        complain("%s: %s", plan->address, strerror(errno));
+        return EXIT_USAGE;
+    }
+    int status = call_of(remote, proxy, plan, arguments, late);
+    weft_proxy_free(proxy);
+    return status;
 }
 
 int call_main(int argc, char **argv)

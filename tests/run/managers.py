@@ -73,7 +73,9 @@ class Commands(unittest.TestCase):
             self.assertEqual(manager.call("jobs", "put", "2"), (0, "null\n", ""))
             self.assertEqual(manager.call("jobs", "put", "3", "false"), (1, "", "weft call: queue.Full\n"))
             self.assertEqual(manager.call("words", "__getitem__", '"no"'), (1, "", "weft call: KeyError: 'no'\n"))
-            self.assertEqual(manager.call("nothing", "get")[0], 1)
+            self.assertEqual(manager.call("nothing", "get"), (1, "", f"weft call: nothing is registered as nothing at {manager.address}\n"))
+            self.assertEqual(manager.call("jobs", "qsise"), (1, "", "weft call: jobs has no method qsise; did you mean qsize?\n"))
+            self.assertIn("jobs has no method frobnicate; it has empty, full, get, get_nowait, join, put,", manager.call("jobs", "frobnicate")[2])
             self.assertEqual(manager.call("words", "get", "{")[0], 255)
         self.assertEqual((manager.status, manager.said), (0, ""))
 
@@ -101,6 +103,9 @@ class Commands(unittest.TestCase):
 
     def test_a_worker_of_pythons(self):
         with SyncManagerWithQueues() as (address, task, result):
+            call = ["call", "--authkey-file", KEY, address]
+            self.assertEqual(weft(*call, "get_task_queue", "qsise"), (1, "", "weft call: get_task_queue has no method qsise; did you mean qsize?\n"))
+            self.assertEqual(weft(*call, "nothing", "get"), (1, "", f"weft call: nothing is registered as nothing at {address}\n"))
             for n in range(20):
                 task.put(n)
             done = weft("worker", "--authkey-file", KEY, "--timeout", "0.2", "--jobs", "3", address, "printf", "%s * %s", "{}", "{}")
