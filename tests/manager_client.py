@@ -191,6 +191,10 @@ def locks(m):
         c.notify_all()
     thread.join(10)
     assert state[-1] == 'went'
+    c.acquire(), c.acquire()
+    assert c.wait(0.01) is False
+    c.release(), c.release()  # as often as it was taken before
+    raises(RuntimeError, c.release)
     with m.Condition(m.Lock()) as bound:
         assert bound is True
     e = m.Event()
@@ -247,6 +251,29 @@ def shapes(m):
     assert n._getvalue().y == 'two' and v._getvalue().value == 8 and a._getvalue() == array.array('i', [9, 2, 3])
     raises(RemoteError, m.Queue()._getvalue)
     assert str(m.Queue()).startswith('<queue.Queue object at 0x'), str(m.Queue())
+
+
+def form(text):
+    """What is printed, without what is another each time."""
+    return re.sub(r'owner=[1-9]\d*', 'owner=N', re.sub('0x[0-9a-f]+', '0x0', text))
+
+
+def printed(m):
+    """Objects that are no data print as those of this Python do."""
+    if sys.version_info < (3, 11):
+        return  # some had another form then
+    kinds = (('Event', ()), ('Lock', ()), ('RLock', ()), ('Semaphore', (3,)), ('BoundedSemaphore', (3,)), ('Condition', ()), ('Barrier', (2,)))
+    for kind, arguments in kinds:
+        own, ours = getattr(threading, kind)(*arguments), getattr(m, kind)(*arguments)
+        assert form(str(ours)) == form(repr(own)), (str(ours), own)
+        changes = ('set', 'clear') if kind == 'Event' else ('abort', 'reset') if kind == 'Barrier' else ('acquire', 'release')
+        for change in changes:
+            getattr(own, change)(), getattr(ours, change)()
+            assert form(str(ours)) == form(repr(own)), (str(ours), own)
+    for kind, module in (('Queue', queue.Queue), ('LifoQueue', queue.LifoQueue), ('PriorityQueue', queue.PriorityQueue)):
+        if hasattr(m, kind):
+            assert form(str(getattr(m, kind)())) == form(repr(module())), str(getattr(m, kind)())
+    assert form(str(iter(m.dict(a=1)))) == form(repr(iter({'a': 1})))
 
 
 def child(d, q, number):
@@ -369,10 +396,11 @@ def references(m):
 
 def killed(m):
     """Items of a get, and locks, of clients that are killed."""
-    q, r, taken = m.Queue(), m.RLock(), m.Event()
+    q, r, c, taken = m.Queue(), m.RLock(), m.Condition(), m.Event()
 
     def hold():
         r.acquire()
+        c.acquire()
         taken.set()
         q.get()
     holder = multiprocessing.Process(target=hold)
@@ -383,8 +411,8 @@ def killed(m):
     q.put('A')
     q.put('B')
     assert q.get(timeout=20) == 'A' and q.get(timeout=20) == 'B'
-    assert r.acquire(True, 20)
-    r.release()
+    assert r.acquire(True, 20) and c.acquire(True, 20)
+    r.release(), c.release()
 
 
 # Values and mistakes that methods of containers are called with.
@@ -510,6 +538,8 @@ def mistakes(m):
     raises(TypeError, d._callmethod, 'update', (1, 2))
     q = m.Queue()
     raises(RemoteError, q._callmethod, 'nothing')
+    raises(OverflowError, q._callmethod, 'get', (True, 1e300))
+    raises(ValueError, q._callmethod, 'get', (True, float('nan')))
     assert d._callmethod('incr', ('f', 1)) == 2.5 and d._callmethod('incr', ('new', 2)) == 2 and d._callmethod('incr', ('a',)) == 2
     raises(TypeError, d._callmethod, 'incr', ([], 1))
     raises(TypeError, d._callmethod, 'incr', ('t', 1))
@@ -518,7 +548,7 @@ def mistakes(m):
     assert d._callmethod('cas', ('a', 2, 3)) and not d._callmethod('cas', ('a', 2, 4)) and d['a'] == 3
 
 
-EVERYTHING = (queues, mistakes, dicts, lists, locks, shapes, processes, references, killed, same)
+EVERYTHING = (queues, mistakes, dicts, lists, locks, shapes, printed, processes, references, killed, same)
 RELAYING = (relay, strangers_refused)  # of a server that is one, and of one that is not
 
 

@@ -105,14 +105,16 @@ static bool reply(struct wefti_call *call, weft_value result, bool once)
 
 /* Object mode. */
 
+/* A str that a repr gives is the text; what is the object's value is printed. */
 static weft_value object_repr(struct wefti_managed *object)
 {
     char text[8192];
     weft_value printed = object->type->repr ? object->type->repr(object) : weft_none;
-    if (printed.kind == WEFT_STR)
+    if (printed.kind == WEFT_STR || weft_is_error(printed))
         return printed;
     if (!object->type->repr)
-        return weft_str_f("<%s object at 0x%lx>", object->type->name, object->ident);
+        return weft_str_f(
+            "<%s object at 0x%lx>", object->offer && object->offer->user ? object->offer->name : object->type->name, object->ident);
     wefti_repr_begin(printed, text, sizeof(text));
     weft_drop(printed);
     return weft_str(text);

@@ -287,6 +287,11 @@ static weft_value dict_reversed(struct wefti_call *call)
     return weft_object("iter", tuple, weft_none);
 }
 
+static weft_value iterator_repr(struct wefti_managed *object)
+{
+    return weft_str_f("<dict_keyiterator object at 0x%lx>", object->ident);
+}
+
 /* Over a copy of the keys: a dict that changes meanwhile ends nobody's loop. */
 static weft_value dict_iter(struct wefti_call *call)
 {
@@ -588,6 +593,6 @@ static const struct wefti_method namespace_methods[] = {
 const struct wefti_managed_type wefti_type_dict = {"dict", dict_methods, COUNT(dict_methods), dict_construct, .raw = true,
     .destroy = holder_destroy, .value = dict_value, .repr = dict_value};
 const struct wefti_managed_type wefti_type_iterator = {
-    "Iterator", iterator_methods, COUNT(iterator_methods), NULL, .destroy = holder_destroy};
+    "Iterator", iterator_methods, COUNT(iterator_methods), NULL, .destroy = holder_destroy, .repr = iterator_repr};
 const struct wefti_managed_type wefti_type_namespace = {"Namespace", namespace_methods, COUNT(namespace_methods), namespace_construct,
     .raw = true, .destroy = holder_destroy, .value = namespace_value, .repr = namespace_repr};

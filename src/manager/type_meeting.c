@@ -156,6 +156,22 @@ static weft_value barrier_attribute(struct wefti_call *call)
     return wefti_raise_text(call, "AttributeError", "'Barrier' object has no attribute '%.100s'", text);
 }
 
+/* As Python prints them. */
+
+static weft_value event_repr(struct wefti_managed *object)
+{
+    const struct event *event = object->state;
+    return weft_str_f("<threading.Event at 0x%lx: %s>", object->ident, event->set ? "set" : "unset");
+}
+
+static weft_value barrier_repr(struct wefti_managed *object)
+{
+    const struct barrier *barrier = object->state;
+    if (barrier->broken)
+        return weft_str_f("<threading.Barrier at 0x%lx: broken>", object->ident);
+    return weft_str_f("<threading.Barrier at 0x%lx: waiters=%ld/%ld>", object->ident, barrier->waiting, barrier->parties);
+}
+
 static const struct wefti_method event_methods[] = {
     {.name = "clear", .function = event_clear},
     {.name = "is_set", .function = event_is_set},
@@ -169,6 +185,7 @@ static const struct wefti_method barrier_methods[] = {
     {.name = "wait", .function = barrier_wait, .parameters = {"timeout"}},
 };
 
-const struct wefti_managed_type wefti_type_event = {"Event", event_methods, 4, event_construct, .destroy = state_release};
-const struct wefti_managed_type wefti_type_barrier = {
-    "Barrier", barrier_methods, 4, barrier_construct, {"parties", "action", "timeout"}, 1, .destroy = barrier_destroy};
+const struct wefti_managed_type wefti_type_event = {
+    "Event", event_methods, 4, event_construct, .destroy = state_release, .repr = event_repr};
+const struct wefti_managed_type wefti_type_barrier = {"Barrier", barrier_methods, 4, barrier_construct, {"parties", "action", "timeout"}, 1,
+    .destroy = barrier_destroy, .repr = barrier_repr};

@@ -363,6 +363,45 @@ static weft_value condition_notify_all(struct wefti_call *call)
     return weft_none;
 }
 
+/* As Python prints them; the address there is the ident here, and who owns an RLock, a thread there, the number of a connection. */
+
+static weft_value mutex_print(const struct mutex *mutex, uint64_t ident)
+{
+    const char *state = mutex->taken ? "locked" : "unlocked";
+    if (!mutex->again)
+        return weft_str_f("<%s _thread.lock object at 0x%lx>", state, ident);
+    int owner = mutex->taken ? mutex->holding.session->connection->descriptor : 0;
+    return weft_str_f(
+        "<%s _thread.RLock object owner=%d count=%lu at 0x%lx>", state, owner, mutex->taken ? mutex->depth : (uint64_t)0, ident);
+}
+
+static weft_value mutex_repr(struct wefti_managed *object)
+{
+    return mutex_print(object->state, object->ident);
+}
+
+static weft_value semaphore_repr(struct wefti_managed *object)
+{
+    const struct semaphore *semaphore = object->state;
+    if (semaphore->most == INT64_MAX)
+        return weft_str_f("<threading.Semaphore at 0x%lx: value=%ld>", object->ident, semaphore->permits);
+    return weft_str_f("<threading.BoundedSemaphore at 0x%lx: value=%ld/%ld>", object->ident, semaphore->permits, semaphore->most);
+}
+
+static weft_value condition_repr(struct wefti_managed *object)
+{
+    const struct condition *condition = object->state;
+    unsigned waiting = 0;
+    for (const struct wefti_waiter *waiter = condition->waiters.first; waiter; waiter = waiter->next)
+        waiting++;
+    weft_value lock = mutex_print(condition->mutex, object->ident);
+    if (weft_is_error(lock))
+        return lock;
+    weft_value made = weft_str_f("<Condition(%s, %u)>", weft_as_str(lock), waiting);
+    weft_drop(lock);
+    return made;
+}
+
 static const struct wefti_method mutex_methods[] = {
     {.name = "acquire", .function = mutex_acquire, .parameters = {"blocking", "timeout"}},
     {.name = "locked", .function = mutex_locked},
@@ -380,11 +419,12 @@ static const struct wefti_method condition_methods[] = {
     {.name = "wait", .function = condition_wait, .parameters = {"timeout"}},
 };
 
-const struct wefti_managed_type wefti_type_lock = {"Lock", mutex_methods, 3, lock_construct, .destroy = mutex_destroy};
-const struct wefti_managed_type wefti_type_rlock = {"RLock", mutex_methods, 3, rlock_construct, .destroy = mutex_destroy};
+const struct wefti_managed_type wefti_type_lock = {"Lock", mutex_methods, 3, lock_construct, .destroy = mutex_destroy, .repr = mutex_repr};
+const struct wefti_managed_type wefti_type_rlock = {
+    "RLock", mutex_methods, 3, rlock_construct, .destroy = mutex_destroy, .repr = mutex_repr};
 const struct wefti_managed_type wefti_type_semaphore = {
-    "Semaphore", semaphore_methods, 2, semaphore_construct, {"value"}, .destroy = semaphore_destroy};
+    "Semaphore", semaphore_methods, 2, semaphore_construct, {"value"}, .destroy = semaphore_destroy, .repr = semaphore_repr};
 const struct wefti_managed_type wefti_type_bounded_semaphore = {
-    "BoundedSemaphore", semaphore_methods, 2, semaphore_construct_bounded, {"value"}, .destroy = semaphore_destroy};
+    "BoundedSemaphore", semaphore_methods, 2, semaphore_construct_bounded, {"value"}, .destroy = semaphore_destroy, .repr = semaphore_repr};
 const struct wefti_managed_type wefti_type_condition = {
-    "Condition", condition_methods, 5, condition_construct, {"lock"}, .destroy = condition_destroy};
+    "Condition", condition_methods, 5, condition_construct, {"lock"}, .destroy = condition_destroy, .repr = condition_repr};
