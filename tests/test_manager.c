@@ -31,7 +31,7 @@ static void python_uses(const char *address, unsigned threads)
     weft_manager *manager = manager_at(address, threads);
     weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
     client_of(weft_manager_address(manager), "all");
-    fixture_until(weft_manager_objects(manager) == 3); /* those of the killed one */
+    fixture_until(weft_manager_objects(manager) == 4); /* those of the killed one */
     serve_end(manager, task);
     weft_manager_free(manager);
 }
@@ -330,6 +330,46 @@ START_TEST(a_lost_manager_is_an_error)
 }
 END_TEST
 
+/* Locks of clients that have gone. */
+
+static weft_value take_and_end(weft_value proxy)
+{
+    return call(weft_as_ptr(proxy), "acquire", weft_none);
+}
+
+static void taken_by_one_who_goes(weft_proxy *lock)
+{
+    weft_value result;
+    weft_task *task = weft_spawn(WEFT_THREAD, take_and_end, weft_ptr(lock));
+    ck_assert_int_eq(weft_task_result(task, &result, weft_in(20)), 0);
+    repr_is(result, "True");
+    weft_task_free(task); /* its connection ends with it */
+}
+
+START_TEST(locks_of_the_gone_come_back)
+{
+    need_digests();
+    for (int i = 0; i < 2; i++) {
+        weft_manager *manager = weft_manager_new("127.0.0.1:0", .key = KEY, .key_length = 6, .standard = true, .locks_return = i > 0);
+        weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+        weft_remote *remote = remote_at(weft_manager_address(manager));
+        weft_proxy *lock = proxy_of(remote, "Lock"), *condition = proxy_of(remote, "Condition");
+        weft_value wait = two(weft_bool(true), weft_float(20));
+        taken_by_one_who_goes(lock), taken_by_one_who_goes(condition);
+        repr_is(call(condition, "acquire", weft_keep(wait)), "True");
+        if (i > 0)
+            repr_is(call(lock, "acquire", weft_keep(wait)), "True");
+        else
+            repr_is(call(lock, "acquire", one(weft_bool(false))), "False"); /* as in Python */
+        weft_drop(wait);
+        weft_proxy_free(lock), weft_proxy_free(condition);
+        weft_remote_free(remote);
+        serve_end(manager, task);
+        weft_manager_free(manager);
+    }
+}
+END_TEST
+
 /* Types of the program's own. */
 
 static weft_value counter_add(void *object, weft_value arguments, weft_value keywords)
@@ -391,6 +431,9 @@ START_TEST(types_and_functions_of_the_programs_own)
     ck_assert_int_eq(weft_proxy_call(made, "add", &result, weft_in(20), .keywords = by), 0);
     repr_is(result, "42");
     repr_is(call(all, "add", weft_none), "6");
+    weft_value shown = call(all, "__str__", weft_none);
+    ck_assert_msg(strstr(weft_as_str(shown), "<the_counter object at 0x") == weft_as_str(shown), "%s", weft_as_str(shown));
+    weft_drop(shown);
     type_is(call(all, "add", one(weft_int(1))), "TypeError");
     weft_proxy *list = weft_proxy_new(remote, "make_list", weft_in(20), .arguments = number);
     repr_is(call(list, "__getitem__", one(weft_int(0))), "40");
@@ -470,6 +513,9 @@ START_TEST(bad_requests_are_refused_and_the_connection_goes_on)
     REFUSED("\x80\x04K\x01.", "not a request");
     REFUSED("\x80\x04(NNNt.", "not a request");
     REFUSED("\x80\x04(N\x8c\x01x)}\x94t.", "KeyError: None");
+    REFUSED("\x80\x04](N\x8c\x01x]}\x94"
+            "e.",
+        "KeyError: None"); /* lists will do, too */
     REFUSED("\x80\x04(\x8c\x01\x30\x8c\x01x)}\x94t.", "KeyError: '0'");
     REFUSED("\x80\x04(\x8c\x02\x31\x66\x8c\x03put)}\x94K\x01K\x02st.", "not a request");
     REFUSED("\x80\x04(N\x8c\x01x)}\x94t.trailing", "");
@@ -601,6 +647,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_client_uses_python);
     tcase_add_loop_test(tests, each_version_of_python_is_a_peer, 0, sizeof(pythons) / sizeof(*pythons));
     tcase_add_test(tests, a_client_uses_weft);
+    tcase_add_test(tests, locks_of_the_gone_come_back);
     tcase_add_test(tests, a_worker_of_pythons_master);
 }
 

@@ -807,6 +807,62 @@ START_TEST(descriptors_exhausted)
 }
 END_TEST
 
+/* Descriptors that come along over a local socket are let go of; the kernel ends what is read in one go behind them, and nothing is
+ * overlooked. */
+START_TEST(descriptors_come_along)
+{
+    struct server server = server_begin((struct server_options){.address = in_folder()});
+    struct objects objects = objects_begin(&server);
+    const struct request put = {weft_proxy_ident(objects.queue), "put", "item"};
+    struct stream stream = {.length = 0};
+    char room[300];
+    union {
+        struct cmsghdr header;
+        char octets[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    int socket = stranger(server.address), status;
+    add_all(&stream, socket, &put);
+    struct iovec part = {stream.octets, stream.length - 10};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    memcpy(CMSG_DATA(&control.header), &socket, sizeof(int));
+    kill(server.process, SIGSTOP);
+    ck_assert_int_eq(waitpid(server.process, &status, WUNTRACED), server.process);
+    ck_assert_int_eq(sendmsg(socket, &message, MSG_NOSIGNAL), (ssize_t)part.iov_len);
+    give(socket, stream.octets + part.iov_len, 10);
+    kill(server.process, SIGCONT);
+    skip_replies(socket, &put);
+    ck_assert_int_gt(take_frame(socket, room), 0);
+    ck_assert_int_eq(queue_size(&objects), 1);
+    close(socket);
+    objects_end(&objects);
+    server_end(&server);
+}
+END_TEST
+
+/* One that keeps silent holds up no select for long, and what was asked of it is not lost. */
+START_TEST(a_silent_server_ends_no_select_late)
+{
+    struct server server = server_begin((struct server_options){.address = NULL});
+    struct objects objects = objects_begin(&server);
+    weft_queue *queue = weft_queue_of_proxy(objects.queue);
+    weft_value got = weft_none;
+    weft_case cases[] = {weft_case_get(queue, &got), weft_case_time(WEFT_FOREVER)};
+    int status;
+    weft_drop(call(objects.queue, "put", one(weft_str("item"))));
+    kill(server.process, SIGSTOP);
+    ck_assert_int_eq(waitpid(server.process, &status, WUNTRACED), server.process);
+    ck_fails(weft_select(cases, 2, weft_in(0.01)), ETIMEDOUT);
+    kill(server.process, SIGCONT);
+    ck_assert_int_eq(weft_select(cases, 2, weft_in(20)), 0);
+    ck_assert_int_eq(cases[0].error, 0);
+    ck_assert_str_eq(weft_as_str(got), "item");
+    weft_drop(got);
+    weft_queue_free(queue);
+    objects_end(&objects);
+    server_end(&server);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, a_client_that_is_cut_off_anywhere_has_done_nothing);
@@ -819,6 +875,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, bombs_do_no_harm);
     tcase_add_test(tests, thousands_that_are_idle);
     tcase_add_test(tests, descriptors_exhausted);
+    tcase_add_test(tests, descriptors_come_along);
+    tcase_add_test(tests, a_silent_server_ends_no_select_late);
 }
 
 int main(void)

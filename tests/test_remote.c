@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Clients of managers in what goes beyond calls: select, proxies in values, connections that are lost; with Weft's servers and Python's. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/wait.h>
 
 #include "base/memory.h"
+#include "manager/remote.h"
 #include "manager_peers.h"
 
 #define REMOTE(address_, ...) weft_manager_connect((address_), weft_in(20), .key = KEY, .key_length = 6, __VA_ARGS__)
@@ -509,6 +512,23 @@ static void server_end(struct server *server)
     weft_manager_free(server->manager);
 }
 
+/* A machine that goes without a word ends a call that waits for ever: the kernel asks for it. */
+START_TEST(who_is_gone_without_a_word_is_noticed)
+{
+    struct pair pair;
+    int idle = 0, lost = 0;
+    socklen_t length = sizeof(idle);
+    need_digests();
+    pair_begin(&pair, &of_two);
+    repr_is(call(pair.proxies[0], "qsize", weft_none), "0");
+    int descriptor = wefti_seat_of(pair.remote, NULL, false)->connection->descriptor;
+    ck_assert_int_eq(getsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &length), 0);
+    ck_assert_int_eq(getsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost, &length), 0);
+    ck_assert(idle == 60 && lost == 120000);
+    pair_end(&pair);
+}
+END_TEST
+
 static weft_value length_of(weft_value proxy)
 {
     weft_value value;
@@ -780,6 +800,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_child_has_connections_of_its_own);
     tcase_add_test(tests, what_only_python_knows);
     tcase_add_test(tests, a_relay_reads_what_it_may);
+    tcase_add_test(tests, who_is_gone_without_a_word_is_noticed);
     tcase_add_test(tests, never_again);
     tcase_add_test(tests, what_was_not_sent_is_sent_again);
     tcase_add_test(tests, trying_again_ends);

@@ -146,10 +146,10 @@ WEFT_API int weft_remote_call_with(
  * else is raised there EREMOTEIO. Values cross as pickles. The proxy stays yours, and has to be there as long as the queue. Yours:
  * weft_queue_free. NULL with ENOMEM, EINVAL.
  *
- * In weft_select, where the manager is Weft's: each look is a call, which takes as long as the network does (10 s at most, also beyond the
- * deadline), and each end of a queue that is waited for costs the task one more connection, which it keeps until the queue is freed by it,
- * or it ends. A lost manager ends the select with that case's error. ENOTSUP where the manager is Python's, whose server loses items that
- * nobody waits for any more, and where the queue over there is a rendezvous or itself one of another manager.
+ * In weft_select, where the manager is Weft's: each look is a call, which takes as long as the network does (until the deadline, but half a
+ * second in any case; 10 s at most), and each end of a queue that is waited for costs the task one more connection, which it keeps until
+ * the queue is freed by it, or it ends. A lost manager ends the select with that case's error. ENOTSUP where the manager is Python's, whose
+ * server loses items that nobody waits for any more, and where the queue over there is a rendezvous or itself one of another manager.
  */
 WEFT_API weft_queue *weft_queue_of_proxy(weft_proxy *proxy) WEFT_WARN_UNUSED;
 

@@ -26,6 +26,7 @@
 #include "wait/wait.h"
 
 enum { BACKLOG = 128 };
+enum { SILENT = 60, PROBE_EVERY = 20, PROBES = 3 }; /* seconds after which a TCP peer is asked for, and how often until it counts as gone */
 static const size_t MESSAGE_MOST = (size_t)64 << 20;
 static const double HANDSHAKE_SECONDS = 20;
 
@@ -90,6 +91,16 @@ static int socket_open(const union address *address)
     if (made >= 0 && address->any.sa_family == AF_INET)
         setsockopt(made, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     return made;
+}
+
+void wefti_connection_patience(int descriptor)
+{
+    unsigned lost = 1000 * (SILENT + PROBE_EVERY * PROBES);
+    setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &(int){SILENT}, sizeof(int));
+    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &(int){PROBE_EVERY}, sizeof(int));
+    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &(int){PROBES}, sizeof(int));
+    setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost, sizeof(lost));
 }
 
 static void descriptor_close(int descriptor)

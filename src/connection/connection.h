@@ -38,6 +38,7 @@ struct weft_connection {
      * The descriptor does not tell of what was kept, so not for those who are waited for beside others.
      */
     bool eager;
+    bool asks;    /* what is received are answers, which are not there yet when one begins to wait */
     bool settled; /* TCP: nothing comes in two pieces, between messages: see frame.c */
     uint16_t ahead_from, ahead_length;
     char ahead[WEFTI_AHEAD];
@@ -62,6 +63,8 @@ int wefti_listener_prove(weft_listener *listener, weft_connection *connection, w
 void wefti_listener_leave(weft_listener *listener);
 /* What options are set on it, those that it accepts from then on have, too. */
 int wefti_listener_descriptor(const weft_listener *listener);
+/* A TCP peer whose machine is gone counts as gone after two minutes; a local socket has none of that. */
+void wefti_connection_patience(int descriptor);
 bool wefti_listener_keyed(const weft_listener *listener);
 /* Room that one long message took is not kept for ever. */
 void wefti_frame_trim(weft_connection *connection);

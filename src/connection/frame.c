@@ -10,7 +10,11 @@
  * be, and it asks in the middle of a message only.
  *
  * As in net/io.c, a receiver who has emptied the socket does not try again before it waits: a question and its answer cost a coroutine one
- * call to receive, one to send, and a share of an epoll_wait.
+ * call to receive, one to send, and a share of an epoll_wait. A local socket gives less than was asked for, and keeps the rest, at the end
+ * of a piece that descriptors came with; MSG_CTRUNC tells that, as there is no room for them.
+ *
+ * A thread that has asked (`asks`) and begins to wait for the answer does so without a try: it cannot be there yet. (Not in a hub, which
+ * tells of what comes once, and may have told.)
  */
 
 #include <errno.h>
@@ -28,9 +32,9 @@
 #include "wait/wait.h"
 
 #ifdef WEFTI_SMALL
-enum { PIECE = 16 };
+enum { PIECE = 16, SHORT = 20 };
 #else
-enum { PIECE = 1 << 16 };
+enum { PIECE = 1 << 16, SHORT = 512 };
 #endif
 
 /* After a try that was in vain, or is known to be. */
@@ -47,20 +51,40 @@ static int receive_wait(const struct weft_connection *connection, weft_time dead
     return wait_for(connection, POLLIN, deadline);
 }
 
+/* A try. *all: there was no more. */
+static ssize_t receive_try(const struct weft_connection *connection, void *to, size_t length, bool *all)
+{
+    struct iovec part = {.iov_base = to, .iov_len = length};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    ssize_t got =
+        connection->tcp ? recv(connection->descriptor, to, length, MSG_DONTWAIT) : recvmsg(connection->descriptor, &message, MSG_DONTWAIT);
+    *all = got < 0 ? errno == EAGAIN : got > 0 && (size_t)got < length && !(message.msg_flags & MSG_CTRUNC);
+    return got;
+}
+
+/* What the kernel says of a peer that answers no probes any more is not what a deadline is. */
+static ssize_t peer_failed(void)
+{
+    if (errno == ETIMEDOUT)
+        errno = ECONNRESET;
+    return -1;
+}
+
 /* Some octets, one at least; 0 at the end; -1. */
 static ssize_t receive_new(struct weft_connection *connection, void *to, size_t length, weft_time deadline)
 {
     int descriptor = connection->descriptor;
     uint32_t opening = wefti_opened(descriptor);
-    bool known = opening && deadline > WEFT_NOW && !wefti_readiness_may(descriptor, opening, POLLIN);
+    bool waits = deadline > WEFT_NOW, all;
+    bool known = waits && ((connection->asks && wefti_may_spin()) || (opening && !wefti_readiness_may(descriptor, opening, POLLIN)));
     while (!known || receive_wait(connection, deadline) == 0) {
-        ssize_t got = recv(descriptor, to, length, MSG_DONTWAIT);
-        if ((got > 0 && (size_t)got < length && connection->tcp) || (got < 0 && errno == EAGAIN))
+        ssize_t got = receive_try(connection, to, length, &all);
+        if (all)
             wefti_readiness_dry(descriptor, opening, POLLIN);
         if (got >= 0)
             wefti_readiness_turn();
         if (got >= 0 || (errno != EAGAIN && errno != EINTR))
-            return got;
+            return got >= 0 ? got : peer_failed();
         known = errno == EAGAIN;
     }
     return -1;
@@ -170,7 +194,7 @@ static int parts_send(struct weft_connection *connection, struct iovec *parts, w
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
         ssize_t sent = sendmsg(connection->descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN && errno != EINTR)
-            return -1;
+            return (int)peer_failed();
         if (sent < 0 && errno == EAGAIN) {
             wefti_readiness_dry(connection->descriptor, wefti_opened(connection->descriptor), POLLOUT);
             if (wait_for(connection, POLLOUT, deadline) != 0)
@@ -182,6 +206,16 @@ static int parts_send(struct weft_connection *connection, struct iovec *parts, w
         parts_advance(parts, (size_t)sent);
     }
     return 0;
+}
+
+/* A short message in one piece, by the simplest of calls: how many octets of it are gone; 0: it is to be tried otherwise. */
+static size_t short_send(const struct weft_connection *connection, const void *octets, size_t length)
+{
+    unsigned char whole[4 + SHORT];
+    memcpy(whole, (unsigned char[]){0, 0, (unsigned char)(length >> 8), (unsigned char)length}, 4);
+    memcpy(whole + 4, octets, length);
+    ssize_t sent = send(connection->descriptor, whole, 4 + length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent > 0 ? (size_t)sent : 0;
 }
 
 int wefti_frame_send(struct weft_connection *connection, const void *octets, size_t length, weft_time deadline)
@@ -196,6 +230,11 @@ int wefti_frame_send(struct weft_connection *connection, const void *octets, siz
         return -1;
     }
     struct iovec parts[2] = {{header, header_length}, {length ? (void *)(uintptr_t)octets : header, length}}; /* no sums with NULL */
+    if (length > 0 && length <= SHORT) {
+        size_t sent = short_send(connection, octets, length);
+        begun = sent > 0;
+        parts_advance(parts, sent);
+    }
     int result = parts_send(connection, parts, deadline, &begun);
     if (result != 0 && begun)
         connection->unwritable = true;

@@ -10,12 +10,9 @@
  */
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -25,7 +22,6 @@
 #include "wait/wait.h"
 
 enum { STACK = 1 << 16 };
-enum { SILENT = 60, PROBE_EVERY = 20, PROBES = 3 }; /* seconds after which a TCP peer is asked for, and how often until it counts as gone */
 static const double ACCEPT_REST = 0.05, HANDSHAKE_SECONDS = 20;
 
 static int fails(int error)
@@ -54,17 +50,6 @@ void wefti_manager_stop(weft_manager *manager)
     weft_wake(&manager->stop, UINT32_MAX);
 }
 
-/* For all clients; a local socket has none of these. */
-static void prepare_patience(const weft_listener *listener)
-{
-    int descriptor = wefti_listener_descriptor(listener);
-    unsigned lost = 1000 * (SILENT + PROBE_EVERY * PROBES);
-    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &(int){SILENT}, sizeof(int));
-    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &(int){PROBE_EVERY}, sizeof(int));
-    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &(int){PROBES}, sizeof(int));
-    setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost, sizeof(lost));
-}
-
 static int manager_prepare(weft_manager *manager)
 {
     const struct weft_manager_options *options = &manager->options;
@@ -76,7 +61,7 @@ static int manager_prepare(weft_manager *manager)
     if (!wefti_listener_keyed(manager->listener))
         return fails(EINVAL);
     manager->options.key = NULL;
-    prepare_patience(manager->listener);
+    wefti_connection_patience(wefti_listener_descriptor(manager->listener)); /* clients have what the listener has */
     if (!(manager->options.handshake_seconds > 0))
         manager->options.handshake_seconds = HANDSHAKE_SECONDS;
     manager->address = wefti_address_value(weft_listener_address(manager->listener));

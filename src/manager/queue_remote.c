@@ -38,12 +38,20 @@ int wefti_remote_raised(weft_value error, weft_time deadline)
     return -1;
 }
 
-/* 0, with *result unless that is NULL. */
-static int queue_call(
-    const struct wefti_remote_queue *remote, const char *method, weft_value arguments, weft_value *result, weft_time deadline)
+/* When the answer of a call that waits over there so long has to have come. */
+static weft_time answer_deadline(weft_time deadline)
+{
+    weft_time now = weft_clock(), longest = weft_in(LONGER);
+    if (deadline == WEFT_FOREVER)
+        return WEFT_FOREVER;
+    return longest + (deadline > now ? deadline - now : 0);
+}
+
+/* 0, with *result unless that is NULL. `late`: for the answer. */
+static int queue_call(const struct wefti_remote_queue *remote, const char *method, weft_value arguments, weft_value *result,
+    weft_time deadline, weft_time late)
 {
     weft_value keywords, value;
-    weft_time late = deadline == WEFT_FOREVER ? WEFT_FOREVER : weft_in(LONGER) + (deadline > weft_clock() ? deadline - weft_clock() : 0);
     int called = keywords_for(deadline, &keywords)
                      ? weft_proxy_call(remote->proxy, method, &value, late, .arguments = arguments, .keywords = keywords)
                      : -1;
@@ -59,7 +67,7 @@ static int queue_call(
     return 0;
 }
 
-static int remote_put(weft_queue *queue, weft_value value, weft_time deadline)
+int wefti_remote_put(weft_queue *queue, weft_value value, weft_time deadline, weft_time late)
 {
     weft_value kept = weft_keep(value), arguments = weft_tuple(&kept, 1);
     if (weft_is_error(arguments)) {
@@ -67,9 +75,7 @@ static int remote_put(weft_queue *queue, weft_value value, weft_time deadline)
         errno = ENOMEM;
         return -1;
     }
-    int result = wefti_queue_is_closed(queue)
-                     ? -1
-                     : queue_call((struct wefti_remote_queue *)queue, "put", arguments, NULL, wefti_deadline(deadline));
+    int result = wefti_queue_is_closed(queue) ? -1 : queue_call((struct wefti_remote_queue *)queue, "put", arguments, NULL, deadline, late);
     int error = wefti_queue_is_closed(queue) ? EPIPE : errno;
     weft_drop(arguments);
     if (result == 0)
@@ -78,12 +84,24 @@ static int remote_put(weft_queue *queue, weft_value value, weft_time deadline)
     return result;
 }
 
-static int remote_get(weft_queue *queue, weft_value *value, weft_time deadline)
+int wefti_remote_get(weft_queue *queue, weft_value *value, weft_time deadline, weft_time late)
 {
     if (!wefti_queue_is_closed(queue))
-        return queue_call((struct wefti_remote_queue *)queue, "get", weft_none, value, wefti_deadline(deadline));
+        return queue_call((struct wefti_remote_queue *)queue, "get", weft_none, value, deadline, late);
     errno = EPIPE;
     return -1;
+}
+
+static int remote_put(weft_queue *queue, weft_value value, weft_time deadline)
+{
+    deadline = wefti_deadline(deadline);
+    return wefti_remote_put(queue, value, deadline, answer_deadline(deadline));
+}
+
+static int remote_get(weft_queue *queue, weft_value *value, weft_time deadline)
+{
+    deadline = wefti_deadline(deadline);
+    return wefti_remote_get(queue, value, deadline, answer_deadline(deadline));
 }
 
 static size_t remote_put_some(weft_queue *queue, const weft_value *values, size_t count, int *error)

@@ -165,8 +165,11 @@ static weft_connection *remote_dial(weft_remote *remote, weft_time deadline)
     options.key_length = remote->key.length;
     options.sha256_only = remote->key.sha256_only;
     weft_connection *made = weft_connection_dial_with(&options, deadline);
-    if (made)
-        made->eager = made->settled = made->relay_raised = true;
+    if (!made)
+        return NULL;
+    made->eager = made->settled = made->asks = made->relay_raised = true;
+    if (made->tcp)
+        wefti_connection_patience(made->descriptor);
     return made;
 }
 

@@ -98,6 +98,9 @@ int wefti_remote_exchange(weft_remote *remote, const char *ident, const char *me
 weft_value wefti_tuple_whole(weft_value *items, size_t count);
 /* What an answer comes to: 0 with a value, 1 with (exposed, token) of another object; the reply is given away. */
 int wefti_reply_read(weft_value reply, weft_value *value);
+/* As put and get of a queue; the answer has to have come until `late`. */
+int wefti_remote_put(weft_queue *queue, weft_value value, weft_time deadline, weft_time late);
+int wefti_remote_get(weft_queue *queue, weft_value *value, weft_time deadline, weft_time late);
 /* A put or get of a remote queue that failed by this exception, which is given away: -1 with errno. */
 int wefti_remote_raised(weft_value error, weft_time deadline);
 /* queue_remote_case.c: what select waits for. */

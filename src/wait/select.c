@@ -29,12 +29,14 @@ _Static_assert(
     sizeof(struct wefti_place) <= sizeof(((weft_case *)NULL)->scratch), "the scratch of a case has room for what select keeps there");
 _Static_assert(_Alignof(struct wefti_place) <= _Alignof(uint64_t), "and is aligned for it");
 
-/* False with EINVAL when a case is of nothing. Prepares the first look. */
-static bool cases_begin(weft_case *cases, size_t count)
+/* False with EINVAL when a case is of nothing. Prepares the first look. *calls: some look by a call. */
+static bool cases_begin(weft_case *cases, size_t count, bool *calls)
 {
     bool valid = cases && count > 0 && count <= INT32_MAX - WEFTI_MEETING_DONE;
+    *calls = false;
     for (size_t i = 0; valid && i < count; i++) {
         valid = !cases[i].waitable || cases[i].object;
+        *calls |= cases[i].waitable && cases[i].waitable->calls;
         wefti_case_place(&cases[i])->noted = false;
     }
     if (!valid)
@@ -149,6 +151,14 @@ static weft_time cases_deadline(const weft_case *cases, size_t count, weft_time 
     return deadline;
 }
 
+/* Those who call are told how long they have. */
+static void cases_tell(weft_case *cases, size_t count, weft_time deadline)
+{
+    weft_time until = cases_deadline(cases, count, wefti_deadline(deadline));
+    for (size_t i = 0; i < count; i++)
+        wefti_case_place(&cases[i])->until = until;
+}
+
 static unsigned cases_meet(const weft_case *cases, size_t count)
 {
     unsigned meet = 0;
@@ -226,8 +236,11 @@ __attribute__((noinline)) static size_t turn_next(size_t count)
 
 int weft_select(weft_case *cases, size_t count, weft_time deadline)
 {
-    if (!cases_begin(cases, count))
+    bool calls;
+    if (!cases_begin(cases, count, &calls))
         return -1;
+    if (__builtin_expect(calls, 0))
+        cases_tell(cases, count, deadline);
     size_t first = turn_next(count);
     int done = cases_look(cases, count, first);
     if (done != NONE)

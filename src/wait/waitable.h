@@ -36,6 +36,8 @@ struct weft_waitable {
      * the case's error. Not in one select with a case that `meets`.
      */
     bool meets_afar;
+    /* A look is a call to elsewhere, and reads `until` in the case's place: whatever the answer takes, it is not to take much longer. */
+    bool calls;
 };
 
 /*
@@ -73,6 +75,7 @@ struct wefti_place {
     bool met;        /* of one that meets afar, as the next two: a partner has done it; */
     uint32_t number; /* which of the cases it is; */
     void *post;      /* what the noun has put where partners find it, or NULL */
+    weft_time until; /* of one that calls: when the select ends, or WEFT_NOW */
 };
 
 static inline struct wefti_place *wefti_case_place(weft_case *one)
