@@ -138,20 +138,41 @@ static int entry_prepare(const weft_map *map, const char *text, weft_value value
     return wefti_map_form_scalar(entry->form.kind) || entry->made ? 0 : -1;
 }
 
+/* The same, and enters, and finds the key's slot, which may be NOWHERE. -1 with errno. */
+static int entry_begin(weft_map *map, const char *text, weft_value value, struct entry *entry, uint32_t *number)
+{
+    if (entry_prepare(map, text, value, entry) != 0)
+        return -1;
+    if (wefti_map_enter(map) != 0) {
+        wefti_map_record_cancel(entry->made);
+        return -1;
+    }
+    *number = wefti_map_find(map, &entry->key);
+    return 0;
+}
+
+/* Puts it in there: 1; -1 with errno. Its record is used up. */
+static int entry_put(weft_map *map, uint32_t number, const struct entry *entry)
+{
+    return form_put(map, number, &entry->key, &entry->form, entry->made) == 0 ? 1 : -1;
+}
+
+/* Leaves. `done`: whether the value was put; -1 with errno. */
+static int entry_end(weft_map *map, int done, weft_value value)
+{
+    wefti_map_leave(map);
+    if (done == 1)
+        value_end(value);
+    return done;
+}
+
 int weft_map_set(weft_map *map, const char *key, weft_value value)
 {
     struct entry entry;
-    if (entry_prepare(map, key, value, &entry) != 0)
+    uint32_t number;
+    if (entry_begin(map, key, value, &entry, &number) != 0)
         return -1;
-    if (wefti_map_enter(map) != 0) {
-        wefti_map_record_cancel(entry.made);
-        return -1;
-    }
-    int failed = form_put(map, wefti_map_find(map, &entry.key), &entry.key, &entry.form, entry.made);
-    wefti_map_leave(map);
-    if (!failed)
-        value_end(value);
-    return failed;
+    return entry_end(map, entry_put(map, number, &entry), value) == 1 ? 0 : -1;
 }
 
 /* Enters, and finds the key's slot, which may be WEFTI_MAP_NOWHERE. -1 with errno. */
@@ -246,45 +267,31 @@ static int record_equals(const struct wefti_map_record *record, weft_value expec
 int weft_map_compare_and_set(weft_map *map, const char *text, weft_value expected, weft_value value)
 {
     struct entry entry;
-    if (entry_prepare(map, text, value, &entry) != 0)
+    uint32_t number;
+    if (entry_begin(map, text, value, &entry, &number) != 0)
         return -1;
-    if (wefti_map_enter(map) != 0) {
-        wefti_map_record_cancel(entry.made);
-        return -1;
-    }
-    uint32_t number = wefti_map_find(map, &entry.key);
     int done = number == WEFTI_MAP_NOWHERE ? wefti_map_fails(ENOENT) : record_equals(wefti_map_record(map, number), expected);
     if (done == 1)
-        done = form_put(map, number, &entry.key, &entry.form, entry.made) == 0 ? 1 : -1;
+        done = entry_put(map, number, &entry);
     else
         wefti_map_record_cancel(entry.made);
-    wefti_map_leave(map);
-    if (done == 1)
-        value_end(value);
-    return done;
+    return entry_end(map, done, value);
 }
 
 int weft_map_setdefault(weft_map *map, const char *text, weft_value value, weft_value *there)
 {
     struct entry entry;
-    if (entry_prepare(map, text, value, &entry) != 0)
+    uint32_t number;
+    if (entry_begin(map, text, value, &entry, &number) != 0)
         return -1;
-    if (wefti_map_enter(map) != 0) {
-        wefti_map_record_cancel(entry.made);
-        return -1;
-    }
-    uint32_t number = wefti_map_find(map, &entry.key);
     int done = 0;
     if (number == WEFTI_MAP_NOWHERE) {
-        done = form_put(map, number, &entry.key, &entry.form, entry.made) == 0 ? 1 : -1;
+        done = entry_put(map, number, &entry);
     } else {
         wefti_map_record_cancel(entry.made);
         done = there ? wefti_map_record_value(wefti_map_record(map, number), there) : 0;
     }
-    wefti_map_leave(map);
-    if (done == 1)
-        value_end(value);
-    return done;
+    return entry_end(map, done, value);
 }
 
 /* Puts what the function returned. */
