@@ -1454,7 +1454,7 @@ inline selected select(deadline until, const std::vector<select_case> &cases)
 /* The options of weft_command_start and weft_command_run, by name, but for those that are arguments. */
 struct command_options {
     bool shell = false;
-    weft_stream standard_input{}, standard_output{}, standard_error{};
+    weft_redirection standard_input{}, standard_output{}, standard_error{};
     const char *directory = nullptr;
     std::vector<std::string> environment;     /* "NAME=value"; with none, and without `bare`, this process's */
     std::vector<std::string> environment_add; /* "NAME=value" put on top of it; "NAME" takes it away */
@@ -1471,23 +1471,23 @@ struct command_options {
 using command_status = weft_command_status;
 
 /* Where a stream of a command goes. */
-inline weft_stream to_pipe() noexcept
+inline weft_redirection to_pipe() noexcept
 {
     return {WEFT_PIPE, 0, nullptr, false};
 }
-inline weft_stream to_null() noexcept
+inline weft_redirection to_null() noexcept
 {
     return {WEFT_NULL, 0, nullptr, false};
 }
-inline weft_stream to_file(const char *path, bool append = false) noexcept
+inline weft_redirection to_file(const char *path, bool append = false) noexcept
 {
     return {WEFT_FILE, 0, path, append};
 }
-inline weft_stream to_descriptor(int fd) noexcept
+inline weft_redirection to_descriptor(int fd) noexcept
 {
     return {WEFT_FD, fd, nullptr, false};
 }
-inline weft_stream merged() noexcept
+inline weft_redirection merged() noexcept
 {
     return {WEFT_MERGE, 0, nullptr, false};
 }

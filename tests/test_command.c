@@ -133,7 +133,7 @@ START_TEST(start_refuses_what_makes_no_sense)
     ck_fails_null(weft_command_start(weft_argv("true"), .standard_output = {.kind = WEFT_MERGE}), EINVAL);
     ck_fails_null(weft_command_start(weft_argv("true"), .standard_output = {.kind = WEFT_FILE}), EINVAL);
     ck_fails_null(weft_command_start(weft_argv("true"), .standard_output = {.kind = WEFT_FD, .fd = -1}), EINVAL);
-    ck_fails_null(weft_command_start(weft_argv("true"), .standard_input = {.kind = (enum weft_stream_kind)77}), EINVAL);
+    ck_fails_null(weft_command_start(weft_argv("true"), .standard_input = {.kind = (enum weft_redirection_kind)77}), EINVAL);
     ck_fails_null(weft_command_start(weft_argv("true"), .time_limit = -1), EINVAL);
     ck_fails_null(weft_command_start(weft_argv("true"), .stop_grace = -1), EINVAL);
     ck_fails_null(weft_command_start(weft_argv("true"), .stop_signal = 65), EINVAL);

@@ -74,7 +74,7 @@ static struct weft_command *start_words(struct run_attempt *attempt, const struc
     if (attempt->slot_variable.length)
         *more++ = attempt->slot_variable.at;
     *more = attempt->flags;
-    enum weft_stream_kind kind = ends[0] < 0 ? WEFT_INHERIT : WEFT_FD;
+    enum weft_redirection_kind kind = ends[0] < 0 ? WEFT_INHERIT : WEFT_FD;
     double seconds = attempt->limit->share > 0 ? limit_unknown : attempt->limit->seconds;
     return weft_command_start(run_wrap_words(&attempt->wrap, attempt->words.argv),
         .standard_input = {.kind = ends[2] < 0 ? WEFT_NULL : WEFT_FD, .fd = ends[2]}, .standard_output = {.kind = kind, .fd = ends[0]},

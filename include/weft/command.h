@@ -25,7 +25,7 @@
 typedef struct weft_command weft_command;
 
 /* Where a stream of the command goes. Zero: inherited from this process. */
-enum weft_stream_kind {
+enum weft_redirection_kind {
     WEFT_INHERIT = 0,
     WEFT_PIPE = 1, /* to this process: weft_command_communicate, or the descriptor weft_command_stream gives */
     WEFT_NULL = 2, /* /dev/null */
@@ -34,8 +34,8 @@ enum weft_stream_kind {
     WEFT_MERGE = 5 /* stderr only: where stdout goes */
 };
 
-struct weft_stream {
-    enum weft_stream_kind kind;
+struct weft_redirection {
+    enum weft_redirection_kind kind;
     int fd;
     const char *path;
     bool append;
@@ -61,7 +61,7 @@ struct weft_command_options {
     weft_time deadline; /* of weft_command_run, which sets it */
     struct weft_guard *run_guard;
     bool shell; /* argv[0] is a line for /bin/sh -c; what follows it becomes $0, $1 ... */
-    struct weft_stream standard_input, standard_output, standard_error;
+    struct weft_redirection standard_input, standard_output, standard_error;
     const char *directory;              /* working directory */
     const char *const *environment;     /* NULL-ended "NAME=value"; NULL: this process's */
     const char *const *environment_add; /* NULL-ended "NAME=value" put on top of it; "NAME" takes it away */

@@ -216,7 +216,7 @@ int weft_command_run_with(const struct weft_command_options *options, struct wef
         return -1;
     }
     if (!weft_is_none(known.input))
-        known.standard_input = (struct weft_stream){.kind = WEFT_PIPE};
+        known.standard_input = (struct weft_redirection){.kind = WEFT_PIPE};
     if (result && known.standard_output.kind == WEFT_INHERIT)
         known.standard_output.kind = WEFT_PIPE;
     if (result && known.standard_error.kind == WEFT_INHERIT)

@@ -167,7 +167,7 @@ static int stream_open(struct wefti_plan *plan, int stream, const char *path, in
     return plan->theirs[stream] < 0 ? -1 : 0;
 }
 
-static int plan_stream(struct wefti_plan *plan, const struct weft_stream *stream, int number)
+static int plan_stream(struct wefti_plan *plan, const struct weft_redirection *stream, int number)
 {
     int writes = O_WRONLY | O_CREAT | (stream->append ? O_APPEND : O_TRUNC);
     int failed = 0;
@@ -192,7 +192,7 @@ static int plan_streams(struct wefti_plan *plan, const struct weft_command_optio
     return plan_stream(plan, &options->standard_error, 2);
 }
 
-static bool stream_valid(const struct weft_stream *stream, int number)
+static bool stream_valid(const struct weft_redirection *stream, int number)
 {
     switch (stream->kind) {
     case WEFT_INHERIT:
