@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -148,6 +150,283 @@ START_TEST(cancellation_ends_the_wait_it_is_in)
     ck_assert_int_eq(weft_task_join(before, WEFT_FOREVER), 0);
     ck_assert_int_eq(weft_task_outcome(before), WEFT_CANCELLED);
     weft_task_free(before);
+}
+END_TEST
+
+/* What coroutines wait for in vain, in every kind of wait that there is. */
+static struct {
+    uint32_t word;
+    weft_lock lock, free;
+    weft_rlock rlock;
+    weft_rwlock rwlock;
+    weft_semaphore permits;
+    weft_event event, over;
+    weft_condition condition;
+    weft_barrier barrier;
+    weft_once once;
+    weft_queue *empty, *full, *meeting, *least, *undone;
+    struct {
+        weft_lock lock;
+        weft_event event;
+        weft_semaphore permits;
+    } * shared;
+    weft_queue *shared_empty, *shared_full;
+    weft_task *thread;
+    weft_pool *pool;
+    weft_future *future;
+    weft_timer *timer;
+    weft_signals *signals;
+    weft_command *command;
+    weft_stream *stream;
+    int pipe[2], full_pipe[2], sockets[2], listener;
+    char fifo[256];
+    weft_value value;
+} stage;
+
+static int once_over(void *data)
+{
+    (void)data;
+    return weft_event_wait(&stage.over, WEFT_FOREVER);
+}
+
+static weft_value stage_over(weft_value data)
+{
+    return weft_once_call(&stage.once, once_over, NULL, WEFT_FOREVER) == 0 ? data : weft_error(errno, NULL);
+}
+
+static weft_value wait_for_over(weft_value data)
+{
+    return weft_event_wait(&stage.over, WEFT_FOREVER) == 0 ? data : weft_error(errno, NULL);
+}
+
+static uint32_t helpers_done;
+
+static weft_value read_blocking(weft_value data)
+{
+    char octet;
+    ck_assert_int_eq(read(stage.pipe[0], &octet, 1), 0);
+    __atomic_add_fetch(&helpers_done, 1, __ATOMIC_RELEASE);
+    return data;
+}
+
+/* It comes back with the lock in its hands. */
+static int wait_with_condition(void)
+{
+    ck_assert_int_eq(weft_lock_acquire(&stage.free, WEFT_FOREVER), 0);
+    int waited = weft_condition_wait(&stage.condition, &stage.free, WEFT_FOREVER), error = errno;
+    ck_assert_int_eq(weft_lock_release(&stage.free), 0);
+    errno = error;
+    return waited;
+}
+
+static int wait_at_barrier(void)
+{
+    weft_barrier_reset(&stage.barrier);
+    return weft_barrier_wait(&stage.barrier, WEFT_FOREVER);
+}
+
+static int wait_in_select(void)
+{
+    weft_case cases[] = {weft_case_get(stage.empty, &stage.value), weft_case_event(&stage.event), weft_case_task(stage.thread, NULL),
+        weft_case_future(stage.future, NULL), weft_case_descriptor(stage.pipe[0], POLLIN, NULL), weft_case_time(weft_in(1000))};
+    return weft_select(cases, 6, WEFT_FOREVER);
+}
+
+static int wait_in_group(void)
+{
+    weft_group *group = weft_group_new();
+    ck_assert_int_eq(weft_group_spawn(group, WEFT_COROUTINE, wait_for_over, weft_none), 0);
+    int joined = weft_group_join(group, NULL, WEFT_FOREVER), error = errno;
+    weft_group_free(group);
+    errno = error;
+    return joined;
+}
+
+static int submit_to_full(void)
+{
+    return weft_pool_submit(stage.pool, wait_for_over, weft_none) ? 0 : -1;
+}
+
+static int read_line(void)
+{
+    const char *line;
+    size_t length;
+    return weft_stream_line(stage.stream, &line, &length, WEFT_FOREVER);
+}
+
+static int poll_descriptors(void)
+{
+    struct pollfd fds[] = {{.fd = stage.pipe[0], .events = POLLIN}, {.fd = stage.sockets[0], .events = POLLIN}};
+    return weft_poll(fds, 2, WEFT_FOREVER);
+}
+
+static char octets[65536];
+
+/* clang-format off */
+#define WAITS(WAIT) \
+    WAIT(weft_sleep(1000)) \
+    WAIT(weft_wait(&stage.word, 0, WEFT_FOREVER)) \
+    WAIT(weft_lock_acquire(&stage.lock, WEFT_FOREVER)) \
+    WAIT(weft_rlock_acquire(&stage.rlock, WEFT_FOREVER)) \
+    WAIT(weft_rwlock_acquire_read(&stage.rwlock, WEFT_FOREVER)) \
+    WAIT(weft_rwlock_acquire_write(&stage.rwlock, WEFT_FOREVER)) \
+    WAIT(weft_semaphore_acquire(&stage.permits, WEFT_FOREVER)) \
+    WAIT(weft_event_wait(&stage.event, WEFT_FOREVER)) \
+    WAIT(wait_with_condition()) \
+    WAIT(wait_at_barrier()) \
+    WAIT(weft_once_call(&stage.once, once_over, NULL, WEFT_FOREVER)) \
+    WAIT(weft_queue_get(stage.empty, &stage.value, WEFT_FOREVER)) \
+    WAIT(weft_queue_get_many(stage.empty, &stage.value, 1, WEFT_FOREVER)) \
+    WAIT(weft_queue_put(stage.full, weft_int(1), WEFT_FOREVER)) \
+    WAIT(weft_queue_get(stage.meeting, &stage.value, WEFT_FOREVER)) \
+    WAIT(weft_queue_put(stage.meeting, weft_int(1), WEFT_FOREVER)) \
+    WAIT(weft_queue_get(stage.least, &stage.value, WEFT_FOREVER)) \
+    WAIT(weft_queue_join(stage.undone, WEFT_FOREVER)) \
+    WAIT(weft_lock_acquire(&stage.shared->lock, WEFT_FOREVER)) \
+    WAIT(weft_event_wait(&stage.shared->event, WEFT_FOREVER)) \
+    WAIT(weft_semaphore_acquire(&stage.shared->permits, WEFT_FOREVER)) \
+    WAIT(weft_queue_get(stage.shared_empty, &stage.value, WEFT_FOREVER)) \
+    WAIT(weft_queue_put(stage.shared_full, weft_int(1), WEFT_FOREVER)) \
+    WAIT(wait_in_select()) \
+    WAIT(weft_task_join(stage.thread, WEFT_FOREVER)) \
+    WAIT(weft_task_result(stage.thread, &stage.value, WEFT_FOREVER)) \
+    WAIT(weft_future_result(stage.future, &stage.value, WEFT_FOREVER)) \
+    WAIT(weft_wait_any(&stage.future, 1, WEFT_FOREVER)) \
+    WAIT(weft_wait_all(&stage.future, 1, WEFT_FOREVER)) \
+    WAIT(wait_in_group()) \
+    WAIT(submit_to_full()) \
+    WAIT(weft_timer_wait(stage.timer, NULL, WEFT_FOREVER)) \
+    WAIT(weft_signals_wait(stage.signals, NULL, WEFT_FOREVER)) \
+    WAIT(weft_command_wait(stage.command, NULL, WEFT_FOREVER)) \
+    WAIT(weft_read(stage.pipe[0], octets, 1, WEFT_FOREVER)) \
+    WAIT(weft_read(stage.sockets[0], octets, 1, WEFT_FOREVER)) \
+    WAIT(weft_recv(stage.sockets[0], octets, 1, MSG_PEEK, WEFT_FOREVER)) \
+    WAIT(weft_write(stage.full_pipe[1], octets, sizeof(octets), WEFT_FOREVER)) \
+    WAIT(weft_write_all(stage.full_pipe[1], octets, sizeof(octets), WEFT_FOREVER)) \
+    WAIT(weft_accept(stage.listener, NULL, NULL, WEFT_FOREVER)) \
+    WAIT(poll_descriptors()) \
+    WAIT(read_line()) \
+    WAIT(weft_open(stage.fifo, O_RDONLY, 0, WEFT_FOREVER)) \
+    WAIT(weft_offload(read_blocking, weft_none, NULL, WEFT_FOREVER))
+/* clang-format on */
+
+/* Does the wait of that number; minus 1: there is none. */
+static int64_t stage_wait(int64_t number, const char **text)
+{
+    int64_t at = 0;
+#define WAIT_ONE(call_) \
+    if (at++ == number) \
+        return *text = #call_, (call_) == -1 ? errno : 0;
+    WAITS(WAIT_ONE)
+#undef WAIT_ONE
+    return -1;
+}
+
+static const char *stage_text = "";
+
+static weft_value wait_in_vain(weft_value number)
+{
+    return weft_int(stage_wait(weft_as_int(number), &stage_text));
+}
+
+static void stage_begin_queues(void)
+{
+    stage.empty = weft_queue_new();
+    stage.full = weft_queue_new(.capacity = 1);
+    stage.meeting = weft_queue_new(.capacity = WEFT_RENDEZVOUS);
+    stage.least = weft_queue_new(.order = WEFT_PRIORITY);
+    stage.undone = weft_queue_new();
+    ck_assert_int_eq(weft_queue_put(stage.full, weft_int(1), WEFT_NOW), 0);
+    ck_assert_int_eq(weft_queue_put(stage.undone, weft_int(1), WEFT_NOW), 0);
+    ck_assert_int_eq(weft_shared_limit(1 << 23), 0);
+    ck_assert_ptr_nonnull(stage.shared = weft_shared_alloc(sizeof(*stage.shared)));
+    ck_assert_ptr_nonnull(stage.shared_empty = weft_queue_new(.shared = true));
+    ck_assert_ptr_nonnull(stage.shared_full = weft_queue_new(.shared = true, .capacity = 1));
+    ck_assert_int_eq(weft_queue_put(stage.shared_full, weft_int(1), WEFT_NOW), 0);
+    ck_assert_int_eq(weft_lock_acquire(&stage.shared->lock, WEFT_NOW), 0);
+}
+
+static void stage_begin_descriptors(void)
+{
+    ck_assert_int_eq(pipe(stage.pipe), 0);
+    ck_assert_int_eq(pipe(stage.full_pipe), 0);
+    while (weft_write(stage.full_pipe[1], octets, sizeof(octets), WEFT_NOW) > 0)
+        ;
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, stage.sockets), 0);
+    ck_assert_int_ge(stage.listener = weft_listen("127.0.0.1:0"), 0);
+    ck_assert_ptr_nonnull(stage.stream = weft_stream_new(stage.sockets[0]));
+    snprintf(stage.fifo, sizeof(stage.fifo), "%s/fifo", fixture_folder());
+    ck_assert_int_eq(mkfifo(stage.fifo, 0600), 0);
+    ck_assert_ptr_nonnull(stage.signals = weft_signals_new(SIGUSR2));
+    ck_assert_ptr_nonnull(stage.command = weft_command_start(weft_argv("sleep", "1000")));
+}
+
+static void stage_begin(void)
+{
+    stage.barrier = (weft_barrier)WEFT_BARRIER(2);
+    ck_assert_int_eq(weft_lock_acquire(&stage.lock, WEFT_NOW), 0);
+    ck_assert_int_eq(weft_rlock_acquire(&stage.rlock, WEFT_NOW), 0);
+    ck_assert_int_eq(weft_rwlock_acquire_write(&stage.rwlock, WEFT_NOW), 0);
+    stage_begin_queues();
+    stage_begin_descriptors();
+    ck_assert_ptr_nonnull(stage.thread = weft_spawn(WEFT_THREAD, stage_over, weft_none));
+    ck_assert_ptr_nonnull(stage.timer = weft_every(1000, NULL, weft_none));
+    ck_assert_ptr_nonnull(stage.pool = weft_pool_new(WEFT_THREAD, .workers = 1, .backlog = 1));
+    ck_assert_ptr_nonnull(stage.future = weft_pool_submit(stage.pool, wait_for_over, weft_none));
+    fixture_until(weft_future_running(stage.future));
+    ck_assert_int_eq(weft_pool_start(stage.pool, wait_for_over, weft_none), 0);
+}
+
+/* Also for helpers who cannot be cancelled, and wait still. */
+static void stage_end_descriptors(void)
+{
+    int fifo = open(stage.fifo, O_RDWR | O_NONBLOCK);
+    weft_stream_free(stage.stream);
+    weft_close(stage.listener);
+    for (int i = 0; i < 2; i++)
+        close(stage.sockets[i]), close(stage.full_pipe[i]);
+    close(stage.pipe[1]);
+    fixture_until(__atomic_load_n(&helpers_done, __ATOMIC_ACQUIRE) == 2);
+    close(stage.pipe[0]);
+    close(fifo);
+    weft_signals_free(stage.signals);
+    ck_assert_int_eq(weft_command_kill(stage.command, weft_in(20)), 0);
+    weft_command_free(stage.command);
+}
+
+static void stage_end(void)
+{
+    weft_event_set(&stage.over);
+    stage_end_descriptors();
+    ck_assert_int_eq(end(stage.thread), 0);
+    weft_future_free(stage.future);
+    weft_pool_free(stage.pool);
+    weft_timer_cancel(stage.timer);
+    weft_timer_free(stage.timer);
+    weft_lock_release(&stage.shared->lock);
+    weft_shared_free(stage.shared);
+    weft_queue *queues[] = {stage.empty, stage.full, stage.meeting, stage.least, stage.undone, stage.shared_empty, stage.shared_full};
+    for (size_t i = 0; i < sizeof(queues) / sizeof(*queues); i++)
+        weft_queue_free(queues[i]);
+}
+
+/* While it waits, and before it has begun. */
+START_TEST(cancellation_ends_every_kind_of_wait)
+{
+    stage_begin();
+    for (int64_t number = 0;; number++)
+        for (int yields = 0; yields < 4; yields += 3) {
+            weft_task *task = weft_spawn(WEFT_COROUTINE, wait_in_vain, weft_int(number));
+            for (int i = 0; i < yields; i++)
+                weft_yield();
+            weft_task_cancel(task);
+            int64_t error = end(task);
+            if (error == -1) {
+                stage_end();
+                return;
+            }
+            ck_assert_msg(error == ECANCELED, "%s: %s", stage_text, strerror((int)error));
+        }
 }
 END_TEST
 
@@ -643,6 +922,40 @@ _Noreturn static void leave(int status)
     execl("/bin/sh", "sh", "-c", line, NULL);
     _exit(100);
 }
+
+static weft_value read_late(weft_value pipe)
+{
+    char octet;
+    return weft_int(weft_read((int)weft_as_int(pipe), &octet, 1, weft_in(0.001)) < 0 ? errno : 0);
+}
+
+static weft_value write_soon(weft_value pipe)
+{
+    char octet;
+    ck_fails(weft_read((int)weft_as_int(pipe), &octet, 1, weft_in(0.001)), ETIMEDOUT);
+    return weft_int(write((int)weft_as_int(pipe), "x", 1));
+}
+
+/* The last coroutine ends while the thread is in a wait that no other task ends; then the thread is as it was without any. */
+START_TEST(a_hub_stands_by_after_any_wait)
+{
+    int ends[2];
+    char octet;
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    weft_task *late = weft_spawn(WEFT_COROUTINE, read_late, weft_int(ends[0]));
+    ck_assert_int_eq(weft_sleep(0.005), 0);
+    ck_assert_int_lt(wefti_hub_now()->descriptors.epoll, 0);
+    ck_assert_int_eq(end(late), ETIMEDOUT);
+    weft_task *soon = weft_spawn(WEFT_COROUTINE, write_soon, weft_int(ends[0]));
+    ck_assert_int_eq(weft_read(ends[1], &octet, 1, weft_in(20)), 1);
+    ck_assert_int_lt(wefti_hub_now()->descriptors.epoll, 0);
+    ck_assert_int_eq(end(soon), 1);
+    ck_fails(weft_read(ends[1], &octet, 1, weft_in(0.001)), ETIMEDOUT);
+    ck_assert_int_eq(end(spawn(sleep_awhile, NULL)), 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
 
 static weft_value fork_here(weft_value data)
 {
@@ -1338,6 +1651,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, each_has_its_errno);
     tcase_add_test(tests, each_is_current_in_its_turn);
     tcase_add_test(tests, cancellation_ends_the_wait_it_is_in);
+    tcase_add_test(tests, cancellation_ends_every_kind_of_wait);
     tcase_add_test(tests, another_thread_may_cancel);
     tcase_add_test(tests, deadlines_come_in_their_order);
     tcase_add_test(tests, descriptors_are_waited_for_side_by_side);
@@ -1352,6 +1666,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, the_program_joins_them_at_exit);
     tcase_add_test(tests, who_never_waits_starves_nobody);
     tcase_add_test(tests, a_descriptor_is_looked_at_in_time);
+    tcase_add_test(tests, a_hub_stands_by_after_any_wait);
     tcase_add_test(tests, a_forked_child_has_only_the_flow_that_forked);
     tcase_add_test(tests, an_overflow_is_reported);
     tcase_add_test(tests, a_busy_hub_is_reported);

@@ -31,7 +31,8 @@
  * holds up all, as it must.
  *
  * The thread's own context is carried by its hub while there are coroutines, and again by itself afterwards. It changes over when no unpark
- * can be on its way: when it starts one, or after a park that an unpark has ended.
+ * can be on its way: when it starts one, after a park that an unpark has ended, or when the wait of one that something else has ended is
+ * its own (settled).
  *
  * A hub that is lent to another loop (weft_hub_fd) looks asleep to everybody while the thread is in that loop: the inbox is POLLS, epoll's
  * descriptor has a clock that is set to the first deadline, and who makes a flow ready on the thread itself rings the bell, too.
@@ -588,9 +589,7 @@ static int hub_park(struct wefti_context *self, const struct wefti_wait *wait)
     hub_enter(hub);
     flow->since = hub->now;
     int parked = flow_park(flow, wait);
-    /* Not when something else than an unpark has ended it, as an unpark may be on its way here still. The hub then stays, with epoll's
-     * descriptor, until the next wait that an unpark ends. */
-    if (parked == 0 && hub->alive == 0)
+    if (parked == 0 && hub->alive == 0) /* else an unpark may be on its way here still: see hub_settled */
         hub_stand_by(hub);
     flow_leave(flow);
     if (parked >= 0)
@@ -657,7 +656,20 @@ static void hub_yield(struct wefti_context *self)
     *hub->error = error;
 }
 
-static const struct wefti_carrier hub_carrier = {.park = hub_park, .rest = hub_rest, .unpark = hub_unpark, .yield = hub_yield};
+/* The last coroutine may have ended in a wait of the thread's own that ran out. */
+static void hub_settled(struct wefti_context *self)
+{
+    struct wefti_flow *flow = self->flow;
+    struct wefti_hub *hub = flow->hub;
+    if (hub->alive > 0)
+        return;
+    hub_enter(hub);
+    hub_stand_by(hub);
+    flow_leave(flow);
+}
+
+static const struct wefti_carrier hub_carrier = {
+    .park = hub_park, .rest = hub_rest, .unpark = hub_unpark, .yield = hub_yield, .settled = hub_settled};
 
 /* Coroutines. */
 

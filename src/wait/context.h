@@ -32,6 +32,9 @@ struct wefti_carrier {
     void (*unpark)(struct wefti_context *context);
     /* Lets others run. */
     void (*yield)(struct wefti_context *self);
+    /* NULL, or called after a park that no unpark has ended, when none can come any more: the waiter has claimed the wait himself. By the
+     * context itself; keeps errno. */
+    void (*settled)(struct wefti_context *self);
 };
 
 struct wefti_context {

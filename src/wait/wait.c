@@ -197,6 +197,13 @@ static void item_pass_on(const struct wefti_item *item)
         wefti_futex_wake_shared(item->word, 1);
 }
 
+/* The waiter has claimed the wait himself: nobody else is about to unpark the context. */
+static void wait_settled(struct wefti_context *context)
+{
+    if (context->carrier->settled)
+        context->carrier->settled(context);
+}
+
 /* Parks until the wait is claimed, by another or by this; errno says why when this found neither word nor descriptor. */
 static void wait_park(struct wefti_wait *wait)
 {
@@ -219,7 +226,8 @@ static void wait_park(struct wefti_wait *wait)
         if (claim >= CLAIM_ITEM && wefti_wait_item(wait, claim - CLAIM_ITEM)->kind == WEFTI_KERNEL_WORD &&
             wefti_wait_item(wait, claim - CLAIM_ITEM)->seen == WEFTI_SEEN_WOKEN)
             wefti_futex_wake_shared(wefti_wait_item(wait, claim - CLAIM_ITEM)->word, 1); /* another's, then */
-    }
+    } else
+        wait_settled(context);
     errno = error;
 }
 
@@ -230,7 +238,9 @@ static inline void wait_rest(struct wefti_wait *wait)
     if (__builtin_expect(context->carrier->rest(context, wait->deadline) == 0, 1))
         return;
     int error = errno;
-    if (!wait_claim(wait, CLAIM_TIME))
+    if (wait_claim(wait, CLAIM_TIME))
+        wait_settled(context);
+    else
         context->carrier->rest(context, WEFT_FOREVER); /* somebody was faster, and his unpark is on its way */
     errno = error;
 }
