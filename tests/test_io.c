@@ -14,7 +14,9 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "coroutine/hub.h"
@@ -601,6 +603,8 @@ START_TEST(addresses)
     address_check(path);
     ck_fails(weft_listen("nonsense"), EINVAL);
     ck_fails(weft_listen("127.0.0.1:"), EINVAL);
+    ck_fails(weft_listen("127.0.0.1:65536"), EINVAL);
+    ck_fails(weft_dial("127.0.0.1:99999999999999999999", weft_in(1)), EINVAL);
     ck_fails(weft_listen("::1:80"), EINVAL);
     ck_fails(weft_listen("[::1:80"), EINVAL);
     ck_fails(weft_listen("unix:"), EINVAL);
@@ -629,6 +633,93 @@ static weft_value connect_body(weft_value none)
     return none;
 }
 BOTH(connects, connect_body)
+
+/* A local socket with as many waiting to be accepted as there is room for. */
+struct crowded {
+    char address[128];
+    struct sockaddr_un local;
+    int listener, waiting[8], count;
+};
+
+static struct crowded crowded_begin(void)
+{
+    struct crowded crowded = {.local = {.sun_family = AF_UNIX}};
+    snprintf(crowded.address, sizeof(crowded.address), "unix:%s/crowded", fixture_folder());
+    snprintf(crowded.local.sun_path, sizeof(crowded.local.sun_path), "%s/crowded", fixture_folder());
+    ck_assert_int_ge(crowded.listener = weft_listen(crowded.address, .backlog = 1), 0);
+    while ((crowded.waiting[crowded.count] = weft_dial(crowded.address, WEFT_NOW)) >= 0)
+        ck_assert_int_lt(++crowded.count, 8);
+    ck_assert_int_eq(errno, EAGAIN);
+    return crowded;
+}
+
+static void crowded_end(struct crowded *crowded)
+{
+    for (int i = 0; i < crowded->count; i++)
+        weft_close(crowded->waiting[i]);
+    weft_close(crowded->listener);
+}
+
+static weft_value crowd_body(weft_value none)
+{
+    struct crowded crowded = crowded_begin();
+    ck_fails(weft_dial(crowded.address, weft_in(0.005)), ETIMEDOUT);
+    weft_deadline (weft_in(0.005))
+        ck_fails(weft_dial(crowded.address, WEFT_FOREVER), ETIMEDOUT);
+    crowded_end(&crowded);
+    return none;
+}
+BOTH(a_listener_that_is_full, crowd_body)
+
+static weft_value connect_blocking(weft_value argument)
+{
+    struct crowded *crowded = weft_as_ptr(argument);
+    int one = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int connected = weft_connect(one, (struct sockaddr *)&crowded->local, sizeof(crowded->local), weft_in(20)), error = errno;
+    weft_close(one);
+    return weft_int(connected == 0 ? 0 : error);
+}
+
+static uint32_t interruptions;
+
+static void interrupt(int signal)
+{
+    (void)signal;
+    __atomic_add_fetch(&interruptions, 1, __ATOMIC_RELAXED);
+}
+
+/* A helper that is in connect(2), and signals to the process that no thread but the helper would take. */
+static weft_value helper_body(weft_value none)
+{
+    struct sigaction action = {.sa_handler = interrupt};
+    struct crowded crowded = crowded_begin();
+    weft_value error;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    weft_task *connector = weft_spawn(WEFT_COROUTINE, connect_blocking, weft_ptr(&crowded));
+    weft_sleep(0.005);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    for (int i = 0; i < 10; i++) {
+        kill(getpid(), SIGUSR1);
+        weft_sleep(0.001);
+    }
+    for (int i = 0; i <= crowded.count; i++)
+        weft_close(weft_accept(crowded.listener, NULL, NULL, weft_in(20)));
+    ck_assert_int_eq(weft_task_result(connector, &error, weft_in(20)), 0);
+    ck_assert_int_eq(weft_as_int(error), 0);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    weft_task_free(connector);
+    crowded_end(&crowded);
+    return none;
+}
+
+START_TEST(no_signal_interrupts_a_helper)
+{
+    run_as(WEFT_COROUTINE, helper_body);
+}
+END_TEST
 
 static weft_value files_body(weft_value none)
 {
@@ -723,6 +814,26 @@ static weft_value stream_body(weft_value none)
     return none;
 }
 BOTH(streams_read_exactly, stream_body)
+
+/* All of it again, while signals come whose handler lets no call be begun again. */
+static weft_value interrupted_body(weft_value none)
+{
+    static weft_function *const bodies[] = {pairs_body, full_body, bulk_body, ping_body, mixed_body, accept_body, connect_body, crowd_body,
+        files_body, names_body, stream_body};
+    struct sigaction action = {.sa_handler = interrupt};
+    struct sigevent here = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1, ._sigev_un._tid = gettid()};
+    long often = fixture_copies() || FIXTURE_TSAN ? 5000000 : 200000;
+    timer_t timer;
+    ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &here, &timer), 0);
+    timer_settime(timer, 0, &(struct itimerspec){{.tv_nsec = often}, {.tv_nsec = often}}, NULL);
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(*bodies); i++)
+        weft_drop(bodies[i](none));
+    timer_delete(timer);
+    ck_assert_uint_gt(__atomic_load_n(&interruptions, __ATOMIC_RELAXED), 0);
+    return none;
+}
+BOTH(no_signal_interrupts, interrupted_body)
 
 START_TEST(streams_have_limits)
 {
@@ -854,12 +965,17 @@ static void add(TCase *tests)
     tcase_add_test(tests, addresses);
     tcase_add_test(tests, connects_in_threads);
     tcase_add_test(tests, connects_in_coroutines);
+    tcase_add_test(tests, a_listener_that_is_full_in_threads);
+    tcase_add_test(tests, a_listener_that_is_full_in_coroutines);
+    tcase_add_test(tests, no_signal_interrupts_a_helper);
     tcase_add_test(tests, files_in_threads);
     tcase_add_test(tests, files_in_coroutines);
     tcase_add_test(tests, names_in_threads);
     tcase_add_test(tests, names_in_coroutines);
     tcase_add_test(tests, streams_read_exactly_in_threads);
     tcase_add_test(tests, streams_read_exactly_in_coroutines);
+    tcase_add_test(tests, no_signal_interrupts_in_threads);
+    tcase_add_test(tests, no_signal_interrupts_in_coroutines);
     tcase_add_test(tests, streams_have_limits);
     tcase_add_test(tests, who_never_waits_holds_up_nobody);
 }

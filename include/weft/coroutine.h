@@ -73,8 +73,8 @@ WEFT_API int weft_blocked_report(int milliseconds);
  * and lets the caller wait as in any other call, while the other coroutines run. What the function returns is written to *result, which is
  * yours (NULL: it is dropped). From any kind of task. 0; -1 with EAGAIN (WEFT_NOW, or no thread could be had), EINVAL (no function) or
  * ENOMEM: the function has not been called, and the argument is still yours; -1 with ETIMEDOUT or ECANCELED: it goes on, or may yet begin,
- * and what it returns is dropped. The function runs as a task of its own, a daemon, and is not cancelled. There are as many such threads as
- * calls at once; they end when they have had nothing to do for a moment.
+ * and what it returns is dropped. The function runs as a task of its own, a daemon, with the signals blocked that the caller has blocked,
+ * and is not cancelled. There are as many such threads as calls at once; they end when they have had nothing to do for a moment.
  */
 WEFT_API int weft_offload(weft_function *function, weft_value argument, weft_value *result, weft_time deadline);
 

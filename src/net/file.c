@@ -78,10 +78,15 @@ static struct job *job_new(void (*work)(struct job *job), int descriptor, size_t
     return job;
 }
 
+/* No signal of the program's is to end a connect(2) or a look-up in the midst: what began cannot be begun again. */
 static weft_value job_main(weft_value argument)
 {
     struct job *job = weft_as_ptr(argument);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
     job->work(job);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     job_let_go(job);
     return weft_none;
 }

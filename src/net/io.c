@@ -329,7 +329,8 @@ static int connect_finish(int descriptor, weft_time deadline)
 /* A local socket whose listener's line is full says EAGAIN, and nothing tells when it no longer is. */
 static int connect_pause(weft_time deadline)
 {
-    if (weft_clock() >= deadline) {
+    weft_time latest = wefti_context_deadline(wefti_context_current(), deadline);
+    if (weft_clock() >= latest) {
         errno = deadline <= WEFT_NOW ? EAGAIN : ETIMEDOUT;
         return -1;
     }

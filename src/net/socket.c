@@ -51,11 +51,18 @@ int wefti_local_read(const char *text, struct sockaddr_un *local, socklen_t *len
     return 1;
 }
 
+/* The C library takes a number that is too large for one of 16 bits. */
+static bool port_is_too_large(const char *port)
+{
+    char *end;
+    return *port >= '0' && *port <= '9' && strtoul(port, &end, 10) > UINT16_MAX && *end == 0;
+}
+
 /* Splits "host:port" and "[host]:port"; the port is in the text. -1 with EINVAL. */
 static int text_split(const char *text, char host[HOST], const char **port)
 {
     const char *colon = strrchr(text, ':');
-    if (!colon || !colon[1])
+    if (!colon || !colon[1] || port_is_too_large(colon + 1))
         return refuse(EINVAL);
     size_t octets = (size_t)(colon - text);
     bool bracketed = *text == '[';

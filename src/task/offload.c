@@ -8,11 +8,15 @@
  *
  * The list, and the count of helpers that wait, are guarded by a latch; a helper that is woken takes its job under it.
  *
+ * A helper blocks all signals while it waits, so that the program's come to none of its threads that it does not know of; a job runs with
+ * the signals blocked that its caller has blocked, and so do the programs that it starts.
+ *
  * fork: the child has no helpers, and the jobs are the parent's.
  */
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 
 #include "base/memory.h"
 #include "base/opening.h"
@@ -27,6 +31,7 @@ struct job {
     struct job *next;
     weft_function *function;
     weft_value argument, result;
+    sigset_t blocked; /* the caller's */
     uint32_t state;
 };
 
@@ -75,8 +80,11 @@ static bool job_move(struct job *job, uint32_t to)
 static void job_do(struct job *job)
 {
     const uint32_t *word = &job->state;
+    sigset_t all;
+    pthread_sigmask(SIG_SETMASK, &job->blocked, &all);
     job->result = wefti_value_take(job->function(job->argument));
     weft_drop(job->argument);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
     if (job_move(job, DONE)) {
         weft_wake(word, 1);
         return;
@@ -94,8 +102,14 @@ static weft_value helper_main(weft_value none)
 
 static bool helper_start(void)
 {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
     weft_task *helper = weft_spawn(WEFT_THREAD, helper_main, weft_none, .name = "Offload", .daemon = true);
+    int error = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     weft_task_free(helper);
+    errno = error;
     return helper != NULL;
 }
 
@@ -128,6 +142,7 @@ int weft_offload(weft_function *function, weft_value argument, weft_value *resul
     if (!job)
         return -1;
     *job = (struct job){.function = function, .argument = argument};
+    pthread_sigmask(SIG_SETMASK, NULL, &job->blocked);
     if (!job_add(job)) {
         wefti_release(job);
         return -1;
