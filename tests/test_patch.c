@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -495,6 +496,43 @@ START_TEST(polling)
     side_by_side(select_both, write_five, ends);
     side_by_side(epoll_one, write_five, ends);
     pair_close(ends);
+}
+END_TEST
+
+static uint32_t interruptions;
+
+static void interrupt(int signal)
+{
+    (void)signal;
+    __atomic_add_fetch(&interruptions, 1, __ATOMIC_RELAXED);
+}
+
+/* Signals whose handler lets no call be begun again come to the thread all the time: no call tells of them, and none blocks the thread. */
+START_TEST(no_signal_interrupts)
+{
+    int ends[2];
+    struct meeting meeting;
+    struct sigaction action = {.sa_handler = interrupt};
+    struct sigevent here = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1, ._sigev_un._tid = gettid()};
+    long often = fixture_copies() || FIXTURE_TSAN ? 5000000 : 50000;
+    timer_t timer;
+    weft_patch();
+    meeting.listener = listener_new(&meeting.address);
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &here, &timer), 0);
+    timer_settime(timer, 0, &(struct itimerspec){{.tv_nsec = often}, {.tv_nsec = often}}, NULL);
+    for (int i = 0; i < 200; i++)
+        ck_assert_int_eq(side_by_side(accept_one, connect_one, &meeting), 1);
+    for (int i = 0; i < 3; i++) {
+        side_by_side(poll_both, write_five, ends);
+        side_by_side(select_both, write_five, ends);
+        side_by_side(epoll_one, write_five, ends);
+    }
+    timer_delete(timer);
+    ck_assert_uint_gt(__atomic_load_n(&interruptions, __ATOMIC_RELAXED), 0);
+    pair_close(ends);
+    close(meeting.listener);
 }
 END_TEST
 
@@ -1325,6 +1363,7 @@ static weft_value storm_reader(weft_value number)
         closings++;
         __atomic_add_fetch(&pair->closings, 1, __ATOMIC_RELEASE);
     }
+    shutdown(pair->numbers[0], SHUT_RDWR); /* nobody reads any more, and a send that waits for room would wait for ever */
     pthread_mutex_lock(&storm_mutex);
     storm_ended++;
     pthread_cond_broadcast(&storm_changed);
@@ -1446,6 +1485,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, what_does_not_wait);
     tcase_add_test(tests, connections);
     tcase_add_test(tests, polling);
+    tcase_add_test(tests, no_signal_interrupts);
     tcase_add_test(tests, rare_names_and_unpatched_ones);
     tcase_add_test(tests, sleeps);
     tcase_add_test(tests, children);

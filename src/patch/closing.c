@@ -5,8 +5,9 @@
  *
  * Each wait has a record for each of its descriptors, on its stack (or in its block), in a list that the number hashes to, under a latch.
  * close() goes twice through the list: before the descriptor is closed it marks the records that are there, afterwards it tells those that
- * have the mark. A record that comes in between waits for what the number means next, and is not told. Who is told leaves its event under
- * the same latch, which is then touched no more: so the event may lie on a stack.
+ * have the mark that it was closed. A record that comes in between waits for what was closed then, or for what the number means next:
+ * nobody knows, so it is told to try again. One that comes later finds out by itself. Who is told leaves its event under the same latch,
+ * which is then touched no more: so the event may lie on a stack.
  *
  * fork: the child forgets them all.
  */
@@ -26,16 +27,18 @@ enum { LISTS = 64, FEW = 3 };
 
 struct record {
     struct record *next, *previous;
-    weft_event *closed; /* of its wait */
+    weft_event *told; /* of its wait */
     int fd;
-    bool marked;
+    bool marked, closed; /* under the latch */
 };
 
 static struct record_list {
     struct wefti_latch latch;
     struct record *first;
 } record_lists[LISTS];
-static uint32_t records_count; /* how many there are: who closes looks at that first */
+/* How many there are: who closes looks at that first, and again afterwards. A record is counted (a full barrier) before its wait asks the
+ * kernel for the descriptor; it is closed before the second look (another): so one of the two finds out about the other. */
+static uint32_t records_count;
 
 static struct record_list *record_list_enter(int fd)
 {
@@ -53,7 +56,7 @@ static void record_list_leave(struct record_list *list)
 
 static void record_add(struct record *record)
 {
-    __atomic_fetch_add(&records_count, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&records_count, 1, __ATOMIC_SEQ_CST);
     struct record_list *list = record_list_enter(record->fd);
     record->previous = NULL;
     record->next = list->first;
@@ -93,8 +96,8 @@ static void record_mark(struct record *record)
 
 static void record_tell(struct record *record)
 {
-    if (record->marked)
-        weft_event_set(record->closed);
+    record->closed |= record->marked;
+    weft_event_set(record->told);
 }
 
 /* As select has it, where no coroutine can wait: the thread does. */
@@ -114,21 +117,24 @@ static int wait_blocked(const struct pollfd *fds, size_t count, weft_time deadli
 /* `cases` has room for one more than there are descriptors. */
 static int wait_select(const struct pollfd *fds, size_t count, weft_time deadline, weft_case *cases, struct record *records)
 {
-    weft_event closed = {0};
-    cases[0] = weft_case_event(&closed);
+    weft_event told = {0};
+    cases[0] = weft_case_event(&told);
     for (size_t i = 0; i < count; i++) {
         cases[i + 1] = fds[i].fd < 0 ? (weft_case){0} : weft_case_descriptor(fds[i].fd, fds[i].events, NULL);
-        records[i] = (struct record){.fd = fds[i].fd, .closed = &closed};
+        records[i] = (struct record){.fd = fds[i].fd, .told = &told};
         if (fds[i].fd >= 0)
             record_add(&records[i]);
     }
     int done = weft_select(cases, count + 1, deadline);
     int error = errno;
+    bool closed = false;
     for (size_t i = 0; i < count; i++)
-        if (fds[i].fd >= 0)
+        if (fds[i].fd >= 0) {
             record_remove(&records[i]);
-    errno = done == 0 ? EBADF : done > 0 ? cases[done].error : error;
-    return done > 0 && errno == 0 ? 0 : -1;
+            closed |= records[i].closed;
+        }
+    errno = done == 0 ? (closed ? EBADF : 0) : done > 0 ? cases[done].error : error;
+    return done >= 0 && errno == 0 ? 0 : -1;
 }
 
 int wefti_patch_wait(const struct pollfd *fds, size_t count, weft_time deadline)
@@ -155,31 +161,33 @@ int wefti_patch_wait(const struct pollfd *fds, size_t count, weft_time deadline)
     return waited;
 }
 
-/* What goes before descriptors are closed: Weft forgets what it knows of them, and those who wait for them are marked. True: they are to be
- * told afterwards, by closing_tell. */
+/* What goes before descriptors are closed: Weft forgets what it knows of them, and those who wait for them are marked. True: whoever waits
+ * is to be told afterwards, by closing_tell. */
 static bool closing_begin(int first, int last)
 {
     if (!__atomic_load_n(&wefti_patch_on, __ATOMIC_ACQUIRE) || first < 0 || last < first || !wefti_patch_here())
         return false;
     weft_closing(first, last);
-    bool waited_for = __atomic_load_n(&records_count, __ATOMIC_RELAXED) > 0 && !wefti_patch_inside;
-    if (waited_for)
+    if (wefti_patch_inside)
+        return false;
+    if (__atomic_load_n(&records_count, __ATOMIC_RELAXED) > 0)
         records_each(first, last, record_mark);
-    return waited_for;
+    return true;
 }
 
 static void closing_tell(int first, int last)
 {
     int error = errno;
-    records_each(first, last, record_tell);
+    if (__atomic_fetch_add(&records_count, 0, __ATOMIC_SEQ_CST) > 0)
+        records_each(first, last, record_tell);
     errno = error;
 }
 
 WEFT_API int close(int fd)
 {
-    bool waited_for = closing_begin(fd, fd);
+    bool tells = closing_begin(fd, fd);
     int closed = wefti_real()->close(fd);
-    if (waited_for)
+    if (tells)
         closing_tell(fd, fd);
     return closed;
 }
@@ -188,18 +196,18 @@ WEFT_API int close(int fd)
  * indeed. */
 WEFT_API int dup2(int from, int to)
 {
-    bool waited_for = from != to && closing_begin(to, to);
+    bool tells = from != to && closing_begin(to, to);
     int made = wefti_real()->dup2(from, to);
-    if (waited_for && made >= 0)
+    if (tells && made >= 0)
         closing_tell(to, to);
     return made;
 }
 
 WEFT_API int dup3(int from, int to, int flags)
 {
-    bool waited_for = from != to && closing_begin(to, to);
+    bool tells = from != to && closing_begin(to, to);
     int made = wefti_real()->dup3(from, to, flags);
-    if (waited_for && made >= 0)
+    if (tells && made >= 0)
         closing_tell(to, to);
     return made;
 }
@@ -207,18 +215,18 @@ WEFT_API int dup3(int from, int to, int flags)
 WEFT_API int close_range(unsigned first, unsigned last, int flags)
 {
     int low = first < INT_MAX ? (int)first : INT_MAX, high = last < INT_MAX ? (int)last : INT_MAX;
-    bool waited_for = flags == 0 && closing_begin(low, high);
+    bool tells = flags == 0 && closing_begin(low, high);
     int closed = wefti_real()->close_range(first, last, flags);
-    if (waited_for && closed == 0)
+    if (tells && closed == 0)
         closing_tell(low, high);
     return closed;
 }
 
 WEFT_API void closefrom(int first)
 {
-    bool waited_for = closing_begin(first < 0 ? 0 : first, INT_MAX);
+    bool tells = closing_begin(first < 0 ? 0 : first, INT_MAX);
     wefti_real()->closefrom(first);
-    if (waited_for)
+    if (tells)
         closing_tell(first < 0 ? 0 : first, INT_MAX);
 }
 

@@ -25,6 +25,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <signal.h>
 #include <string.h>
 
 #include <weft/task.h>
@@ -116,10 +117,15 @@ struct errand {
     void *data;
 };
 
+/* No signal interrupts it, as none interrupts a wait. */
 static weft_value errand_run(weft_value argument)
 {
     struct errand *errand = weft_as_ptr(argument);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
     errand->function(errand->data);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return weft_none;
 }
 

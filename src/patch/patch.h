@@ -75,6 +75,9 @@ bool wefti_patch_here(void);
  */
 int wefti_patch_wait(const struct pollfd *fds, size_t count, weft_time deadline);
 
+/* poll(2) without a wait. A signal that comes meanwhile is no answer: it would be taken for one, and the thread block in what follows. */
+int wefti_patch_look(struct pollfd *fds, nfds_t count);
+
 /* Runs function(data) on a helper thread, whatever cancels the caller meanwhile; where none can be had, here. */
 void wefti_patch_elsewhere(void (*function)(void *data), void *data);
 

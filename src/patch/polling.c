@@ -50,11 +50,20 @@ static bool look_again(const struct pollfd *fds, size_t count, weft_time deadlin
     return *late;
 }
 
+int wefti_patch_look(struct pollfd *fds, nfds_t count)
+{
+    int ready;
+    do
+        ready = wefti_real()->poll(fds, count, 0);
+    while (ready < 0 && errno == EINTR);
+    return ready;
+}
+
 static int poll_patched(struct pollfd *fds, nfds_t count, weft_time deadline)
 {
     int error = errno, ready;
     bool late = deadline == WEFT_NOW;
-    while ((ready = wefti_real()->poll(fds, count, 0)) == 0 && !late)
+    while ((ready = wefti_patch_look(fds, count)) == 0 && !late)
         if (!look_again(fds, count, deadline, &late))
             return -1;
     if (ready >= 0)
@@ -88,11 +97,14 @@ static size_t set_octets(int limit)
 static int sets_look(int limit, fd_set *sets[SETS], bool last)
 {
     fd_set found[SETS];
-    struct timeval none = {0};
-    for (int i = 0; i < SETS; i++)
-        if (sets[i])
-            memcpy(&found[i], sets[i], set_octets(limit));
-    int ready = wefti_real()->select(limit, sets[0] ? &found[0] : NULL, sets[1] ? &found[1] : NULL, sets[2] ? &found[2] : NULL, &none);
+    int ready;
+    do {
+        struct timeval none = {0};
+        for (int i = 0; i < SETS; i++)
+            if (sets[i])
+                memcpy(&found[i], sets[i], set_octets(limit));
+        ready = wefti_real()->select(limit, sets[0] ? &found[0] : NULL, sets[1] ? &found[1] : NULL, sets[2] ? &found[2] : NULL, &none);
+    } while (ready < 0 && errno == EINTR);
     for (int i = 0; i < SETS && (ready > 0 || (ready == 0 && last)); i++)
         if (sets[i])
             memcpy(sets[i], &found[i], set_octets(limit));
@@ -118,7 +130,7 @@ static size_t sets_list(int limit, fd_set *const sets[SETS], struct pollfd *fds)
 /* A number beyond the kernel's table is nothing that select would mind. */
 static void descriptors_drop_unknown(struct pollfd *fds, size_t count)
 {
-    if (wefti_real()->poll(fds, count, 0) <= 0)
+    if (wefti_patch_look(fds, count) <= 0)
         return;
     for (size_t i = 0; i < count; i++)
         if (fds[i].revents & POLLNVAL)
