@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 #include <weft.h>
 
 #include "complain.h"
+#include "descriptors.h"
 #include "run_json.h"
 #include "text.h"
 
@@ -68,6 +68,17 @@ static void url_add(const char *url)
     strcpy(urls[urls_count++], url);
 }
 
+/* The address in a line of a file, if there is one. */
+static void line_take(char *line, size_t length)
+{
+    while (length > 0 && isspace((unsigned char)line[length - 1]))
+        line[--length] = 0;
+    while (isspace((unsigned char)*line))
+        line++;
+    if (*line && *line != '#')
+        url_add(line);
+}
+
 static int urls_read(const char *name)
 {
     bool standard = strcmp(name, "-") == 0;
@@ -76,16 +87,14 @@ static int urls_read(const char *name)
     size_t room = 0;
     if (!file)
         return -1;
-    for (ssize_t length; (length = getline(&line, &room, file)) >= 0;) {
-        while (length > 0 && isspace((unsigned char)line[length - 1]))
-            line[--length] = 0;
-        if (length > 0 && line[0] != '#')
-            url_add(line);
-    }
+    for (ssize_t length; (length = getline(&line, &room, file)) >= 0;)
+        line_take(line, (size_t)length);
+    int failed = ferror(file) ? -1 : 0, error = errno;
     free(line);
     if (!standard)
         fclose(file);
-    return 0;
+    errno = error;
+    return failed;
 }
 
 /* One octet more of the page. */
@@ -241,8 +250,6 @@ static void page_tell(const struct page *page)
         printf("%s\tfailed: %s\n", page->url, page->reason);
     else
         printf("%s\t%ld\t%lld bytes\t%zu links\t%.3f s\n", page->url, page->status, page->octets, page->links.count, page->seconds);
-    if (bar_wanted)
-        fflush(stdout);
     bar_draw();
 }
 
@@ -275,16 +282,6 @@ static weft_value fetcher_main(weft_value none)
     return none;
 }
 
-/* Each fetcher wants some descriptors. */
-static void descriptors_allow(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static int fetch_all(void)
 {
     size_t count = (size_t)options.jobs < urls_count ? (size_t)options.jobs : urls_count, started = 0;
@@ -314,7 +311,7 @@ static void fetch_help(void)
            "  -a, --arg-file F   also the addresses in this file, one a line; - is standard input\n"
            "      --output DIR   keeps the pages there\n"
            "      --retries N    tries again so often what failed (0)\n"
-           "      --timeout S    a try takes at most so many seconds\n"
+           "      --timeout S    a try takes at most so many seconds (any time, but 300 for the connection)\n"
            "      --json         a line of JSON for each\n"
            "  -h, --help         this\n",
         FETCHERS);
@@ -329,10 +326,23 @@ static double number_read(const char *option, const char *word, double least, do
     return number;
 }
 
+static long count_read(const char *option, const char *word, double least, double most)
+{
+    double number = number_read(option, word, least, most);
+    if (number > (double)(long)number)
+        give_up("--%s wants a whole number, and not '%s'", option, word);
+    return (long)number;
+}
+
 static void folder_make(const char *folder)
 {
+    struct stat about;
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         give_up("cannot make the folder %s: %s", folder, strerror(errno));
+    if (stat(folder, &about) == 0 && !S_ISDIR(about.st_mode))
+        give_up("%s is no folder", folder);
+    if (access(folder, W_OK | X_OK) != 0)
+        give_up("cannot write into the folder %s: %s", folder, strerror(errno));
     options.output = folder;
 }
 
@@ -342,7 +352,7 @@ static void option_take(int code, char **argv)
 {
     switch (code) {
     case 'j':
-        options.jobs = (long)number_read("jobs", optarg, 1, FETCHERS_MOST);
+        options.jobs = count_read("jobs", optarg, 1, FETCHERS_MOST);
         break;
     case 'a':
         if (urls_read(optarg) != 0)
@@ -352,7 +362,7 @@ static void option_take(int code, char **argv)
         folder_make(optarg);
         break;
     case OPTION_RETRIES:
-        options.retries = (long)number_read("retries", optarg, 0, 1000);
+        options.retries = count_read("retries", optarg, 0, 1000);
         break;
     case OPTION_TIMEOUT:
         options.timeout = number_read("timeout", optarg, 0.001, 1e6);
@@ -364,7 +374,7 @@ static void option_take(int code, char **argv)
         fetch_help();
         exit(EXIT_SUCCESS);
     default:
-        give_up("unknown option %s, or without what it wants; weft fetch --help lists them", argv[optind - 1]);
+        give_up("%s %s; weft fetch --help lists them", code == ':' ? "no value for" : "unknown option", argv[optind - 1]);
     }
 }
 
@@ -376,17 +386,18 @@ int main(int argc, char **argv)
         {0}};
     complain_as("weft fetch");
     opterr = 0;
-    for (int code; (code = getopt_long(argc, argv, "j:a:h", rows, NULL)) != -1;)
+    for (int code; (code = getopt_long(argc, argv, ":j:a:h", rows, NULL)) != -1;)
         option_take(code, argv);
     for (int i = optind; i < argc; i++)
         url_add(argv[i]);
     if (urls_count == 0)
         give_up("no addresses; weft fetch --help says how to give them");
     bar_wanted = isatty(STDERR_FILENO);
+    setvbuf(stdout, NULL, _IOLBF, 0); /* who reads it hears of each page when it is there */
     descriptors_allow();
     curl_global_init(CURL_GLOBAL_DEFAULT);
     weft_patch();
     int status = fetch_all();
     curl_global_cleanup();
-    return fflush(stdout) == 0 ? status : EXIT_FAILURE;
+    return fflush(stdout) == 0 && !ferror(stdout) ? status : EXIT_FAILURE;
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "complain.h"
+#include "descriptors.h"
 
 struct queue_named {
     const char *name;
@@ -200,6 +201,7 @@ int manager_main(int argc, char **argv)
         complain("the key is needed: --authkey-file FILE");
         return EXIT_USAGE;
     }
+    descriptors_allow();
     weft_manager *manager = manager_make(&plan);
     if (!manager)
         return EXIT_USAGE;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "complain.h"
+#include "descriptors.h"
 #include "nearest.h"
 #include "serve.h"
 
@@ -168,6 +169,8 @@ static weft_value service_argument(const struct service *service, char **words, 
 /* Why weft_listen has failed. */
 static const char *listen_reason(const char *address)
 {
+    if (errno == EINVAL)
+        return "addresses are HOST:PORT, [HOST]:PORT, :PORT, unix:PATH and abstract:NAME, with ports up to 65535";
     return errno == ENOENT && strncmp(address, "unix:", 5) != 0 ? "no such host" : strerror(errno);
 }
 
@@ -175,6 +178,7 @@ static int serve(const struct service *service, const struct serve_options *opti
 {
     char address[256];
     bool hubs = options->task == WEFT_COROUTINE;
+    descriptors_allow();
     weft_signals *signals = weft_signals_new(SIGINT, SIGTERM);
     int listener = weft_listen(options->listen);
     if (!signals || listener < 0 || weft_socket_address(listener, address, sizeof address) < 0)

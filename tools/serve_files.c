@@ -11,18 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "serve.h"
 
-enum { PATH = 1024, REQUEST = 16384 };
+enum { PATH = 1024, REQUEST = 16384, REST = 1 << 20 };
 static const double PATIENCE = 30; /* with a request, or a peer that does not read */
+static const double REST_PATIENCE = 2;
 
 struct request {
     char path[PATH]; /* without the first slash */
-    bool head, last;
+    bool head, last, body;
     int status; /* 200, or what is wrong with it */
 };
 
@@ -73,7 +75,15 @@ static void header_read(const char *line, struct request *request)
     if (strncasecmp(line, "Connection:", 11) == 0)
         request->last = strcasestr(line, "close") ? true : strcasestr(line, "keep-alive") ? false : request->last;
     if (strncasecmp(line, "Content-Length:", 15) == 0 || strncasecmp(line, "Transfer-Encoding:", 18) == 0)
-        request->last = true;
+        request->last = request->body = true;
+}
+
+/* A request that is too long to be read. */
+static int request_refuse(struct request *request)
+{
+    request->status = 431;
+    request->last = true;
+    return 1;
 }
 
 /* 1; 0: there is no further one; -1. */
@@ -82,19 +92,19 @@ static int request_read(weft_stream *stream, struct request *request)
     const char *line;
     size_t length, whole = 0;
     weft_time late = weft_in(PATIENCE);
+    memset(request, 0, sizeof *request);
     int got = weft_stream_line(stream, &line, &length, late);
     if (got != 1)
-        return got;
+        return got < 0 && errno == EMSGSIZE ? request_refuse(request) : got;
     char first[PATH * 4];
     snprintf(first, sizeof first, "%s", line);
-    memset(request, 0, sizeof *request);
     first_line_read(first, request);
     while ((got = weft_stream_line(stream, &line, &length, late)) == 1 && length > 0) {
         if ((whole += length) > REQUEST)
-            return -1;
+            return request_refuse(request);
         header_read(line, request);
     }
-    return got == 1 ? 1 : -1;
+    return got == 1 ? 1 : got < 0 && errno == EMSGSIZE ? request_refuse(request) : -1;
 }
 
 static int beneath(int folder, const char *path, int flags)
@@ -141,6 +151,8 @@ static const char *status_text(int status)
         return "Forbidden";
     case 404:
         return "Not Found";
+    case 431:
+        return "Request Header Fields Too Large";
     case 501:
         return "Not Implemented";
     default:
@@ -193,14 +205,30 @@ static int answer(weft_stream *stream, int fd, int folder, struct request *reque
     return sent;
 }
 
+/* What still comes of a request that was refused, or of its body, is read for a while: the end of a connection with octets that nobody has
+ * read is a reset, which takes the answer from the client. */
+static void rest_read(int fd)
+{
+    char octets[4096];
+    weft_time late = weft_in(REST_PATIENCE);
+    size_t whole = 0;
+    shutdown(fd, SHUT_WR);
+    for (ssize_t got; whole < REST && (got = weft_read(fd, octets, sizeof octets, late)) > 0;)
+        whole += (size_t)got;
+}
+
 void serve_files(int fd, weft_value argument)
 {
     int folder = open(weft_as_str(argument), O_PATH | O_DIRECTORY | O_CLOEXEC);
     weft_stream *stream = folder < 0 ? NULL : weft_stream_new(fd, .most = REQUEST);
     struct request request;
-    while (stream && request_read(stream, &request) == 1)
-        if (answer(stream, fd, folder, &request) != 0 || request.last)
-            break;
+    bool goes_on = true;
+    while (stream && goes_on && request_read(stream, &request) == 1) {
+        bool answered = answer(stream, fd, folder, &request) == 0;
+        goes_on = answered && !request.last;
+        if (answered && request.last && (request.body || request.status != 200))
+            rest_read(fd);
+    }
     weft_stream_free(stream);
     if (folder >= 0)
         close(folder);

@@ -4,6 +4,9 @@
 
 import json
 import os
+import pty
+import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +36,11 @@ class Pages(BaseHTTPRequestHandler):
             status = 200 if self.tries[self.path] > 2 else 503
         elif self.path.startswith("/slow"):
             self.server.stopped.wait(30)
+        elif self.path.startswith("/cut"):  # a connection that is reset in the midst of a page
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            self.close_connection = True
+            return
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -79,9 +87,12 @@ class Fetch(unittest.TestCase):
             self.assertRegex(line, rf"^{self.url}/together/\d+\t200\t{len(PAGE)} bytes\t3 links\t\d+\.\d+ s$")
 
     def test_failures_are_lines_with_a_reason(self):
-        status, out, err = weft("fetch", "-j1", f"{self.url}/page", f"{self.url}/none", "http://127.0.0.1:1/", "gopher://x/")
+        status, out, err = weft("fetch", "-j1", f"{self.url}/page", f"{self.url}/none", "http://127.0.0.1:1/", "gopher://x/", f"{self.url}/cut", "", "http://")
         self.assertEqual((status, err), (1, ""))
-        page, none, refused, other = out.splitlines()
+        page, none, refused, other, *rest = out.splitlines()
+        for line in rest:
+            self.assertRegex(line, "^[^\t]*\tfailed: .")
+        self.assertEqual(len(rest), 3)
         self.assertIn("\t200\t", page)
         self.assertEqual(none, f"{self.url}/none\tfailed: the server answered 404")
         self.assertRegex(refused, "failed: .*[Cc]onnect")
@@ -89,7 +100,7 @@ class Fetch(unittest.TestCase):
 
     def test_json_from_a_file_and_kept(self):
         with tempfile.TemporaryDirectory() as folder:
-            status, out, _ = weft("fetch", "-a", "-", "--json", "--output", f"{folder}/pages", given=f"# addresses\n{self.url}/a/b\n\n{self.url}/none\n")
+            status, out, _ = weft("fetch", "-a", "-", "--json", "--output", f"{folder}/pages", given=f"# addresses\n  {self.url}/a/b \r\n\n{self.url}/none\n")
             self.assertEqual(status, 1)
             page, none = sorted((json.loads(line) for line in out.splitlines()), key=lambda one: one["status"])
             self.assertEqual((page["url"], page["bytes"], page["links"], page["tries"], page["error"]), (f"{self.url}/a/b", len(PAGE), 3, 1, None))
@@ -99,6 +110,40 @@ class Fetch(unittest.TestCase):
             with open(f"{folder}/pages/{kept}", "rb") as file:
                 self.assertEqual(file.read(), PAGE)
 
+    def test_a_bar_on_a_terminal(self):
+        ours, theirs = pty.openpty()
+        with subprocess.Popen([WEFT, "fetch", "-j1", f"{self.url}/a", f"{self.url}/none"], stdout=subprocess.PIPE, stderr=theirs) as program:
+            os.close(theirs)
+            drawn = b""
+            try:
+                while more := os.read(ours, 4096):
+                    drawn += more
+            except OSError:  # what a terminal says whose other end is closed
+                pass
+            os.close(ours)
+            out = program.stdout.read()
+        self.assertEqual((program.returncode, out.count(b"\n"), out.count(b"\r")), (1, 2, 0))
+        shown = re.findall(rb"\[([#.]+)\] (\d) of 2, (\d) failed", drawn)
+        self.assertEqual(shown, [(b"." * 40, b"0", b"0"), (b"#" * 20 + b"." * 20, b"1", b"0"), (b"#" * 40, b"2", b"1")])
+        self.assertTrue(drawn.endswith(b"\r\033[K"))
+
+    def test_each_is_told_when_it_is_there(self):
+        with subprocess.Popen([WEFT, "fetch", f"{self.url}/a", f"{self.url}/slow"], stdout=subprocess.PIPE, text=True) as program:
+            self.assertIn("/a\t200\t", program.stdout.readline())
+            self.server.stopped.set()
+            self.assertIn("/slow\t200\t", program.stdout.readline())
+        self.assertEqual(program.returncode, 0)
+
+    def test_what_cannot_be_kept(self):
+        with tempfile.TemporaryDirectory() as folder:
+            status, out, err = weft("fetch", "--output", __file__, f"{self.url}/a")
+            self.assertEqual((status, out, err), (255, "", f"weft fetch: {__file__} is no folder\n"))
+            status, out, err = weft("fetch", "--output", f"{folder}/none/none", f"{self.url}/a")
+            self.assertEqual((status, out), (255, ""))
+            self.assertIn("cannot make the folder", err)
+        with open("/dev/full", "w", encoding="ascii") as full:
+            self.assertEqual(subprocess.run([WEFT, "fetch", f"{self.url}/a"], stdout=full, timeout=60, check=False).returncode, 1)
+
     def test_tries_again_and_gives_up_in_time(self):
         status, out, _ = weft("fetch", "--json", "--retries", "3", f"{self.url}/later")
         self.assertEqual((status, json.loads(out)["tries"], json.loads(out)["status"]), (0, 3, 200))
@@ -107,9 +152,12 @@ class Fetch(unittest.TestCase):
         self.assertRegex(out, "failed: .*[Tt]imed? ?out")
 
     def test_usage(self):
-        for words in ([], ["--jobs", "none", "x"], ["--unknown"], ["-a", "/nonexistent"], ["--timeout", "-1", "x"]):
+        for words, text in (([], "no addresses"), (["--jobs", "none", "x"], "from 1 to"), (["-j0", "x"], "from 1 to"), (["-j99999999999", "x"], "from 1 to"),
+                            (["--retries", "1.5", "x"], "whole"), (["--unknown"], "unknown option --unknown"), (["-j"], "no value for -j"),
+                            (["-a", "/nonexistent"], "cannot read /nonexistent"), (["-a", "/"], "cannot read /: Is a directory"), (["--timeout", "-1", "x"], "from 0.001")):
             status, out, err = weft("fetch", *words)
             self.assertEqual((status, out, err.count("\n")), (255, "", 1), words)
+            self.assertIn(text, err)
         self.assertIn("--retries", weft("fetch", "--help")[1])
 
 

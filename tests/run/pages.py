@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""pages.py WEFT TOOLS: every option that `weft run --help` names stands in the man page and in both completions, and no other does; and docs/weft-run.md tells the truth."""
+"""pages.py WEFT TOOLS: every option that `weft run --help` names stands in the man page and in both completions, and no other does; the same of `weft serve` and
+`weft fetch`; each command has a page; and docs/weft-run.md tells the truth."""
 
+import glob
+import os
 import re
 import shutil
 import subprocess
@@ -40,6 +43,19 @@ def compares_wrongly(page, helped):
     return bool(wrong)
 
 
+def help_of(weft, command):
+    """What a command says of itself; "": it was not built."""
+    return subprocess.run([weft, command, "--help"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, text=True).stdout
+
+
+def pages_lack(weft, tools):
+    """Whether a command has no page."""
+    lacks = [command for command in re.findall(r"(?m)^  (\w+)", help_of(weft, "--help")) if not os.path.exists(f"{tools}/man/weft-{command}.1")]
+    for command in lacks:
+        print(f"weft-{command}.1 is not there")
+    return bool(lacks)
+
+
 def main():
     weft, tools = sys.argv[1:3]
     helped = subprocess.run([weft, "run", "--help"], stdout=subprocess.PIPE, check=True, text=True).stdout
@@ -49,16 +65,20 @@ def main():
         "bash's completion": options_in(read(f"{tools}/completion/weft.bash"), r"--([a-z-]+)") - {"version"},
         "zsh's completion": options_in(read(f"{tools}/completion/_weft"), r"--([a-z-]+)") - {"version"},
     }
-    served = options_in(subprocess.run([weft, "serve", "--help"], stdout=subprocess.PIPE, check=True, text=True).stdout, r"(?m)^  -\w, --([a-z-]+)")
-    pages = {where: served - names for where, names in found.items()}
-    pages["the man page"] = served ^ options_in(read(f"{tools}/man/weft-serve.1"), r"(?m)^\.It Fl \w , Fl -([a-z-]+)")
+    bad = len(wanted) < 20 or pages_lack(weft, tools)
+    others = set()
+    for command in ("serve", "fetch"):
+        paged = options_in(read(f"{tools}/man/weft-{command}.1"), r"(?m)^\.It (?:Fl \w , )?Fl -([a-z-]+)")
+        served = options_in(help_of(weft, command), r"(?m)^  (?:-\w, |    )--([a-z-]+)") or paged  # weft fetch may not have been built
+        pages = {where: served - names for where, names in found.items()}
+        pages["the man page"] = served ^ paged
+        for where, names in pages.items():
+            for name in sorted(names):
+                print(f"--{name} of weft {command}: not the same in {where}")
+                bad = True
+        others |= served
     for where in found:
-        found[where] -= served - wanted
-    bad = len(wanted) < 20
-    for where, names in pages.items():
-        for name in sorted(names):
-            print(f"--{name} of weft serve: not the same in {where}")
-            bad = True
+        found[where] -= others - wanted
     for where, names in found.items():
         for name in sorted(wanted ^ names):
             print(f"--{name} {'is not' if name in wanted else 'is no option, but stands'} in {where}")
@@ -71,8 +91,9 @@ def main():
     if shutil.which("zsh") and subprocess.run(["zsh", "-n", f"{tools}/completion/_weft"], check=False).returncode:
         bad = True
     if shutil.which("mandoc"):
-        for page in ("weft.1", "weft-run.1", "weft-serve.1"):
-            bad |= subprocess.run(["mandoc", "-T", "lint", "-W", "warning", f"{tools}/man/{page}"], check=False).returncode > 2
+        for page in sorted(glob.glob(f"{tools}/man/*.1")):
+            if not read(page).startswith(".so "):
+                bad |= subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], check=False).returncode > 2
     return 1 if bad else 0
 
 

@@ -4,6 +4,7 @@
 
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -22,11 +23,11 @@ if "-fsanitize=thread" not in os.environ.get("WEFT_BUILD", ""):
 class Server:
     """weft serve, while a with block lasts; ended by SIGTERM."""
 
-    def __init__(self, *words, status=0):
-        self.words, self.status = words, status
+    def __init__(self, *words, status=0, start=None):
+        self.words, self.status, self.start = words, status, start
 
     def __enter__(self):
-        self.program = subprocess.Popen([WEFT, "serve", *self.words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.program = subprocess.Popen([WEFT, "serve", *self.words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=self.start)
         self.address = self.program.stdout.readline().strip()
         return self
 
@@ -123,9 +124,12 @@ class Serve(unittest.TestCase):
         client.request("POST", "/a.txt", b"body")
         self.assertEqual(client.getresponse().status, 501)
         client.close()
-        with server.dial() as made:
-            made.sendall(b"nonsense\r\n\r\n")
-            self.assertTrue(receive(made, 1000).startswith(b"HTTP/1.1 400 "))
+        for request, status in ((b"nonsense\r\n\r\n", b"400"), (b"GET / HTTP/1.1\r\nX: " + b"x" * 40000 + b"\r\n\r\n", b"431"), (b"x" * 40000, b"431"),
+                                (b"GET / HTTP/1.1\r\n" + b"X: 1234567890\r\n" * 3000 + b"\r\n", b"431"),
+                                (b"POST / HTTP/1.1\r\nContent-Length: 40000\r\n\r\n" + b"x" * 40000, b"501")):
+            with server.dial() as made:
+                made.sendall(request)
+                self.assertEqual(receive(made, 1000)[:12], b"HTTP/1.1 " + status)
 
     def test_who_stays_is_ended(self):
         with Server("echo", "--grace=0.05", status=1) as server, server.dial() as made:
@@ -154,11 +158,27 @@ class Serve(unittest.TestCase):
     def test_mistakes(self):
         for words, text in (([], "no service"), (["ecoh"], "did you mean echo"), (["echo", "x"], "no arguments"), (["echo", "--tusk=x"], "unknown option"),
                             (["echo", "--task=x"], "not 'x'"), (["echo", "--limit=-1"], "from 0"), (["echo", "-n", "1.5"], "whole"), (["echo", "-l"], "no value"),
-                            (["echo", "-l", "nowhere"], "cannot listen"), (["echo", "-l", "1.2.3.4.5:99"], "no such host"), (["files", "/none"], "/none")):
+                            (["echo", "-l", "nowhere"], "HOST:PORT"), (["echo", "-l", "127.0.0.1:65536"], "up to 65535"), (["echo", "-l", "1.2.3.4.5:99"], "no such host"),
+                            (["echo", "-l", "unix:/none/none"], "No such file"), (["files", "/none"], "/none")):
             done = subprocess.run([WEFT, "serve", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=LATE, check=False)
             self.assertEqual(done.returncode, 255, words)
             self.assertIn(text, done.stderr)
+        with Server("echo") as server:
+            done = subprocess.run([WEFT, "serve", "echo", "-l", server.address], stderr=subprocess.PIPE, text=True, timeout=LATE, check=False)
+            self.assertEqual((done.returncode, done.stderr), (255, f"weft serve: cannot listen at {server.address}: Address already in use\n"))
         self.assertEqual(subprocess.run([WEFT, "serve", "--help"], stdout=subprocess.PIPE, check=False).returncode, 0)
+
+    def test_more_descriptors_than_are_given(self):
+        def few():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (30, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+        with Server("echo", start=few) as server:
+            dialled = [server.dial() for _ in range(60)]
+            for made in dialled:
+                made.sendall(b"x")
+            for made in dialled:
+                self.assertEqual(receive(made, 1), b"x")
+                made.close()
 
 
 if __name__ == "__main__":

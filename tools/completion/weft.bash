@@ -61,6 +61,13 @@ _weft() {
             -l | --listen) _weft_fit '127.0.0.1:0 unix: abstract:' "$word" ;;
             *) _weft_fit 'echo upper files --listen --task --threads --limit --idle --grace --help' "$word" ;;
         esac
+    elif [[ ${COMP_WORDS[1]} == fetch ]]; then
+        case $before in
+            -j | --jobs) _weft_fit '32 100 1000' "$word" ;;
+            -a | --arg-file) ;;
+            --output) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+            *) _weft_fit '--jobs --arg-file --output --retries --timeout --json --help' "$word" ;;
+        esac
     elif [[ ${COMP_WORDS[1]} == ps ]]; then
         _weft_fit '--why --json --help -w -j' "$word"
     fi
