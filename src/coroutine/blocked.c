@@ -44,8 +44,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/memory.h"
 #include "base/peek.h"
+#include "base/servant.h"
 #include "coroutine/hub.h"
 #include "place.h"
 #include <weft/coroutine.h>
@@ -360,17 +360,7 @@ static void *blocked_main(void *nothing)
 /* The watcher's thread, for whoever has set `blocked_runs`. -1 with EAGAIN: there is none. */
 static int blocked_start(void)
 {
-    pthread_t thread;
-    pthread_attr_t attributes;
-    sigset_t all, old;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = wefti_fails() ? EAGAIN : pthread_create(&thread, &attributes, blocked_main, NULL);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attributes);
-    if (error == 0)
+    if (wefti_servant_start(blocked_main, NULL) == 0)
         return 0;
     wefti_latch_close(&blocked_latch);
     blocked_runs = false;

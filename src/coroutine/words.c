@@ -27,10 +27,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 
 #include "base/memory.h"
 #include "base/opening.h"
+#include "base/servant.h"
 #include "coroutine/hub.h"
 #include "shared/arena.h"
 
@@ -256,31 +256,13 @@ static void *watcher_main(void *data)
     return NULL;
 }
 
-/* A thread for the watcher. 0, or an errno number. */
-static int watcher_thread(struct watcher *watcher)
-{
-    sigset_t all, old;
-    pthread_t thread;
-    pthread_attr_t attributes;
-    if (wefti_fails())
-        return EAGAIN;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&thread, &attributes, watcher_main, watcher);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attributes);
-    return error;
-}
-
 /* Starts a watcher. -1 with EAGAIN or ENOMEM. */
 static int watcher_start(void)
 {
     struct watcher *watcher = wefti_alloc(sizeof(*watcher));
     if (!watcher)
         return -1;
-    int error = watcher_thread(watcher);
+    int error = wefti_servant_start(watcher_main, watcher);
     if (error) {
         wefti_release(watcher);
         errno = error;

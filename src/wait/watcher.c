@@ -21,7 +21,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -31,6 +30,7 @@
 #include "base/latch.h"
 #include "base/memory.h"
 #include "base/opening.h"
+#include "base/servant.h"
 #include "wait/wait.h"
 
 #ifdef WEFTI_SMALL
@@ -132,24 +132,6 @@ static void *watcher_main(void *data)
     return NULL;
 }
 
-/* 0, or an errno number. */
-static int watcher_start(struct watcher *watcher)
-{
-    pthread_t thread;
-    pthread_attr_t attributes;
-    sigset_t all, old;
-    if (wefti_fails())
-        return EAGAIN;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&thread, &attributes, watcher_main, watcher);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attributes);
-    return error;
-}
-
 /* True when there was room; *starts: the caller has to start the thread. */
 static bool watcher_take(struct watcher *watcher, struct wefti_watch *watch, bool *starts)
 {
@@ -221,7 +203,7 @@ static int watch_begin(struct wefti_watch *watch)
         watcher = watcher_next(watcher);
     if (!watcher)
         return -1;
-    if (!starts || watcher_start(watcher) == 0)
+    if (!starts || wefti_servant_start(watcher_main, watcher) == 0)
         return 0;
     watcher_leave(watch);
     watcher_fail(watcher);
