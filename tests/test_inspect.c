@@ -184,6 +184,9 @@ START_TEST(a_damaged_arena_is_refused)
     arena->magic = 1;
     ck_fails(weft_inspect(getpid(), &report), EPROTO);
     arena->magic = magic;
+    arena->layout++; /* another build's */
+    ck_fails(weft_inspect(getpid(), &report), EPROTO);
+    arena->layout--;
     arena->used = UINT64_MAX;
     ck_fails(weft_inspect(getpid(), &report), EPROTO);
     arena->used = used;
@@ -191,6 +194,33 @@ START_TEST(a_damaged_arena_is_refused)
     ck_fails(weft_inspect(getpid(), &report), ESRCH);
     arena->family = 0;
     ck_assert_int_eq(weft_shared_free(block), 0);
+}
+END_TEST
+
+/* Each state of a seat that somebody has claimed. */
+START_TEST(states_have_their_names)
+{
+    static const struct {
+        enum wefti_seat_state state;
+        const char *name; /* NULL: it is not shown */
+    } states[] = {{WEFTI_SEAT_EMPTY, NULL}, {WEFTI_SEAT_COMING, "coming"}, {WEFTI_SEAT_READY, "coming"}, {WEFTI_SEAT_TAKEN, "runs"},
+        {WEFTI_SEAT_GONE, "gone"}};
+    ck_assert_int_eq(weft_shared_limit(1 << 22), 0);
+    struct wefti_seat *seat = &wefti_family_get()->seats[WEFTI_SEAT_FIRST];
+    seat->process = (struct wefti_process *)(void *)seat; /* anybody's */
+    for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
+        weft_value report;
+        seat->state = states[i].state;
+        ck_assert_int_eq(weft_inspect(getpid(), &report), 0);
+        weft_value processes = field(report, "processes");
+        ck_assert_uint_eq(weft_length(processes), states[i].name ? 2 : 1);
+        ck_assert_str_eq(weft_as_str(field(at(processes, 0), "state")), "runs");
+        if (states[i].name)
+            ck_assert_str_eq(weft_as_str(field(at(processes, 1), "state")), states[i].name);
+        weft_drop(report);
+    }
+    seat->process = NULL;
+    seat->state = WEFTI_SEAT_EMPTY;
 }
 END_TEST
 
@@ -390,6 +420,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_deadlock_is_seen_from_outside);
     tcase_add_test(tests, what_is_no_family_is_told);
     tcase_add_test(tests, a_damaged_arena_is_refused);
+    tcase_add_test(tests, states_have_their_names);
     tcase_add_test(tests, what_a_family_left_is_ended);
     tcase_add_test(tests, coroutines_are_seen_from_outside);
     tcase_add_test(tests, what_is_seen_may_change_meanwhile);

@@ -25,7 +25,8 @@ WEFT_API int weft_families(weft_value *roots);
  *   epoch                     how many supervisors it has had; 0: it has no processes, only shared memory
  *   size, octets, blocks      of the arena: how large it may grow, and what is handed out of it
  *   processes                 a list of dicts:
- *     pid, seat, state        "coming", "runs", "gone"
+ *     pid, seat
+ *     state                   "runs"; "coming", it is being made; "gone", it is dead, and what it left is being put right
  *     name                    what the kernel calls it
  *     seconds                 for how long it has run
  *     tasks                   a list of dicts, of the tasks that have used something shared:

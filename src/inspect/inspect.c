@@ -293,16 +293,21 @@ static double seconds_since(uint64_t started)
     return ((double)now.tv_sec * 1e9 + (double)now.tv_nsec - (double)started) / 1e9;
 }
 
-static weft_value process_report(const struct objects *objects, const struct wefti_family *family, uint32_t number, bool *failed)
+/* Of one that is shown. */
+static const char *state_name(uint32_t state)
+{
+    return state == WEFTI_SEAT_TAKEN ? "runs" : state == WEFTI_SEAT_GONE ? "gone" : "coming";
+}
+
+static weft_value process_report(
+    const struct objects *objects, const struct wefti_family *family, uint32_t number, uint32_t state, bool *failed)
 {
     const struct wefti_view *view = objects->view;
-    static const char *const states[] = {"empty", "coming", "coming", "runs", "gone"};
     const struct wefti_seat *seat = &family->seats[number];
     weft_value report = weft_dict(), tasks = weft_list();
-    uint32_t state = __atomic_load_n(&seat->state, __ATOMIC_ACQUIRE);
     wefti_field_set(report, "pid", weft_int(seat->pid), failed);
     wefti_field_set(report, "seat", weft_int(number), failed);
-    wefti_field_set(report, "state", weft_str(states[state < 4 ? state : 0]), failed);
+    wefti_field_set(report, "state", weft_str(state_name(state)), failed);
     wefti_field_set(report, "name", name_of(seat->pid), failed);
     wefti_field_set(report, "seconds", weft_float(seat->started ? seconds_since(seat->started) : 0), failed);
     const struct wefti_life *life = life_at(view, __atomic_load_n(&seat->lives, __ATOMIC_ACQUIRE));
@@ -353,9 +358,8 @@ static void keepers_report(const struct wefti_family *family, weft_value report,
 }
 
 /* A process that stands by, or is being made for that, is none that anybody has asked for. */
-static bool seat_shown(const struct wefti_seat *seat)
+static bool seat_shown(const struct wefti_seat *seat, uint32_t state)
 {
-    uint32_t state = __atomic_load_n(&seat->state, __ATOMIC_ACQUIRE);
     return state == WEFTI_SEAT_TAKEN || (state != WEFTI_SEAT_EMPTY && __atomic_load_n(&seat->process, __ATOMIC_RELAXED));
 }
 
@@ -373,9 +377,11 @@ static weft_value family_report(const struct wefti_view *view, const struct weft
     wefti_field_set(report, "size", weft_int((int64_t)view->size), failed);
     wefti_field_set(report, "octets", weft_int((int64_t)census.octets), failed);
     wefti_field_set(report, "blocks", weft_int((int64_t)census.committed), failed);
-    for (uint32_t i = WEFTI_SEAT_ROOT; i < WEFTI_SEATS; i++)
-        if (seat_shown(&family->seats[i]))
-            wefti_item_add(processes, process_report(&objects, family, i, failed), failed);
+    for (uint32_t i = WEFTI_SEAT_ROOT; i < WEFTI_SEATS; i++) {
+        uint32_t state = __atomic_load_n(&family->seats[i].state, __ATOMIC_ACQUIRE); /* once: it may change meanwhile */
+        if (seat_shown(&family->seats[i], state))
+            wefti_item_add(processes, process_report(&objects, family, i, state, failed), failed);
+    }
     wefti_field_set(report, "processes", processes, failed);
     wefti_field_set(report, "objects", objects_report(&objects, failed), failed);
     *failed |= objects.failed;

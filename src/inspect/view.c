@@ -69,8 +69,9 @@ static int arena_open(pid_t pid)
 static bool view_valid(const struct wefti_view *view)
 {
     const struct wefti_arena *arena = view->arena;
-    return arena->magic == WEFTI_ARENA_MAGIC && arena->size == view->size && arena->chunks == view->size >> WEFTI_CHUNK_BITS &&
-           arena->first > 0 && arena->first < arena->chunks && arena->used <= arena->chunks;
+    return arena->magic == WEFTI_ARENA_MAGIC && arena->layout == WEFTI_ARENA_LAYOUT && arena->size == view->size &&
+           arena->chunks == view->size >> WEFTI_CHUNK_BITS && arena->first > 0 && arena->first < arena->chunks &&
+           arena->used <= arena->chunks;
 }
 
 static int view_map(struct wefti_view *view, int fd)

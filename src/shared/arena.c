@@ -27,7 +27,7 @@
 #include "address.h"
 #include "base/latch.h"
 #include "base/memory.h"
-#include "shared/seat.h"
+#include "shared/life.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -126,6 +126,7 @@ static int header_write(int fd, void *place, size_t size)
     arena->size = size;
     arena->chunks = chunks;
     arena->first = arena->used = arena->hint = first;
+    arena->layout = WEFTI_ARENA_LAYOUT;
     arena->magic = WEFTI_ARENA_MAGIC;
     return 0;
 }
@@ -203,7 +204,8 @@ int wefti_arena_adopt(int descriptor, uintptr_t base, size_t size)
     void *place = (void *)base; /* NOLINT: an address that was chosen */
     const struct wefti_arena *arena =
         mmap(place, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, descriptor, 0);
-    if (arena != place || arena->magic != WEFTI_ARENA_MAGIC || arena->base != base || arena->size != size) {
+    if (arena != place || arena->magic != WEFTI_ARENA_MAGIC || arena->layout != WEFTI_ARENA_LAYOUT || arena->base != base ||
+        arena->size != size) {
         errno = ENOMEM;
         return -1;
     }

@@ -30,11 +30,12 @@ struct wefti_arena {
     uint64_t kept;    /* about how many chunks are KEPT; any value will do */
     uint64_t orphans; /* about how many slabs have no owner; any value will do */
     uint64_t family;  /* the address of the struct wefti_family (seat.h), or 0 */
-    uint64_t reserved[6];
+    uint64_t layout;  /* constant: WEFTI_ARENA_LAYOUT (life.h) of the library that made it, without which none of this can be read */
+    uint64_t reserved[5];
     struct wefti_chunk table[];
 };
 
-#define WEFTI_ARENA_MAGIC UINT64_C(0x31616e6572617477) /* "wtarena1" */
+#define WEFTI_ARENA_MAGIC UINT64_C(0x32616e6572617477) /* "wtarena2" */
 
 /* This process's view. The base and size are constant once set, and set before anybody can have a pointer into the arena. */
 extern uintptr_t wefti_arena_base __attribute__((visibility("hidden")));

@@ -78,6 +78,16 @@ struct wefti_life {
 };
 
 /*
+ * What the table of a family looks like, in a number: sizes, and the last of each enumeration. Another build of the library may read an
+ * arena of the same number, and no other: it would take one state for another.
+ */
+#define WEFTI_ARENA_LAYOUT                                                                                                \
+    (((((uint64_t)sizeof(struct wefti_family) << 16 ^ sizeof(struct wefti_life)) << 8 ^ sizeof(struct wefti_seat)) << 8 ^ \
+         (uint64_t)WEFTI_SEAT_GONE << 4 ^ WEFTI_HOLD_KINDS)                                                               \
+            << 8 ^                                                                                                        \
+        sizeof(struct wefti_life_more) ^ sizeof(struct wefti_arena))
+
+/*
  * A life for the calling task, which ends it. NULL with ESTALE (this process is no member of the arena's family), ENOMEM, EAGAIN (131071
  * tasks have one). Life 0 of a process is its own: wefti_hold_process.
  */
