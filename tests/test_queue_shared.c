@@ -541,11 +541,14 @@ START_TEST(a_forked_child_is_no_member)
         MUST(weft_queue_put(queue, weft_int(1), WEFT_NOW) == -1 && errno == ESTALE);
         MUST(weft_queue_get(queue, &got, WEFT_FOREVER) == -1 && errno == ESTALE);
         MUST(weft_queue_size(queue) == 0);
+        weft_queue_free(queue);
         wefti_leave(0);
     }
     int status;
+    weft_value got;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
+    ck_assert(weft_queue_put(queue, weft_int(7), WEFT_NOW) == 0 && weft_queue_get(queue, &got, WEFT_NOW) == 0 && weft_as_int(got) == 7);
     weft_queue_free(queue);
     nothing_left();
 }
@@ -919,6 +922,114 @@ START_TEST(a_death_while_the_table_of_leases_grows)
 }
 END_TEST
 
+/* Freeing one: whoever comes after a death in it finds all of the queue, or nothing. */
+
+static const struct freed_kind {
+    size_t capacity;
+    bool joinable;
+    enum weft_queue_order order;
+} freed_kinds[] = {{5, false, WEFT_FIFO}, {WEFT_UNBOUNDED, false, WEFT_FIFO}, {5, true, WEFT_FIFO}, {5, true, WEFT_LIFO},
+    {WEFT_RENDEZVOUS, false, WEFT_FIFO}};
+enum { FREED_KINDS = sizeof(freed_kinds) / sizeof(*freed_kinds), FREED_VALUES = 4 };
+static const struct freed_kind *freed_kind;
+
+static void one_is_filled(void)
+{
+    weft_value got;
+    bool meets = freed_kind->capacity == WEFT_RENDEZVOUS;
+    blocks_before = blocks_but_lives();
+    stepped_queue =
+        weft_queue_new(.shared = true, .capacity = freed_kind->capacity, .joinable = freed_kind->joinable, .order = freed_kind->order);
+    ck_assert_ptr_nonnull(stepped_queue);
+    if (meets) /* so that it has a table */
+        ck_fails(weft_queue_put(stepped_queue, weft_none, weft_in(0.001)), ETIMEDOUT);
+    for (int i = 0; i < FREED_VALUES && !meets; i++)
+        ck_assert_int_eq(weft_queue_put(stepped_queue, numbered(i), WEFT_NOW), 0);
+    for (int i = 0; i < 2 && freed_kind->joinable; i++, weft_drop(got)) /* one is done, and one is taken */
+        ck_assert(weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0 && (i > 0 || weft_queue_task_done(stepped_queue) == 0));
+}
+
+static void frees_it(void)
+{
+    step_must(wefti_context_life(wefti_context_current()));
+    step_begin();
+    weft_queue_free(stepped_queue);
+    step_end();
+}
+
+/* Whether anything is otherwise than at the last look. */
+static bool blocks_changed(void)
+{
+    static char *before;
+    size_t used = (size_t)__atomic_load_n(&wefti_arena_now()->used, __ATOMIC_ACQUIRE) << WEFTI_CHUNK_BITS;
+    before = before ? before : calloc(1, wefti_arena_size);
+    if (arena_same(before, used))
+        return false;
+    memcpy(before, wefti_arena_now(), used);
+    return true;
+}
+
+static void closes_it(void)
+{
+    step_must(wefti_context_life(wefti_context_current()));
+    step_begin();
+    weft_queue_close(stepped_queue);
+    step_end();
+}
+
+static void what_was_in_it_is_there(void)
+{
+    weft_value got;
+    bool meets = freed_kind->capacity == WEFT_RENDEZVOUS,
+         closed = weft_queue_put(stepped_queue, weft_none, WEFT_NOW) == -1 && errno == EPIPE;
+    for (int i = freed_kind->joinable ? 2 : 0; i < FREED_VALUES + !closed && !meets; i++, weft_drop(got)) {
+        ck_assert_int_eq(weft_queue_get(stepped_queue, &got, WEFT_NOW), 0);
+        ck_assert(!freed_kind->joinable || weft_queue_task_done(stepped_queue) == 0);
+    }
+    ck_fails(weft_queue_get(stepped_queue, &got, WEFT_NOW), closed ? EPIPE : EAGAIN);
+    weft_queue_free(stepped_queue);
+    ck_assert_uint_eq(blocks_but_lives(), blocks_before);
+}
+
+static void all_or_nothing_is_there(void)
+{
+    const struct wefti_shared_queue *queue = (const struct wefti_shared_queue *)stepped_queue;
+    if (wefti_block_committed(queue) && queue->magic == WEFTI_QUEUE_MAGIC) {
+        ck_assert_uint_eq(queue->freer, 0);
+        ck_assert_uint_eq(weft_queue_size(stepped_queue), freed_kind->capacity == WEFT_RENDEZVOUS ? 0
+                                                          : freed_kind->joinable                  ? 2
+                                                                                                  : FREED_VALUES);
+        weft_queue_free(stepped_queue);
+    }
+    ck_assert_uint_eq(blocks_but_lives(), blocks_before);
+    ck_assert_uint_eq(census().in_hand + census().chunks_taken, 0);
+}
+
+static void steps_of_the_end(struct step_plan plan)
+{
+    plan.prepare = one_is_filled;
+    plan.matters = blocks_changed;
+    plan.mender_points = 60;
+    plan.mender_stride = 60;
+    ck_assert_uint_gt(step_through(&plan), 5);
+}
+
+START_TEST(a_death_while_it_is_closed)
+{
+    STEP_OR_SKIP;
+    freed_kind = &freed_kinds[_i];
+    steps_of_the_end((struct step_plan){.body = closes_it, .check = what_was_in_it_is_there});
+}
+END_TEST
+
+START_TEST(a_death_while_it_is_freed)
+{
+    STEP_OR_SKIP;
+    freed_kind = &freed_kinds[_i];
+    steps_of_the_end((struct step_plan){.body = frees_it, .check = all_or_nothing_is_there});
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_checked_fixture(tests, set_up, NULL);
@@ -949,6 +1060,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_death_at_any_instruction_of_a_joinable_stack);
     tcase_add_test(tests, a_death_at_any_instruction_of_joinable_priorities);
     tcase_add_test(tests, a_death_while_the_table_of_leases_grows);
+    tcase_add_loop_test(tests, a_death_while_it_is_closed, 0, FREED_KINDS);
+    tcase_add_loop_test(tests, a_death_while_it_is_freed, 0, FREED_KINDS);
 }
 
 int main(void)

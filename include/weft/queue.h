@@ -67,8 +67,8 @@ WEFT_API weft_queue *weft_queue_new_with(const struct weft_queue_options *option
  * Frees it and drops what is in it; NULL is allowed. Nobody may be using it, nor come later. Who has got a value or has come back from
  * join need not care about the put or task_done that let him: a queue made for one answer can be freed by the one who got it. (Not so where
  * that put was a case of a select in which a rendezvous stands twice.)
- * A process that dies in the midst of this call leaves of a shared queue what it had not freed yet, for as long as the family lasts:
- * nothing harms others, and there is nobody left who could know that they are not to use it.
+ * If a process dies in the midst of this call, a shared queue is there as it was, or is freed whole. A process that is no member of the
+ * family (the host forked it) frees nothing.
  */
 WEFT_API void weft_queue_free(weft_queue *queue);
 

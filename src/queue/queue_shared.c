@@ -15,7 +15,12 @@
  * is removed if it lies in its cell (making a short text takes a few hundred instructions, and if there is no memory the item stays), after
  * that if it has a block.
  *
- * Fork: a child of the host's own is no member, and every call that enters a gate fails with ESTALE there.
+ * Freeing. Who frees a queue says so (a holding, then `freer`), withdraws all its blocks, takes `magic` away, and discards them. While the
+ * queue has its magic nothing of it has been discarded, so all that leads from block to block is there; if he dies, whoever sweeps walks
+ * the same way, withdraws what is left in the name of the dead, and takes the magic away. Without it all is in the dead's hands. In either
+ * case the sweep gives his blocks back after that. `freer` keeps the holding from meaning another queue that has the place by now.
+ *
+ * Fork: a child of the host's own is no member: every call that enters a gate fails with ESTALE there, and a free does nothing.
  */
 
 #include "queue/queue_shared.h"
@@ -183,11 +188,31 @@ static void gate_mend(struct wefti_gate *gate, uint32_t dead)
     weft_wake(&queue->emptied.bell, UINT32_MAX);
 }
 
+static void queue_block_withdraw(void *block, uint16_t member)
+{
+    wefti_block_withdraw(block, member); /* fails for what has been withdrawn before */
+}
+
+/* All of the queue is in the member's hands after it, and it is no queue any more. */
+static void queue_withdraw(struct wefti_shared_queue *queue, uint16_t member)
+{
+    wefti_queue_shared_kind(queue)->blocks(queue, queue_block_withdraw, member);
+    __atomic_store_n(&queue->magic, 0, __ATOMIC_RELEASE);
+}
+
+static void free_mend(struct wefti_shared_queue *queue, uint32_t dead)
+{
+    if (queue_is_whole(queue) && __atomic_load_n(&queue->freer, __ATOMIC_ACQUIRE) == dead)
+        queue_withdraw(queue, (uint16_t)wefti_life_seat(dead));
+}
+
 static void queue_mend(uint32_t dead, void *object, uint64_t detail)
 {
     struct wefti_shared_queue *queue = object;
     if ((detail & WEFTI_DETAIL_KINDS) == WEFTI_DETAIL_GATE)
         gate_mend(object, dead);
+    else if ((detail & WEFTI_DETAIL_KINDS) == WEFTI_DETAIL_FREE)
+        free_mend(queue, dead);
     else if (queue_is_whole(queue) && wefti_queue_shared_kind(queue)->mend)
         wefti_queue_shared_kind(queue)->mend(queue, dead);
 }
@@ -320,6 +345,45 @@ struct weft_queue *wefti_queue_shared_new(const struct weft_queue_options *optio
     if (options->capacity == WEFT_RENDEZVOUS)
         return wefti_queue_shared_rendezvous_new();
     return options->order == WEFT_FIFO ? wefti_queue_shared_fifo_new(options) : wefti_queue_shared_ordered_new(options);
+}
+
+/* Freeing one. */
+
+/* Whoever let the caller know that it can be freed may be about to leave yet. */
+static void gates_pass(struct wefti_shared_queue *queue, const struct wefti_shared_kind *kind)
+{
+    struct wefti_visit visit;
+    struct wefti_gate *gate;
+    for (unsigned i = 0; (gate = kind->gate(queue, i)); i++)
+        if (wefti_gate_enter(gate, &visit) == 0) {
+            wefti_gate_leave(gate, &visit, 0);
+            wefti_visit_end(&visit);
+        }
+}
+
+static void queue_block_discard(void *block, uint16_t member)
+{
+    (void)member;
+    wefti_block_discard(block);
+}
+
+void wefti_queue_shared_free(struct weft_queue *queue)
+{
+    struct wefti_shared_queue *shared = (struct wefti_shared_queue *)queue;
+    const struct wefti_shared_kind *kind = wefti_queue_shared_kind(shared);
+    struct wefti_life *life = wefti_context_life(wefti_context_current());
+    if (!wefti_member)
+        return;
+    gates_pass(shared, kind);
+    struct wefti_holding *holding = life ? wefti_holding_find(life) : NULL; /* without memory for one it is freed all the same */
+    if (holding) {
+        wefti_hold(holding, WEFTI_HOLD_QUEUE, shared, WEFTI_DETAIL_FREE);
+        __atomic_store_n(&shared->freer, life->ident, __ATOMIC_RELEASE);
+    }
+    queue_withdraw(shared, wefti_member);
+    kind->blocks(shared, queue_block_discard, wefti_member);
+    if (holding)
+        wefti_unhold(holding);
 }
 
 /* What queue.c does itself for private ones. */

@@ -51,8 +51,9 @@ struct wefti_shared_door {
 
 struct wefti_shared_queue {
     struct weft_queue queue; /* its kind is a number; puts, and done.latch, are not used */
-    uint64_t magic;          /* constant; the last to be written when it is made, and 0 from the beginning of its end */
-    uint64_t reserved[7];
+    uint64_t magic;          /* constant; the last to be written when it is made, and 0 once all its blocks are in hand of who frees it */
+    uint64_t freer;          /* the life of who is freeing it; 0 before that */
+    uint64_t reserved[6];
     struct wefti_shared_door filled __attribute__((aligned(64))); /* values have come */
     struct wefti_shared_door emptied __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
@@ -62,8 +63,15 @@ struct wefti_shared_queue {
 /* The kinds by number: what stands in place of queue->kind. 0 is none. */
 enum { WEFTI_QUEUE_SHARED_FIFO = 1, WEFTI_QUEUE_SHARED_ORDERED = 2, WEFTI_QUEUE_SHARED_RENDEZVOUS = 3, WEFTI_QUEUE_SHARED_KINDS };
 
+/* What is done with a block. */
+typedef void wefti_queue_step(void *block, uint16_t member);
+
 struct wefti_shared_kind {
     struct wefti_queue_kind calls;
+    /* Its gates: the first is number 0; NULL beyond the last. */
+    struct wefti_gate *(*gate)(struct wefti_shared_queue *queue, unsigned number);
+    /* Does this with each block of the queue, values' too, the queue's own last; what leads to a block is read before. Nobody is inside. */
+    void (*blocks)(struct wefti_shared_queue *queue, wefti_queue_step *step, uint16_t member);
     /*
      * Finishes, or takes back, what the gate's owner, who is dead, had begun: he owns it yet, so nobody else is inside. The pending block
      * that he has taken, or that never came to the structure, is withdrawn in his name. May be done again after who did it has died.
@@ -89,7 +97,7 @@ struct wefti_visit {
 };
 
 /* What the detail of a holding says. */
-enum { WEFTI_DETAIL_GATE = 1, WEFTI_DETAIL_LEASES = 2, WEFTI_DETAIL_KINDS = 255 /* the rest is a count */ };
+enum { WEFTI_DETAIL_GATE = 1, WEFTI_DETAIL_LEASES = 2, WEFTI_DETAIL_FREE = 3, WEFTI_DETAIL_KINDS = 255 /* the rest is a count */ };
 
 int wefti_gate_enter_slow(struct wefti_gate *gate, struct wefti_visit *visit);
 void wefti_gate_leave_slow(struct wefti_gate *gate, struct wefti_visit *visit, uint32_t brought);
@@ -223,6 +231,8 @@ static inline int wefti_cell_read(const struct wefti_cell *cell, weft_value *val
 struct weft_queue *wefti_queue_shared_fifo_new(const struct weft_queue_options *options);
 struct weft_queue *wefti_queue_shared_ordered_new(const struct weft_queue_options *options);
 struct weft_queue *wefti_queue_shared_rendezvous_new(void);
+/* Frees one of any kind. */
+void wefti_queue_shared_free(struct weft_queue *queue);
 /* What all kinds begin with. */
 void wefti_queue_shared_prepare(struct wefti_shared_queue *queue, unsigned kind, size_t capacity);
 const struct wefti_shared_kind *wefti_queue_shared_kind(const struct wefti_shared_queue *queue);

@@ -193,13 +193,14 @@ void wefti_bids_break(struct wefti_rendezvous *meets)
     wefti_bids_again(meets);
 }
 
-void wefti_bids_end(struct wefti_rendezvous *meets)
+void wefti_bids_blocks(const struct wefti_rendezvous *meets, wefti_queue_step *step, uint16_t member)
 {
     for (struct wefti_bid *bid = wefti_bid_after(meets, 0); bid; bid = wefti_bid_after(meets, bid->number))
-        if (wefti_bid_state(wefti_bid_look(bid)) != WEFTI_BID_FREE)
-            weft_shared_free(wefti_cell_cargo(&bid->cell));
+        if (wefti_bid_state(wefti_bid_look(bid)) != WEFTI_BID_FREE && wefti_cell_cargo(&bid->cell))
+            step(wefti_cell_cargo(&bid->cell), member);
     for (unsigned segment = WEFTI_BID_SEGMENTS; segment-- > 0;)
-        weft_shared_free(segment_bids(meets, segment));
+        if (segment_bids(meets, segment))
+            step(segment_bids(meets, segment), member);
 }
 
 /* Deaths. */

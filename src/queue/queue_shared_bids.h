@@ -144,8 +144,8 @@ void wefti_bid_release(struct wefti_rendezvous *meets, struct wefti_bid *bid);
 void wefti_bids_again(const struct wefti_rendezvous *meets);
 /* The lists are of no account any more, and whoever waits may have been brought something. By anybody. */
 void wefti_bids_break(struct wefti_rendezvous *meets);
-/* Frees the table; blocks of values too. Nobody uses the queue any more. */
-void wefti_bids_end(struct wefti_rendezvous *meets);
+/* Does this with the blocks of the table and of its values. Nobody uses the queue any more. */
+void wefti_bids_blocks(const struct wefti_rendezvous *meets, wefti_queue_step *step, uint16_t member);
 
 /* What the kind of queue has to do at a death: wefti_shared_kind. */
 void wefti_rendezvous_settle(struct wefti_shared_queue *queue, struct wefti_gate *gate, uint16_t dead);

@@ -517,19 +517,50 @@ static size_t shared_drop_all(struct wefti_shared_queue *queue)
     return dropped;
 }
 
-static void shared_free(weft_queue *queue)
+/* Freeing. */
+
+struct wefti_gate *wefti_fifo_gate(struct wefti_shared_queue *queue, unsigned number)
 {
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
-    struct shared_segment *next;
-    shared_drop_all(&fifo->shared);
-    for (struct shared_segment *segment = fifo_chains(fifo) ? fifo->out.segment : NULL; segment;
-         segment = next) { /* one, and perhaps another that a putter had linked before he died */
-        next = segment->next;
-        weft_shared_free(segment);
+    return number > 1 ? NULL : number ? &fifo->out.gate : &fifo->in.gate;
+}
+
+/* Those of the values in cells, and of what was given back. */
+static void cargos_step(const struct shared_fifo *fifo, wefti_queue_step *step, uint16_t member)
+{
+    uint64_t next;
+    for (uint64_t at = fifo->out.back; at; at = next) {
+        struct wefti_cargo *cargo = (struct wefti_cargo *)(uintptr_t)at; /* NOLINT: it was a pointer */
+        next = cargo->next;
+        step(cargo, member);
     }
-    wefti_nodes_end(&fifo->nodes);
-    fifo->shared.magic = 0;
-    weft_shared_free(fifo);
+    const struct shared_segment *segment = fifo->out.segment;
+    for (uint64_t at = fifo->out.count; at != fifo->in.count; at++) {
+        if (fifo_chains(fifo) && at - segment->first == fifo->cells)
+            segment = segment->next;
+        struct wefti_cargo *cargo = wefti_cell_cargo(&segment->cells[fifo_chains(fifo) ? at - segment->first : at % fifo->cells]);
+        if (cargo)
+            step(cargo, member);
+    }
+}
+
+/* A chain's: at least one, and perhaps one more that a putter had linked before he died. */
+static void segments_step(const struct shared_fifo *fifo, wefti_queue_step *step, uint16_t member)
+{
+    struct shared_segment *next;
+    for (struct shared_segment *segment = fifo_chains(fifo) ? fifo->out.segment : NULL; segment; segment = next) {
+        next = segment->next;
+        step(segment, member);
+    }
+}
+
+void wefti_fifo_blocks(struct wefti_shared_queue *queue, wefti_queue_step *step, uint16_t member)
+{
+    struct shared_fifo *fifo = (struct shared_fifo *)queue;
+    cargos_step(fifo, step, member);
+    segments_step(fifo, step, member);
+    wefti_nodes_blocks(&fifo->nodes, step, member);
+    step(fifo, member);
 }
 
 /* Select. */
@@ -645,12 +676,10 @@ void wefti_fifo_settle(struct wefti_shared_queue *queue, struct wefti_gate *gate
     if (block && !pending_is_ours(fifo, gate, block, what))
         wefti_block_withdraw((void *)block, dead); /* NOLINT: it was a pointer. His blocks in hand are given back after this */
     wefti_gate_done(gate);
-    if (gate == &fifo->in.gate)
-        end_place(fifo, &fifo->in);
-    else {
+    if (!fifo->ordered)
+        end_place(fifo, gate == &fifo->in.gate ? &fifo->in : &fifo->out);
+    if (gate == &fifo->out.gate) {
         backs_count(&fifo->out);
-        if (!fifo->ordered)
-            end_place(fifo, &fifo->out);
         __atomic_store_n(&fifo->nodes.broken, fifo->joinable | fifo->ordered, __ATOMIC_SEQ_CST);
     }
 }
@@ -664,10 +693,12 @@ const struct wefti_shared_kind wefti_queue_shared_fifo = {
             .get_some = shared_get_some,
             .size = shared_size,
             .close = wefti_fifo_close,
-            .free = shared_free,
+            .free = wefti_queue_shared_free,
             .get_case = &shared_get_waitable,
             .put_case = &shared_put_waitable,
         },
+    .gate = wefti_fifo_gate,
+    .blocks = wefti_fifo_blocks,
     .settle = wefti_fifo_settle,
     .mend = wefti_joinable_mend,
     .drop_all = shared_drop_all,

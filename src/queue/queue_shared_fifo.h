@@ -100,6 +100,9 @@ long wefti_joinable_deliveries(struct wefti_shared_queue *queue);
 int wefti_joinable_letter(struct wefti_shared_queue *queue, weft_value *value, weft_time deadline);
 size_t wefti_joinable_drop_all(struct wefti_shared_queue *queue);
 void wefti_joinable_mend(struct wefti_shared_queue *queue, uint32_t dead);
+/* For who frees it: wefti_shared_kind. */
+struct wefti_gate *wefti_fifo_gate(struct wefti_shared_queue *queue, unsigned number);
+void wefti_fifo_blocks(struct wefti_shared_queue *queue, wefti_queue_step *step, uint16_t member);
 /* What the sweep does about a gate of these kinds. */
 void wefti_fifo_settle(struct wefti_shared_queue *queue, struct wefti_gate *gate, uint16_t dead);
 /* Counts what has come back from the dead. */

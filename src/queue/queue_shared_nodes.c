@@ -260,15 +260,14 @@ void wefti_nodes_mend(struct wefti_nodes *nodes, uint32_t dead)
     __atomic_store_n(&nodes->broken, 1, __ATOMIC_SEQ_CST);
 }
 
-void wefti_nodes_end(struct wefti_nodes *nodes)
+void wefti_nodes_blocks(const struct wefti_nodes *nodes, wefti_queue_step *step, uint16_t member)
 {
     for (unsigned segment = segments_count(nodes); segment-- > 0;) {
         struct wefti_node *first = segment_nodes(nodes, segment);
         for (uint32_t i = segment_length(segment); i-- > 0;)
-            if (wefti_node_state(first[i].word) != WEFTI_NODE_FREE)
-                weft_shared_free(wefti_cell_cargo(&first[i].cell));
-        __atomic_store_n(&nodes->segments[segment], 0, __ATOMIC_RELEASE);
-        weft_shared_free(first);
+            if (wefti_node_state(first[i].word) != WEFTI_NODE_FREE && wefti_cell_cargo(&first[i].cell))
+                step(wefti_cell_cargo(&first[i].cell), member);
+        step(first, member);
     }
 }
 

@@ -120,8 +120,8 @@ struct wefti_node *wefti_node_oldest(const struct wefti_nodes *nodes, uint32_t l
 
 /* What a dead taker had comes back. By anybody, outside. */
 void wefti_nodes_mend(struct wefti_nodes *nodes, uint32_t dead);
-/* Frees the table; blocks of values too. Nobody uses the queue any more. */
-void wefti_nodes_end(struct wefti_nodes *nodes);
+/* Does this with the blocks of the table and of its values. Nobody uses the queue any more. */
+void wefti_nodes_blocks(const struct wefti_nodes *nodes, wefti_queue_step *step, uint16_t member);
 
 /* The calling life has one more of the queue's values: before it takes it. -1 with ENOMEM. */
 int wefti_lease_hold(struct wefti_shared_queue *queue);

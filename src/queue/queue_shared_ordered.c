@@ -353,15 +353,6 @@ static size_t shared_ordered_size(const weft_queue *queue)
            __atomic_load_n(&fifo->nodes.returned_count, __ATOMIC_RELAXED);
 }
 
-static void shared_ordered_free(weft_queue *queue)
-{
-    struct shared_fifo *fifo = (struct shared_fifo *)queue;
-    wefti_joinable_drop_all(&fifo->shared);
-    wefti_nodes_end(&fifo->nodes);
-    fifo->shared.magic = 0;
-    weft_shared_free(fifo);
-}
-
 /* Select. */
 
 static int shared_ordered_case_get(weft_case *one)
@@ -425,10 +416,12 @@ const struct wefti_shared_kind wefti_queue_shared_ordered = {
             .get_some = shared_ordered_get_some,
             .size = shared_ordered_size,
             .close = wefti_fifo_close,
-            .free = shared_ordered_free,
+            .free = wefti_queue_shared_free,
             .get_case = &shared_ordered_get_waitable,
             .put_case = &shared_ordered_put_waitable,
         },
+    .gate = wefti_fifo_gate,
+    .blocks = wefti_fifo_blocks,
     .settle = wefti_fifo_settle,
     .mend = wefti_joinable_mend,
     .drop_all = wefti_joinable_drop_all,

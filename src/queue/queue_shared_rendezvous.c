@@ -385,12 +385,15 @@ static size_t rendezvous_drop_all(struct wefti_shared_queue *queue)
     return dropped;
 }
 
-static void shared_rendezvous_free(weft_queue *queue)
+static struct wefti_gate *rendezvous_gate(struct wefti_shared_queue *queue, unsigned number)
 {
-    struct wefti_rendezvous *meets = (struct wefti_rendezvous *)queue;
-    wefti_bids_end(meets);
-    meets->shared.magic = 0;
-    weft_shared_free(meets);
+    return number ? NULL : &((struct wefti_rendezvous *)queue)->gate;
+}
+
+static void rendezvous_blocks(struct wefti_shared_queue *queue, wefti_queue_step *step, uint16_t member)
+{
+    wefti_bids_blocks((struct wefti_rendezvous *)queue, step, member);
+    step(queue, member);
 }
 
 /* Select. */
@@ -528,10 +531,12 @@ const struct wefti_shared_kind wefti_queue_shared_rendezvous = {
             .get_some = shared_rendezvous_get_some,
             .size = shared_rendezvous_size,
             .close = shared_rendezvous_close,
-            .free = shared_rendezvous_free,
+            .free = wefti_queue_shared_free,
             .get_case = &shared_take_waitable,
             .put_case = &shared_give_waitable,
         },
+    .gate = rendezvous_gate,
+    .blocks = rendezvous_blocks,
     .settle = wefti_rendezvous_settle,
     .mend = wefti_rendezvous_mend,
     .drop_all = rendezvous_drop_all,
