@@ -7,10 +7,13 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "family/family.h"
 #include "family_root.h"
 #include "pool/process.h"
 #include "pool_tasks.h"
 #include "shared/block.h"
+#include "shared/life.h"
+#include "step.h"
 
 static weft_pool *pool_of(unsigned workers)
 {
@@ -631,6 +634,227 @@ START_TEST(thousands_of_tasks_are_under_way)
 }
 END_TEST
 
+/*
+ * Every instruction of a submit, of a worker from its beginning to its end, and of the freeing of a pool, as the last one. The pool has
+ * neither keeper nor family: who waits for nobody needs none. Those who come after the death run what waits.
+ */
+static struct wefti_process_pool *bare;
+static struct wefti_process_handle bare_handle;
+static weft_future *bare_future;            /* of the task that the worker runs; NULL: who dies submits one */
+static uint64_t bare_blocks, blocks_before; /* with the pool, and without */
+static int bare_retries;
+enum { BARE_CELLS = 8, BARE_LONG = 300 };
+
+static weft_value long_text(char letter, size_t length)
+{
+    char octets[2 * BARE_LONG];
+    memset(octets, letter, sizeof(octets));
+    return weft_str_n(octets, length);
+}
+
+static weft_value as_long_again(weft_value text)
+{
+    return long_text(weft_as_str(text)[0], 2 * weft_length(text));
+}
+
+static uint64_t blocks_but_lives(void)
+{
+    struct wefti_blocks_census census;
+    const struct wefti_family *family = wefti_family_get(); /* a block itself */
+    wefti_blocks_count(&census);
+    step_must(census.wrong + census.in_hand + census.chunks_taken == 0);
+    for (uint32_t i = 0; i < WEFTI_SEATS; i++)
+        for (const struct wefti_life *life = family->seats[i].lives; life; life = life->next)
+            census.committed--;
+    return census.committed;
+}
+
+static weft_future *bare_submit(void)
+{
+    struct weft_submit_options options = {.size = sizeof(options),
+        .pool = (weft_pool *)(void *)bare,
+        .function = as_long_again,
+        .argument = long_text('x', BARE_LONG),
+        .retries = bare_retries ? bare_retries : -1};
+    return wefti_process_pool_submit(&options, 2, WEFT_NOW, WEFTI_CALL_PLAIN);
+}
+
+static void bare_make(void)
+{
+    blocks_before = blocks_but_lives();
+    bare = weft_shared_new(struct wefti_process_pool);
+    bare->table[0] = weft_shared_new(struct wefti_process_worker);
+    bare->table[0]->pool = bare;
+    bare->table[0]->state = WEFTI_WORKER_COMING;
+    for (int i = 0; i < WEFTI_RINGS; i++) {
+        bare->rings[i].cells = weft_shared_alloc(BARE_CELLS * sizeof(uint64_t));
+        bare->rings[i].mask = BARE_CELLS - 1;
+    }
+    bare->workers = bare->places = bare->settled = bare->tasks_a_worker = 1;
+    bare->backlog = BARE_CELLS / 2;
+    bare->watched = WEFT_FOREVER;
+    bare->maker = wefti_member;
+    bare->handle = &bare_handle;
+    bare->magic = WEFTI_PROCESS_MAGIC;
+    bare_handle = (struct wefti_process_handle){.pool = bare, .references = 1};
+    bare_blocks = blocks_but_lives();
+}
+
+static void bare_with_a_task(void)
+{
+    bare_make();
+    ck_assert_ptr_nonnull(bare_future = bare_submit());
+}
+
+/* As a worker does it, in whatever process. How many waited. */
+static unsigned bare_runs_what_waits(void)
+{
+    unsigned count = 0;
+    for (struct wefti_process_task *task; (task = wefti_process_take(bare, 0)); count++) {
+        bool failed = false;
+        uint32_t left = 0, state = task->state;
+        weft_value argument = wefti_unpack(&task->argument, task->argument_room);
+        wefti_process_task_answer(task, as_long_again(argument), &failed);
+        step_must(!failed && wefti_process_task_move(task, state, WEFTI_TASK_ENDED + WEFT_DONE, 0, 0, &left));
+        wefti_process_task_told(bare, task, left);
+        weft_drop(argument);
+    }
+    return count;
+}
+
+/* With all that a pool has that is used up, and nobody who works. */
+static void bare_to_free(void)
+{
+    bare_with_a_task();
+    ck_assert_uint_eq(bare_runs_what_waits(), 1);
+    weft_future_free(bare_future);
+    bare_future = NULL;
+    weft_value text = long_text('i', BARE_LONG);
+    ck_assert_int_eq(wefti_pack(text, &bare->initial, bare->initial_room), 0);
+    weft_drop(text);
+    bare->table[0]->state = WEFTI_WORKER_LEFT;
+}
+
+static void bare_frees(void)
+{
+    bare->maker = wefti_member;
+    step_must(wefti_hold_process(WEFTI_HOLD_POOL, bare, 0) == 0);
+    step_begin();
+    wefti_process_pool_unmake(bare);
+    wefti_unhold_process(WEFTI_HOLD_POOL, bare);
+    step_end();
+}
+
+static void bare_is_gone(void)
+{
+    step_must(blocks_but_lives() == blocks_before);
+}
+
+static void bare_submits(void)
+{
+    step_begin();
+    step_must(bare_submit() != NULL);
+    step_end();
+}
+
+static void bare_works(void)
+{
+    struct wefti_process process = {.data = bare->table[0]};
+    step_begin();
+    step_must(wefti_process_worker_main(&process) == 0);
+    step_end();
+}
+
+/* Whether a part is otherwise than at the last look; *kept is what it was, and goes on to the next. */
+static bool part_changed(const void *part, size_t size, char **kept)
+{
+    bool changed = memcmp(*kept, part, size) != 0;
+    if (changed)
+        memcpy(*kept, part, size);
+    *kept += size;
+    return changed;
+}
+
+/* The pool, its first records, and the words of chunks and blocks. */
+static bool bare_changed(void)
+{
+    enum { SLAB = 5, WORDS = 1024, RECORDS = 2 };
+    static char before[1 << 18];
+    char *kept = before;
+    const struct wefti_arena *arena = wefti_arena_now();
+    bool changed = part_changed(bare, sizeof(*bare), &kept);
+    changed |= part_changed(bare->table[0], sizeof(*bare->table[0]), &kept);
+    for (int i = 0; i < WEFTI_RINGS; i++)
+        changed |= part_changed(bare->rings[i].cells, BARE_CELLS * sizeof(uint64_t), &kept);
+    if (bare->slab[0])
+        changed |= part_changed(bare->slab[0], RECORDS * sizeof(*bare->slab[0]), &kept);
+    changed |= part_changed(arena->table, arena->used * sizeof(*arena->table), &kept);
+    for (uint64_t chunk = arena->first; chunk < arena->used; chunk++)
+        if ((arena->table[chunk].word & 0xff) == SLAB)
+            changed |= part_changed((const char *)arena + (chunk << WEFTI_CHUNK_BITS), WORDS, &kept);
+    return changed;
+}
+
+/* The task has ended in one way, with what belongs to that. */
+static void bare_future_has_ended(void)
+{
+    weft_value value = weft_none;
+    enum weft_outcome outcome = weft_future_outcome(bare_future);
+    step_must(outcome == WEFT_DONE || (outcome == WEFT_LOST && !bare_retries));
+    step_must(weft_future_result(bare_future, &value, WEFT_NOW) == 0);
+    step_must(outcome == WEFT_LOST ? says(weft_keep(value), EOWNERDEAD, "") : weft_length(value) == 2 * BARE_LONG);
+    weft_drop(value);
+    weft_future_free(bare_future);
+}
+
+static void bare_is_whole(void)
+{
+    step_must(bare_runs_what_waits() <= 1);
+    if (bare_future) {
+        bare_future_has_ended();
+        step_must(bare->table[0]->state == WEFTI_WORKER_LEFT || bare->table[0]->state == WEFTI_WORKER_COMING);
+    }
+    for (uint32_t i = 0; i < wefti_process_records(bare->slabs); i++)
+        step_must(wefti_task_phase(wefti_process_task_at(bare, i)->state) == WEFTI_TASK_FREE);
+    step_must(blocks_but_lives() == bare_blocks + bare->slabs);
+}
+
+static void bare_steps(struct step_plan plan)
+{
+    ck_assert_int_eq(weft_shared_limit(4 << 20), 0);
+    bare_future = NULL;
+    plan.matters = bare_changed;
+    plan.mender_points = 60;
+    plan.mender_stride = 397;
+    unsigned deaths = step_through(&plan);
+    printf("%u deaths\n", deaths);
+    ck_assert_uint_gt(deaths, 30);
+}
+
+START_TEST(who_submits_may_die_at_any_instruction)
+{
+    STEP_OR_SKIP;
+    bare_retries = 0;
+    bare_steps((struct step_plan){.prepare = bare_make, .body = bare_submits, .check = bare_is_whole});
+}
+END_TEST
+
+START_TEST(who_frees_a_pool_may_die_at_any_instruction)
+{
+    STEP_OR_SKIP;
+    bare_retries = 0;
+    bare_steps((struct step_plan){.prepare = bare_to_free, .body = bare_frees, .check = bare_is_gone});
+}
+END_TEST
+
+START_TEST(a_worker_may_die_at_any_instruction)
+{
+    STEP_OR_SKIP;
+    bare_retries = _i;
+    bare_steps((struct step_plan){.prepare = bare_with_a_task, .body = bare_works, .check = bare_is_whole});
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, a_task_runs_in_another_process);
@@ -647,6 +871,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, workers_are_placed);
     tcase_add_test(tests, an_interrupt_is_for_the_program_to_answer);
     tcase_add_test(tests, thousands_of_tasks_are_under_way);
+    tcase_add_test(tests, who_submits_may_die_at_any_instruction);
+    tcase_add_test(tests, who_frees_a_pool_may_die_at_any_instruction);
+    tcase_add_loop_test(tests, a_worker_may_die_at_any_instruction, 0, 2);
     tcase_add_test(tests, a_program_that_exits_finishes_its_pools);
     tcase_add_test(tests, what_cannot_cross_is_told);
     tcase_add_test(tests, terminate_ends_what_runs);

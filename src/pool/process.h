@@ -309,7 +309,6 @@ static inline struct wefti_process_task *wefti_process_task_at(const struct weft
 uint64_t *wefti_process_task_bits(const struct wefti_process_pool *pool, uint32_t number);
 /* Finishes what a dead process had begun with the slabs. */
 void wefti_process_slabs_mend(struct wefti_process_pool *pool);
-void wefti_process_slabs_free(struct wefti_process_pool *pool);
 /* A record, RESERVED for this process. NULL with ENOMEM. */
 struct wefti_process_task *wefti_process_task_new(struct wefti_process_pool *pool);
 /* Frees it, if it has ended and nobody holds it. Anybody may call this at any time. */
@@ -408,7 +407,11 @@ void wefti_process_pools_finish(void);
 /* All that waits ends so. */
 void wefti_process_end_pending(struct wefti_process_pool *pool, enum weft_outcome outcome);
 void wefti_process_pool_release(struct wefti_process_handle *handle);
+/* Frees it. Who dies in the midst has it in his hands, or leaves it a pool, which his mender withdraws. */
 void wefti_process_pool_unmake(struct wefti_process_pool *pool);
+/* All of it is in the hands of the member after that, who may be dead (his blocks not repaired yet), and it is no pool any more. May be
+ * done again. */
+void wefti_process_pool_withdraw(struct wefti_process_pool *pool, uint16_t member);
 struct wefti_process_handle *wefti_process_handle_of(struct wefti_process_pool *pool, bool make);
 
 /* process_mend.c: a wefti_mender */

@@ -13,8 +13,8 @@
  * Each step is one compare-and-swap, or may be done twice. Whoever waits is woken; so are all workers that sleep, as the dead one may have
  * been called or have owed a call.
  *
- * The maker's death closes the pool: what waits is lost, and the workers end when they have ended what they run. The last one's death frees
- * the pool's memory.
+ * The maker's death closes the pool: what waits is lost, and the workers end when they have ended what they run. With the last one's death
+ * the pool's memory goes into the hands of that one, whose blocks the sweep gives back next.
  */
 
 #include "family/family.h"
@@ -169,5 +169,5 @@ void wefti_process_pool_mend(uint32_t dead, void *object, uint64_t detail)
     wefti_process_wake_all(pool);
     wefti_process_ring_bell(pool);
     if (!pool->maker && !workers_left(pool))
-        wefti_process_pool_unmake(pool);
+        wefti_process_pool_withdraw(pool, (uint16_t)seat);
 }

@@ -114,20 +114,50 @@ static int rings_make(struct wefti_process_pool *pool)
                : -1;
 }
 
-void wefti_process_pool_unmake(struct wefti_process_pool *pool)
+static void pool_block_withdraw(void *block, uint16_t member)
 {
-    pool->magic = 0;
-    wefti_process_slabs_free(pool);
+    wefti_block_withdraw(block, member); /* fails for what has been withdrawn before */
+}
+
+static void pool_block_discard(void *block, uint16_t member)
+{
+    (void)member;
+    wefti_block_discard(block);
+}
+
+static void packed_step(const struct wefti_packed *packed, void (*step)(void *block, uint16_t member), uint16_t member)
+{
+    if (packed->form == WEFTI_PACKED_BLOCK)
+        step(packed->as.pointer, member);
+}
+
+/* Does this with each of the pool's blocks, the pool's own last. */
+static void pool_blocks(struct wefti_process_pool *pool, void (*step)(void *block, uint16_t member), uint16_t member)
+{
+    for (uint32_t slab = 0; slab < WEFTI_PROCESS_SLABS && pool->slab[slab]; slab++)
+        step(pool->slab[slab], member);
     for (int i = 0; i < WEFTI_RINGS; i++)
         if (pool->rings[i].cells)
-            wefti_block_free(pool->rings[i].cells);
+            step(pool->rings[i].cells, member);
     for (uint32_t i = 0; i < wefti_process_places(pool); i++)
-        wefti_block_free(pool->table[i]);
-    wefti_packed_free(&pool->initial, wefti_member);
-    wefti_packed_free(&pool->failure, wefti_member);
+        step(pool->table[i], member);
+    packed_step(&pool->initial, step, member);
+    packed_step(&pool->failure, step, member);
     if (pool->cpus)
-        wefti_block_free(pool->cpus);
-    wefti_block_free(pool);
+        step(pool->cpus, member);
+    step(pool, member);
+}
+
+void wefti_process_pool_withdraw(struct wefti_process_pool *pool, uint16_t member)
+{
+    pool_blocks(pool, pool_block_withdraw, member);
+    __atomic_store_n(&pool->magic, 0, __ATOMIC_RELEASE);
+}
+
+void wefti_process_pool_unmake(struct wefti_process_pool *pool)
+{
+    wefti_process_pool_withdraw(pool, wefti_member);
+    pool_blocks(pool, pool_block_discard, wefti_member);
 }
 
 void wefti_process_pool_release(struct wefti_process_handle *handle)

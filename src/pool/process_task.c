@@ -81,12 +81,6 @@ void wefti_process_slabs_mend(struct wefti_process_pool *pool)
     }
 }
 
-void wefti_process_slabs_free(struct wefti_process_pool *pool)
-{
-    for (uint32_t slab = 0; slab < WEFTI_PROCESS_SLABS && pool->slab[slab]; slab++)
-        wefti_block_free(pool->slab[slab]);
-}
-
 /* Takes this record if it is free. */
 static bool task_reserve(struct wefti_process_task *task)
 {
