@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A storm over a map: processes change it, each its own keys and all of them one number.
+ * Storms over what lies in shared memory for several: a map, which processes change, each its own keys and all of them one number; and an
+ * array, of which they change all elements together.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,9 +9,12 @@
 
 #include "family_root.h"
 #include "shared/block.h"
+#include "shared/seat.h"
 #include "storm.h"
 
-enum { WORKERS = 4, KEYS = 12 };
+enum { WORKERS = 4, KEYS = 12, ELEMENTS = 6, STORMS = 2 };
+
+static const double ARRAY_SECONDS = 0.5; /* again and again in the long form */
 
 /* What one worker has said: what it is about to give each of its keys, and what it has given. 0: nothing. */
 struct diary {
@@ -106,8 +110,19 @@ static void buried(unsigned number)
     deaths++;
 }
 
+/* The supervisor has yet to let go of the records of the last. */
+static void all_are_let_go(void)
+{
+    const struct wefti_family *family = wefti_family_now();
+    weft_time late = weft_in(20);
+    for (uint32_t i = WEFTI_SEAT_FIRST; i < WEFTI_SEATS; i++)
+        while (__atomic_load_n(&family->seats[i].process, __ATOMIC_ACQUIRE))
+            storm_must(weft_sleep(0.001) == 0 && weft_clock() < late);
+}
+
 static void all_blocks_are_there(void)
 {
+    all_are_let_go();
     struct wefti_blocks_census with, without;
     size_t size = weft_map_size(storm->map);
     wefti_blocks_count(&with);
@@ -134,8 +149,97 @@ static void check(void)
 START_TEST(nothing_is_lost_in_a_storm)
 {
     STORM_OR_SKIP;
-    storm_run(&(struct storm_plan){
-        .name = "map", .workers = WORKERS, .prepare = prepare, .work = work, .check = check, .buried = buried, .inside_least = 30});
+    storm_run(&(struct storm_plan){.name = "map",
+        .workers = WORKERS,
+        .prepare = prepare,
+        .work = work,
+        .check = check,
+        .buried = buried,
+        .inside_least = 30,
+        .share = STORMS});
+}
+END_TEST
+
+/* The array: whole is what has the same number everywhere. Whoever is told that an owner died makes it so by the first. */
+
+static weft_array *array;
+
+static void array_repair(void)
+{
+    storm_must(weft_array_fill(array, weft_int(weft_array_get_int(array, 0))) == 0);
+    storm_must(weft_rlock_repaired(weft_array_lock(array)) == 0);
+}
+
+static int64_t array_number(void)
+{
+    int64_t number = weft_array_get_int(array, 0);
+    for (int i = 1; i < ELEMENTS; i++)
+        storm_must(weft_array_get_int(array, i) == number);
+    return number;
+}
+
+/* From the first element on. */
+static void array_change(int64_t number)
+{
+    weft_value values = weft_list();
+    for (int i = 0; i < ELEMENTS; i++)
+        storm_must(weft_list_append(values, weft_int(number)) == 0);
+    if (storm_random() % 2)
+        storm_must(weft_array_set_slice(array, 0, values) == 0);
+    else
+        for (int i = 0; i < ELEMENTS; i++)
+            storm_must(weft_array_set_int(array, i, number) == 0);
+    weft_drop(values);
+}
+
+static void array_work(unsigned number)
+{
+    while (!storm_over()) {
+        storm_enter();
+        int taken = weft_rlock_acquire(weft_array_lock(array), WEFT_FOREVER);
+        storm_must(taken >= 0);
+        if (taken > 0)
+            array_repair();
+        array_change(array_number() + 1);
+        storm_must(weft_rlock_release(weft_array_lock(array)) == 0);
+        storm_leave();
+        weft_scalar_add(&storm->diaries[number].added, 1);
+        storm_went_on();
+    }
+}
+
+static void array_prepare(void)
+{
+    storm = weft_shared_new(struct storm);
+    storm_must(storm && (array = weft_array_new('q', ELEMENTS)));
+}
+
+static void array_check(void)
+{
+    int64_t added = 0;
+    for (int i = 0; i < WORKERS; i++)
+        added += weft_scalar_get(&storm->diaries[i].added);
+    int taken = weft_rlock_acquire(weft_array_lock(array), WEFT_NOW);
+    storm_must(taken >= 0);
+    if (taken > 0)
+        array_repair();
+    int64_t number = array_number();
+    storm_must(number >= added && number <= added + deaths); /* a death may come before it is told */
+    storm_must(weft_rlock_release(weft_array_lock(array)) == 0 && weft_array_free(array) == 0);
+}
+
+START_TEST(an_array_in_the_storm)
+{
+    STORM_OR_SKIP;
+    storm_run(&(struct storm_plan){.name = "array",
+        .workers = WORKERS,
+        .prepare = array_prepare,
+        .work = array_work,
+        .check = array_check,
+        .buried = buried,
+        .inside_least = 30,
+        .seconds = ARRAY_SECONDS,
+        .share = STORMS});
 }
 END_TEST
 
@@ -185,8 +289,8 @@ static void root_with_readers(void)
 {
     MUST(weft_shared_limit(16 << 20) == 0);
     weft_map *map = weft_map_new();
-    weft_array *array = weft_array_new('i', 4);
-    MUST(map && array && weft_array_set_int(array, 3, 7) == 0 && weft_map_set(map, "k", weft_str("here")) == 0);
+    weft_array *numbers = weft_array_new('i', 4);
+    MUST(map && numbers && weft_array_set_int(numbers, 3, 7) == 0 && weft_map_set(map, "k", weft_str("here")) == 0);
     for (int i = 0; i < 3; i++) {
         weft_value result;
         weft_task *task = weft_spawn(WEFT_PROCESS, reads, weft_ptr(map));
@@ -194,8 +298,8 @@ static void root_with_readers(void)
         weft_drop(result);
         weft_task_free(task);
     }
-    MUST(weft_map_contains(map, "k") == 1 && weft_array_get_int(array, 3) == 7);
-    MUST(weft_map_free(map) == 0 && weft_array_free(array) == 0);
+    MUST(weft_map_contains(map, "k") == 1 && weft_array_get_int(numbers, 3) == 7);
+    MUST(weft_map_free(map) == 0 && weft_array_free(numbers) == 0);
 }
 
 START_TEST(readers_that_leave_leave_the_data)
@@ -208,6 +312,7 @@ END_TEST
 static void add(TCase *tests)
 {
     tcase_add_test(tests, nothing_is_lost_in_a_storm);
+    tcase_add_test(tests, an_array_in_the_storm);
     tcase_add_test(tests, increments_of_four_processes_are_all_there);
     tcase_add_test(tests, readers_that_leave_leave_the_data);
 }

@@ -197,6 +197,7 @@ static void finish(void)
 
 static void check(void)
 {
+    struct wefti_blocks_census census;
     uint64_t lost = 0;
     for (int role = 0; role < PRODUCERS; role++)
         for (uint64_t number = 1; number <= storm->begun[role]; number++)
@@ -206,6 +207,8 @@ static void check(void)
     for (weft_time late = weft_in(10); committed() != storm->before && weft_clock() < late;)
         weft_sleep(0.001); /* the supervisor has yet to let the last processes go */
     storm_must(committed() == storm->before);
+    wefti_blocks_count(&census);
+    storm_must(census.in_hand == 0 && census.chunks_taken == 0);
 }
 
 static void storm_runs(size_t bound, bool leases, enum weft_queue_order which)

@@ -6,7 +6,7 @@
 #include "shared/block.h"
 #include "storm.h"
 
-enum { WORKERS = 4, PERMITS = 2 };
+enum { WORKERS = 4, PERMITS = 2, HALF_WAY = 2000 /* turns: microseconds */ };
 
 /* What a lock protects: the two are the same, unless somebody died in between. */
 struct pair {
@@ -35,14 +35,18 @@ static int aimed(int returned)
     return returned;
 }
 
-/* With the lock held. */
+/* With the lock held. It takes so long now and then that a death comes in the midst of it. */
 static void pair_work(struct pair *pair, int taken)
 {
     if (taken > 0)
         pair->b = pair->a;
     storm_must(taken >= 0 && pair->a == pair->b);
+    storm_enter();
     pair->a++;
+    for (volatile uint64_t i = storm_random() % 8 ? 0 : HALF_WAY; i > 0; i--)
+        ;
     pair->b++;
+    storm_leave();
 }
 
 static void work_lock(void)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tasks as processes: all verbs, outcomes, errors. */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <poll.h>
 #include <pthread.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/memory.h"
 #include "family_root.h"
@@ -205,9 +207,24 @@ START_TEST(who_dies_without_a_result_is_lost)
 }
 END_TEST
 
-/* The kernel decides whether a core is dumped, and where: so what it does with a plain child is the measure. */
+/* Where cores lie in this folder: what they have on the disk, all together. */
+static size_t cores_size(void)
+{
+    size_t size = 0;
+    struct stat file;
+    DIR *folder = opendir(".");
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (strncmp(entry->d_name, "core", 4) == 0 && stat(entry->d_name, &file) == 0)
+            size += (size_t)file.st_blocks * 512;
+    closedir(folder);
+    return size;
+}
+
+/* The kernel decides whether a core is dumped, and where: so what it does with a plain child is the measure. Shared memory, full or not, is
+ * in none. */
 static void root_of_a_core(void)
 {
+    enum { MUCH = 40 << 20 };
     int status = 0;
     char text[64];
     bool watched = FIXTURE_STRIDE > 1 || FIXTURE_TSAN || fixture_copies(); /* cores of these are huge */
@@ -218,7 +235,11 @@ static void root_of_a_core(void)
         abort();
     MUST(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
     snprintf(text, sizeof(text), "was killed by signal 6%s", WCOREDUMP(status) ? ", core dumped" : "");
+    char *octets = weft_shared_alloc(MUCH);
+    MUST(octets);
+    memset(octets, 1, MUCH);
     lost_with(weft_spawn(WEFT_PROCESS, dies, weft_int(SIGABRT)), -SIGABRT, text);
+    MUST(cores_size() < MUCH && weft_shared_free(octets) == 0);
 }
 
 START_TEST(a_dumped_core_is_told)

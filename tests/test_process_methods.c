@@ -229,6 +229,7 @@ static void root_that_dies(void)
 {
     close(ends[0]);
     MUST(dup2(ends[1], STDOUT_FILENO) == STDOUT_FILENO && close(ends[1]) == 0);
+    MUST(setpgid(0, 0) == 0 && signal(SIGINT, SIG_DFL) != SIG_ERR); /* Check has a handler */
     uint32_t *there = weft_shared_new(uint32_t);
     for (int i = 0; i < METHODS; i++)
         MUST(weft_spawn(WEFT_PROCESS, has_children, weft_ptr(there), .method = methods[i]));
@@ -244,6 +245,8 @@ static void root_that_dies(void)
         raise(SIGKILL);
     if (how == 1)
         abort();
+    if (how == 2)
+        kill(0, SIGINT); /* as Ctrl-C in a terminal: all of the group have it */
     _exit(0);
 }
 
@@ -251,7 +254,7 @@ static void root_that_dies(void)
 START_TEST(nobody_outlives_the_root)
 {
     NEEDS_PIDFDS;
-    for (how = 0; how < 3; how++) {
+    for (how = 0; how < 4; how++) {
         char octet;
         ck_assert_int_eq(pipe(ends), 0);
         pid_t root = root_start(root_that_dies);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -224,6 +226,22 @@ START_TEST(whatever_the_first_use_asks_for_may_fail)
 }
 END_TEST
 #endif
+
+/* Whoever has its descriptor can take nothing of it away. */
+START_TEST(its_size_is_for_ever)
+{
+    struct stat file;
+    ck_assert_ptr_nonnull(wefti_arena_get());
+    int fd = wefti_arena_descriptor();
+    ck_assert_int_eq(fstat(fd, &file), 0);
+    ck_assert_uint_eq((uint64_t)file.st_size, wefti_arena_size);
+    ck_assert_int_lt(file.st_blocks * 512, file.st_size); /* sparse */
+    ck_fails(ftruncate(fd, file.st_size / 2), EPERM);
+    ck_fails(ftruncate(fd, file.st_size * 2), EPERM);
+    ck_fails(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), EPERM);
+    ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+}
+END_TEST
 
 START_TEST(it_stays_out_of_core_dumps)
 {
@@ -481,6 +499,7 @@ static void add(TCase *tests)
 #ifdef WEFTI_SMALL
     tcase_add_test(tests, whatever_the_first_use_asks_for_may_fail);
 #endif
+    tcase_add_test(tests, its_size_is_for_ever);
     tcase_add_test(tests, it_stays_out_of_core_dumps);
     tcase_add_test(tests, a_forked_child_shares_but_is_no_member);
     tcase_add_test(tests, what_another_member_made_can_be_freed);
