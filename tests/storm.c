@@ -262,7 +262,7 @@ static void slow_tell(bool keeper, unsigned number, weft_time buried, weft_time 
 static void death(struct storm_tally *tally)
 {
     uint64_t then[WORKERS_MOST];
-    bool keeper = STORM_KEEPERS && storm_random() % KEEPER_EACH == 0;
+    bool keeper = storm_random() % KEEPER_EACH == 0;
     unsigned number = (unsigned)(storm_random() % plan->workers), least = plan->one_suffices ? 1 : plan->workers;
     for (weft_time late = weft_in(PATIENCE); keeper && !storm_keepers_whole(); pause_for(200000))
         storm_must(weft_clock() < late);

@@ -77,9 +77,6 @@ void storm_tally_add(struct storm_tally *tally, weft_time standstill);
 /* Prints the line, and fails when there were too many standstills of more than a second. */
 void storm_tally_tell(const struct storm_tally *tally, const char *name, uint64_t seed);
 
-/* With ThreadSanitizer no spare comes to take over, in whose forks of forks: nobody kills keepers. */
-#define STORM_KEEPERS (!FIXTURE_TSAN)
-
 /* Whether storms are possible here. */
 #define STORM_OR_SKIP     \
     if (fixture_copies()) \

@@ -274,7 +274,7 @@ static weft_value killer(weft_value pool)
     uint32_t state = seed * 7 + 1;
     while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
         pause_for(draw(&state) % 4000);
-        if (!(draw(&state) % KEEPER_EACH == 0 && STORM_KEEPERS ? keeper_kill(&state) : worker_kill(weft_as_ptr(pool), &state)))
+        if (!(draw(&state) % KEEPER_EACH == 0 ? keeper_kill(&state) : worker_kill(weft_as_ptr(pool), &state)))
             continue;
         storm_tally_add(&tally, until_it_goes_on(weft_as_ptr(pool)));
     }

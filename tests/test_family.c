@@ -403,8 +403,6 @@ static void root_among_dying_supervisors(void)
 START_TEST(processes_can_be_had_while_supervisors_die)
 {
     NEEDS_PIDFDS;
-    if (FIXTURE_TSAN)
-        fixture_skip("with ThreadSanitizer no spare comes to take over");
     root_runs(root_among_dying_supervisors);
 }
 END_TEST
@@ -561,12 +559,38 @@ static void root_with_ready_ones_lost(void)
 START_TEST(who_stands_by_dies_with_the_family)
 {
     NEEDS_PIDFDS;
-    if (FIXTURE_TSAN)
-        fixture_skip("with ThreadSanitizer no spare comes to take over");
     int status = -1;
     pid_t root = root_start(root_with_ready_ones_lost);
     ck_assert_int_eq(waitpid(root, &status, 0), root);
     ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %x", status);
+}
+END_TEST
+
+/* Its fork is adopted by nobody. */
+static int forks_and_dies(struct wefti_process *self)
+{
+    uint32_t *told = self->data;
+    struct wefti_process *process = wefti_process_new(counts, NULL);
+    MUST(process);
+    if (fork() == 0) {
+        bool refused = wefti_process_join(process) == -1 && errno == EPIPE;
+        __atomic_store_n(told, refused ? 1 : 2, __ATOMIC_RELEASE);
+        wefti_leave(0);
+    }
+    return raise(SIGKILL);
+}
+
+static void root_of_an_unadopted_fork(void)
+{
+    uint32_t *told = weft_shared_new(uint32_t);
+    MUST(told && wefti_family_begin() == 0 && WIFSIGNALED(ended(start(forks_and_dies, told))));
+    MUST(root_until(told, 1) && *told == 1);
+}
+
+START_TEST(a_fork_whose_maker_dies_before_it_is_adopted_ends)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_an_unadopted_fork);
 }
 END_TEST
 
@@ -818,6 +842,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, who_stands_by_may_die);
     tcase_add_test(tests, a_request_does_not_die_with_who_has_it);
     tcase_add_test(tests, who_stands_by_dies_with_the_family);
+    tcase_add_test(tests, a_fork_whose_maker_dies_before_it_is_adopted_ends);
     tcase_add_test(tests, who_takes_a_request_may_die_at_any_instruction);
     tcase_add_test(tests, who_puts_a_request_right_may_die_at_any_instruction);
     tcase_add_test(tests, the_records_of_a_dead_maker_are_freed);

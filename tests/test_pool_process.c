@@ -241,8 +241,6 @@ static void root_without_supervisor(void)
 START_TEST(a_dead_supervisor_is_survived)
 {
     NEEDS_PIDFDS;
-    if (FIXTURE_TSAN)
-        fixture_skip("with ThreadSanitizer no spare comes to take over");
     root_runs(root_without_supervisor);
 }
 END_TEST

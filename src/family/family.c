@@ -49,7 +49,7 @@
 #include "shared/life.h"
 #include "wait/wait.h"
 
-enum { GRACE = 500000000 /* ns */ };
+enum { GRACE = 500000000 /* ns */, JOIN_LOOK = 250000000 /* ns */, JOIN_LOOKS = 3 };
 
 static int asking = -1; /* the members' end of the socket */
 bool wefti_family_threaded;
@@ -437,14 +437,34 @@ int wefti_process_adopt(struct wefti_process *process, int pidfd)
     return family_asked() ? process_ask(process, true, &pidfd, 1) : -1;
 }
 
+/* Whether it is the record yet that had this ticket. */
+static bool record_is(const struct wefti_process *process, uint64_t ticket)
+{
+    return ticket && __atomic_load_n(&process->ticket, __ATOMIC_ACQUIRE) == ticket;
+}
+
+/*
+ * It belongs to nobody yet. So it is told of nothing when its maker dies before he has asked for its adoption, but finds that the record is
+ * gone; and when the family ends it is not killed, and the one wake that the kernel has for who watches a keeper may have gone to one who
+ * is. So it does not rely on being woken.
+ */
 int wefti_process_join(struct wefti_process *process)
 {
     uint32_t state;
+    struct wefti_item lives[WEFTI_KEEPERS];
     struct wefti_family *family = wefti_family_now();
-    while ((state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE)) == WEFTI_PROCESS_NEW)
-        if (wait_while(family, &process->state, state, __atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE), WEFT_FOREVER) < 0)
+    const uint64_t ticket = __atomic_load_n(&process->ticket, __ATOMIC_ACQUIRE);
+    for (int alone = 0; (state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE)) == WEFTI_PROCESS_NEW;) {
+        uint32_t epoch = __atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE);
+        if (wait_while(family, &process->state, state, epoch, weft_clock() + JOIN_LOOK) < 0 && errno != ETIMEDOUT)
             return -1;
-    if (state == WEFTI_PROCESS_RUNS) {
+        alone = lives_watch(family, lives) > 0 ? 0 : alone + 1;
+        if (alone < JOIN_LOOKS && record_is(process, ticket))
+            continue;
+        errno = EPIPE;
+        return -1;
+    }
+    if (state == WEFTI_PROCESS_RUNS && record_is(process, ticket)) {
         wefti_member = (uint16_t)process->seat;
         return 0;
     }

@@ -51,6 +51,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef WEFTI_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
 #include <weft/wait.h>
 
 #include "base/leave.h"
@@ -89,6 +93,20 @@ enum {
 
 static struct supervisor supervisor;
 void (*wefti_process_warm)(void);
+
+/* ThreadSanitizer takes a mutex that the parent holds for held by the forked child, and ends one that then takes what it "has". */
+#ifdef WEFTI_TSAN
+static void life_forget(struct wefti_keeper *keeper)
+{
+    __tsan_mutex_pre_unlock(&keeper->life, 0);
+    __tsan_mutex_post_unlock(&keeper->life, 0);
+}
+#else
+static void life_forget(struct wefti_keeper *keeper)
+{
+    (void)keeper;
+}
+#endif
 
 /* Undertaking. */
 
@@ -575,6 +593,7 @@ static void spare_wait(unsigned number, int pidfd)
     supervisor.count = FIRST;
     supervisor.spare = 0;
     unsigned before = supervisor.number;
+    life_forget(&supervisor.family->keepers[before]);
     keeper_be(number);
     wefti_pidfd_await(pidfd);
     prctl(PR_SET_NAME, "weft-supervisor");
