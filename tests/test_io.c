@@ -599,6 +599,11 @@ START_TEST(addresses)
     ck_assert_int_ge(listener, 0);
     ck_fails(weft_listen(path), EADDRINUSE);
     weft_close(listener);
+    snprintf(path, sizeof(path), "unix:%s/notes", fixture_folder());
+    FILE *notes = fopen(path + 5, "w");
+    fclose(notes);
+    ck_fails(weft_listen(path), EADDRINUSE); /* what is no socket is somebody's */
+    ck_assert_int_eq(access(path + 5, F_OK), 0);
     snprintf(path, sizeof(path), "abstract:weft-test-%d", getpid());
     address_check(path);
     ck_fails(weft_listen("nonsense"), EINVAL);

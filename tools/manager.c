@@ -169,7 +169,8 @@ static weft_value serve(weft_value manager)
 /* Until a client says shutdown, or a signal comes. */
 static int manager_serve_until(weft_manager *manager)
 {
-    weft_signals *signals = weft_signals_new(SIGINT, SIGTERM, SIGHUP);
+    static weft_signals *signals; /* to the end: a signal that is there by then would have the last word */
+    signals = weft_signals_new(SIGINT, SIGTERM, SIGHUP);
     weft_task *task = signals ? weft_spawn(WEFT_COROUTINE, serve, weft_ptr(manager)) : NULL;
     weft_value result = weft_none;
     if (!task) {
@@ -186,7 +187,6 @@ static int manager_serve_until(weft_manager *manager)
         complain("serving ended: %s", weft_error_text(result));
     weft_drop(result);
     weft_task_free(task);
-    weft_signals_free(signals);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

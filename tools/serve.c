@@ -19,6 +19,7 @@
 #include "serve.h"
 
 enum { ROOM = 16384 };
+static const double THREADS_MOST = 10000;
 
 struct serve_options {
     const char *listen;
@@ -82,9 +83,9 @@ static double number_read(const char *option, const char *text, double most)
     return number;
 }
 
-static unsigned count_read(const char *option, const char *text)
+static unsigned count_read(const char *option, const char *text, double most)
 {
-    double number = number_read(option, text, 1e6);
+    double number = number_read(option, text, most);
     if (number > (unsigned)number)
         give_up("--%s takes a whole number, not '%s'", option, text);
     return (unsigned)number;
@@ -118,10 +119,10 @@ static bool options_take(int argc, char **argv, struct serve_options *options)
             options->task = kind_read(optarg);
             break;
         case 'n':
-            options->threads = count_read("threads", optarg);
+            options->threads = count_read("threads", optarg, THREADS_MOST);
             break;
         case 'm':
-            options->limit = count_read("limit", optarg);
+            options->limit = count_read("limit", optarg, 1e6);
             break;
         case 'i':
             options->idle = number_read("idle", optarg, 1e8);
@@ -179,7 +180,8 @@ static int serve(const struct service *service, const struct serve_options *opti
     char address[256];
     bool hubs = options->task == WEFT_COROUTINE;
     descriptors_allow();
-    weft_signals *signals = weft_signals_new(SIGINT, SIGTERM);
+    static weft_signals *signals; /* to the end: a signal that is there by then would have the last word */
+    signals = weft_signals_new(SIGINT, SIGTERM);
     int listener = weft_listen(options->listen);
     if (!signals || listener < 0 || weft_socket_address(listener, address, sizeof address) < 0)
         give_up("cannot listen at %s: %s", options->listen, listen_reason(options->listen));
@@ -195,7 +197,6 @@ static int serve(const struct service *service, const struct serve_options *opti
     int stopped = weft_server_stop(server, weft_in(options->grace));
     if (stopped != 0)
         complain("connections were open after %g seconds, and have been ended", options->grace);
-    weft_signals_free(signals);
     return stopped == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

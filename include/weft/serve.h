@@ -68,8 +68,8 @@ WEFT_BEGIN
 
 /*
  * A listening socket; close-on-exec, to be closed by weft_close, or given to weft_serve. weft_listen(address, .backlog = ..., .reuse_port =
- * ...). A file that an earlier server has left at a "unix:" path, and where nobody listens, is replaced. From any kind of task. -1 with
- * EINVAL (no such address), ENAMETOOLONG, EADDRINUSE, EADDRNOTAVAIL, EACCES, EMFILE, ENOMEM, and what socket, bind and listen say.
+ * ...). A socket's file that an earlier server has left at a "unix:" path, and where nobody listens, is replaced. From any kind of task. -1
+ * with EINVAL (no such address), ENAMETOOLONG, EADDRINUSE, EADDRNOTAVAIL, EACCES, EMFILE, ENOMEM, and what socket, bind and listen say.
  */
 WEFT_API int weft_listen_with(const struct weft_listen_options *options);
 #define weft_listen(...) weft_listen_with(&(struct weft_listen_options){.size = sizeof(struct weft_listen_options), .address = __VA_ARGS__})

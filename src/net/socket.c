@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -120,10 +121,12 @@ static int socket_open(int family)
 
 /* Listening. */
 
-/* A file at the path of a local socket where nobody listens goes. True: it has gone. */
+/* A socket's file at the path of a local socket where nobody listens goes; what else is there is somebody's. True: it has gone. */
 static bool path_is_stale(const union address *address, socklen_t length)
 {
-    if (address->any.sa_family != AF_UNIX || address->local.sun_path[0] == 0)
+    struct stat about;
+    if (address->any.sa_family != AF_UNIX || address->local.sun_path[0] == 0 || lstat(address->local.sun_path, &about) != 0 ||
+        !S_ISSOCK(about.st_mode))
         return false;
     int asking = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool stale = asking >= 0 && connect(asking, &address->any, length) != 0 && errno == ECONNREFUSED;

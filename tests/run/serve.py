@@ -140,6 +140,11 @@ class Serve(unittest.TestCase):
             server.program.wait(LATE)
         self.assertIn("have been ended", server.errors)
 
+    def test_two_signals_are_one(self):
+        for _ in range(20):  # the second one comes when it comes
+            with Server("echo") as server:
+                server.program.send_signal(signal.SIGTERM)
+
     def test_who_is_silent_is_ended(self):
         with Server("echo", "--idle=0.05") as server, server.dial() as made:
             self.assertEqual(receive(made, 1), b"")
@@ -157,7 +162,7 @@ class Serve(unittest.TestCase):
 
     def test_mistakes(self):
         for words, text in (([], "no service"), (["ecoh"], "did you mean echo"), (["echo", "x"], "no arguments"), (["echo", "--tusk=x"], "unknown option"),
-                            (["echo", "--task=x"], "not 'x'"), (["echo", "--limit=-1"], "from 0"), (["echo", "-n", "1.5"], "whole"), (["echo", "-l"], "no value"),
+                            (["echo", "--task=x"], "not 'x'"), (["echo", "--limit=-1"], "from 0"), (["echo", "-n", "1.5"], "whole"), (["echo", "-n", "10001"], "from 0 to 10000"), (["echo", "-l"], "no value"),
                             (["echo", "-l", "nowhere"], "HOST:PORT"), (["echo", "-l", "127.0.0.1:65536"], "up to 65535"), (["echo", "-l", "1.2.3.4.5:99"], "no such host"),
                             (["echo", "-l", "unix:/none/none"], "No such file"), (["files", "/none"], "/none")):
             done = subprocess.run([WEFT, "serve", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=LATE, check=False)
