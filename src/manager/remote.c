@@ -16,12 +16,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/options.h"
 #include "manager/remote.h"
 #include "value/pickle.h"
+#include "wait/wait.h"
 #include <weft/task.h>
 
 static const double RECONNECT_SECONDS = 5, REST_LEAST = 0.01, REST_MOST = 0.3; /* between two tries */
@@ -194,7 +194,7 @@ static int seat_dial(struct wefti_seat *seat, weft_time deadline)
 {
     bool sent;
     seat->connection = remote_dial(seat->remote, deadline);
-    seat->process = getpid();
+    seat->forks = wefti_forks;
     seat->lost = false;
     if (!seat->connection)
         return -1;
@@ -218,7 +218,7 @@ static int seat_dial(struct wefti_seat *seat, weft_time deadline)
 
 int wefti_seat_open(struct wefti_seat *seat, weft_time deadline)
 {
-    bool mine = seat->process == getpid();
+    bool mine = seat->forks == wefti_forks;
     if (mine && seat->lost && seat->remote->reconnect == WEFT_RECONNECT_NEVER)
         return fails(ECONNRESET);
     if (mine && seat->connection && (seat->asked || seat->remote->reconnect < WEFT_RECONNECT_UNSENT || !connection_ended(seat->connection)))

@@ -51,7 +51,7 @@ struct wefti_seat {
     struct wefti_seat *next;
     weft_remote *remote;
     weft_connection *connection; /* NULL: was lost */
-    pid_t process;               /* that made it */
+    uint32_t forks;              /* of the process that made it */
     bool lost;                   /* it has been, in that process */
     char *ident;                 /* of the queue that is watched; NULL: for calls */
     bool put;                    /* watched for room */

@@ -49,6 +49,7 @@ void (*wefti_context_leave_hook)(struct wefti_context *context);
 static __thread struct thread_context thread_own;
 static pthread_key_t thread_key;
 uint32_t wefti_context_idents;
+uint32_t wefti_forks;
 
 enum { FEW = 16, FEW_WORDS = 32, LOOK_AGAIN = 5000000 /* ns */ };
 
@@ -507,6 +508,7 @@ void wefti_yield(void)
 /* In a forked child: the thread that forked is alone, and its doorbell is shared with the parent. */
 static void thread_forked(void)
 {
+    wefti_forks++;
     struct thread_context *thread = &thread_own;
     if (!wefti_context_now)
         return;

@@ -90,4 +90,8 @@ void wefti_shield_lower(void);
 /* Lets others run. */
 void wefti_yield(void);
 
+/* How many forks lie between the first process and this one: what was made under another number is a parent's. Written in forked children,
+ * before their forks return. */
+extern uint32_t wefti_forks;
+
 #endif
