@@ -60,8 +60,11 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct writer *writer, i
     return -1;
 }
 
-/* What is written is short mostly: room for eight octets more than were asked for is there always, and is written to without a look. */
-enum { SLACK = 8 };
+/*
+ * What is written is short mostly: room for eight octets more than were asked for is there always, and is written to without a look. And
+ * what is long comes last mostly: there is room for the few octets that end a pickle, which would else make it all grow once more.
+ */
+enum { SLACK = 8, REST = 64 };
 
 static __attribute__((noinline)) char *room_make(struct writer *writer, size_t length)
 {
@@ -69,7 +72,7 @@ static __attribute__((noinline)) char *room_make(struct writer *writer, size_t l
         refuse(writer, EMSGSIZE, "the value has a pickle of more than %zu octets", writer->most);
         return NULL;
     }
-    char *to = length < PTRDIFF_MAX ? wefti_octets_reserve(writer->out, length + SLACK) : NULL;
+    char *to = length < PTRDIFF_MAX ? wefti_octets_reserve(writer->out, length + SLACK + REST) : NULL;
     if (!to)
         refuse(writer, ENOMEM, "out of memory");
     return to;
