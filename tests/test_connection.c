@@ -70,7 +70,8 @@ static void echoes(weft_connection *made)
 
 static void among_ourselves(const char *address)
 {
-    weft_listener *listener = weft_connection_listen(address, .key = "secret", .key_length = 6);
+    setenv("WEFT_TEST_KEY", "secret", 1);
+    weft_listener *listener = weft_connection_listen(address, .key_variable = "WEFT_TEST_KEY");
     ck_assert_ptr_nonnull(listener);
     struct other other = {.address = weft_listener_address(listener), .key = "secret"};
     weft_task *task = weft_spawn(WEFT_THREAD, dial_echo, weft_ptr(&other));
