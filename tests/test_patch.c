@@ -319,20 +319,22 @@ static weft_value errors_of_io(weft_value data)
     void *volatile nowhere = (void *)1;
     volatile int negative = -1;
     struct epoll_event event;
-    char text[8];
+    char text[8] = "";
     ck_fails(read(-1, text, 8), EBADF);
     ck_fails(write(1000, text, 8), EBADF);
     ck_fails(recv(-1, text, 8, 0), EBADF);
     ck_fails(send(STDIN_FILENO, text, 8, 0), ENOTSOCK);
     ck_fails(readv(ends[0], NULL, negative), EINVAL);
     ck_fails(accept(ends[0], NULL, NULL), EINVAL);
-    ck_fails(poll(nowhere, 1, 10), EFAULT);
+    if (!fixture_copies()) /* Valgrind reports them */
+        ck_fails(poll(nowhere, 1, 10), EFAULT);
     ck_fails(epoll_wait(ends[0], &event, 1, 10), EINVAL);
     ck_fails(select(-1, NULL, NULL, NULL, NULL), EINVAL);
     ck_fails(nanosleep(&(struct timespec){.tv_nsec = -1}, NULL), EINVAL);
     ck_fails(waitpid(getpid(), NULL, 0), ECHILD);
     ck_assert_int_eq(write(ends[1], "x", 1), 1);
-    ck_fails(read(ends[0], nowhere, 8), EFAULT);
+    if (!fixture_copies())
+        ck_fails(read(ends[0], nowhere, 8), EFAULT);
     ck_assert_int_eq(read(ends[0], text, 0), 0);
     ck_assert_int_eq(read(ends[0], text, 8), 1);
     return weft_none;
@@ -552,7 +554,7 @@ static weft_value rare_names(weft_value data)
     struct pollfd asked = {.fd = ends[0], .events = POLLIN};
     struct epoll_event event = {.events = EPOLLIN};
     sigset_t present, other;
-    char text[16];
+    char text[16] = "";
     struct iovec piece = {text, 1};
     struct msghdr one = {.msg_iov = &piece, .msg_iovlen = 1};
     struct mmsghdr many = {.msg_hdr = one};
@@ -566,8 +568,10 @@ static weft_value rare_names(weft_value data)
     ck_assert_int_eq(__ppoll_chk(&asked, 1, &moment, &present, sizeof(asked)), 0);
     ck_assert_int_eq(__ppoll_chk(&asked, 1, &moment, &other, sizeof(asked)), 0);
     ck_assert_int_eq(ppoll(&asked, 1, &moment, &other), 0);
-    ck_assert_int_eq(epoll_pwait2(epoll, &event, 1, &moment, NULL), 0);
-    ck_assert_int_eq(epoll_pwait2(epoll, &event, 1, &moment, &other), 0);
+    if (!fixture_copies()) { /* Valgrind 3.19 does not know it */
+        ck_assert_int_eq(epoll_pwait2(epoll, &event, 1, &moment, NULL), 0);
+        ck_assert_int_eq(epoll_pwait2(epoll, &event, 1, &moment, &other), 0);
+    }
     ck_assert_int_eq(epoll_pwait(epoll, &event, 1, 1, &other), 0);
     FD_ZERO(&in);
     ck_assert_int_eq(pselect(0, &in, NULL, NULL, &moment, &other), 0);
@@ -584,7 +588,8 @@ static weft_value rare_names(weft_value data)
     ck_assert_int_eq(recvmmsg(ends[0], &many, 1, 0, &limit), 1);
     ck_assert_int_eq(recvmsg(ends[0], &one, 0), 1);
     ck_assert_int_eq(readv(ends[0], &piece, 1), 1);
-    ck_assert_int_eq(epoll_pwait2(epoll, &event, 1, NULL, NULL), 1);
+    if (!fixture_copies())
+        ck_assert_int_eq(epoll_pwait2(epoll, &event, 1, NULL, NULL), 1);
     ck_assert_int_eq(poll(&asked, 1, -1), 1);
     close(epoll);
     ck_assert_int_eq(clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL), 0);
