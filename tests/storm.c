@@ -13,6 +13,7 @@
 
 #include "base/leave.h"
 #include "family/family.h"
+#include "shared/life.h"
 
 static const weft_time MOMENT = 2000000;  /* a pause may well take that long */
 static const weft_time SLOW = 1000000000; /* the promise: nobody waits longer for what is to be put right after a death */
@@ -179,11 +180,21 @@ void storm_tally_tell(const struct storm_tally *tally, const char *name, uint64_
 
 /* The storm. */
 
-/* Waits until the worker is inside a section, for a while: it may be that another has its processor. */
+static bool worker_sleeps(unsigned number)
+{
+    const struct wefti_seat *seat = &wefti_family_now()->seats[workers[number].process->seat];
+    const struct wefti_life *life = __atomic_load_n(&seat->lives, __ATOMIC_ACQUIRE);
+    while (life && __atomic_load_n(&life->waits_used, __ATOMIC_RELAXED) == 0)
+        life = life->next;
+    return life != NULL;
+}
+
+/* Waits until the worker is at work inside a section, for a while: it may be that another has its processor. */
 static void aim(unsigned number)
 {
     bool anywhere = storm_random() % 8 == 0;
-    for (int i = 0; i < AIM_LOOKS && !anywhere && !__atomic_load_n(&ground->inside[number], __ATOMIC_ACQUIRE); i++)
+    for (int i = 0; i < AIM_LOOKS && !anywhere && (!__atomic_load_n(&ground->inside[number], __ATOMIC_ACQUIRE) || worker_sleeps(number));
+         i++)
         if (i % AIM_PAUSE == AIM_PAUSE - 1)
             pause_for(50000);
     for (volatile uint64_t i = storm_random() % 100; i > 0; i--) /* anywhere in it */

@@ -26,7 +26,7 @@ static uint64_t mark_of(const struct content *block)
 
 static struct content *block_make(void)
 {
-    size_t size = sizeof(struct content) + storm_random() % (storm_random() % 16 ? SMALL : LARGE);
+    size_t size = sizeof(struct content) + storm_random() % (storm_random() % 8 ? SMALL : LARGE);
     storm_enter();
     struct content *block = wefti_block_take(size);
     storm_leave();

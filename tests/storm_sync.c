@@ -35,7 +35,14 @@ static int aimed(int returned)
     return returned;
 }
 
-/* With the lock held. It takes so long now and then that a death comes in the midst of it. */
+/* Now and then so long that a death comes in the midst of it. */
+static void dawdle(void)
+{
+    for (volatile uint64_t i = storm_random() % 8 ? 0 : HALF_WAY; i > 0; i--)
+        ;
+}
+
+/* With the lock held. */
 static void pair_work(struct pair *pair, int taken)
 {
     if (taken > 0)
@@ -43,8 +50,7 @@ static void pair_work(struct pair *pair, int taken)
     storm_must(taken >= 0 && pair->a == pair->b);
     storm_enter();
     pair->a++;
-    for (volatile uint64_t i = storm_random() % 8 ? 0 : HALF_WAY; i > 0; i--)
-        ;
+    dawdle();
     pair->b++;
     storm_leave();
 }
@@ -73,6 +79,9 @@ static void work_semaphore(void)
 {
     storm_must(AIMED(weft_semaphore_acquire(&shared->permits, WEFT_FOREVER)) == 0);
     storm_must(weft_semaphore_value(&shared->permits) < PERMITS);
+    storm_enter();
+    dawdle();
+    storm_leave();
     storm_must(AIMED(weft_semaphore_release(&shared->permits, 1)) == 0);
 }
 
