@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "family/family.h"
+#include "queue/queue_shared_bids.h"
 #include "shared/block.h"
 #include "shared/life.h"
 #include "storm.h"
@@ -195,6 +196,14 @@ static void finish(void)
     weft_queue_close(storm->queue);
 }
 
+/* Nobody has a bid any more; what lies there has been put, and waits for a getter. */
+static void bids_are_nobodys(void)
+{
+    const struct wefti_rendezvous *meets = (const struct wefti_rendezvous *)storm->queue;
+    for (struct wefti_bid *bid = wefti_bid_after(meets, 0); bid; bid = wefti_bid_after(meets, bid->number))
+        storm_must(wefti_bid_owner(wefti_bid_look(bid)) == 0);
+}
+
 static void check(void)
 {
     struct wefti_blocks_census census;
@@ -203,6 +212,8 @@ static void check(void)
         for (uint64_t number = 1; number <= storm->begun[role]; number++)
             lost += storm->seen[role][number] == 128;
     storm_must(lost <= (joinable ? 0 : storm->takers));
+    if (capacity == WEFT_RENDEZVOUS)
+        bids_are_nobodys();
     weft_queue_free(storm->queue);
     for (weft_time late = weft_in(10); committed() != storm->before && weft_clock() < late;)
         weft_sleep(0.001); /* the supervisor has yet to let the last processes go */

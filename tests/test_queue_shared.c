@@ -590,7 +590,7 @@ static struct ledger *ledger;
 static weft_queue *stepped_queue;
 static unsigned steps;
 
-enum { FIRST_VALUES = 3 };
+enum { FIRST_VALUES = 3, CHAIN_NEARLY = 250 /* an unbounded one's next segment begins at 254 */ };
 
 /* The n-th value that is put: a number, a text in its cell, one in a small block, one in a large one. */
 static weft_value numbered(int64_t number)
@@ -640,6 +640,8 @@ static void fill_first(void)
         for (int i = 0; i < 5; i++)
             MUST(!stepped_joinable || weft_queue_task_done(stepped_queue) == 0);
     }
+    for (int i = 0; i < CHAIN_NEARLY && weft_queue_capacity(stepped_queue) == WEFT_UNBOUNDED; i++)
+        MUST(weft_queue_put(stepped_queue, weft_none, WEFT_NOW) == 0 && weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0);
     for (int i = 0; i < FIRST_VALUES; i++)
         puts_numbered(numbered(i));
 }
