@@ -171,9 +171,20 @@ void fixture_leave(int status)
     wefti_leave(status);
 }
 
+/* Valgrind lets no thread run while one sleeps in the ring: the others are who should wake it. */
+static bool fixture_ring_holds_all(void)
+{
+    const char *io = getenv("WEFT_IO");
+    return fixture_copies() && io && strcmp(io, "io_uring") == 0;
+}
+
 int fixture_main(const char *noun, void (*add)(TCase *tests))
 {
     fixture_noun = noun;
+    if (fixture_ring_holds_all()) {
+        printf("skipped %s:*: Valgrind lets no thread run while one sleeps in io_uring\n0 passed, 0 failed, 1 skipped\n", noun);
+        return EXIT_SUCCESS;
+    }
     folder_make();
     Suite *suite = suite_create(noun);
     TCase *tests = tcase_create(noun);
