@@ -140,6 +140,30 @@ static int file_open(int folder, struct request *request, struct stat *about)
     return file;
 }
 
+struct opening {
+    int folder, file;
+    struct request *request;
+    struct stat *about;
+};
+
+static weft_value opening_run(weft_value argument)
+{
+    struct opening *opening = weft_as_ptr(argument);
+    opening->file = file_open(opening->folder, opening->request, opening->about);
+    return weft_none;
+}
+
+/* Looking a path up may take its time, which is not that of the thread's other connections. */
+static int file_open_elsewhere(int folder, struct request *request, struct stat *about)
+{
+    struct opening opening = {.folder = folder, .file = -1, .request = request, .about = about};
+    int run = -1;
+    weft_shield run = weft_offload(opening_run, weft_ptr(&opening), NULL, WEFT_FOREVER); /* it uses what lies here */
+    if (run != 0)
+        request->status = 500;
+    return opening.file;
+}
+
 static const char *status_text(int status)
 {
     switch (status) {
@@ -186,7 +210,7 @@ static int body_send(int fd, int file, off_t size)
 static int answer(weft_stream *stream, int fd, int folder, struct request *request)
 {
     struct stat about;
-    int file = request->status == 200 ? file_open(folder, request, &about) : -1;
+    int file = request->status == 200 ? file_open_elsewhere(folder, request, &about) : -1;
     char text[64] = "";
     if (file < 0)
         snprintf(text, sizeof text, "%d %s\n", request->status, status_text(request->status));
