@@ -1035,8 +1035,9 @@ START_TEST(an_overflow_is_reported)
         fixture_skip("somebody else handles SIGSEGV");
     int status = overflow_of(text, sizeof(text), true);
     ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
-    ck_assert_ptr_eq(strstr(text, "weft: coroutine Deep has overflowed its stack of "), text);
-    ck_assert_ptr_nonnull(strstr(text, " bytes\n"));
+    unsigned long whole = 0, touched = 0;
+    ck_assert_int_eq(sscanf(text, "weft: coroutine Deep has overflowed its stack of %lu bytes, %lu of them touched", &whole, &touched), 2);
+    ck_assert_uint_eq(touched, whole); /* a small step at a time */
     status = overflow_of(text, sizeof(text), false);
     ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
     ck_assert_ptr_null(strstr(text, "weft")); /* an emulator may have a word of its own */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A coroutine that overflows its stack meets the guard page below it, and the process dies of SIGSEGV. Before that, one line on stderr says
- * which coroutine it was, and how large its stack is. This is the library's only signal handler, and the only thing that it prints. It is
- * put in with the first coroutine, only where the disposition of SIGSEGV is the default one then, and not at all when
+ * which coroutine it was, how large its stack is, and how much of it had been touched: less than all if one frame stepped over the rest
+ * (or more than this one did, where the stack had been another's before). This is the library's only signal handler, and the only thing
+ * that it prints. It is put in with the first coroutine, only where the disposition of SIGSEGV is the default one then, and not at all when
  * weft_overflow_report(false) or WEFT_OVERFLOW_REPORT=0 says so. Whatever the fault was, the handler restores the default and lets the
  * faulting instruction run again, so that the process ends, and dumps core, as it would have.
  *
@@ -27,7 +28,7 @@
 #define AT_MINSIGSTKSZ 51
 #endif
 
-enum { REPORT_ROOM = 8192, REPORT_LINE = 512 };
+enum { REPORT_ROOM = 8192, REPORT_LINE = 768 };
 
 enum { UNDECIDED, PUT_IN, LEFT_OUT };
 static uint32_t report_state;
@@ -66,7 +67,9 @@ static void report_write(const struct wefti_coroutine *coroutine)
     end = text_write(end, name ? name : "without a name", REPORT_LINE / 2);
     end = text_write(end, " has overflowed its stack of ", REPORT_LINE / 4);
     end = number_write(end, wefti_stack_size(&coroutine->stack));
-    end = text_write(end, " bytes\n", REPORT_LINE / 4);
+    end = text_write(end, " bytes, ", REPORT_LINE / 4);
+    end = number_write(end, wefti_stack_touched(&coroutine->stack));
+    end = text_write(end, " of them touched\n", REPORT_LINE / 4);
     ssize_t written = write(STDERR_FILENO, line, (size_t)(end - line));
     (void)written; /* there is nobody to tell */
 }

@@ -289,6 +289,16 @@ size_t wefti_stack_size(const struct wefti_stack *stack)
     return (size_t)((const char *)(stack + 1) - stack->bottom);
 }
 
+size_t wefti_stack_touched(const struct wefti_stack *stack)
+{
+    size_t page = page_size(), touched = wefti_stack_size(stack);
+    unsigned char in = 0;
+    for (char *at = stack->bottom; touched > page; at += page, touched -= page)
+        if (mincore(at, page, &in) != 0 || (in & 1))
+            break;
+    return touched;
+}
+
 bool wefti_stack_guards(const struct wefti_stack *stack, const void *address)
 {
     return (const char *)address < stack->bottom && (const char *)address >= stack->bottom - page_size();

@@ -90,6 +90,8 @@ static inline void wefti_stack_give(struct wefti_stack *stack)
 void wefti_stacks_end(struct wefti_stacks *stacks);
 /* Octets between the guard and the end. */
 size_t wefti_stack_size(const struct wefti_stack *stack);
+/* How many of them, from the top to the lowest page that is in memory. In signal handlers, too. */
+size_t wefti_stack_touched(const struct wefti_stack *stack);
 /* Whether the address lies in the guard. */
 bool wefti_stack_guards(const struct wefti_stack *stack, const void *address);
 
