@@ -590,7 +590,11 @@ static struct ledger *ledger;
 static weft_queue *stepped_queue;
 static unsigned steps;
 
+#ifdef WEFTI_SMALL
+enum { FIRST_VALUES = 3, CHAIN_NEARLY = 0 };
+#else
 enum { FIRST_VALUES = 3, CHAIN_NEARLY = 250 /* an unbounded one's next segment begins at 254 */ };
+#endif
 
 /* The n-th value that is put: a number, a text in its cell, one in a small block, one in a large one. */
 static weft_value numbered(int64_t number)
