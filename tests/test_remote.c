@@ -794,8 +794,319 @@ START_TEST(queues_of_all_orders_elsewhere)
 }
 END_TEST
 
+/* The verbs of local objects. */
+
+static weft_proxy *proxy_with(weft_remote *remote, const char *name, weft_value arguments)
+{
+    weft_proxy *proxy = weft_proxy_new(remote, name, weft_in(20), .arguments = arguments);
+    ck_assert_ptr_nonnull(proxy);
+    weft_drop(arguments);
+    return proxy;
+}
+
+static weft_value acquire_in_vain(weft_value proxy)
+{
+    return weft_int(weft_proxy_acquire(weft_as_ptr(proxy), WEFT_NOW) == 0 ? 0 : errno);
+}
+
+static void fails_elsewhere(weft_proxy *proxy, weft_value function(weft_value), int error)
+{
+    ck_assert_int_eq(weft_as_int(result_of(weft_spawn(WEFT_THREAD, function, weft_ptr(proxy)))), error);
+}
+
+static weft_value release_in_vain(weft_value proxy)
+{
+    return weft_int(weft_proxy_release(weft_as_ptr(proxy), weft_in(20)) == 0 ? 0 : errno);
+}
+
+static void verbs_of_locks(weft_remote *remote)
+{
+    weft_proxy *lock = proxy_of(remote, "Lock"), *again = proxy_of(remote, "RLock");
+    weft_proxy *permits = proxy_with(remote, "Semaphore", one(weft_int(1))),
+               *bound = proxy_with(remote, "BoundedSemaphore", one(weft_int(1)));
+    weft_proxy *once[] = {lock, permits, bound};
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(weft_proxy_acquire(once[i], i ? weft_in(20) : WEFT_FOREVER), 0);
+        ck_fails(weft_proxy_acquire(once[i], WEFT_NOW), EAGAIN);
+        ck_fails(weft_proxy_acquire(once[i], weft_in(0.01)), ETIMEDOUT);
+        ck_fails(weft_proxy_acquire(once[i], weft_clock() - 1), ETIMEDOUT);
+        ck_assert_int_eq(weft_proxy_release(once[i], weft_in(20)), 0);
+        if (once[i] != permits)
+            ck_fails(weft_proxy_release(once[i], weft_in(20)), EPERM);
+    }
+    ck_assert_int_eq(weft_proxy_acquire(again, WEFT_NOW), 0);
+    ck_assert_int_eq(weft_proxy_acquire(again, WEFT_FOREVER), 0);
+    fails_elsewhere(again, acquire_in_vain, EAGAIN);
+    fails_elsewhere(again, release_in_vain, EPERM);
+    ck_assert_int_eq(weft_proxy_release(again, weft_in(20)), 0);
+    ck_assert_int_eq(weft_proxy_release(again, weft_in(20)), 0);
+    ck_fails(weft_proxy_release(again, weft_in(20)), EPERM);
+    ck_fails(weft_proxy_wait(lock, weft_in(20)), ENOTSUP);
+    ck_fails(weft_proxy_acquire(NULL, weft_in(20)), EINVAL);
+    weft_proxy_free(lock), weft_proxy_free(again), weft_proxy_free(permits), weft_proxy_free(bound);
+}
+
+/* What two tasks do with the same objects; `word` is theirs. */
+struct meeting {
+    weft_proxy *proxy;
+    uint32_t word;
+    int count;
+};
+
+enum { TIMES = 20 };
+
+static weft_value count_under_the_lock(weft_value argument)
+{
+    struct meeting *meeting = weft_as_ptr(argument);
+    for (int i = 0; i < TIMES; i++) {
+        ck_assert_int_eq(weft_proxy_acquire(meeting->proxy, i % 2 ? weft_in(20) : WEFT_FOREVER), 0);
+        ck_assert_uint_eq(__atomic_fetch_add(&meeting->word, 1, __ATOMIC_SEQ_CST), 0);
+        meeting->count++;
+        ck_assert_uint_eq(__atomic_fetch_sub(&meeting->word, 1, __ATOMIC_SEQ_CST), 1);
+        ck_assert_int_eq(weft_proxy_release(meeting->proxy, weft_in(20)), 0);
+    }
+    return weft_none;
+}
+
+static void two_meet_at_a_lock(weft_remote *remote)
+{
+    struct meeting meeting = {.proxy = proxy_of(remote, "Lock")};
+    weft_task *other = weft_spawn(WEFT_THREAD, count_under_the_lock, weft_ptr(&meeting));
+    count_under_the_lock(weft_ptr(&meeting));
+    weft_drop(result_of(other));
+    ck_assert_int_eq(meeting.count, 2 * TIMES);
+    weft_proxy_free(meeting.proxy);
+}
+
+static weft_value acquire_for_ever(weft_value argument)
+{
+    struct meeting *meeting = weft_as_ptr(argument);
+    __atomic_store_n(&meeting->word, 1, __ATOMIC_RELEASE);
+    return weft_int(weft_proxy_acquire(meeting->proxy, WEFT_FOREVER) == 0 ? 0 : errno);
+}
+
+/* A Python server has no way to see that nobody waits any more: the lock is the next one's in Weft's only. */
+static void a_wait_is_cancelled(weft_remote *remote, bool weft)
+{
+    struct meeting meeting = {.proxy = proxy_of(remote, "Lock")};
+    ck_assert_int_eq(weft_proxy_acquire(meeting.proxy, WEFT_NOW), 0);
+    weft_task *task = weft_spawn(WEFT_THREAD, acquire_for_ever, weft_ptr(&meeting));
+    fixture_until(__atomic_load_n(&meeting.word, __ATOMIC_ACQUIRE));
+    weft_sleep(0.01);
+    weft_task_cancel(task);
+    ck_assert_int_eq(weft_as_int(result_of(task)), ECANCELED);
+    ck_assert_int_eq(weft_proxy_release(meeting.proxy, weft_in(20)), 0);
+    if (weft)
+        ck_assert_int_eq(weft_proxy_acquire(meeting.proxy, weft_in(20)), 0);
+    weft_proxy_free(meeting.proxy);
+}
+
+static weft_value wait_for_ever(weft_value argument)
+{
+    return weft_int(weft_proxy_wait(((struct meeting *)weft_as_ptr(argument))->proxy, WEFT_FOREVER) == 0 ? 0 : errno);
+}
+
+static void verbs_of_events(weft_remote *remote)
+{
+    struct meeting meeting = {.proxy = proxy_of(remote, "Event")};
+    weft_proxy *event = meeting.proxy;
+    ck_assert_int_eq(weft_proxy_is_set(event, weft_in(20)), 0);
+    ck_fails(weft_proxy_wait(event, WEFT_NOW), EAGAIN);
+    ck_fails(weft_proxy_wait(event, weft_in(0.01)), ETIMEDOUT);
+    weft_task *task = weft_spawn(WEFT_THREAD, wait_for_ever, weft_ptr(&meeting));
+    ck_assert_int_eq(weft_proxy_set(event, weft_in(20)), 0);
+    ck_assert_int_eq(weft_as_int(result_of(task)), 0);
+    ck_assert_int_eq(weft_proxy_is_set(event, weft_in(20)), 1);
+    ck_assert_int_eq(weft_proxy_wait(event, WEFT_NOW), 0);
+    ck_assert_int_eq(weft_proxy_wait(event, weft_in(20)), 0);
+    ck_assert_int_eq(weft_proxy_clear(event, weft_in(20)), 0);
+    ck_assert_int_eq(weft_proxy_is_set(event, weft_in(20)), 0);
+    ck_fails(weft_proxy_acquire(event, WEFT_NOW), ENOTSUP);
+    ck_fails(weft_proxy_abort(event, weft_in(20)), ENOTSUP);
+    weft_proxy_free(event);
+}
+
+static weft_value wait_to_be_notified(weft_value argument)
+{
+    struct meeting *meeting = weft_as_ptr(argument);
+    ck_assert_int_eq(weft_proxy_acquire(meeting->proxy, weft_in(20)), 0);
+    __atomic_add_fetch(&meeting->word, 1, __ATOMIC_RELEASE);
+    ck_assert_int_eq(weft_proxy_wait(meeting->proxy, weft_in(20)), 0);
+    ck_assert_int_eq(weft_proxy_release(meeting->proxy, weft_in(20)), 0);
+    return weft_none;
+}
+
+static void verbs_of_conditions(weft_remote *remote)
+{
+    struct meeting meeting = {.proxy = proxy_of(remote, "Condition")};
+    weft_proxy *condition = meeting.proxy;
+    weft_task *tasks[3];
+    ck_fails(weft_proxy_wait(condition, weft_in(20)), EPERM);
+    ck_fails(weft_proxy_notify(condition, 1, weft_in(20)), EPERM);
+    ck_fails(weft_proxy_notify(condition, SIZE_MAX, weft_in(20)), EPERM);
+    ck_fails(weft_proxy_release(condition, weft_in(20)), EPERM);
+    ck_assert_int_eq(weft_proxy_acquire(condition, WEFT_FOREVER), 0);
+    ck_fails(weft_proxy_wait(condition, WEFT_NOW), EAGAIN);
+    ck_fails(weft_proxy_wait(condition, weft_in(0.01)), ETIMEDOUT);
+    ck_assert_int_eq(weft_proxy_release(condition, weft_in(20)), 0); /* it was held still */
+    for (int i = 0; i < 3; i++)
+        tasks[i] = weft_spawn(WEFT_THREAD, wait_to_be_notified, weft_ptr(&meeting));
+    fixture_until(__atomic_load_n(&meeting.word, __ATOMIC_ACQUIRE) == 3);
+    ck_assert_int_eq(weft_proxy_acquire(condition, weft_in(20)), 0); /* by then the last one waits */
+    ck_assert_int_eq(weft_proxy_notify(condition, 0, weft_in(20)), 0);
+    ck_assert_int_eq(weft_proxy_notify(condition, 1, weft_in(20)), 0);
+    ck_assert_int_eq(weft_proxy_notify(condition, SIZE_MAX, weft_in(20)), 0);
+    ck_assert_int_eq(weft_proxy_release(condition, weft_in(20)), 0);
+    for (int i = 0; i < 3; i++)
+        weft_drop(result_of(tasks[i]));
+    weft_proxy_free(condition);
+}
+
+static weft_value party(weft_value barrier)
+{
+    int number = weft_proxy_wait(weft_as_ptr(barrier), weft_in(20));
+    return weft_int(number < 0 ? -errno : number);
+}
+
+static void verbs_of_barriers(weft_remote *remote)
+{
+    weft_proxy *barrier = proxy_with(remote, "Barrier", one(weft_int(2)));
+    weft_task *other = weft_spawn(WEFT_THREAD, party, weft_ptr(barrier));
+    int64_t mine = weft_proxy_wait(barrier, WEFT_FOREVER);
+    ck_assert_int_eq(mine + weft_as_int(result_of(other)), 1);
+    ck_fails(weft_proxy_wait(barrier, weft_in(0.01)), ETIMEDOUT);
+    ck_fails(weft_proxy_wait(barrier, weft_in(20)), EPIPE);
+    ck_assert_int_eq(weft_proxy_reset(barrier, weft_in(20)), 0);
+    ck_fails(weft_proxy_wait(barrier, WEFT_NOW), EAGAIN);
+    ck_assert_int_eq(weft_proxy_reset(barrier, weft_in(20)), 0);
+    other = weft_spawn(WEFT_THREAD, party, weft_ptr(barrier));
+    ck_assert_int_eq(weft_proxy_abort(barrier, weft_in(20)), 0);
+    ck_assert_int_eq(weft_as_int(result_of(other)), -EPIPE);
+    weft_proxy_free(barrier);
+}
+
+/* A key that is a str is looked at only. */
+static void verbs_of_dicts(weft_remote *remote, bool weft)
+{
+    weft_proxy *dict = proxy_of(remote, "dict");
+    weft_value key = weft_str("a key that is long enough to lie on the heap"), got = weft_int(-1);
+    size_t size = 7;
+    ck_fails(weft_proxy_item(dict, key, &got, weft_in(20)), ENOENT);
+    ck_fails(weft_proxy_item_pop(dict, key, &got, weft_in(20)), ENOENT);
+    ck_assert_int_eq(weft_as_int(got), -1);
+    ck_assert_int_eq(weft_proxy_item_set(dict, key, weft_str("a value of more than a dozen octets"), weft_in(20)), 0);
+    ck_assert_int_eq(weft_proxy_item(dict, key, &got, weft_in(20)), 0);
+    repr_is(got, "'a value of more than a dozen octets'");
+    ck_assert_int_eq(weft_proxy_item_set(dict, weft_int(2), weft_none, weft_in(20)), 0);
+    ck_assert_int_eq(weft_proxy_size(dict, &size, weft_in(20)), 0);
+    ck_assert_uint_eq(size, 2);
+    ck_assert_int_eq(weft_proxy_keys(dict, &got, weft_in(20)), 0);
+    repr_is(got, "['a key that is long enough to lie on the heap', 2]");
+    ck_assert_int_eq(weft_proxy_item_pop(dict, key, NULL, weft_in(20)), 0);
+    ck_assert_int_eq(weft_proxy_item_pop(dict, weft_int(2), &got, weft_in(20)), 0);
+    repr_is(got, "None");
+    weft_value list = weft_list();
+    ck_fails(weft_proxy_item_set(dict, list, weft_none, weft_in(20)), EINVAL);
+    ck_fails(weft_proxy_item_set(dict, key, weft_ptr(&size), weft_in(20)), EFAULT);
+    if (!weft) {
+        ck_fails(weft_proxy_item_add(dict, key, weft_int(1), NULL, weft_in(20)), ENOTSUP);
+        ck_fails(weft_proxy_item_compare_and_set(dict, key, weft_none, weft_none, weft_in(20)), ENOTSUP);
+    } else {
+        ck_assert_int_eq(weft_proxy_item_add(dict, key, weft_int(INT64_MAX), NULL, weft_in(20)), 0);
+        ck_fails(weft_proxy_item_add(dict, key, weft_int(1), &got, weft_in(20)), EOVERFLOW);
+        ck_fails(weft_proxy_item_add(dict, key, list, &got, weft_in(20)), EINVAL);
+        ck_assert_int_eq(weft_proxy_item_add(dict, key, weft_int(-INT64_MAX), &got, weft_in(20)), 0);
+        repr_is(got, "0");
+        ck_assert_int_eq(weft_proxy_item_add(dict, key, weft_float(0.5), &got, weft_in(20)), 0);
+        repr_is(got, "0.5");
+        ck_assert_int_eq(weft_proxy_item_compare_and_set(dict, key, weft_int(3), weft_int(4), weft_in(20)), 0);
+        ck_assert_int_eq(weft_proxy_item_compare_and_set(dict, key, weft_float(0.5), weft_keep(list), weft_in(20)), 1);
+        ck_assert_int_eq(weft_proxy_item_compare_and_set(dict, weft_int(9), weft_none, weft_int(1), weft_in(20)), 1);
+    }
+    weft_drop(list), weft_drop(key);
+    weft_proxy_free(dict);
+}
+
+static void verbs_of_lists_and_numbers(weft_remote *remote)
+{
+    weft_proxy *list = proxy_with(remote, "list", one(two(weft_str("x"), weft_str("y"))));
+    weft_proxy *array = proxy_with(remote, "Array", two(weft_str("b"), two(weft_int(3), weft_int(4))));
+    weft_proxy *value = proxy_with(remote, "Value", two(weft_str("i"), weft_int(5)));
+    weft_proxy *both[] = {list, array};
+    weft_value got = weft_int(-1);
+    size_t size;
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(weft_proxy_item_set(both[i], weft_int(1), weft_int(6), weft_in(20)), 0);
+        ck_fails(weft_proxy_item_set(both[i], weft_int(2), weft_int(6), weft_in(20)), ERANGE);
+        ck_fails(weft_proxy_item(both[i], weft_int(2), &got, weft_in(20)), ERANGE);
+        ck_fails(weft_proxy_item(both[i], weft_none, &got, weft_in(20)), EINVAL);
+        ck_assert_int_eq(weft_as_int(got), -1);
+        ck_assert_int_eq(weft_proxy_item(both[i], weft_int(-1), &got, weft_in(20)), 0);
+        repr_is(got, "6"), got = weft_int(-1);
+        ck_assert_int_eq(weft_proxy_size(both[i], &size, weft_in(20)), 0);
+        ck_assert_uint_eq(size, 2);
+        ck_fails(weft_proxy_keys(both[i], &got, weft_in(20)), ENOTSUP);
+    }
+    ck_fails(weft_proxy_item_set(array, weft_int(0), weft_int(1000), weft_in(20)), EOVERFLOW);
+    ck_fails(weft_proxy_item_pop(array, weft_int(0), &got, weft_in(20)), ENOTSUP);
+    ck_fails(weft_proxy_item_pop(list, weft_int(2), &got, weft_in(20)), ERANGE);
+    ck_assert_int_eq(weft_proxy_item_pop(list, weft_int(0), &got, weft_in(20)), 0);
+    repr_is(got, "'x'");
+    ck_assert_int_eq(weft_proxy_load(value, &got, weft_in(20)), 0);
+    repr_is(got, "5");
+    ck_assert_int_eq(weft_proxy_store(value, weft_int(8), weft_in(20)), 0);
+    ck_fails(weft_proxy_set(value, weft_in(20)), EINVAL); /* an event's, of no arguments */
+    ck_assert_int_eq(weft_proxy_load(value, &got, weft_in(20)), 0);
+    repr_is(got, "8");
+    weft_proxy_free(list), weft_proxy_free(array), weft_proxy_free(value);
+}
+
+static void uses_verbs(weft_remote *remote, bool weft)
+{
+    verbs_of_locks(remote);
+    two_meet_at_a_lock(remote);
+    a_wait_is_cancelled(remote, weft);
+    verbs_of_events(remote);
+    verbs_of_conditions(remote);
+    verbs_of_barriers(remote);
+    verbs_of_dicts(remote, weft);
+    verbs_of_lists_and_numbers(remote);
+}
+
+START_TEST(objects_of_weft_have_the_verbs_of_local_ones)
+{
+    need_digests();
+    weft_manager *manager = manager_at("127.0.0.1:0", 1);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    weft_remote *remote = remote_at(weft_manager_address(manager));
+    uses_verbs(remote, true);
+    weft_proxy *event = proxy_of(remote, "Event");
+    serve_end(manager, task);
+    weft_manager_free(manager);
+    ck_assert_int_eq(weft_proxy_set(event, weft_in(20)), -1);
+    ck_assert_msg(errno == ECONNRESET || errno == EPIPE || errno == ECONNREFUSED, "%d", errno);
+    weft_proxy_free(event);
+    weft_remote_free(remote);
+}
+END_TEST
+
+START_TEST(objects_of_python_have_the_verbs_of_local_ones)
+{
+    char address[40];
+    int hold;
+    need_digests();
+    FILE *peer = python_standard(address, &hold);
+    weft_remote *remote = remote_at(address);
+    uses_verbs(remote, false);
+    weft_remote_free(remote);
+    python_standard_end(peer, hold);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, objects_of_weft_have_the_verbs_of_local_ones);
+    tcase_add_test(tests, objects_of_python_have_the_verbs_of_local_ones);
     tcase_add_test(tests, queues_of_all_orders_elsewhere);
     tcase_add_test(tests, a_child_has_connections_of_its_own);
     tcase_add_test(tests, what_only_python_knows);

@@ -153,6 +153,72 @@ WEFT_API int weft_remote_call_with(
  */
 WEFT_API weft_queue *weft_queue_of_proxy(weft_proxy *proxy) WEFT_WARN_UNUSED;
 
+/*
+ * Verbs of local objects for objects of a manager, Weft's or Python's. Each is one weft_proxy_call, and has its errors; where the manager
+ * does not answer in time that is ETIMEDOUT (EAGAIN). What is raised over there is an errno: what stands with each, and with all of them
+ * EINVAL (TypeError, ValueError: arguments of the wrong kind), EREMOTEIO (any other exception; weft_proxy_call shows which), ENOTSUP (the
+ * object has no such verb). Outputs are untouched then, values that come out are yours, keys are only looked at. A deadline is how long the
+ * verb may wait over there, and goes along; the answer is given ten seconds longer where it waits for others. All of this from any kind of
+ * task.
+ *
+ * Lock, RLock, Semaphore, BoundedSemaphore, Condition: takes it. 0; -1 with EAGAIN (WEFT_NOW), ETIMEDOUT, ECANCELED. An RLock or a
+ * Condition is the calling task's, whose connection holds it; a Lock is nobody's, as in Python: whoever has it already waits for himself,
+ * and anybody may give it back. A wait that is cancelled closes the connection: Weft's manager then takes back what came of it, and RLocks
+ * and Conditions that the task had; a Python server may give them to nobody.
+ */
+WEFT_API int weft_proxy_acquire(weft_proxy *proxy, weft_time deadline);
+/* Gives it back. 0; -1 with EPERM (it is not held, an RLock or Condition not by this task; a BoundedSemaphore has all that it may). */
+WEFT_API int weft_proxy_release(weft_proxy *proxy, weft_time deadline);
+/*
+ * Event: until it is set. Condition, which the task holds: until it is notified; the task holds it again after 0, EAGAIN and ETIMEDOUT.
+ * Barrier: until all parties have come. 0, of a barrier the number of this party, from 0 on; -1 with EAGAIN, ETIMEDOUT, ECANCELED (they
+ * break a barrier for the others), EPERM (a condition that the task does not hold), EPIPE (the barrier is broken; with WEFT_NOW that, too,
+ * is EAGAIN). Of a condition ECONNRESET may also mean that it could not be had again within ten seconds after the deadline: then, and after
+ * ECANCELED, the connection is closed, and the task does not hold it.
+ */
+WEFT_API int weft_proxy_wait(weft_proxy *proxy, weft_time deadline);
+/* Condition: wakes so many who wait, SIZE_MAX all. 0; -1 with EPERM (it is not held). */
+WEFT_API int weft_proxy_notify(weft_proxy *proxy, size_t count, weft_time deadline);
+
+/* Event: 0; weft_proxy_is_set 1 or 0; -1. */
+WEFT_API int weft_proxy_set(weft_proxy *proxy, weft_time deadline);
+WEFT_API int weft_proxy_clear(weft_proxy *proxy, weft_time deadline);
+WEFT_API int weft_proxy_is_set(weft_proxy *proxy, weft_time deadline);
+
+/* Barrier: breaks it, or makes it whole again, for all who come; who waits there goes on with EPIPE. 0; -1. */
+WEFT_API int weft_proxy_abort(weft_proxy *proxy, weft_time deadline);
+WEFT_API int weft_proxy_reset(weft_proxy *proxy, weft_time deadline);
+
+/*
+ * dict, list, Array: the item of a key, or at a place (an int; negative counts from the end). 0; -1 with ENOENT (no such key), ERANGE (no
+ * such place). An item that is itself an exception is taken for one that is raised; weft_proxy_call gives it.
+ */
+WEFT_API int weft_proxy_item(weft_proxy *proxy, weft_value key, weft_value *value, weft_time deadline);
+/* Sets a key of a dict, new or not, or a place that is there. `value` is given away on success. 0; -1 with ERANGE, EOVERFLOW (a number that
+ * an Array has no room for). */
+WEFT_API int weft_proxy_item_set(weft_proxy *proxy, weft_value key, weft_value value, weft_time deadline);
+/* dict, list: takes the item out. NULL drops it. 0; -1 with ENOENT, ERANGE. */
+WEFT_API int weft_proxy_item_pop(weft_proxy *proxy, weft_value key, weft_value *value, weft_time deadline);
+/* dict, list, Array: how many. 0; -1. */
+WEFT_API int weft_proxy_size(weft_proxy *proxy, size_t *size, weft_time deadline);
+/* dict: a list of its keys, in order. 0; -1. */
+WEFT_API int weft_proxy_keys(weft_proxy *proxy, weft_value *keys, weft_time deadline);
+
+/*
+ * dict of Weft's manager (Python's: ENOTSUP). Adds a number, int or float, to that of a key, as one step; a key that is not there has 0.
+ * The sum through *sum (NULL is allowed). 0; -1 with EINVAL (either is no number), EOVERFLOW: then nothing changed.
+ */
+WEFT_API int weft_proxy_item_add(weft_proxy *proxy, weft_value key, weft_value amount, weft_value *sum, weft_time deadline);
+/*
+ * dict of Weft's manager (Python's: ENOTSUP). Sets the key to `value` if it has what equals `expected`, which is only looked at; a key that
+ * is not there has none. 1: it did, `value` is given away. 0: it has something else, `value` stays yours. -1.
+ */
+WEFT_API int weft_proxy_item_compare_and_set(weft_proxy *proxy, weft_value key, weft_value expected, weft_value value, weft_time deadline);
+
+/* Value: what it holds, and something else instead; `value` is given away on success. 0; -1. */
+WEFT_API int weft_proxy_load(weft_proxy *proxy, weft_value *value, weft_time deadline);
+WEFT_API int weft_proxy_store(weft_proxy *proxy, weft_value value, weft_time deadline);
+
 WEFT_END
 
 #endif

@@ -38,8 +38,7 @@ int wefti_remote_raised(weft_value error, weft_time deadline)
     return -1;
 }
 
-/* When the answer of a call that waits over there so long has to have come. */
-static weft_time answer_deadline(weft_time deadline)
+weft_time wefti_answer_deadline(weft_time deadline)
 {
     weft_time now = weft_clock(), longest = weft_in(LONGER);
     if (deadline == WEFT_FOREVER)
@@ -95,13 +94,13 @@ int wefti_remote_get(weft_queue *queue, weft_value *value, weft_time deadline, w
 static int remote_put(weft_queue *queue, weft_value value, weft_time deadline)
 {
     deadline = wefti_deadline(deadline);
-    return wefti_remote_put(queue, value, deadline, answer_deadline(deadline));
+    return wefti_remote_put(queue, value, deadline, wefti_answer_deadline(deadline));
 }
 
 static int remote_get(weft_queue *queue, weft_value *value, weft_time deadline)
 {
     deadline = wefti_deadline(deadline);
-    return wefti_remote_get(queue, value, deadline, answer_deadline(deadline));
+    return wefti_remote_get(queue, value, deadline, wefti_answer_deadline(deadline));
 }
 
 static size_t remote_put_some(weft_queue *queue, const weft_value *values, size_t count, int *error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of a manager's client share: remote.c (connections), proxy.c (objects), proxy_value.c, queue_remote.c, queue_remote_case.c
- * (select). */
+/* What the files of a manager's client share: remote.c (connections), proxy.c (objects), proxy_value.c, proxy_typed.c (verbs),
+ * queue_remote.c, queue_remote_case.c (select). */
 #ifndef WEFTI_REMOTE_H
 #define WEFTI_REMOTE_H
 
@@ -101,6 +101,8 @@ int wefti_reply_read(weft_value reply, weft_value *value);
 /* As put and get of a queue; the answer has to have come until `late`. */
 int wefti_remote_put(weft_queue *queue, weft_value value, weft_time deadline, weft_time late);
 int wefti_remote_get(weft_queue *queue, weft_value *value, weft_time deadline, weft_time late);
+/* When the answer of a call that waits over there so long has to have come. */
+weft_time wefti_answer_deadline(weft_time deadline);
 /* A put or get of a remote queue that failed by this exception, which is given away: -1 with errno. */
 int wefti_remote_raised(weft_value error, weft_time deadline);
 /* queue_remote_case.c: what select waits for. */
