@@ -923,6 +923,10 @@ static void verbs_of_events(weft_remote *remote)
     ck_assert_int_eq(weft_proxy_is_set(event, weft_in(20)), 0);
     ck_fails(weft_proxy_acquire(event, WEFT_NOW), ENOTSUP);
     ck_fails(weft_proxy_abort(event, weft_in(20)), ENOTSUP);
+    weft_value ident = one(weft_str(weft_proxy_ident(event)));
+    ck_assert_int_eq(weft_remote_call(remote, "decref", NULL, weft_in(20), .arguments = ident), 0);
+    ck_fails(weft_proxy_set(event, weft_in(20)), EREMOTEIO); /* it is gone, and the manager says so */
+    weft_drop(ident);
     weft_proxy_free(event);
 }
 
