@@ -167,7 +167,8 @@ WEFT_API weft_queue *weft_queue_of_proxy(weft_proxy *proxy) WEFT_WARN_UNUSED;
  * and Conditions that the task had; a Python server may give them to nobody.
  */
 WEFT_API int weft_proxy_acquire(weft_proxy *proxy, weft_time deadline);
-/* Gives it back. 0; -1 with EPERM (it is not held, an RLock or Condition not by this task; a BoundedSemaphore has all that it may). */
+/* Gives it back. 0; -1 with EPERM (it is not held, an RLock or Condition not by this task), EOVERFLOW (a BoundedSemaphore has all that it
+ * may). */
 WEFT_API int weft_proxy_release(weft_proxy *proxy, weft_time deadline);
 /*
  * Event: until it is set. Condition, which the task holds: until it is notified; the task holds it again after 0, EAGAIN and ETIMEDOUT.

@@ -34,9 +34,9 @@ static int error_of(const char *type, const char *method)
         const char *type, *method; /* NULL: any */
         int error;
     } rows[] = {{"KeyError", NULL, ENOENT}, {"IndexError", NULL, ERANGE}, {"OverflowError", NULL, EOVERFLOW}, {"TypeError", NULL, EINVAL},
-        {"ValueError", "release", EPERM}, {"ValueError", NULL, EINVAL}, {"RuntimeError", "release", EPERM}, {"RuntimeError", "wait", EPERM},
-        {"RuntimeError", "notify", EPERM}, {"RuntimeError", "notify_all", EPERM}, {"AssertionError", "release", EPERM},
-        {"threading.BrokenBarrierError", "wait", EPIPE}};
+        {"ValueError", "release", EOVERFLOW}, {"ValueError", NULL, EINVAL}, {"RuntimeError", "release", EPERM},
+        {"RuntimeError", "wait", EPERM}, {"RuntimeError", "notify", EPERM}, {"RuntimeError", "notify_all", EPERM},
+        {"AssertionError", "release", EPERM}, {"threading.BrokenBarrierError", "wait", EPIPE}};
     for (size_t i = 0; type && i < sizeof(rows) / sizeof(*rows); i++)
         if (strcmp(rows[i].type, type) == 0 && (!rows[i].method || strcmp(rows[i].method, method) == 0))
             return rows[i].error;
