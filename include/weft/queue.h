@@ -12,6 +12,10 @@
  * harms whoever takes it is given up after .deaths deaths: weft_queue_dead_letter. A rendezvous: a put returns when somebody has been found
  * who takes the value; if he dies before he has it, or has no memory for it, the next who gets takes it, though its putter is gone by then
  * (weft_queue_close_now counts and drops such values; size stays 0). What a dead putter offered goes with him.
+ *
+ * Who is in the midst of a call has an end of a shared queue for some instructions, and all others wait for him to leave, those with
+ * WEFT_NOW, too: if he dies there, until the supervisor has put the queue right, some milliseconds; if his process is stopped there
+ * (SIGSTOP), until it goes on.
  */
 #ifndef WEFT_QUEUE_H
 #define WEFT_QUEUE_H
