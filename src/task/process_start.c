@@ -110,6 +110,7 @@ _Noreturn static void fork_child(struct wefti_process *process, pid_t parent, co
 _Noreturn static void between_run(struct wefti_process *process, struct wefti_task_record *record)
 {
     sigset_t all, signals;
+    const uint64_t ticket = record->ticket;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &signals);
     pid_t self = getpid(), child = fork();
@@ -123,8 +124,10 @@ _Noreturn static void between_run(struct wefti_process *process, struct wefti_ta
     memset(&info, 0, sizeof(info));
     while (child > 0 && waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR)
         ;
-    __atomic_store_n(&record->ended, 1 + (uint32_t)wefti_status_of(&info), __ATOMIC_RELEASE);
-    wefti_futex_wake_shared(&record->ended, UINT32_MAX);
+    if (__atomic_load_n(&record->ticket, __ATOMIC_ACQUIRE) == ticket) { /* else the maker is dead, and the record with him */
+        __atomic_store_n(&record->ended, 1 + (uint32_t)wefti_status_of(&info), __ATOMIC_RELEASE);
+        wefti_futex_wake_shared(&record->ended, UINT32_MAX);
+    }
     while (child > 0 && waitid(P_PID, (id_t)child, &info, WEXITED) != 0 && errno == EINTR)
         ;
     wefti_leave(0);
