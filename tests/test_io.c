@@ -900,6 +900,33 @@ START_TEST(who_never_waits_holds_up_nobody)
 }
 END_TEST
 
+/* Who lets others run by itself keeps its place: it goes to the end of the line as often as it says, and no more. */
+static weft_value modest_body(weft_value none)
+{
+    int turns = 0, ends[2];
+    char octet = 'x';
+    connection_make(ends);
+    weft_task *other = weft_spawn(WEFT_COROUTINE, greedy_turns, weft_ptr(&turns));
+    weft_yield();
+    int before = turns;
+    for (int i = 0; i < 1000; i++) {
+        ck_assert_int_eq(weft_write(ends[0], &octet, 1, WEFT_FOREVER), 1);
+        weft_yield();
+    }
+    ck_assert_int_eq(turns - before, 1000);
+    turns = -1;
+    ck_assert_int_eq(weft_task_join(other, weft_in(20)), 0);
+    weft_task_free(other);
+    ends_close(ends);
+    return none;
+}
+
+START_TEST(who_lets_others_run_keeps_its_place)
+{
+    run_as(WEFT_COROUTINE, modest_body);
+}
+END_TEST
+
 /* The child's hub asks anew for what it has from its parent. */
 static weft_value forked_body(weft_value none)
 {
@@ -983,6 +1010,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, no_signal_interrupts_in_coroutines);
     tcase_add_test(tests, streams_have_limits);
     tcase_add_test(tests, who_never_waits_holds_up_nobody);
+    tcase_add_test(tests, who_lets_others_run_keeps_its_place);
 }
 
 int main(void)

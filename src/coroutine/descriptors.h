@@ -34,7 +34,6 @@ struct wefti_descriptors {
     struct wefti_descriptor *table;         /* by number */
     size_t room;
     size_t waiting;             /* items */
-    unsigned eager;             /* calls that did not wait, since others had a turn for that (readiness.c) */
     struct epoll_event *events; /* room for what epoll reports: not on a stack, which would grow by it */
 };
 

@@ -64,6 +64,8 @@ struct wefti_hub {
     bool lent;                       /* another loop watches its descriptor */
     bool rung;                       /* its bell was rung by the thread itself, since it last looked */
     uint64_t seed;                   /* of a hub with one: where its choices have come to, never 0; else 0 */
+    uint64_t eager_since;            /* what `turns` and `looks` were when `eager` began */
+    unsigned eager;                  /* calls that did not have to wait, since then (readiness.c) */
     bool finishing;                  /* its home is to go on when there are none */
     struct wefti_flow *orphan;       /* this is a forked child, and this coroutine all that there was of the thread */
     struct wefti_moments moments;

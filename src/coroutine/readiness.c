@@ -8,7 +8,7 @@
 
 #include "coroutine/hub.h"
 
-/* So many calls that did not have to wait, and the others get a turn. */
+/* So many calls of one flow that did not have to wait, and the others get a turn. */
 enum { EAGER = 64 };
 
 bool wefti_readiness_may(int descriptor, uint32_t opening, short events)
@@ -32,11 +32,23 @@ void wefti_readiness_close(int descriptor)
         wefti_hub_close(hub, descriptor);
 }
 
+/*
+ * Calls are counted anew after each switch: a flow that waits now and then lets others run as it is. (When all calls of a hub were counted
+ * together, each 32nd answer of a server stood behind all that came meanwhile, though its coroutine had waited just before: with a thousand
+ * connections that was the 99th percentile.)
+ */
 void wefti_readiness_turn(void)
 {
     struct wefti_hub *hub = wefti_hub_now();
-    if (!hub || hub->alive == 0 || ++hub->descriptors.eager < EAGER)
+    if (!hub || hub->alive == 0)
         return;
-    hub->descriptors.eager = 0;
+    uint64_t turn = (uint64_t)hub->looks << 32 | hub->turns;
+    if (turn != hub->eager_since) {
+        hub->eager_since = turn;
+        hub->eager = 0;
+    }
+    if (++hub->eager < EAGER)
+        return;
+    hub->eager = 0;
     wefti_yield();
 }
