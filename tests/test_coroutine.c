@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -753,7 +756,25 @@ static void *set_kernel_word(void *data)
     return NULL;
 }
 
-START_TEST(words_of_the_kernel_block_no_hub)
+/* Whether a thread sleeps on words for coroutines (coroutine/words.c). */
+static bool words_thread_is_there(void)
+{
+    char path[64], name[32] = "";
+    DIR *folder = opendir("/proc/self/task");
+    bool there = false;
+    ck_assert_ptr_nonnull(folder);
+    for (const struct dirent *entry; !there && (entry = readdir(folder));) {
+        snprintf(path, sizeof(path), "/proc/self/task/%.20s/comm", entry->d_name);
+        FILE *file = fopen(path, "re");
+        there = file && fgets(name, sizeof(name), file) && strcmp(name, "Words\n") == 0;
+        if (file)
+            fclose(file);
+    }
+    closedir(folder);
+    return there;
+}
+
+static void words_block_no_hub(bool by_thread)
 {
     enum { MANY = 40 };
     struct kernel_word words[4] = {{0}};
@@ -767,11 +788,108 @@ START_TEST(words_of_the_kernel_block_no_hub)
         ck_assert_uint_eq(words[i].waiting, MANY / 4);
         pthread_create(&threads[i], NULL, set_kernel_word, &words[i]);
     }
+    if (by_thread)
+        fixture_until(words_thread_is_there());
+    ck_assert(by_thread || !words_thread_is_there());
     for (int i = 0; i < MANY; i++)
         end(tasks[i]);
     end(other);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
+}
+
+START_TEST(words_of_the_kernel_block_no_hub)
+{
+    unsetenv("WEFT_IO");
+    words_block_no_hub(true);
+}
+END_TEST
+
+/* Sets it, for a hub that is not made yet. Where the kernel watches no words in io_uring (before Linux 6.7), the test is skipped. */
+static void words_by_ring(void)
+{
+    struct kernel_word word = {0};
+    setenv("WEFT_IO", "io_uring", 1);
+    if (!wefti_backend_uring || fixture_copies())
+        fixture_skip("no io_uring here");
+    weft_task *task = spawn(wait_for_kernel_word, &word);
+    weft_sleep(0.001);
+    bool by_thread = words_thread_is_there(); /* by now it has its name */
+    set_kernel_word(&word);
+    end(task);
+    if (by_thread)
+        fixture_skip("the kernel watches no words in io_uring");
+}
+
+START_TEST(words_of_the_kernel_need_no_thread_over_io_uring)
+{
+    words_by_ring();
+    words_block_no_hub(false);
+}
+END_TEST
+
+/* Of two that wait for a word one is woken. If that is the one that leaves at the moment, it says so, or the other gets the wake. */
+struct leaver {
+    uint32_t *word;
+    weft_time deadline;
+    int woken; /* out */
+};
+
+static weft_value wait_and_leave(weft_value data)
+{
+    struct leaver *leaver = weft_as_ptr(data);
+    struct wefti_item items[2] = {{.kind = WEFTI_KERNEL_WORD, .word = leaver->word + 1}, {.kind = WEFTI_KERNEL_WORD, .word = leaver->word}};
+    int which = wefti_wait_items(items, 2, leaver->deadline);
+    leaver->woken = which == 1 && __atomic_load_n(leaver->word, __ATOMIC_ACQUIRE) == 0;
+    return weft_none;
+}
+
+static void *wake_one(void *word)
+{
+    usleep(100);
+    return (void *)syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static bool leaving_round(int microseconds)
+{
+    uint32_t word[2] = {0};
+    pthread_t waker;
+    void *woken;
+    struct leaver leaving = {.word = word, .deadline = weft_in(microseconds * 1e-6)}, staying = {.word = word, .deadline = weft_in(20)};
+    weft_task *first = spawn(wait_and_leave, &leaving), *second = spawn(wait_and_leave, &staying);
+    pthread_create(&waker, NULL, wake_one, word);
+    end(first);
+    pthread_join(waker, &woken);
+    if (woken && !leaving.woken)
+        end(second);
+    else {
+        __atomic_store_n(word, 1, __ATOMIC_RELEASE);
+        wefti_futex_wake_shared(word, UINT32_MAX);
+        end(second);
+    }
+    ck_assert(!woken || leaving.woken || staying.woken);
+    return woken && staying.woken;
+}
+
+static void leave_often(void)
+{
+    int passed_on = 0;
+    for (int i = 0; i < 300; i++)
+        passed_on += leaving_round(i % 100 * 4);
+    ck_assert_int_gt(passed_on, 0);
+}
+
+START_TEST(a_wake_is_not_lost_on_who_leaves)
+{
+    unsetenv("WEFT_IO");
+    leave_often();
+}
+END_TEST
+
+START_TEST(a_wake_is_not_lost_on_who_leaves_over_io_uring)
+{
+    words_by_ring();
+    leave_often();
 }
 END_TEST
 
@@ -1663,6 +1781,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, handles_are_used_again);
     tcase_add_test(tests, a_rendezvous_ends_in_every_way);
     tcase_add_test(tests, words_of_the_kernel_block_no_hub);
+    tcase_add_test(tests, words_of_the_kernel_need_no_thread_over_io_uring);
+    tcase_add_test(tests, a_wake_is_not_lost_on_who_leaves);
+    tcase_add_test(tests, a_wake_is_not_lost_on_who_leaves_over_io_uring);
     tcase_add_test(tests, a_thread_ends_with_its_coroutines);
     tcase_add_test(tests, the_program_joins_them_at_exit);
     tcase_add_test(tests, who_never_waits_starves_nobody);

@@ -29,7 +29,8 @@
  * order in which they have started coroutines. After weft_hub_fd the thread has the machine's time again.
  *
  * Descriptors. With WEFT_IO=io_uring in the environment when a thread starts its first coroutine, the thread sleeps in io_uring, and what
- * its coroutines read from connections of weft_accept and weft_dial the kernel brings there while they wait; where that is not to be had
+ * its coroutines read from connections of weft_accept and weft_dial the kernel brings there while they wait, and for locks, queues and the
+ * like in shared memory they wait there, too (Linux 6.7; else a thread of the library's waits for them); where that is not to be had
  * (Weft was built without liburing; a filter, kernel.io_uring_disabled or a limit of memory refuses it), and with WEFT_IO=epoll or none, it
  * is epoll alone. What the calls do is the same. Another name is an error: no coroutine starts, with EINVAL. A thread with a seed has
  * epoll.

@@ -4,7 +4,8 @@
  *
  * Which descriptors are ready epoll tells with both. It holds no file open for that, whereas io_uring's poll does: a descriptor that
  * somebody closes with close(2) while a coroutine waits for it would stay open, and its peer would hear nothing. What io_uring adds are
- * transfers: what is to be done with a descriptor once it is ready, which the kernel then does in the same step.
+ * transfers: what is to be done with a descriptor once it is ready, which the kernel then does in the same step; and sleeps on words that
+ * other processes change, for which it needs no thread (words.c).
  */
 #ifndef WEFTI_BACKEND_H
 #define WEFTI_BACKEND_H
@@ -22,7 +23,10 @@ struct wefti_backend {
     void (*look)(struct wefti_descriptors *descriptors, weft_time until);
     /* Begins the item's transfer. False: it cannot, and its descriptor is to be waited for. */
     bool (*begin)(struct wefti_descriptors *descriptors, struct wefti_item *item);
-    /* Comes back when the kernel is done with the item's transfer, which may have been done. The item's wait is not reported. */
+    /* Has the kernel watch the item's word, of a wait that is the item's. False: it cannot. What comes of it, wefti_word_watched is
+     * told. */
+    bool (*watch)(struct wefti_descriptors *descriptors, struct wefti_item *item);
+    /* Comes back when the kernel is done with the item's transfer or word, which may have ended well. The item's wait is not reported. */
     void (*end)(struct wefti_descriptors *descriptors, struct wefti_item *item);
     /* From here on epoll's descriptor becomes readable for all that comes. -1 with errno. */
     int (*lend)(struct wefti_descriptors *descriptors);
@@ -45,5 +49,7 @@ const struct wefti_backend *wefti_backend_chosen(void);
 bool wefti_epoll_look(struct wefti_descriptors *descriptors, weft_time until);
 /* The kernel is done with a transfer; `result` is an errno number below 0. */
 void wefti_descriptors_transferred(struct wefti_descriptors *descriptors, struct wefti_item *item, long result);
+/* The kernel watches a word no more: 0 when it was woken, or an errno number below 0 (words.c). */
+void wefti_word_watched(struct wefti_descriptors *descriptors, struct wefti_item *item, long result);
 
 #endif

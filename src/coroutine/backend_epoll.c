@@ -12,7 +12,7 @@ static void epoll_look(struct wefti_descriptors *descriptors, weft_time until)
     wefti_epoll_look(descriptors, until);
 }
 
-static bool epoll_begin(struct wefti_descriptors *descriptors, struct wefti_item *item)
+static bool epoll_cannot(struct wefti_descriptors *descriptors, struct wefti_item *item)
 {
     (void)descriptors, (void)item;
     return false;
@@ -36,7 +36,8 @@ static void epoll_nothing(struct wefti_descriptors *descriptors)
 
 const struct wefti_backend wefti_backend_epoll = {.name = "epoll",
     .look = epoll_look,
-    .begin = epoll_begin,
+    .begin = epoll_cannot,
+    .watch = epoll_cannot,
     .end = epoll_end,
     .lend = epoll_lend,
     .flush = epoll_nothing,

@@ -17,6 +17,10 @@
  * ring rings the bell, which is among epoll's. (The ring's own descriptor does not become readable while what came still waits to be done
  * by this thread.)
  *
+ * A word that is watched is one request of FUTEX_WAIT. The kernel compares it when the request is handed over, which is later than the
+ * waiter published where he sleeps (shared/life.c); who wakes has changed it before. So a wake in between finds the request refused
+ * (EAGAIN), which ends the wait.
+ *
  * fork: the child gives the mapping up, and its copy of the descriptor. The ring, what is in it and its results are the parent's.
  */
 
@@ -37,6 +41,9 @@ enum { REQUESTS = 256, RESULTS = 2048, LONG = 256, SHARE = 20 /* results */ };
 #endif
 enum { DEEP = 64, MOST = 1 << 30 /* octets of a transfer */ };
 
+/* Of Linux 6.7, and newer than the headers of Debian 12. */
+enum { WORD_WAIT = 51 /* IORING_OP_FUTEX_WAIT */, WORD_OF_32 = 2 /* FUTEX2_SIZE_U32 */ };
+
 /* Numbers of requests that are no item's. */
 enum { NOBODY = 0, LISTENS = 1 };
 
@@ -48,7 +55,8 @@ struct wefti_ring {
     bool lent;      /* the ring rings epoll's bell, and does not poll epoll */
 };
 
-static uint32_t uring_refused; /* 1: the kernel has it not, or not for this process */
+static uint32_t uring_refused;  /* 1: the kernel has it not, or not for this process */
+static uint32_t uring_wordless; /* 1: it has it, but does not watch words in it, as before Linux 6.7 */
 
 /*
  * How many rings were given up. A ring may be mapped where another thread's was. The kernel orders the two, but by calls that a tool which
@@ -62,6 +70,15 @@ static int uring_init(struct io_uring *uring)
     struct io_uring_params params = {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE, .cq_entries = RESULTS};
     return wefti_fails() ? -ENOMEM : io_uring_queue_init_params(REQUESTS, uring, &params);
+}
+
+/* Finds out whether the kernel watches words. One that has no memory to tell is asked by the first of them. */
+static void uring_probe(struct io_uring *uring)
+{
+    struct io_uring_probe *probe = io_uring_get_probe_ring(uring);
+    if (probe && !io_uring_opcode_supported(probe, WORD_WAIT))
+        __atomic_store_n(&uring_wordless, 1, __ATOMIC_RELAXED);
+    io_uring_free_probe(probe);
 }
 
 /* From here on the ring rings the bell when it has something. */
@@ -78,6 +95,8 @@ static struct wefti_ring *ring_get(struct wefti_descriptors *descriptors)
     struct wefti_ring *ring = __atomic_load_n(&uring_refused, __ATOMIC_RELAXED) ? NULL : wefti_alloc(sizeof(*ring));
     int error = ring ? uring_init(&ring->uring) : -ENOMEM;
     (void)__atomic_load_n(&uring_closed, __ATOMIC_ACQUIRE);
+    if (error == 0)
+        uring_probe(&ring->uring);
     if (error == 0 && (!descriptors->lent || ring_lend(descriptors, ring)))
         return descriptors->ring = ring;
     if (error == 0)
@@ -109,6 +128,23 @@ static struct io_uring_sqe *ring_request(struct wefti_ring *ring)
     return io_uring_get_sqe(&ring->uring);
 }
 
+/* The kernel has the item's request still. */
+static bool item_pends(const struct wefti_item *item)
+{
+    return item->kind == WEFTI_KERNEL_WORD ? item->queued : item->transfer->begun;
+}
+
+static void item_ended(struct wefti_descriptors *descriptors, struct wefti_item *item, long result)
+{
+    if (item->kind != WEFTI_KERNEL_WORD) {
+        wefti_descriptors_transferred(descriptors, item, result);
+        return;
+    }
+    if (result < 0 && result != -EAGAIN && result != -ECANCELED && result != -EINTR)
+        __atomic_store_n(&uring_wordless, 1, __ATOMIC_RELAXED);
+    wefti_word_watched(descriptors, item, result);
+}
+
 /* Takes the results that are there. True: there were some. */
 static bool ring_reap(struct wefti_descriptors *descriptors, struct wefti_ring *ring)
 {
@@ -121,8 +157,7 @@ static bool ring_reap(struct wefti_descriptors *descriptors, struct wefti_ring *
             ring->more = true;
             ring->listens = (result->flags & IORING_CQE_F_MORE) != 0;
         } else if (result->user_data != NOBODY)
-            wefti_descriptors_transferred(
-                descriptors, (struct wefti_item *)(uintptr_t)result->user_data, result->res); /* NOLINT: it was a pointer */
+            item_ended(descriptors, (struct wefti_item *)(uintptr_t)result->user_data, result->res); /* NOLINT: it was a pointer */
     }
     io_uring_cq_advance(&ring->uring, count);
     ring->taken = count;
@@ -218,12 +253,26 @@ static bool uring_begin(struct wefti_descriptors *descriptors, struct wefti_item
     return true;
 }
 
+static bool uring_watch(struct wefti_descriptors *descriptors, struct wefti_item *item)
+{
+    bool can = !__atomic_load_n(&uring_wordless, __ATOMIC_RELAXED) && wefti_descriptors_open(descriptors) == 0;
+    struct wefti_ring *ring = can ? ring_get(descriptors) : NULL;
+    struct io_uring_sqe *request = ring && !__atomic_load_n(&uring_wordless, __ATOMIC_RELAXED) ? ring_request(ring) : NULL;
+    if (!request)
+        return false;
+    io_uring_prep_rw(WORD_WAIT, request, WORD_OF_32, item->word, 0, item->expected);
+    request->addr3 = UINT32_MAX; /* by whatever wake */
+    io_uring_sqe_set_data(request, item);
+    return true;
+}
+
 static void uring_end(struct wefti_descriptors *descriptors, struct wefti_item *item)
 {
     struct wefti_ring *ring = descriptors->ring;
     struct io_uring_sqe *request = NULL;
-    item->transfer->left = true;
-    while (item->transfer->begun && !(request = ring_request(ring))) {
+    if (item->kind != WEFTI_KERNEL_WORD)
+        item->transfer->left = true;
+    while (item_pends(item) && !(request = ring_request(ring))) {
         io_uring_get_events(&ring->uring);
         ring_reap(descriptors, ring);
     }
@@ -231,7 +280,7 @@ static void uring_end(struct wefti_descriptors *descriptors, struct wefti_item *
         io_uring_prep_cancel(request, item, 0);
         request->user_data = NOBODY;
     }
-    while (item->transfer->begun) {
+    while (item_pends(item)) {
         io_uring_submit_and_wait(&ring->uring, 1);
         ring_reap(descriptors, ring);
     }
@@ -263,6 +312,7 @@ static int uring_lend(struct wefti_descriptors *descriptors)
 static const struct wefti_backend uring = {.name = "io_uring",
     .look = uring_look,
     .begin = uring_begin,
+    .watch = uring_watch,
     .end = uring_end,
     .lend = uring_lend,
     .flush = uring_flush,

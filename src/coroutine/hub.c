@@ -256,7 +256,8 @@ static void flow_ready_of(struct wefti_wait *wait)
 {
     struct wefti_flow *flow = wait->context->flow;
     flow->seen = true;
-    wefti_flow_ready(flow);
+    if (flow->parked) /* else it is just taking back what it waited for, and this came first */
+        wefti_flow_ready(flow);
 }
 
 /* Looks who can go on, without a look at the descriptors. */
@@ -439,22 +440,28 @@ static void flow_settle_words(struct wefti_flow *flow, bool sent)
     flow->words_got = flow->words_sent = false;
 }
 
-/* An unpark has ended a wait one of whose words was woken too: another may use that wake. */
-static void words_pass_on(const struct wefti_wait *wait)
+/* The wakes that words from this item on were given, and that do not end the wait: others may use them. */
+static void words_pass_on(const struct wefti_wait *wait, unsigned first)
 {
-    for (unsigned i = 0; i < wait->count; i++) {
+    for (unsigned i = first; i < wait->count; i++) {
         const struct wefti_item *item = wefti_wait_item(wait, i);
         if (item->kind == WEFTI_KERNEL_WORD && item->seen == WEFTI_SEEN_WOKEN)
             wefti_futex_wake_shared(item->word, 1);
     }
 }
 
+/* The first item that ended the wait; their number: none did. */
+static unsigned wait_first_seen(const struct wefti_wait *wait)
+{
+    unsigned first = 0;
+    while (first < wait->count && !wefti_wait_item(wait, first)->seen)
+        first++;
+    return first;
+}
+
 static bool wait_seen(const struct wefti_wait *wait)
 {
-    for (unsigned i = 0; i < wait->count; i++)
-        if (wefti_wait_item(wait, i)->seen)
-            return true;
-    return false;
+    return wait_first_seen(wait) < wait->count;
 }
 
 /* Sleeps until the flow is unparked, or its deadline or one of its things comes. */
@@ -539,11 +546,13 @@ static __attribute__((noinline)) int flow_park(struct wefti_flow *flow, const st
     if (flow->given) {
         flow->given = false;
         if (things)
-            words_pass_on(wait);
+            words_pass_on(wait, 0);
         return 0;
     }
-    if (things && wait_seen(wait))
+    if (things && wait_seen(wait)) {
+        words_pass_on(wait, wait_first_seen(wait) + 1);
         return 1;
+    }
     if (parked == 0)
         errno = ETIMEDOUT;
     return -1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hub must not sleep in the kernel on a word for one of its coroutines. So threads of this file do, for all coroutines of the process:
+ * A hub must not sleep in the kernel on a word for one of its coroutines. Over io_uring it need not: the kernel watches the word for it,
+ * and the wait ends like one for a descriptor (`rings`). Else threads of this file sleep, for all coroutines of the process:
  * one kernel wait for each distinct word, up to WORDS of them in one futex_waitv. When it ends, all waits for that word end, the first of
  * them as woken if a wake was consumed, the others as if the word had changed: whether one was woken or all cannot be told, and a spurious
  * return is legal.
@@ -28,6 +29,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/opening.h"
 #include "base/servant.h"
@@ -105,7 +107,7 @@ static void wait_unlink(const struct wefti_wait *wait)
 {
     for (unsigned i = 0; i < wait->count; i++) {
         struct wefti_item *item = wefti_wait_item(wait, i);
-        if (item->kind != WEFTI_KERNEL_WORD || !item->queued)
+        if (item->kind != WEFTI_KERNEL_WORD || !item->queued || item->rings)
             continue;
         struct watcher *watcher = watcher_for(item->word);
         word_unlink(watcher, item);
@@ -307,13 +309,39 @@ static int item_watch(struct wefti_item *item, struct wefti_wait *wait, const ui
     return 0;
 }
 
+/* Has the hub's ring watch the item's word. False: there is none, or it cannot. */
+static bool item_ring(struct wefti_descriptors *descriptors, struct wefti_item *item, struct wefti_wait *wait)
+{
+    item->rings = false;
+    if (wefti_clock_own != 0 || !descriptors->backend->watch(descriptors, item))
+        return false;
+    item->wait = wait;
+    item->rings = item->queued = true;
+    descriptors->waiting++;
+    return true;
+}
+
+/* Whoever leaves a wait before the kernel has taken the wait from the item: his wait is not to be told. */
+void wefti_word_watched(struct wefti_descriptors *descriptors, struct wefti_item *item, long result)
+{
+    struct wefti_wait *wait = item->wait;
+    item->queued = false;
+    descriptors->waiting--;
+    if (result == 0)
+        item->seen = WEFTI_SEEN_WOKEN;
+    else if (wait)
+        item->seen = WEFTI_SEEN_CHANGED;
+    if (wait)
+        descriptors->ready(wait);
+}
+
 int wefti_words_add(struct wefti_flow *flow, const struct wefti_wait *wait)
 {
     int added = 0;
     words_publish(flow->context, wait);
     for (unsigned i = 0; i < wait->count && added == 0; i++) {
         struct wefti_item *item = wefti_wait_item(wait, i);
-        if (item->kind != WEFTI_KERNEL_WORD)
+        if (item->kind != WEFTI_KERNEL_WORD || item_ring(&flow->hub->descriptors, item, (struct wefti_wait *)wait))
             continue;
         const uint32_t *rung = NULL;
         do {
@@ -329,6 +357,14 @@ int wefti_words_add(struct wefti_flow *flow, const struct wefti_wait *wait)
 
 bool wefti_words_remove(struct wefti_flow *flow, const struct wefti_wait *wait)
 {
+    struct wefti_descriptors *descriptors = &flow->hub->descriptors;
+    for (unsigned i = 0; i < wait->count; i++) {
+        struct wefti_item *item = wefti_wait_item(wait, i);
+        if (item->kind != WEFTI_KERNEL_WORD || !item->rings || !item->queued)
+            continue;
+        item->wait = NULL;
+        descriptors->backend->end(descriptors, item);
+    }
     wefti_latch_close(&words_latch);
     wait_unlink(wait);
     bool sent = flow->words_sent;

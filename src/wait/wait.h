@@ -49,6 +49,7 @@ struct wefti_item {
     struct wefti_item *next, *previous;
     uint32_t number; /* among the items of the wait */
     bool queued;     /* guarded by the bucket's latch */
+    bool rings;      /* a kernel word that the waiter's own hub has the kernel watch (coroutine/backend.h) */
     bool tried;      /* of a descriptor that Weft opened (opened.h): what is waited for has just been tried, and would have blocked */
 };
 
