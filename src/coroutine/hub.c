@@ -7,21 +7,7 @@
  * switches to that one; if there is nobody, it sleeps in the kernel for all of them, on its own stack. Who ends does the same, and is
  * cleared away by who comes next, as no one can give back the stack he stands on.
  *
- * Only the hub's thread touches the hub and its flows, but for the inbox: a list of notes, of which a flow has two, one for its unpark, one
- * for its kernel words. Each is there at most once: a claim brings one unpark, and a wait for words one note, and the park does not return
- * before it has come.
- *
- * inbox:
- *   NULL      empty
- *   SLEEPS    empty, and the thread sleeps, or is about to, on the lower half of this word
- *   POLLS     empty, and it sleeps in epoll
- *   RINGING   empty; somebody is ringing epoll's bell, and puts his note here afterwards
- *   else      the note that was put in last; each has that before it
- * Who puts in a note does it by compare-and-swap. If he replaces SLEEPS he wakes the word's address, and touches nothing but that address:
- * from the moment when the note was there the flow may go on and end, and the thread and its hub with it. POLLS he replaces by RINGING,
- * rings, and puts in his note last, as the bell has to be open that long. The thread takes all notes at once, but not while it finds
- * RINGING, and moves NULL to SLEEPS or POLLS; both by compare-and-swap, so no note is overlooked. Release of the note's writer, acquire of
- * the thread's taking: what happened before an unpark is seen after the park.
+ * Only the hub's thread touches the hub and its flows, but for the inbox (inbox.h).
  *
  * A wake from the hub's own thread needs none of that: it goes into the run queue. Only in a signal handler it may have interrupted the
  * hub's own work on the queue: `inside` says so, and then it goes to the inbox too. Both run on one thread: signal fences are enough.
@@ -34,8 +20,9 @@
  * can be on its way: when it starts one, after a park that an unpark has ended, or when the wait of one that something else has ended is
  * its own (settled).
  *
- * A hub that is lent to another loop (weft_hub_fd) looks asleep to everybody while the thread is in that loop: the inbox is POLLS, epoll's
- * descriptor has a clock that is set to the first deadline, and who makes a flow ready on the thread itself rings the bell, too.
+ * A hub that is lent to another loop (weft_hub_fd) looks asleep to everybody while the thread is in that loop: the inbox is
+ * WEFTI_INBOX_POLLS, epoll's descriptor has a clock that is set to the first deadline, and who makes a flow ready on the thread itself
+ * rings the bell, too.
  *
  * A seed (WEFT_SEED, read when the hub is made): who runs next is then one of the first CHOICE of the queue, told by a generator of
  * numbers, and the thread has a time of its own (base/clock.h), which starts as the machine's and moves by a microsecond with each look,
@@ -64,9 +51,9 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/opening.h"
+#include "coroutine/inbox.h"
 #include "coroutine/overflow.h"
 #include "coroutine/change.h"
-#include "coroutine/words.h"
 #include "hint.h"
 #include <weft/coroutine.h>
 
@@ -80,10 +67,6 @@ enum {
     CHOICE = 4,
     SLEEP_SLACK = 10000 /* ns that a sleep to its end may be short of it, as each look at the clock takes some */
 };
-
-#define SLEEPS ((struct wefti_note *)1)
-#define POLLS ((struct wefti_note *)3)
-#define RINGING ((struct wefti_note *)5)
 
 /* libstdc++'s record of the exceptions that a thread is handling; NULL where the program has no C++. */
 extern void **__cxa_get_globals(void) __attribute__((weak));
@@ -161,84 +144,6 @@ void wefti_flow_ready(struct wefti_flow *flow)
         queue_add(flow->hub, flow);
 }
 
-/* The inbox. */
-
-static bool inbox_move(struct wefti_hub *hub, struct wefti_note *from, struct wefti_note *to)
-{
-    return __atomic_compare_exchange_n(&hub->inbox, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-}
-
-static bool inbox_has_notes(const struct wefti_hub *hub)
-{
-    return ((uintptr_t)__atomic_load_n(&hub->inbox, __ATOMIC_RELAXED) & ~(uintptr_t)7) != 0;
-}
-
-/* The half that the kernel compares. */
-static const uint32_t *inbox_word(struct wefti_hub *hub)
-{
-    return (const uint32_t *)(const void *)&hub->inbox + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
-}
-
-__attribute__((noinline)) void wefti_note_post(struct wefti_note *note)
-{
-    struct wefti_hub *hub = note->flow->hub;
-    const uint32_t *word = inbox_word(hub);
-    for (;;) {
-        struct wefti_note *head = __atomic_load_n(&hub->inbox, __ATOMIC_RELAXED);
-        if (head == POLLS) {
-            int error = errno;
-            if (inbox_move(hub, POLLS, RINGING))
-                wefti_descriptors_ring(&hub->descriptors);
-            errno = error;
-            continue;
-        }
-        note->next = head == SLEEPS || head == RINGING ? NULL : head;
-        if (!inbox_move(hub, head, note))
-            continue;
-        if (head == SLEEPS)
-            wefti_futex_wake(word, 1);
-        return;
-    }
-}
-
-/* What a note says to its flow; inside. */
-static void note_deliver(struct wefti_note *note)
-{
-    struct wefti_flow *flow = note->flow;
-    *(note == &flow->unparked ? &flow->given : &flow->words_got) = true;
-    if (flow->parked)
-        wefti_flow_ready(flow);
-}
-
-/* All notes, the last first; NULL: there are none. Not by a plain exchange: a thread that has just slept may find POLLS become RINGING. */
-static struct wefti_note *inbox_take(struct wefti_hub *hub)
-{
-    struct wefti_note *note = __atomic_load_n(&hub->inbox, __ATOMIC_RELAXED);
-    while (note == RINGING || !__atomic_compare_exchange_n(&hub->inbox, &note, NULL, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-        if (note == RINGING) { /* the ringer is between a system call and his note */
-            sched_yield();
-            note = __atomic_load_n(&hub->inbox, __ATOMIC_RELAXED);
-        }
-    return note == SLEEPS || note == POLLS ? NULL : note;
-}
-
-/* Delivers all notes, in the order in which they came. */
-static void inbox_empty(struct wefti_hub *hub)
-{
-    struct wefti_note *ordered = NULL, *note = inbox_take(hub);
-    while (note) {
-        struct wefti_note *before = note->next;
-        note->next = ordered;
-        ordered = note;
-        note = before;
-    }
-    while (ordered) {
-        note = ordered;
-        ordered = note->next;
-        note_deliver(note);
-    }
-}
-
 /* Time and descriptors; inside. */
 
 static void hub_look_at_time(struct wefti_hub *hub)
@@ -264,7 +169,7 @@ static void flow_ready_of(struct wefti_wait *wait)
 static void hub_look_inside(struct wefti_hub *hub)
 {
     if (__atomic_load_n(&hub->inbox, __ATOMIC_RELAXED))
-        inbox_empty(hub);
+        wefti_inbox_empty(hub);
     if (hub->moments.first)
         hub_look_at_time(hub);
 }
@@ -295,7 +200,7 @@ static bool hub_spin(struct wefti_hub *hub, weft_time until)
     weft_time end = until - now < SPIN_TIME ? until : now + SPIN_TIME;
     do {
         for (int i = 0; i < SPIN_LOOKS; i++) {
-            if (inbox_has_notes(hub))
+            if (wefti_inbox_has_notes(hub))
                 return wefti_spin_told(&hub->spin, true);
             wefti_pause();
         }
@@ -306,14 +211,14 @@ static bool hub_spin(struct wefti_hub *hub, weft_time until)
 /* Sleeps until somebody may go on, or the moment: `until` as weft_clock tells it, and `real` as the machine does. */
 static void hub_sleep_until(struct wefti_hub *hub, weft_time until, weft_time real, bool polls)
 {
-    if (!inbox_move(hub, NULL, polls ? POLLS : SLEEPS))
+    if (!wefti_inbox_move(hub, NULL, polls ? WEFTI_INBOX_POLLS : WEFTI_INBOX_SLEEPS))
         return;
     if (polls) {
         wefti_descriptors_poll(&hub->descriptors, until);
         hub_set_turns(hub, TURNS);
         hub->rung = false;
     } else
-        wefti_futex_wait(inbox_word(hub), (uint32_t)(uintptr_t)SLEEPS, real);
+        wefti_futex_wait(wefti_inbox_word(hub), (uint32_t)(uintptr_t)WEFTI_INBOX_SLEEPS, real);
 }
 
 /*
@@ -413,149 +318,13 @@ static inline __attribute__((always_inline)) void flow_switch(struct wefti_flow 
     flow_arrive(from, last);
 }
 
-/* Lets others run until somebody makes this flow ready. */
-static void flow_sleep(struct wefti_flow *flow)
+void wefti_flow_sleep(struct wefti_flow *flow)
 {
     flow->parked = true;
     struct wefti_flow *next = hub_next(flow->hub);
     if (next != flow)
         flow_switch(flow, next);
     flow->parked = false;
-}
-
-/* The kinds of its items, as a set: bit k is kind k. */
-static unsigned wait_kinds(const struct wefti_wait *wait)
-{
-    unsigned kinds = 0;
-    for (unsigned i = 0; i < wait->count; i++)
-        kinds |= 1U << wefti_wait_item(wait, i)->kind;
-    return kinds;
-}
-
-/* When nobody watches words for the flow any more: comes back when no note about them can be on its way. */
-static void flow_settle_words(struct wefti_flow *flow, bool sent)
-{
-    while (sent && !flow->words_got)
-        flow_sleep(flow);
-    flow->words_got = flow->words_sent = false;
-}
-
-/* The wakes that words from this item on were given, and that do not end the wait: others may use them. */
-static void words_pass_on(const struct wefti_wait *wait, unsigned first)
-{
-    for (unsigned i = first; i < wait->count; i++) {
-        const struct wefti_item *item = wefti_wait_item(wait, i);
-        if (item->kind == WEFTI_KERNEL_WORD && item->seen == WEFTI_SEEN_WOKEN)
-            wefti_futex_wake_shared(item->word, 1);
-    }
-}
-
-/* The first item that ended the wait; their number: none did. */
-static unsigned wait_first_seen(const struct wefti_wait *wait)
-{
-    unsigned first = 0;
-    while (first < wait->count && !wefti_wait_item(wait, first)->seen)
-        first++;
-    return first;
-}
-
-static bool wait_seen(const struct wefti_wait *wait)
-{
-    return wait_first_seen(wait) < wait->count;
-}
-
-/* Sleeps until the flow is unparked, or its deadline or one of its things comes. */
-static void flow_park_until(struct wefti_flow *flow, weft_time deadline)
-{
-    struct wefti_hub *hub = flow->hub;
-    flow->late = flow->seen = false;
-    if (deadline != WEFT_FOREVER)
-        wefti_moments_add(&hub->moments, &flow->moment, deadline);
-    while (!flow->given && !flow->late && !flow->seen && !flow->words_got)
-        flow_sleep(flow);
-    if (wefti_moment_added(&flow->moment))
-        wefti_moments_remove(&hub->moments, &flow->moment);
-}
-
-/* Whether others may cancel the flow by a word of the arena. */
-static bool flow_is_watched(const struct wefti_flow *flow)
-{
-    return flow->context->watched && !__atomic_load_n(&flow->context->cancelled, __ATOMIC_RELAXED);
-}
-
-/* A park for descriptors. -1 with errno: they could not be waited for. */
-static int flow_park_descriptors(struct wefti_flow *flow, const struct wefti_wait *wait)
-{
-    struct wefti_hub *hub = flow->hub;
-    int added = wefti_descriptors_add(&hub->descriptors, wait);
-    if (added != 0)
-        return added < 0 ? -1 : 0;
-    flow_park_until(flow, wait->deadline);
-    if (!flow->seen || wait->count > 1)
-        wefti_descriptors_remove(&hub->descriptors, wait);
-    return 0;
-}
-
-/* A park for things beside words of the parking lot; `watch` is for a word that cancels. -1 with errno: they could not be waited for. */
-static int flow_park_for(struct wefti_flow *flow, const struct wefti_wait *wait, const struct wefti_wait *watch)
-{
-    struct wefti_hub *hub = flow->hub;
-    int added = wefti_descriptors_add(&hub->descriptors, wait);
-    if (added == 0)
-        added = wefti_words_add(flow, wait);
-    if (added == 0)
-        added = wefti_words_add(flow, watch);
-    int error = errno;
-    if (added == 0)
-        flow_park_until(flow, wait->deadline);
-    wefti_descriptors_remove(&hub->descriptors, wait);
-    bool sent = wefti_words_remove(flow, wait);
-    sent |= wefti_words_remove(flow, watch);
-    flow_settle_words(flow, sent);
-    errno = error;
-    return added < 0 ? -1 : 0;
-}
-
-/*
- * The same, and cancelled on the way if the word says so: that claims the wait, and unparks this. That the word was woken says nothing: at
- * each death in the family all words are.
- */
-static int flow_park_watched(struct wefti_flow *flow, const struct wefti_wait *wait)
-{
-    for (;;) {
-        struct wefti_item item = {.kind = WEFTI_KERNEL_WORD, .word = flow->context->watched};
-        struct wefti_wait watch = {.context = flow->context, .items = &item, .count = flow_is_watched(flow)};
-        int parked = flow_park_for(flow, wait, &watch);
-        if (!item.seen || flow->given || flow->late || wait_seen(wait))
-            return parked;
-        if (__atomic_load_n(flow->context->watched, __ATOMIC_ACQUIRE))
-            wefti_context_cancel(flow->context);
-    }
-}
-
-static __attribute__((noinline)) int flow_park(struct wefti_flow *flow, const struct wefti_wait *wait)
-{
-    unsigned kinds = wait_kinds(wait);
-    bool words = (kinds & 1U << WEFTI_KERNEL_WORD) != 0 || flow_is_watched(flow);
-    bool things = words || (kinds & 1U << WEFTI_DESCRIPTOR) != 0;
-    int parked = 0;
-    if (things && !flow->given)
-        parked = words ? flow_park_watched(flow, wait) : flow_park_descriptors(flow, wait);
-    else
-        flow_park_until(flow, wait->deadline);
-    if (flow->given) {
-        flow->given = false;
-        if (things)
-            words_pass_on(wait, 0);
-        return 0;
-    }
-    if (things && wait_seen(wait)) {
-        words_pass_on(wait, wait_first_seen(wait) + 1);
-        return 1;
-    }
-    if (parked == 0)
-        errno = ETIMEDOUT;
-    return -1;
 }
 
 /* After the last coroutine the thread is carried as it was before. */
@@ -574,8 +343,8 @@ static __attribute__((noinline)) void hub_lend(struct wefti_hub *hub)
 {
     wefti_descriptors_alarm(&hub->descriptors, hub->moments.first ? hub->moments.first->at : WEFT_FOREVER);
     wefti_descriptors_flush(&hub->descriptors);
-    inbox_move(hub, NULL, POLLS);
-    if ((hub->first || inbox_has_notes(hub)) && !hub->rung) {
+    wefti_inbox_move(hub, NULL, WEFTI_INBOX_POLLS);
+    if ((hub->first || wefti_inbox_has_notes(hub)) && !hub->rung) {
         hub->rung = true;
         wefti_descriptors_ring(&hub->descriptors);
     }
@@ -597,7 +366,7 @@ static int hub_park(struct wefti_context *self, const struct wefti_wait *wait)
     int error = *hub->error;
     hub_enter(hub);
     flow->since = hub->now;
-    int parked = flow_park(flow, wait);
+    int parked = wefti_flow_park(flow, wait);
     if (parked == 0 && hub->alive == 0) /* else an unpark may be on its way here still: see hub_settled */
         hub_stand_by(hub);
     flow_leave(flow);
@@ -820,7 +589,7 @@ __attribute__((no_sanitize("thread"))) uint64_t wefti_hub_progress(const struct 
 {
     const volatile struct wefti_hub *seen = hub;
     const struct wefti_note *inbox = seen->inbox;
-    bool rests = inbox == SLEEPS || inbox == POLLS || (seen->current == &hub->home && seen->alive == 0);
+    bool rests = inbox == WEFTI_INBOX_SLEEPS || inbox == WEFTI_INBOX_POLLS || (seen->current == &hub->home && seen->alive == 0);
     return rests ? 0 : (uint64_t)seen->looks << 32 | seen->turns;
 }
 
@@ -833,7 +602,7 @@ void wefti_hub_finish(void)
     hub->finishing = true;
     hub->lent = false;
     while (hub->alive > 0)
-        flow_sleep(&hub->home);
+        wefti_flow_sleep(&hub->home);
     wefti_clock_own = 0;
     hub_stand_by(hub);
     hub->home.context->flow = NULL;

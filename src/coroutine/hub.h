@@ -51,7 +51,7 @@ struct wefti_coroutine {
 };
 
 struct wefti_hub {
-    struct wefti_note *inbox; /* see hub.c; written by anybody, all else by the hub's thread alone */
+    struct wefti_note *inbox; /* see inbox.c; written by anybody, all else by the hub's thread alone */
     uint32_t inside;          /* 1: its thread is at work on what follows, so that a signal handler must not be */
     uint32_t turns;           /* switches until it looks at inbox, time and descriptors */
     uint32_t looks;           /* goes up whenever `turns` is set anew: both together never come back (blocked.c) */
@@ -90,6 +90,10 @@ uint64_t wefti_hub_progress(const struct wefti_hub *hub);
 
 /* Puts a flow whose park has an ending at the end of the run queue, unless it is there. By the hub's thread, inside. */
 void wefti_flow_ready(struct wefti_flow *flow);
+/* Lets others run until somebody makes this flow ready, which runs. By the hub's thread, inside. */
+void wefti_flow_sleep(struct wefti_flow *flow);
+/* Parks the flow, which runs, as a carrier's park does (wait/context.h); see park.c. */
+int wefti_flow_park(struct wefti_flow *flow, const struct wefti_wait *wait);
 /* Ends the waits of its flows for a descriptor that is about to be closed. By the hub's thread. */
 void wefti_hub_close(struct wefti_hub *hub, int descriptor);
 /* Puts a note into the inbox of its flow's hub, which is woken. By anybody; touches neither flow nor hub afterwards. */
