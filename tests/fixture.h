@@ -26,16 +26,17 @@
 
 /*
  * Those that step through sections let a death come after each n-th instruction. AddressSanitizer adds instructions, and makes each look
- * dear; that each instruction is tried is for the builds without it.
+ * dear; that each instruction is tried is for gcc's builds without it, which is how the library is shipped.
  */
 #if defined(__SANITIZE_ADDRESS__)
-#define FIXTURE_STRIDE 17
-#elif defined(__has_feature)
+#define FIXTURE_STRIDE 41
+#elif defined(__clang__)
 #if __has_feature(address_sanitizer)
-#define FIXTURE_STRIDE 17
+#define FIXTURE_STRIDE 41
+#else
+#define FIXTURE_STRIDE 5
 #endif
-#endif
-#ifndef FIXTURE_STRIDE
+#else
 #define FIXTURE_STRIDE 1
 #endif
 
