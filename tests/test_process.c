@@ -10,11 +10,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/memory.h"
 #include "family_root.h"
 #include "shared/block.h"
 #include "shared/seat.h"
+#include "task/process.h"
+#include "task/task.h"
 
 static weft_value twice(weft_value n)
 {
@@ -1014,6 +1017,152 @@ START_TEST(whatever_it_asks_for_may_fail)
 END_TEST
 #endif
 
+/* The process between a task of WEFT_FORK and its maker. */
+
+struct three {
+    pid_t between, child;
+    struct wefti_task_record *record;
+    uint32_t there;
+};
+
+static weft_value makes_by_fork(weft_value pointer)
+{
+    struct three *three = weft_as_ptr(pointer);
+    weft_task *task = weft_spawn(WEFT_PROCESS, sleeps, weft_ptr(&three->there), .method = WEFT_FORK);
+    if (!task)
+        return weft_error(errno, NULL);
+    three->between = task->process->between;
+    three->child = weft_task_native_id(task);
+    three->record = task->process->record;
+    return sleeps(weft_ptr(&three->there));
+}
+
+/* Whether this stands in the file of that name that /proc has of the process. */
+static bool proc_has(pid_t pid, const char *name, const char *what)
+{
+    char path[64], line[512];
+    bool found = false;
+    snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+    FILE *file = fopen(path, "re");
+    MUST(file);
+    while (!found && fgets(line, sizeof(line), file))
+        found = strstr(line, what);
+    fclose(file);
+    return found;
+}
+
+static bool soon(bool (*holds)(const struct three *three), const struct three *three)
+{
+    for (weft_time late = weft_in(20); !holds(three);)
+        if (weft_sleep(0.001) != 0 || weft_clock() > late)
+            return false;
+    return true;
+}
+
+static bool between_waits(const struct three *three)
+{
+    return proc_has(three->between, "comm", "weft-between");
+}
+
+static bool between_is_stopped(const struct three *three)
+{
+    return proc_has(three->between, "stat", ") T ");
+}
+
+static bool record_is_gone(const struct three *three)
+{
+    return __atomic_load_n(&three->record->ticket, __ATOMIC_ACQUIRE) == 0 && !wefti_block_committed(three->record);
+}
+
+/* Maker and task are dead, and their record is free, before the one in between learns of it: whoever has that memory then keeps it. */
+static void root_of_one_in_between(void)
+{
+    static char then[sizeof(struct wefti_task_record)];
+    struct three *three = weft_shared_new(struct three);
+    weft_task *maker = weft_spawn(WEFT_PROCESS, makes_by_fork, weft_ptr(three));
+    MUST(maker && root_until(&three->there, 2) && soon(between_waits, three));
+    MUST(!proc_has(three->between, "maps", "weft-arena"));
+    int pidfd = (int)syscall(SYS_pidfd_open, three->between, 0);
+    MUST(pidfd >= 0 && kill(three->between, SIGSTOP) == 0 && soon(between_is_stopped, three));
+    MUST(kill(three->child, SIGKILL) == 0 && weft_task_kill(maker) == 0 && weft_task_join(maker, weft_in(20)) == 0);
+    MUST(soon(record_is_gone, three));
+    memcpy(then, three->record, sizeof(then));
+    MUST(syscall(SYS_pidfd_send_signal, pidfd, SIGCONT, NULL, 0) == 0);
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    MUST(poll(&end, 1, 20000) == 1 && memcmp(then, three->record, sizeof(then)) == 0);
+    close(pidfd);
+    weft_task_free(maker);
+    weft_shared_free(three);
+}
+
+START_TEST(who_waits_between_outlives_both)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_one_in_between);
+}
+END_TEST
+
+/* The parent's children, one after another, each at some moment soon after it came: until the parent kills this. */
+_Noreturn static void kills_children_of(pid_t parent)
+{
+    char path[64];
+    unsigned moment = 1;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
+    for (;;) {
+        int child = 0;
+        FILE *file = fopen(path, "re");
+        while (file && fscanf(file, "%d", &child) == 1 && child == getpid())
+            child = 0;
+        if (file)
+            fclose(file);
+        int pidfd = child > 0 && child != getpid() ? (int)syscall(SYS_pidfd_open, child, 0) : -1;
+        if (pidfd < 0)
+            continue;
+        moment = moment * 1103515245 + 12345;
+        for (weft_time until = weft_clock() + moment / 65536 % 512 * 1024; weft_clock() < until;)
+            ;
+        syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+        close(pidfd);
+    }
+}
+
+/* Each start ends, in a task, which then ends too, or in none. */
+static void root_that_loses_those_in_between(void)
+{
+    enum { MANY = 50 };
+    int failed = 0, lost = 0;
+    MUST(weft_as_int(result(weft_spawn(WEFT_PROCESS, twice, weft_int(1)))) == 2); /* the family is there */
+    pid_t self = getpid(), killer = fork();
+    if (killer == 0)
+        kills_children_of(self);
+    for (int i = 0; i < MANY; i++) {
+        weft_value value;
+        weft_task *task = weft_spawn(WEFT_PROCESS, twice, weft_int(i), .method = WEFT_FORK);
+        MUST(task || errno == EAGAIN);
+        failed += !task;
+        if (!task)
+            continue;
+        MUST(weft_task_result(task, &value, weft_in(20)) == 0);
+        MUST(weft_is_error(value) ? weft_error_code(value) == EOWNERDEAD : weft_as_int(value) == 2 * i);
+        lost += weft_is_error(value);
+        weft_drop(value);
+        weft_task_free(task);
+    }
+    MUST(kill(killer, SIGKILL) == 0 && waitpid(killer, NULL, 0) == killer);
+    MUST(weft_as_int(result(weft_spawn(WEFT_PROCESS, twice, weft_int(2), .method = WEFT_FORK))) == 4);
+    printf("%d of %d were not started, %d were lost\n", failed, MANY, lost);
+}
+
+START_TEST(who_waits_between_may_die)
+{
+    NEEDS_PIDFDS;
+    if (access("/proc/thread-self/children", R_OK) != 0)
+        fixture_skip("the kernel lists no children");
+    root_runs(root_that_loses_those_in_between);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, a_process_runs_and_gives_its_result);
@@ -1041,6 +1190,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_forked_child_is_no_member);
     tcase_add_test(tests, a_dead_supervisor_costs_its_tasks);
     tcase_add_test(tests, nothing_stays_in_the_arena);
+    tcase_add_test(tests, who_waits_between_outlives_both);
+    tcase_add_test(tests, who_waits_between_may_die);
 #ifdef WEFTI_SMALL
     tcase_add_test(tests, whatever_it_asks_for_may_fail);
 #endif

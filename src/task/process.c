@@ -105,7 +105,16 @@ static void process_drop(struct wefti_task_process *own, bool alone)
     if (own->record)
         wefti_task_record_leave(own->record, alone);
     wefti_process_let_go(own->process);
+    wefti_task_process_forget(own);
     wefti_release(own);
+}
+
+static void process_lose(weft_task *task)
+{
+    if (task->process)
+        wefti_task_process_forget(task->process);
+    wefti_release(task->process);
+    task->process = NULL;
 }
 
 /* The argument has been taken. */
@@ -171,7 +180,7 @@ static void process_word(weft_task *task, struct wefti_item *item)
 
 static int process_status(const struct wefti_task_process *own)
 {
-    uint32_t ended = process_mine(own) ? __atomic_load_n(&own->record->ended, __ATOMIC_ACQUIRE) : 0;
+    uint32_t ended = process_mine(own) && own->ended ? __atomic_load_n(own->ended, __ATOMIC_ACQUIRE) : 0;
     if (ended)
         return (int)(ended - 1);
     return process_mine(own) && !__atomic_load_n(&own->unknown, __ATOMIC_RELAXED) ? own->process->status : SIGKILL;
@@ -283,13 +292,7 @@ static void process_clear(weft_task *task)
     if (process_mine(task->process))
         process_drop(task->process, true);
     else
-        wefti_release(task->process);
-    task->process = NULL;
-}
-
-static void process_lose(weft_task *task)
-{
-    wefti_release(task->process);
+        process_lose(task);
     task->process = NULL;
 }
 

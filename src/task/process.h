@@ -31,7 +31,6 @@ struct wefti_task_record {
     uint32_t outcome; /* enum weft_outcome; 0: there is no result */
     uint64_t ticket;  /* no other record of the family ever had it; 0 once it is freed */
     int32_t pid;      /* of one that its maker forked; minus an errno number when that failed */
-    uint32_t ended;   /* of such a one: 1 + its status as waitpid gives it, once that is known */
     int32_t failure;  /* errno number why there is no value: the result could not cross, or the process not begin */
     bool awaited, daemon;
     int32_t nice;
@@ -52,6 +51,7 @@ struct wefti_task_process {
     struct wefti_process *process;
     uint16_t member; /* this process: another's are not this handle's to touch */
     pid_t between;   /* the parent of one that this process forked, which is to be reaped; 0: there is none */
+    uint32_t *ended; /* of such a one: 1 + its status as waitpid gives it, once that is known; the parent's, who shares the page */
     bool asked;      /* to end, by a signal */
     bool unknown;    /* nobody can say how it ended */
     weft_task *task;
@@ -90,5 +90,7 @@ int wefti_task_process_method(weft_task *task);
 bool wefti_task_process_run(weft_task *task, struct wefti_task_process *own, bool *alone);
 /* Of one that has ended: the parent in between is gone, or about to be. Its word about how its child ended is there. */
 void wefti_task_process_reap(struct wefti_task_process *own);
+/* How it ended is not asked any more. */
+void wefti_task_process_forget(struct wefti_task_process *own);
 
 #endif

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -31,6 +32,7 @@
 #include "family/ids.h"
 #include "family/joined.h"
 #include "family/pidfd.h"
+#include "shared/arena.h"
 #include "shared/block.h"
 
 /*
@@ -93,7 +95,28 @@ int weft_init(int argc, char **argv)
 /*
  * WEFT_FORK. The process has a parent of its own, in between, so that the host never sees it as a child; that one closes all it has, waits
  * for its child's end, and writes down how it ended. It is reaped by name, and sends no signal.
+ *
+ * It is no member of the family, and so its death is seen by nobody but its maker; nor can it hold anything in the arena. So it touches the
+ * arena only as long as the record is certain to be there, which is until the process has a seat: before that nobody but the maker, who
+ * waits for this, lets go of both holds. Then it has no arena any more, and writes what it has to say into a page that it shares with the
+ * maker, which is there for as long as one of them is. Whoever of the three dies, and when: a maker takes it for failed when the one in
+ * between dies before it said the number; the child dies with its parent; how it ended is told by the supervisor, when nobody else did.
  */
+
+/* The page. NULL with ENOMEM. */
+static uint32_t *ended_map(void)
+{
+    bool fails = wefti_fails_with(ENOMEM);
+    void *page = fails ? MAP_FAILED : mmap(NULL, sizeof(uint32_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+void wefti_task_process_forget(struct wefti_task_process *own)
+{
+    if (own->ended)
+        munmap(own->ended, sizeof(*own->ended));
+    own->ended = NULL;
+}
 
 _Noreturn static void fork_child(struct wefti_process *process, pid_t parent, const sigset_t *signals)
 {
@@ -107,10 +130,9 @@ _Noreturn static void fork_child(struct wefti_process *process, pid_t parent, co
     wefti_leave(status);
 }
 
-_Noreturn static void between_run(struct wefti_process *process, struct wefti_task_record *record)
+_Noreturn static void between_run(struct wefti_process *process, struct wefti_task_record *record, uint32_t *ended)
 {
     sigset_t all, signals;
-    const uint64_t ticket = record->ticket;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &signals);
     pid_t self = getpid(), child = fork();
@@ -118,41 +140,61 @@ _Noreturn static void between_run(struct wefti_process *process, struct wefti_ta
         fork_child(process, self, &signals);
     __atomic_store_n(&record->pid, child > 0 ? child : -errno, __ATOMIC_RELEASE);
     wefti_futex_wake_shared((uint32_t *)&record->pid, UINT32_MAX);
+    munmap((void *)wefti_arena_base, wefti_arena_size); /* NOLINT: an address */
     syscall(SYS_close_range, 0, ~0U, 0);
     prctl(PR_SET_NAME, "weft-between");
     siginfo_t info;
     memset(&info, 0, sizeof(info));
     while (child > 0 && waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR)
         ;
-    if (__atomic_load_n(&record->ticket, __ATOMIC_ACQUIRE) == ticket) { /* else the maker is dead, and the record with him */
-        __atomic_store_n(&record->ended, 1 + (uint32_t)wefti_status_of(&info), __ATOMIC_RELEASE);
-        wefti_futex_wake_shared(&record->ended, UINT32_MAX);
-    }
+    __atomic_store_n(ended, 1 + (uint32_t)wefti_status_of(&info), __ATOMIC_RELEASE); /* pairs with the acquire of process_status */
     while (child > 0 && waitid(P_PID, (id_t)child, &info, WEXITED) != 0 && errno == EINTR)
         ;
     wefti_leave(0);
 }
 
+/* Whether the one in between is dead; it is not reaped. */
+static bool between_dead(pid_t between)
+{
+    siginfo_t info = {.si_pid = 0};
+    return syscall(SYS_waitid, P_PID, between, &info, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL) != 0 || info.si_pid != 0;
+}
+
+/* The number of the process, or minus an errno number: EAGAIN when the one in between has died before it said so. */
+static int32_t fork_number(const struct wefti_task_process *own)
+{
+    int32_t *number = &own->record->pid;
+    double look = 0.001; /* seconds, until it is looked whether he lives: more and more seldom */
+    for (bool dead = false; __atomic_load_n(number, __ATOMIC_ACQUIRE) == 0; dead = between_dead(own->between), look *= 2) {
+        if (dead)
+            return -EAGAIN;
+        weft_wait((uint32_t *)number, 0, weft_in(look));
+    }
+    return *number;
+}
+
 /* Forks it, and has it watched by the supervisor. 0; -1 with errno. */
 static int fork_start(struct wefti_task_process *own, bool threads)
 {
-    struct wefti_task_record *record = own->record;
+    if (!(own->ended = ended_map()))
+        return -1;
     fflush(NULL); /* what is buffered would be printed twice */
     own->between = wefti_fails_with(EAGAIN) ? -1 : threads ? fork() : (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
     if (own->between == 0)
-        between_run(own->process, record);
+        between_run(own->process, own->record, own->ended);
     if (own->between < 0) {
         own->between = 0;
         return -1;
     }
-    while (__atomic_load_n(&record->pid, __ATOMIC_ACQUIRE) == 0)
-        weft_wait((uint32_t *)&record->pid, 0, WEFT_FOREVER);
-    int pidfd = record->pid > 0 ? (int)syscall(SYS_pidfd_open, record->pid, 0) : (errno = -record->pid, -1);
+    int32_t number = fork_number(own);
+    int pidfd = number > 0 ? (int)syscall(SYS_pidfd_open, number, 0) : (errno = -number, -1);
+    if (pidfd < 0 && errno == ESRCH)
+        errno = EAGAIN; /* dead, and reaped: its parent died */
     int adopted = pidfd < 0 ? -1 : wefti_process_adopt(own->process, pidfd), error = errno;
     if (pidfd >= 0)
         close(pidfd);
-    if (adopted != 0 && record->pid > 0)
-        kill(record->pid, SIGKILL); /* its parent has not reaped it: it waits for what comes of this */
+    if (adopted != 0 && number > 0)
+        kill(number, SIGKILL); /* its parent has not reaped it: it waits for what comes of this */
     errno = error;
     return adopted;
 }
