@@ -281,3 +281,29 @@ unsigned step_anew(const struct step_plan *plan)
     section_unmap();
     return deaths * FIXTURE_STRIDE;
 }
+
+struct member step_until(void (*body)(void), bool (*there)(void))
+{
+    section_map();
+    struct member member = stepped_start(body);
+    while (!there())
+        ck_assert_msg(stepped_go(&member, 1), "the body's section has ended before");
+    return member;
+}
+
+bool step_on(const struct member *member, unsigned count)
+{
+    return stepped_go(member, count);
+}
+
+void step_goes_on(const struct member *member)
+{
+    ck_assert_int_eq(ptrace(PTRACE_DETACH, member->pid, NULL, NULL), 0);
+    section_unmap();
+}
+
+void step_dies(struct member *member)
+{
+    member_kill(member);
+    section_unmap();
+}

@@ -60,6 +60,14 @@ unsigned step_through(const struct step_plan *plan);
  * n * n / 2.
  */
 unsigned step_anew(const struct step_plan *plan);
+/* A member that runs `body` and is stopped inside its section: after the first instruction after which `there` holds. */
+struct member step_until(void (*body)(void), bool (*there)(void));
+/* Another `count` instructions of it. False when the section has ended before. */
+bool step_on(const struct member *member, unsigned count);
+/* It is stopped no more; member_ends waits for it. */
+void step_goes_on(const struct member *member);
+/* Or it is dead; member_bury puts right what it left. */
+void step_dies(struct member *member);
 /* Of the body. */
 void step_begin(void);
 void step_end(void);

@@ -11,6 +11,7 @@
 #include "base/leave.h"
 #include "base/memory.h"
 #include "fixture.h"
+#include "queue/queue_shared.h"
 #include "shared/block.h"
 #include "shared/meeting.h"
 #include "step.h"
@@ -615,6 +616,95 @@ START_TEST(who_waits_may_die_at_any_instruction)
 }
 END_TEST
 
+/* Whoever is stopped inside keeps others out, but holds up nobody beyond his deadline, nor who is done. */
+
+static bool somebody_is_inside(void)
+{
+    struct wefti_shared_queue *queue = (struct wefti_shared_queue *)stage->queue;
+    const struct wefti_gate *gate = wefti_queue_shared_kind(queue)->gate(queue, 0);
+    return (__atomic_load_n(&gate->word, __ATOMIC_RELAXED) & ~(uint32_t)WEFTI_GATE_FLAGS) != 0;
+}
+
+static void looks_in_vain(void)
+{
+    weft_value got;
+    step_must(wefti_context_life(wefti_context_current()));
+    step_begin();
+    step_must(weft_queue_get(stage->queue, &got, WEFT_NOW) == -1 && errno == EAGAIN);
+    step_end();
+}
+
+START_TEST(who_is_stopped_inside_holds_up_nobody_past_his_deadline)
+{
+    STEP_OR_SKIP;
+    weft_value got, value = value_of(SMALL_BLOCK, 1);
+    weft_case cases[] = {weft_case_put(stage->queue, &value), weft_case_get(stage->queue, &got)};
+    weft_task *task = weft_spawn(WEFT_THREAD, gets, weft_none);
+    UNTIL_WAITING(1);
+    struct member stopped = step_until(looks_in_vain, somebody_is_inside);
+    ck_fails(weft_queue_put(stage->queue, value, WEFT_NOW), EAGAIN);
+    ck_fails(weft_queue_put(stage->queue, value, weft_in(0.015)), ETIMEDOUT);
+    ck_fails(weft_queue_get(stage->queue, &got, WEFT_NOW), EAGAIN);
+    ck_fails(weft_queue_get(stage->queue, &got, weft_in(0.015)), ETIMEDOUT);
+    ck_fails(weft_select(cases, 2, weft_in(0.015)), ETIMEDOUT);
+    weft_task_cancel(task); /* his bid is there */
+    ck_assert_int_eq(number_of(ended(task)), -ECANCELED);
+    step_goes_on(&stopped);
+    member_ends(&stopped);
+    task = weft_spawn(WEFT_THREAD, gives, weft_keep(value));
+    UNTIL_WAITING(1);
+    stopped = step_until(looks_in_vain, somebody_is_inside);
+    weft_task_cancel(task);
+    ck_assert_int_eq(number_of(ended(task)), -ECANCELED);
+    step_goes_on(&stopped);
+    member_ends(&stopped);
+    ck_assert_int_eq(take(stage->queue), -1);
+    ck_fails(weft_queue_put(stage->queue, value, WEFT_NOW), EAGAIN);
+    weft_drop(value);
+    nothing_left();
+}
+END_TEST
+
+/* Who waits here, and has not been woken yet. */
+static bool somebody_was_met(void)
+{
+    for (const struct wefti_life *life = wefti_family_get()->seats[wefti_member].lives; life; life = life->next)
+        if (wefti_meet_state(wefti_meet_look(life)) == WEFTI_MEET_DONE && __atomic_load_n(&life->waits_used, __ATOMIC_ACQUIRE) > 0)
+            return true;
+    return false;
+}
+
+/* The getter, who is told nothing, looks because it is cancelled, and finds that it has the value; whose putter goes on, or dies. */
+static void given_while_stopped(unsigned instructions, bool dies)
+{
+    weft_task *task = weft_spawn(WEFT_THREAD, gets, weft_none);
+    UNTIL_WAITING(1);
+    struct member putter = step_until(gives_stepped, somebody_was_met);
+    ck_assert(step_on(&putter, instructions));
+    weft_task_cancel(task);
+    weft_value got = ended(task);
+    ck_assert_uint_eq(weft_length(got), stage->size);
+    ck_assert_int_eq(number_of(got), 1);
+    if (dies) {
+        step_dies(&putter);
+        member_bury(&putter);
+    } else {
+        step_goes_on(&putter);
+        member_ends(&putter);
+    }
+    ck_assert_int_eq(take(stage->queue), -1);
+    nothing_left();
+}
+
+START_TEST(who_has_been_given_a_value_has_it_though_its_putter_is_stopped)
+{
+    STEP_OR_SKIP;
+    stage->size = SMALL_BLOCK;
+    for (unsigned instructions = 0; instructions < 30; instructions += 1 + 2 * (FIXTURE_STRIDE > 1))
+        given_while_stopped(instructions, instructions % 2);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_checked_fixture(tests, set_up, NULL);
@@ -639,6 +729,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_putter_may_die_at_any_instruction);
     tcase_add_test(tests, a_putter_of_a_block_may_die_at_any_instruction);
     tcase_add_test(tests, who_waits_may_die_at_any_instruction);
+    tcase_add_test(tests, who_is_stopped_inside_holds_up_nobody_past_his_deadline);
+    tcase_add_test(tests, who_has_been_given_a_value_has_it_though_its_putter_is_stopped);
 }
 
 int main(void)

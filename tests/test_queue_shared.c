@@ -928,6 +928,112 @@ START_TEST(a_death_while_the_table_of_leases_grows)
 }
 END_TEST
 
+/* Whoever is stopped inside keeps others out, but holds up nobody beyond his deadline. */
+
+static const struct stopped_kind {
+    size_t capacity;
+    bool joinable;
+    enum weft_queue_order order;
+} stopped_kinds[] = {{5, false, WEFT_FIFO}, {WEFT_UNBOUNDED, true, WEFT_FIFO}, {5, false, WEFT_LIFO}, {5, true, WEFT_PRIORITY}};
+enum { STOPPED_KINDS = sizeof(stopped_kinds) / sizeof(*stopped_kinds) };
+static const double PAST_PATIENCE = 0.015;
+
+static void puts_one(void)
+{
+    step_must(wefti_context_life(wefti_context_current()));
+    step_begin();
+    step_must(weft_queue_put(stepped_queue, weft_int(3), WEFT_NOW) == 0);
+    step_end();
+}
+
+static void takes_one(void)
+{
+    weft_value got;
+    step_must(wefti_context_life(wefti_context_current()));
+    step_begin();
+    step_must(weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0);
+    step_end();
+    step_must(!stepped_joinable || weft_queue_task_done(stepped_queue) == 0);
+}
+
+static bool somebody_is_inside(void)
+{
+    struct wefti_shared_queue *queue = (struct wefti_shared_queue *)stepped_queue;
+    const struct wefti_gate *gate;
+    bool inside = false;
+    for (unsigned i = 0; (gate = wefti_queue_shared_kind(queue)->gate(queue, i)); i++)
+        inside |= (__atomic_load_n(&gate->word, __ATOMIC_RELAXED) & ~(uint32_t)WEFTI_GATE_FLAGS) != 0;
+    return inside;
+}
+
+static weft_value waits_to_get(weft_value data)
+{
+    weft_value got;
+    (void)data;
+    return weft_queue_get(stepped_queue, &got, WEFT_FOREVER) == 0 ? weft_int(0) : weft_int(errno);
+}
+
+static void no_get_waits_longer(void)
+{
+    weft_value got[2];
+    weft_case one = weft_case_get(stepped_queue, got);
+    ck_fails(weft_queue_get(stepped_queue, got, WEFT_NOW), EAGAIN);
+    ck_fails(weft_queue_get(stepped_queue, got, weft_in(PAST_PATIENCE)), ETIMEDOUT);
+    ck_fails((int)weft_queue_get_many(stepped_queue, got, 2, WEFT_NOW), EAGAIN);
+    ck_fails(weft_select(&one, 1, WEFT_NOW), EAGAIN);
+    ck_fails(weft_select(&one, 1, weft_in(PAST_PATIENCE)), ETIMEDOUT);
+    if (stepped_joinable) {
+        ck_fails(weft_queue_join(stepped_queue, weft_in(PAST_PATIENCE)), ETIMEDOUT);
+        ck_fails(weft_queue_dead_letter(stepped_queue, got, WEFT_NOW), EAGAIN);
+    }
+    weft_task *task = weft_spawn(WEFT_THREAD, waits_to_get, weft_none);
+    weft_task_cancel(task);
+    ck_assert_int_eq(weft_task_result(task, got, WEFT_FOREVER), 0);
+    ck_assert_int_eq(weft_as_int(got[0]), ECANCELED);
+    weft_task_free(task);
+}
+
+static void no_put_waits_longer(void)
+{
+    weft_value value = numbered(2);
+    weft_case one = weft_case_put(stepped_queue, &value);
+    ck_fails(weft_queue_put(stepped_queue, value, WEFT_NOW), EAGAIN);
+    ck_fails(weft_queue_put(stepped_queue, value, weft_in(PAST_PATIENCE)), ETIMEDOUT);
+    ck_fails((int)weft_queue_put_many(stepped_queue, &value, 1, WEFT_NOW), EAGAIN);
+    ck_fails(weft_select(&one, 1, weft_in(PAST_PATIENCE)), ETIMEDOUT);
+    weft_drop(value);
+}
+
+START_TEST(who_is_stopped_inside_holds_up_nobody_past_his_deadline)
+{
+    STEP_OR_SKIP;
+    const struct stopped_kind *kind = &stopped_kinds[_i / 2];
+    bool puts = _i % 2, both = kind->order != WEFT_FIFO;
+    stepped_joinable = kind->joinable;
+    stepped_queue = weft_queue_new(.shared = true, .capacity = kind->capacity, .joinable = kind->joinable, .order = kind->order);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(weft_queue_put(stepped_queue, weft_int(i), WEFT_NOW), 0);
+    blocks_before = blocks_but_lives();
+    struct member stopped = step_until(puts ? puts_one : takes_one, somebody_is_inside);
+    if (puts || both)
+        no_put_waits_longer();
+    if (!puts || both)
+        no_get_waits_longer();
+    ck_assert_uint_eq(weft_queue_size(stepped_queue), 3);
+    ck_assert_uint_eq(blocks_but_lives(), blocks_before);
+    step_goes_on(&stopped);
+    member_ends(&stopped);
+    weft_value got;
+    int sum = 0, taken = kind->order == WEFT_LIFO ? 2 : 0;
+    for (; weft_queue_get(stepped_queue, &got, WEFT_NOW) == 0; sum += (int)weft_as_int(got))
+        ck_assert(!stepped_joinable || weft_queue_task_done(stepped_queue) == 0);
+    ck_assert_int_eq(errno, EAGAIN);
+    ck_assert_int_eq(sum, puts ? 0 + 1 + 2 + 3 : 0 + 1 + 2 - taken);
+    ck_assert(!stepped_joinable || weft_queue_join(stepped_queue, WEFT_NOW) == 0);
+    ck_assert_uint_eq(census().in_hand, 0);
+}
+END_TEST
+
 /* Freeing one: whoever comes after a death in it finds all of the queue, or nothing. */
 
 static const struct freed_kind {
@@ -1066,6 +1172,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_death_at_any_instruction_of_a_joinable_stack);
     tcase_add_test(tests, a_death_at_any_instruction_of_joinable_priorities);
     tcase_add_test(tests, a_death_while_the_table_of_leases_grows);
+    tcase_add_loop_test(tests, who_is_stopped_inside_holds_up_nobody_past_his_deadline, 0, 2 * STOPPED_KINDS);
     tcase_add_loop_test(tests, a_death_while_it_is_closed, 0, FREED_KINDS);
     tcase_add_loop_test(tests, a_death_while_it_is_freed, 0, FREED_KINDS);
 }

@@ -13,9 +13,11 @@
  * who takes the value; if he dies before he has it, or has no memory for it, the next who gets takes it, though its putter is gone by then
  * (weft_queue_close_now counts and drops such values; size stays 0). What a dead putter offered goes with him.
  *
- * Who is in the midst of a call has an end of a shared queue for some instructions, and all others wait for him to leave, those with
- * WEFT_NOW, too: if he dies there, until the supervisor has put the queue right, some milliseconds; if his process is stopped there
- * (SIGSTOP), until it goes on.
+ * Who is in the midst of a call has an end of a shared queue for some instructions, and others wait for him to leave: if he dies there,
+ * until the supervisor has put the queue right, some milliseconds; if his process is stopped there (SIGSTOP), until it goes on. A call with
+ * a deadline, select too, does so for ten milliseconds, and longer only until its deadline or a cancellation: then it fails as it does when
+ * there is no value or no room, and has done nothing. So after such a moment WEFT_NOW may say EAGAIN though there is one. What has no
+ * deadline (task_done, deliveries, close, free) waits until he has left; size, empty and full never do.
  */
 #ifndef WEFT_QUEUE_H
 #define WEFT_QUEUE_H

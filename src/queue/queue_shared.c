@@ -8,6 +8,10 @@
  * that. Each step looks before it changes, and may be done again by another when who mends dies. A death outside: between the leave and the
  * wake that he owed the bell has changed already, and the sweep wakes all who sleep.
  *
+ * A wait at a gate takes the call's deadline, and may be cancelled, but not in its first moments (PATIENCE), so that what takes a moment is
+ * no reason to fail. Who gives up had not entered: nothing of the queue is his but what he had left there before, and the rendezvous says
+ * how that is left to others. What has no deadline, and what must not be left half done, waits as long as it takes.
+ *
  * A holding that is there still when the gate is no longer his says nothing about the queue, which may have been freed: nothing is done
  * then.
  *
@@ -37,6 +41,7 @@ enum { SPINS = 1 };
 #else
 enum { SPINS = 200 /* looks */ };
 #endif
+enum { PATIENCE = 10000000 /* ns: who is preempted seldom stays away longer, and the dead are swept by then */ };
 
 static const struct wefti_shared_kind *const kinds[WEFTI_QUEUE_SHARED_KINDS] = {
     [WEFTI_QUEUE_SHARED_FIFO] = &wefti_queue_shared_fifo,
@@ -91,17 +96,51 @@ static bool gate_announce(struct wefti_gate *gate, uint32_t *word)
     return false;
 }
 
-int wefti_gate_enter_slow(struct wefti_gate *gate, struct wefti_visit *visit)
+/* 0: inside; -1 as weft_wait. Who gives up leaves SLEEPERS behind: a wake that he may have had goes on to another then. */
+static int gate_sleep(struct wefti_gate *gate, uint32_t me, weft_time deadline)
 {
     uint32_t word;
+    int slept = 0;
+    while (!gate_try(gate, me, WEFTI_GATE_SLEEPERS)) {
+        if (!gate_announce(gate, &word))
+            continue;
+        if (slept < 0)
+            return -1;
+        slept = wefti_wait_quiet(&gate->word, word, deadline);
+    }
+    return 0;
+}
+
+static int gate_sleep_shielded(struct wefti_gate *gate, uint32_t me, weft_time deadline)
+{
+    wefti_shield_raise();
+    int slept = gate_sleep(gate, me, deadline);
+    wefti_shield_lower();
+    return slept;
+}
+
+void wefti_gate_wait(struct wefti_gate *gate, const struct wefti_visit *visit)
+{
+    if (gate_try(gate, visit->me, 0) || gate_spin(gate, visit->me))
+        return;
+    while (gate_sleep_shielded(gate, visit->me, WEFT_FOREVER) < 0)
+        ;
+}
+
+/* 0; -1 with errno, and no visit any more. */
+int wefti_gate_wait_by(struct wefti_gate *gate, struct wefti_visit *visit, weft_time deadline)
+{
     if (gate_try(gate, visit->me, 0) || gate_spin(gate, visit->me))
         return 0;
-    wefti_shield_raise();
-    while (!gate_try(gate, visit->me, WEFTI_GATE_SLEEPERS))
-        if (gate_announce(gate, &word))
-            wefti_wait_quiet(&gate->word, word, WEFT_FOREVER);
-    wefti_shield_lower();
-    return 0;
+    int slept = gate_sleep_shielded(gate, visit->me, weft_clock() + PATIENCE);
+    if (slept < 0 && deadline > WEFT_NOW)
+        slept = gate_sleep(gate, visit->me, deadline);
+    if (slept == 0)
+        return 0;
+    int error = deadline > WEFT_NOW ? errno : EAGAIN;
+    wefti_visit_end(visit);
+    errno = error;
+    return -1;
 }
 
 /* The doors that one who leaves with this has to ring. */

@@ -99,12 +99,12 @@ struct wefti_visit {
 /* What the detail of a holding says. */
 enum { WEFTI_DETAIL_GATE = 1, WEFTI_DETAIL_LEASES = 2, WEFTI_DETAIL_FREE = 3, WEFTI_DETAIL_KINDS = 255 /* the rest is a count */ };
 
-int wefti_gate_enter_slow(struct wefti_gate *gate, struct wefti_visit *visit);
+void wefti_gate_wait(struct wefti_gate *gate, const struct wefti_visit *visit);
+int wefti_gate_wait_by(struct wefti_gate *gate, struct wefti_visit *visit, weft_time deadline);
 void wefti_gate_leave_slow(struct wefti_gate *gate, struct wefti_visit *visit, uint32_t brought);
 
-/* 0: inside. -1 with ESTALE (no member), ENOMEM, EAGAIN (too many tasks). Not ended by a deadline nor by cancellation: gates are shut for
- * moments. */
-static inline int wefti_gate_enter(struct wefti_gate *gate, struct wefti_visit *visit)
+/* 0: inside. 1: it is shut. -1 with ESTALE (no member), ENOMEM, EAGAIN (too many tasks). */
+static inline int wefti_gate_try(struct wefti_gate *gate, struct wefti_visit *visit)
 {
     struct wefti_life *life = wefti_context_life(wefti_context_current());
     if (__builtin_expect(!life, 0))
@@ -117,7 +117,27 @@ static inline int wefti_gate_enter(struct wefti_gate *gate, struct wefti_visit *
     uint32_t open = 0;
     if (__builtin_expect(__atomic_compare_exchange_n(&gate->word, &open, visit->me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED), 1))
         return 0;
-    return wefti_gate_enter_slow(gate, visit);
+    return 1;
+}
+
+/* 0: inside. -1 as wefti_gate_try. Ended neither by a deadline nor by cancellation: for what has to be done, and for calls that have no
+ * deadline. */
+static inline int wefti_gate_enter(struct wefti_gate *gate, struct wefti_visit *visit)
+{
+    int tried = wefti_gate_try(gate, visit);
+    if (__builtin_expect(tried > 0, 0))
+        wefti_gate_wait(gate, visit);
+    return tried < 0 ? -1 : 0;
+}
+
+/*
+ * The same for a call with a deadline, which bounds it, though not before a moment's patience: whoever is inside has been preempted, or
+ * died, and others will be there in a moment. Then -1 with EAGAIN (WEFT_NOW), ETIMEDOUT, ECANCELED: nothing has been done.
+ */
+static inline int wefti_gate_enter_by(struct wefti_gate *gate, struct wefti_visit *visit, weft_time deadline)
+{
+    int tried = wefti_gate_try(gate, visit);
+    return __builtin_expect(tried > 0, 0) ? wefti_gate_wait_by(gate, visit, deadline) : tried;
 }
 
 /* `brought`: VALUES, ROOM: of those who wait for that one is woken. Release: pairs with the acquire of who enters. The holding goes on. */

@@ -218,11 +218,10 @@ static void fill_settle(struct wefti_bid *bid, uint16_t dead)
 {
     uint64_t word = wefti_bid_look(bid);
     struct wefti_cargo *cargo = wefti_cell_cargo(&bid->cell);
-    bool owned =
-        wefti_bid_state(word) != WEFTI_BID_FREE && wefti_bid_state(word) != WEFTI_BID_TAKES; /* another has mended what his getter left */
     if (wefti_bid_state(word) == WEFTI_BID_TAKES && bid_was_met(bid, word))
-        owned = wefti_bid_move(bid, word, wefti_bid_word(WEFTI_BID_FILLED, wefti_bid_owner(word), wefti_bid_turn(word)));
-    if (owned)
+        wefti_bid_move(bid, word, wefti_bid_word(WEFTI_BID_FILLED, wefti_bid_owner(word), wefti_bid_turn(word)));
+    enum wefti_bid_state state = wefti_bid_state(wefti_bid_look(bid));
+    if (state == WEFTI_BID_FILLED || state == WEFTI_BID_GIVES) /* GIVES: another has mended what his getter left */
         return;
     if (cargo)
         wefti_block_withdraw(cargo, dead);

@@ -7,16 +7,17 @@
  *   GIVES   the value in its cell waits for a getter. Owner 0: its putter has gone, having put it; it is the next to be taken
  *   TAKES   its owner waits for a value
  *   FILLED  the value in its cell is the owner's, who is about to take it out
- *   ORPHAN  its owner died before it was taken: nobody's, and to be freed with its value
+ *   ORPHAN  nobody's, and to be freed with its value: its owner died before that was taken, or left it because he could not come in
  * Moves: inside the gate; but who mends, outside, makes of a dead one's GIVES an ORPHAN, of his TAKES one FREE, and of his FILLED one GIVES
- * of owner 0, by compare-and-swap; so those inside move what is another's by compare-and-swap too. Lines and the list of free bids are
+ * of owner 0, and an owner who cannot come in makes his own an ORPHAN, or his FILLED one GIVES of owner 0, all by compare-and-swap; so
+ * those inside move what is another's by compare-and-swap too. Lines and the list of free bids are
  * derived from the words, and `broken` says that they are to be made anew, by who enters next; it is taken back before the words are looked
  * at, so that what is moved meanwhile is said again.
  *
  * gate.pending: the bid and what is being done to it.
  *   LAY    its owner lays a value with a block into a FREE bid. The word says whether he has
  *   FILL   a putter lays his value into another's TAKES and makes the other's meeting DONE, then the bid FILLED. If he dies in between the
- *          sweep does that last store
+ *          sweep does that last store. An ORPHAN's owner has gone, with the value or without: its block is the dead one's
  *   TAKE   a getter makes a putter's meeting DONE, then the bid FILLED and his own, or FREE. If he dies in between it becomes GIVES of
  *   owner
  *          0: its put has returned

@@ -21,8 +21,7 @@
  * move was not made, and a putter's block is his again; if it has, it was, and a getter's block is his. So no block is lost or freed twice
  * whatever comes between two stores.
  *
- * If a getter finds no memory for what is in a block he gives it back: it goes onto a list (`back`) that is taken from before the cells.
- * PUSH and POP are pending while the list changes: whether it begins with the block tells which half was done.
+ * If a getter finds no memory for what is in a block he gives it back (queue_shared_catch.c); that is taken from before the cells.
  *
  * Cells lie in segments, a bounded queue's in one that is its own successor. An unbounded queue's chain is lengthened by who puts (pending:
  * CHAIN) and shortened by who gets (UNCHAIN); the block is the chain's when the link leads to it, or `out` stands on it.
@@ -134,28 +133,7 @@ static inline int fifo_add(struct shared_fifo *fifo, struct wefti_parcel *parcel
     return 0;
 }
 
-/* What a getter has taken: a value, or a block that is in his hands. */
-struct catch
-{
-    weft_value value;
-    struct wefti_cargo *cargo;
-    uint8_t form;
-};
-
-/* The block that was given back last. */
-static void fifo_take_back(struct shared_end *out, struct catch *caught)
-{
-    struct wefti_cargo *cargo = (struct wefti_cargo *)(uintptr_t)out->back; /* NOLINT: it was a pointer */
-    wefti_gate_begin(&out->gate, cargo, POP, 0);
-    __atomic_store_n(&out->back, cargo->next, __ATOMIC_RELEASE);
-    wefti_block_withdraw(cargo, wefti_member);
-    wefti_gate_done(&out->gate);
-    __atomic_store_n(&out->backs, out->backs - 1, __ATOMIC_RELAXED);
-    caught->cargo = cargo;
-    caught->form = (uint8_t)cargo->reserved[0];
-}
-
-static void fifo_take_cargo(struct shared_end *out, const struct wefti_cell *cell, struct catch *caught)
+static void fifo_take_cargo(struct shared_end *out, const struct wefti_cell *cell, struct wefti_catch *caught)
 {
     struct wefti_cargo *cargo = wefti_cell_cargo(cell);
     caught->form = cell->form;
@@ -167,12 +145,12 @@ static void fifo_take_cargo(struct shared_end *out, const struct wefti_cell *cel
 }
 
 /* 0, EPIPE (closed and empty), EAGAIN (empty), ENOMEM: then nothing was taken. */
-static inline int fifo_remove(struct shared_fifo *fifo, struct catch *caught)
+static inline int fifo_remove(struct shared_fifo *fifo, struct wefti_catch *caught)
 {
     struct shared_end *out = &fifo->out;
     caught->cargo = NULL;
     if (__builtin_expect(out->back != 0, 0)) {
-        fifo_take_back(out, caught);
+        *caught = wefti_catch_back(out);
         return 0;
     }
     if (!shared_may_pass(fifo, out)) {
@@ -192,49 +170,13 @@ static inline int fifo_remove(struct shared_fifo *fifo, struct catch *caught)
     return 0;
 }
 
-/* Gives a block back that there was no memory for. */
-static void fifo_give_back(struct shared_fifo *fifo, struct catch *caught)
-{
-    struct shared_end *out = &fifo->out;
-    struct wefti_visit visit;
-    int error = errno;
-    if (wefti_gate_enter(&out->gate, &visit) != 0)
-        return; /* it could be entered before, so it can now */
-    caught->cargo->next = out->back;
-    caught->cargo->reserved[0] = caught->form;
-    wefti_gate_begin(&out->gate, caught->cargo, PUSH, 0);
-    wefti_block_commit(caught->cargo, sizeof(*caught->cargo) + caught->cargo->length);
-    __atomic_store_n(&out->back, (uintptr_t)caught->cargo, __ATOMIC_RELEASE);
-    wefti_gate_done(&out->gate);
-    __atomic_store_n(&out->backs, out->backs + 1, __ATOMIC_RELAXED);
-    wefti_gate_leave(&out->gate, &visit, 0);
-    wefti_visit_end(&visit);
-    wefti_shared_door_ring(&fifo->shared.filled);
-    errno = error;
-}
-
-/* Outside: the block is in hand. */
-static int fifo_unload(struct shared_fifo *fifo, struct catch *caught, weft_value *value)
-{
-    if (!caught->cargo) {
-        *value = caught->value;
-        return 0;
-    }
-    if (wefti_cargo_read(caught->form, caught->cargo, value) == 0) {
-        wefti_block_discard(caught->cargo);
-        return 0;
-    }
-    fifo_give_back(fifo, caught);
-    return ENOMEM;
-}
-
 /* Tries. */
 
-/* 0, EPIPE, EAGAIN (full), ENOMEM, ESTALE. */
-static inline int shared_try_put(struct shared_fifo *fifo, struct wefti_parcel *parcel)
+/* 0, EPIPE, EAGAIN (full), ENOMEM, or why it could not enter: ESTALE, ETIMEDOUT, ECANCELED. `deadline` is for the gate alone. */
+static inline int shared_try_put(struct shared_fifo *fifo, struct wefti_parcel *parcel, weft_time deadline)
 {
     struct wefti_visit visit;
-    if (wefti_gate_enter(&fifo->in.gate, &visit) != 0)
+    if (wefti_gate_enter_by(&fifo->in.gate, &visit, deadline) != 0)
         return errno;
     int error = fifo_add(fifo, parcel);
     wefti_gate_leave(&fifo->in.gate, &visit, error ? 0 : WEFTI_GATE_VALUES);
@@ -242,19 +184,19 @@ static inline int shared_try_put(struct shared_fifo *fifo, struct wefti_parcel *
     return error;
 }
 
-/* 0, EPIPE (closed and empty), EAGAIN (empty), ENOMEM, ESTALE. */
-static inline int shared_try_get(struct shared_fifo *fifo, weft_value *value)
+/* 0, EPIPE (closed and empty), EAGAIN (empty), ENOMEM; else as a put. */
+static inline int shared_try_get(struct shared_fifo *fifo, weft_value *value, weft_time deadline)
 {
     if (fifo->joinable)
-        return wefti_joinable_try_get(fifo, value);
+        return wefti_joinable_try_get(fifo, value, deadline);
     struct wefti_visit visit;
-    struct catch caught;
-    if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
+    struct wefti_catch caught;
+    if (wefti_gate_enter_by(&fifo->out.gate, &visit, deadline) != 0)
         return errno;
     int error = fifo_remove(fifo, &caught);
     wefti_gate_leave(&fifo->out.gate, &visit, error ? 0 : WEFTI_GATE_ROOM);
     wefti_visit_end(&visit);
-    return error ? error : fifo_unload(fifo, &caught, value);
+    return error ? error : wefti_catch_read(fifo, &caught, value);
 }
 
 /* Waiting. */
@@ -348,7 +290,7 @@ static int shared_put(weft_queue *queue, weft_value value, weft_time deadline)
     if (wefti_parcel_pack(&parcel, value) != 0)
         return -1;
     for (;;) {
-        int error = shared_try_put(fifo, &parcel);
+        int error = shared_try_put(fifo, &parcel, deadline);
         if (__builtin_expect(error == 0, 1)) {
             weft_drop(wefti_value_take(value));
             return 0;
@@ -366,7 +308,7 @@ static int shared_get(weft_queue *queue, weft_value *value, weft_time deadline)
 {
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
     for (;;) {
-        int error = shared_try_get(fifo, value);
+        int error = shared_try_get(fifo, value, deadline);
         if (__builtin_expect(error == 0, 1))
             return 0;
         if (shared_retry(fifo, &fifo->out, error, deadline) < 0)
@@ -394,7 +336,7 @@ static size_t shared_put_some(weft_queue *queue, const weft_value *values, size_
 {
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
     struct wefti_visit visit;
-    if (wefti_gate_enter(&fifo->in.gate, &visit) != 0) {
+    if (wefti_gate_enter_by(&fifo->in.gate, &visit, WEFT_NOW) != 0) {
         *error = errno;
         return 0;
     }
@@ -413,7 +355,7 @@ static bool next_has_cargo(struct shared_fifo *fifo)
 /* Up to one with a block, which is read outside. */
 static size_t fifo_remove_some(struct shared_fifo *fifo, weft_value *values, size_t count, int *error)
 {
-    struct catch caught;
+    struct wefti_catch caught;
     size_t got = 0;
     while (got < count && !next_has_cargo(fifo) && (*error = fifo_remove(fifo, &caught)) == 0)
         values[got++] = caught.value;
@@ -425,11 +367,11 @@ static size_t shared_get_some(weft_queue *queue, weft_value *values, size_t coun
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
     struct wefti_visit visit;
     size_t got = 0, some;
-    while (fifo->joinable && got < count && (*error = shared_try_get(fifo, &values[got])) == 0)
+    while (fifo->joinable && got < count && (*error = shared_try_get(fifo, &values[got], WEFT_NOW)) == 0)
         got++;
     while (!fifo->joinable && got < count) {
         *error = 0;
-        if (wefti_gate_enter(&fifo->out.gate, &visit) != 0) {
+        if (wefti_gate_enter_by(&fifo->out.gate, &visit, WEFT_NOW) != 0) {
             *error = errno;
             return got;
         }
@@ -439,7 +381,7 @@ static size_t shared_get_some(weft_queue *queue, weft_value *values, size_t coun
         got += some;
         if (got == count || *error)
             return got;
-        *error = shared_try_get(fifo, &values[got]); /* the one with a block */
+        *error = shared_try_get(fifo, &values[got], WEFT_NOW); /* the one with a block */
         if (*error)
             return got;
         got++;
@@ -450,8 +392,8 @@ static size_t shared_get_some(weft_queue *queue, weft_value *values, size_t coun
 void wefti_fifo_rebuild(struct shared_fifo *fifo)
 {
     struct wefti_visit visit;
-    if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
-        return;
+    if (wefti_gate_enter_by(&fifo->out.gate, &visit, WEFT_NOW) != 0)
+        return; /* somebody is stopped inside: what is known must do */
     wefti_nodes_whole(&fifo->nodes);
     wefti_gate_leave(&fifo->out.gate, &visit, 0);
     wefti_visit_end(&visit);
@@ -493,7 +435,7 @@ void wefti_fifo_close(weft_queue *queue)
 bool wefti_fifo_discard(struct shared_fifo *fifo)
 {
     struct wefti_visit visit;
-    struct catch caught = {.value = weft_none};
+    struct wefti_catch caught = {.value = weft_none};
     if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
         return false;
     bool cargo = next_has_cargo(fifo);
@@ -569,7 +511,7 @@ static int shared_case_get(weft_case *one)
 {
     struct shared_fifo *fifo = one->object;
     bool shut = shared_looks_shut(fifo, &fifo->out) && !wefti_queue_is_closed(&fifo->shared.queue);
-    return shut ? 0 : wefti_queue_outcome(shared_try_get(fifo, one->operation));
+    return shut ? 0 : wefti_queue_outcome(shared_try_get(fifo, one->operation, WEFT_NOW));
 }
 
 static int shared_case_put(weft_case *one)
@@ -581,7 +523,7 @@ static int shared_case_put(weft_case *one)
     struct wefti_parcel parcel;
     if (wefti_parcel_pack(&parcel, *value) != 0)
         return -1;
-    int error = shared_try_put(fifo, &parcel);
+    int error = shared_try_put(fifo, &parcel, WEFT_NOW);
     if (error == 0)
         weft_drop(wefti_value_take(*value));
     else
@@ -660,14 +602,6 @@ static void end_place(const struct shared_fifo *fifo, struct shared_end *end)
     end->first = fifo_chains(fifo) ? end->segment->first : end->count - end->count % fifo->cells;
 }
 
-static void backs_count(struct shared_end *out)
-{
-    uint64_t backs = 0;
-    for (uint64_t at = out->back; at; at = ((const struct wefti_cargo *)(uintptr_t)at)->next) /* NOLINT: it was a pointer */
-        backs++;
-    out->backs = backs;
-}
-
 void wefti_fifo_settle(struct wefti_shared_queue *queue, struct wefti_gate *gate, uint16_t dead)
 {
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
@@ -679,7 +613,7 @@ void wefti_fifo_settle(struct wefti_shared_queue *queue, struct wefti_gate *gate
     if (!fifo->ordered)
         end_place(fifo, gate == &fifo->in.gate ? &fifo->in : &fifo->out);
     if (gate == &fifo->out.gate) {
-        backs_count(&fifo->out);
+        wefti_backs_count(&fifo->out);
         __atomic_store_n(&fifo->nodes.broken, fifo->joinable | fifo->ordered, __ATOMIC_SEQ_CST);
     }
 }

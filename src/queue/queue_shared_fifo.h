@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of a first in, first out queue in the arena, for its two files: queue_shared_fifo.c, which explains them, and
- * queue_shared_joinable.c. */
+/* The parts of a first in, first out queue in the arena, for its files: queue_shared_fifo.c, which explains them, queue_shared_catch.c and
+ * queue_shared_joinable.c; and for queue_shared_ordered.c. */
 #ifndef WEFTI_QUEUE_SHARED_FIFO_H
 #define WEFTI_QUEUE_SHARED_FIFO_H
 
@@ -92,8 +92,25 @@ const struct wefti_cell *wefti_fifo_cell_out(struct shared_fifo *fifo);
 /* Takes the next value that lies in a cell, and forgets it: false when there is none. */
 bool wefti_fifo_discard(struct shared_fifo *fifo);
 
-/* Of a joinable one. As the public calls; the try gives 0, EPIPE, EAGAIN, ENOMEM, ESTALE. */
-int wefti_joinable_try_get(struct shared_fifo *fifo, weft_value *value);
+/* What a getter has taken. */
+struct wefti_catch {
+    weft_value value;          /* what lay in a cell, */
+    struct wefti_cargo *cargo; /* or else the block, in his hands */
+    uint8_t form;
+};
+
+/* The block that was given back last, of which there is one. Inside the gate of `out`. */
+struct wefti_catch wefti_catch_back(struct shared_end *out);
+/* Outside: the value, which is the caller's. 0; ENOMEM: then the block has been given back. */
+int wefti_catch_read(struct shared_fifo *fifo, const struct wefti_catch *caught, weft_value *value);
+/* After a death: how many have been given back. */
+void wefti_backs_count(struct shared_end *out);
+/* Inside: the value of a node, which is on no list any more, is done with. Its block, in the caller's hands, or NULL. */
+struct wefti_cargo *wefti_node_finish(struct shared_fifo *fifo, struct wefti_node *node);
+
+/* Of a joinable one. As the public calls; the try gives 0, EPIPE, EAGAIN, ENOMEM, or why it could not enter: the deadline is for the gate
+ * alone. */
+int wefti_joinable_try_get(struct shared_fifo *fifo, weft_value *value, weft_time deadline);
 int wefti_joinable_task_done(struct wefti_shared_queue *queue);
 int wefti_joinable_join(struct wefti_shared_queue *queue, weft_time deadline);
 long wefti_joinable_deliveries(struct wefti_shared_queue *queue);

@@ -171,8 +171,7 @@ static int lease_read(struct shared_fifo *fifo, struct wefti_node *node, weft_va
     return 0;
 }
 
-/* Inside: the value of a node is done with. Its block, which is the caller's then, or NULL. */
-static struct wefti_cargo *node_finish(struct shared_fifo *fifo, struct wefti_node *node)
+struct wefti_cargo *wefti_node_finish(struct shared_fifo *fifo, struct wefti_node *node)
 {
     struct wefti_cargo *cargo = wefti_cell_cargo(&node->cell);
     if (cargo)
@@ -197,27 +196,14 @@ static void visit_finish(struct shared_fifo *fifo, struct wefti_visit *visit, ui
         wefti_block_discard(cargo);
 }
 
-/* The caller's own. */
-static void lease_finish(struct shared_fifo *fifo, struct wefti_node *node)
-{
-    struct wefti_visit visit;
-    if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
-        return; /* it could be entered before, so it can now */
-    wefti_nodes_whole(&fifo->nodes);
-    wefti_node_unlease(&fifo->nodes, node);
-    fifo->nodes.held--;
-    visit_finish(fifo, &visit, 0, node_finish(fifo, node));
-    wefti_lease_unhold(&fifo->shared);
-}
-
-int wefti_joinable_try_get(struct shared_fifo *fifo, weft_value *value)
+int wefti_joinable_try_get(struct shared_fifo *fifo, weft_value *value, weft_time deadline)
 {
     struct wefti_visit visit;
     struct wefti_node *node = NULL;
     uint32_t brought = 0;
     if (wefti_lease_hold(&fifo->shared) != 0)
         return errno;
-    int error = wefti_gate_enter(&fifo->out.gate, &visit) == 0 ? 0 : errno;
+    int error = wefti_gate_enter_by(&fifo->out.gate, &visit, deadline) == 0 ? 0 : errno;
     if (error == 0) {
         wefti_nodes_whole(&fifo->nodes);
         error = lease_some(fifo, value, &node, &brought);
@@ -228,8 +214,6 @@ int wefti_joinable_try_get(struct shared_fifo *fifo, weft_value *value)
         wefti_lease_unhold(&fifo->shared);
     else if (wefti_cell_cargo(&node->cell))
         error = lease_read(fifo, node, value);
-    if (!error && !fifo->joinable)
-        lease_finish(fifo, node);
     return error;
 }
 
@@ -251,7 +235,7 @@ int wefti_joinable_task_done(struct wefti_shared_queue *queue)
     if (node) {
         wefti_node_unlease(&fifo->nodes, node);
         fifo->nodes.held--;
-        cargo = node_finish(fifo, node);
+        cargo = wefti_node_finish(fifo, node);
     }
     visit_finish(fifo, &visit, 0, cargo);
     if (mine)
@@ -265,7 +249,7 @@ int wefti_joinable_join(struct wefti_shared_queue *queue, weft_time deadline)
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
     struct wefti_visit visit;
     while (fifo->joinable) {
-        if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
+        if (wefti_gate_enter_by(&fifo->out.gate, &visit, deadline) != 0)
             return -1;
         wefti_nodes_whole(&fifo->nodes);
         bool finished = fifo_is_finished(fifo);
@@ -312,7 +296,7 @@ static int letter_take(struct shared_fifo *fifo, weft_value *value, struct wefti
         wefti_node_back(&fifo->nodes, node);
         return ENOMEM;
     }
-    *cargo = node_finish(fifo, node);
+    *cargo = wefti_node_finish(fifo, node);
     return 0;
 }
 
@@ -323,7 +307,7 @@ int wefti_joinable_letter(struct wefti_shared_queue *queue, weft_value *value, w
     while (error == EAGAIN) {
         struct wefti_visit visit;
         struct wefti_cargo *cargo = NULL;
-        if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
+        if (wefti_gate_enter_by(&fifo->out.gate, &visit, deadline) != 0)
             return -1;
         wefti_nodes_whole(&fifo->nodes);
         uint32_t bell = __atomic_load_n(&queue->queue.done.bell, __ATOMIC_RELAXED);
@@ -337,7 +321,7 @@ int wefti_joinable_letter(struct wefti_shared_queue *queue, weft_value *value, w
     return error ? -1 : 0;
 }
 
-/* Takes one that came back and forgets it. */
+/* Takes one that came back, or lies in a node, and forgets it. */
 static bool returned_discard(struct shared_fifo *fifo)
 {
     struct wefti_visit visit;
@@ -350,10 +334,11 @@ static bool returned_discard(struct shared_fifo *fifo)
     node = node ? node : wefti_ready_first(&fifo->nodes);
     if (node) {
         fifo->nodes.held--;
-        cargo = node_finish(fifo, node);
-    }
+        cargo = wefti_node_finish(fifo, node);
+    } else if (fifo->out.back)
+        cargo = wefti_catch_back(&fifo->out).cargo;
     visit_finish(fifo, &visit, 0, cargo);
-    return node != NULL;
+    return node || cargo;
 }
 
 size_t wefti_joinable_drop_all(struct wefti_shared_queue *queue)

@@ -3,12 +3,12 @@
  * Queues in another order in the arena: last in, first out, and by priority.
  *
  * All values lie in the nodes of the table (queue_shared_nodes.h), under one gate, as both ends meet at the same place. A node's word is
- * the truth: READY is in the queue. A put fills a FREE node and says READY, one store; a get leases the first as a joinable queue does, and
- * if this is none ends the lease before it returns: a taker who dies before that had not got it, and the value comes back.
+ * the truth: READY is in the queue. A put fills a FREE node and says READY, one store; a get says FREE, and who dies after that took the
+ * value along. Of a joinable queue a get leases the first (queue_shared_joinable.c).
  *
  * The order is derived: nodes have key, sequence and value, and are linked as a stack (`next`) or a pairing heap (`child` the first of
  * those below, `next` the next beside it), which needs no memory of its own. After a death inside the gate it is made anew from the words.
- * What came back from the dead comes first.
+ * What came back from the dead, or for want of memory, comes first.
  *
  * A key function is called by the putter, in his process. Its address stands in the queue with that at which the program began where the
  * queue was made: a process in which that differs (one that was started anew, and not copied) has the function elsewhere, and a put fails
@@ -250,15 +250,16 @@ static size_t shared_ordered_add_some(struct shared_fifo *fifo, const weft_value
     return put;
 }
 
-/* 0, EPIPE, EAGAIN, ENOMEM, ESTALE, EINVAL, ENOEXEC, EFAULT: the value is given away with 0. */
-static int shared_ordered_try_put(struct shared_fifo *fifo, weft_value value)
+/* 0, EPIPE, EAGAIN, ENOMEM, EINVAL, ENOEXEC, EFAULT, or why it could not enter: the value is given away with 0. `deadline` is for the gate
+ * alone. */
+static int shared_ordered_try_put(struct shared_fifo *fifo, weft_value value, weft_time deadline)
 {
     struct wefti_parcel parcel;
     struct wefti_visit visit;
     int64_t key;
     if (key_of(fifo, value, &key) != 0 || wefti_parcel_pack(&parcel, value) != 0)
         return errno;
-    int error = wefti_gate_enter(&fifo->out.gate, &visit) == 0 ? 0 : errno;
+    int error = wefti_gate_enter_by(&fifo->out.gate, &visit, deadline) == 0 ? 0 : errno;
     if (error == 0) {
         wefti_nodes_whole(&fifo->nodes);
         error = shared_ordered_add(fifo, &parcel, key);
@@ -272,11 +273,53 @@ static int shared_ordered_try_put(struct shared_fifo *fifo, weft_value value)
     return error;
 }
 
+/* Inside: 0, EPIPE, EAGAIN, ENOMEM. */
+static int shared_ordered_remove(struct shared_fifo *fifo, struct wefti_catch *caught)
+{
+    if (fifo->dropped)
+        return EPIPE;
+    if (fifo->out.back) {
+        *caught = wefti_catch_back(&fifo->out);
+        return 0;
+    }
+    struct wefti_node *node = wefti_ready_first(&fifo->nodes);
+    if (!node)
+        return wefti_queue_is_closed(&fifo->shared.queue) ? EPIPE : EAGAIN;
+    if (!wefti_cell_cargo(&node->cell) && wefti_cell_read(&node->cell, &caught->value) != 0) {
+        wefti_ready_add(&fifo->nodes, node);
+        return ENOMEM;
+    }
+    caught->form = node->cell.form;
+    caught->cargo = wefti_node_finish(fifo, node);
+    fifo->nodes.held--;
+    return 0;
+}
+
+/* 0, EPIPE, EAGAIN, ENOMEM; else as a put. */
+static int shared_ordered_try_get(struct shared_fifo *fifo, weft_value *value, weft_time deadline)
+{
+    struct wefti_visit visit;
+    struct wefti_catch caught;
+    if (fifo->joinable)
+        return wefti_joinable_try_get(fifo, value, deadline);
+    if (wefti_gate_enter_by(&fifo->out.gate, &visit, deadline) != 0)
+        return errno;
+    wefti_nodes_whole(&fifo->nodes);
+    int error = shared_ordered_remove(fifo, &caught);
+    wefti_gate_leave(&fifo->out.gate, &visit, error ? 0 : WEFTI_GATE_ROOM);
+    wefti_visit_end(&visit);
+    return error ? error : wefti_catch_read(fifo, &caught, value);
+}
+
 static bool shared_ordered_shut(const struct shared_fifo *fifo, uint32_t flag)
 {
-    size_t ready = __atomic_load_n(&fifo->nodes.ready_count, __ATOMIC_RELAXED);
-    bool shut = flag == WEFTI_GATE_VALUES ? ready == 0 : ready >= fifo->shared.queue.capacity;
-    return shut && !nodes_some(&fifo->nodes) && !wefti_queue_is_closed(&fifo->shared.queue);
+    const struct wefti_nodes *nodes = &fifo->nodes;
+    size_t ready = __atomic_load_n(&nodes->ready_count, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&nodes->broken, __ATOMIC_ACQUIRE) || wefti_queue_is_closed(&fifo->shared.queue))
+        return false;
+    if (flag == WEFTI_GATE_ROOM)
+        return ready >= fifo->shared.queue.capacity;
+    return ready == 0 && !nodes_some(nodes) && __atomic_load_n(&fifo->out.back, __ATOMIC_RELAXED) == 0;
 }
 
 static struct wefti_shared_door *flag_door(struct shared_fifo *fifo, uint32_t flag)
@@ -303,7 +346,7 @@ static int shared_ordered_put(weft_queue *queue, weft_value value, weft_time dea
 {
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
     int error;
-    while ((error = shared_ordered_try_put(fifo, value)) != 0)
+    while ((error = shared_ordered_try_put(fifo, value, deadline)) != 0)
         if (shared_ordered_retry(fifo, WEFTI_GATE_ROOM, error, deadline) < 0)
             return -1;
     return 0;
@@ -313,7 +356,7 @@ static int shared_ordered_get(weft_queue *queue, weft_value *value, weft_time de
 {
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
     int error;
-    while ((error = wefti_joinable_try_get(fifo, value)) != 0)
+    while ((error = shared_ordered_try_get(fifo, value, deadline)) != 0)
         if (shared_ordered_retry(fifo, WEFTI_GATE_VALUES, error, deadline) < 0)
             return -1;
     return 0;
@@ -324,7 +367,7 @@ static size_t shared_ordered_put_some(weft_queue *queue, const weft_value *value
     struct shared_fifo *fifo = (struct shared_fifo *)queue;
     struct wefti_visit visit;
     *error = 0;
-    if (wefti_gate_enter(&fifo->out.gate, &visit) != 0) {
+    if (wefti_gate_enter_by(&fifo->out.gate, &visit, WEFT_NOW) != 0) {
         *error = errno;
         return 0;
     }
@@ -339,7 +382,7 @@ static size_t shared_ordered_get_some(weft_queue *queue, weft_value *values, siz
 {
     size_t got = 0;
     *error = 0;
-    while (got < count && (*error = wefti_joinable_try_get((struct shared_fifo *)queue, &values[got])) == 0)
+    while (got < count && (*error = shared_ordered_try_get((struct shared_fifo *)queue, &values[got], WEFT_NOW)) == 0)
         got++;
     return got;
 }
@@ -350,7 +393,7 @@ static size_t shared_ordered_size(const weft_queue *queue)
     if (__atomic_load_n(&fifo->nodes.broken, __ATOMIC_ACQUIRE))
         wefti_fifo_rebuild((struct shared_fifo *)(uintptr_t)queue); /* NOLINT: none of what it says of itself changes */
     return (size_t)__atomic_load_n(&fifo->nodes.ready_count, __ATOMIC_RELAXED) +
-           __atomic_load_n(&fifo->nodes.returned_count, __ATOMIC_RELAXED);
+           __atomic_load_n(&fifo->nodes.returned_count, __ATOMIC_RELAXED) + __atomic_load_n(&fifo->out.backs, __ATOMIC_RELAXED);
 }
 
 /* Select. */
@@ -358,7 +401,7 @@ static size_t shared_ordered_size(const weft_queue *queue)
 static int shared_ordered_case_get(weft_case *one)
 {
     struct shared_fifo *fifo = one->object;
-    return shared_ordered_shut(fifo, WEFTI_GATE_VALUES) ? 0 : wefti_queue_outcome(wefti_joinable_try_get(fifo, one->operation));
+    return shared_ordered_shut(fifo, WEFTI_GATE_VALUES) ? 0 : wefti_queue_outcome(shared_ordered_try_get(fifo, one->operation, WEFT_NOW));
 }
 
 static int shared_ordered_case_put(weft_case *one)
@@ -366,7 +409,7 @@ static int shared_ordered_case_put(weft_case *one)
     struct shared_fifo *fifo = one->object;
     if (shared_ordered_shut(fifo, WEFTI_GATE_ROOM))
         return 0;
-    return wefti_queue_outcome(shared_ordered_try_put(fifo, *(weft_value *)one->operation));
+    return wefti_queue_outcome(shared_ordered_try_put(fifo, *(weft_value *)one->operation, WEFT_NOW));
 }
 
 static bool shared_ordered_watch(struct shared_fifo *fifo, uint32_t flag, struct wefti_item *item)
@@ -447,7 +490,7 @@ struct weft_queue *wefti_queue_shared_ordered_new(const struct weft_queue_option
     fifo->nodes.ordered = true;
     fifo->nodes.stack = options->order == WEFT_LIFO;
     fifo->nodes.natural = options->order == WEFT_PRIORITY && !options->key;
-    fifo->nodes.deaths = !options->joinable ? UINT32_MAX : options->deaths ? options->deaths : DEATHS;
+    fifo->nodes.deaths = options->deaths ? options->deaths : DEATHS;
     wefti_block_commit(fifo, sizeof(*fifo));
     return &fifo->shared.queue;
 }

@@ -17,6 +17,9 @@
  * Who waits looks again (AGAIN) after every death in here, after close, and when a value has come back. A plain put or get keeps its place
  * then.
  *
+ * Who comes back for his bid when somebody is stopped inside waits for a moment, as all do at a gate, and then leaves it to whoever enters
+ * next (bid_forsake): his meeting is over, so nobody can do it any more, and its word says that it is nobody's.
+ *
  * The end of it: a putter whose meeting is DONE touches the queue no more; a partner's last touch is leaving the gate, which the getter
  * enters after that. So who has got the value may free the queue.
  *
@@ -68,19 +71,25 @@ static struct wefti_bid *bid_next_open(const struct barter *barter, struct wefti
     return bid;
 }
 
+/* Inside, its meeting being DONE: the bid is its owner's. False: he is dead. Who has not come in by now may have taken the value out
+ * already, and left the bid as it was left by him: bid_forsake. */
+static bool bid_hand_over(struct wefti_bid *bid, uint64_t word)
+{
+    return wefti_bid_move(bid, word, wefti_bid_word(WEFTI_BID_FILLED, wefti_bid_owner(word), wefti_bid_turn(word))) ||
+           wefti_bid_state(wefti_bid_look(bid)) != WEFTI_BID_FREE;
+}
+
 /* Inside: the value goes into the bid of one who waits for it. False: he waits no more. */
 static bool bid_fill(struct barter *barter, struct wefti_bid *bid)
 {
     struct wefti_rendezvous *meets = barter->meets;
     struct wefti_parcel *parcel = &barter->parcel;
     uint64_t word = wefti_bid_look(bid);
-    uint32_t owner = wefti_bid_owner(word), turn = wefti_bid_turn(word);
     wefti_parcel_lay(parcel, &bid->cell);
     wefti_gate_begin(&meets->gate, bid, WEFTI_BID_FILL, 0);
     if (parcel->cargo)
         wefti_block_commit(parcel->cargo, parcel->cargo_size);
-    bool met = wefti_meet_end(bid->life, turn, WEFTI_MEET_DONE, bid->which) &&
-               wefti_bid_move(bid, word, wefti_bid_word(WEFTI_BID_FILLED, owner, turn));
+    bool met = wefti_meet_end(bid->life, wefti_bid_turn(word), WEFTI_MEET_DONE, bid->which) && bid_hand_over(bid, word);
     if (!met && parcel->cargo) {
         wefti_block_withdraw(parcel->cargo, wefti_member);
         barter->withdrawn = true;
@@ -176,23 +185,49 @@ static struct wefti_cargo *barter_withdraw(struct barter *barter)
     return cargo;
 }
 
+/*
+ * Outside, by its owner, who cannot come in: nobody can do the bid any more, as his meeting is shut, or it has been done. It becomes an
+ * ORPHAN, which who enters next frees with its block; or, the value in it not being wanted after all, a GIVES of owner 0.
+ */
+static void bid_forsake(struct wefti_rendezvous *meets, struct wefti_bid *bid, enum wefti_bid_state state)
+{
+    uint64_t word = wefti_bid_look(bid);
+    while (!wefti_bid_move(bid, word, wefti_bid_word(state, 0, 0))) /* its putter may be about to hand it over */
+        word = wefti_bid_look(bid);
+    __atomic_store_n(&meets->broken, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Outside: the same of his own that waits, if there is one. Its block goes with it. */
+static void barter_forsake(struct barter *barter)
+{
+    if (!barter->own)
+        return;
+    if (wefti_cell_cargo(&barter->own->cell))
+        barter->parcel.cargo = NULL;
+    bid_forsake(barter->meets, barter->own, WEFTI_BID_ORPHAN);
+    barter->own = NULL;
+}
+
 /* Inside, after a bid was left: whether it may have been overlooked. Outside: whether a look inside is due. */
 static bool rendezvous_missed(const struct wefti_rendezvous *meets)
 {
     return __atomic_load_n(&meets->broken, __ATOMIC_SEQ_CST) || __atomic_load_n(&meets->shared.queue.closed, __ATOMIC_SEQ_CST);
 }
 
-/* Tries once, and leaves a bid if it may. 0, EAGAIN, EPIPE, ENOMEM, ESTALE. */
-static int barter_try(struct barter *barter, bool may_wait)
+/* Tries once, and leaves a bid if it may wait. 0, EAGAIN, EPIPE, ENOMEM, or why it could not enter: ESTALE, ETIMEDOUT, ECANCELED. */
+static int barter_try(struct barter *barter, weft_time deadline)
 {
     struct wefti_rendezvous *meets = barter->meets;
     struct wefti_visit visit;
-    if (wefti_gate_enter(&meets->gate, &visit) != 0)
-        return errno;
+    if (wefti_gate_enter_by(&meets->gate, &visit, deadline) != 0) {
+        int error = errno;
+        barter_forsake(barter);
+        return error;
+    }
     wefti_bids_whole(meets);
     barter_withdraw(barter);
     int error = barter_meet(barter);
-    if (error == EAGAIN && may_wait) {
+    if (error == EAGAIN && deadline > WEFT_NOW) {
         barter->turn = wefti_meet_open(barter->life);
         int posted = barter_post(barter, 0, true);
         error = posted ? posted : error;
@@ -207,6 +242,25 @@ static int barter_try(struct barter *barter, bool may_wait)
     return error;
 }
 
+/* The bid whose value he has read, or had no memory for, is done with: its block, in his hands, or NULL. */
+static struct wefti_cargo *barter_release(struct wefti_rendezvous *meets, struct wefti_bid *bid, int error)
+{
+    struct wefti_visit visit;
+    struct wefti_cargo *cargo = NULL;
+    if (wefti_gate_enter_by(&meets->gate, &visit, WEFT_NOW) != 0) {
+        bid_forsake(meets, bid, error ? WEFTI_BID_GIVES : WEFTI_BID_ORPHAN);
+        return NULL;
+    }
+    wefti_bids_whole(meets);
+    if (error)
+        wefti_bid_put(bid, wefti_bid_word(WEFTI_BID_GIVES, 0, 0));
+    else
+        cargo = wefti_bid_clear(meets, bid);
+    wefti_gate_leave(&meets->gate, &visit, 0);
+    wefti_visit_end(&visit);
+    return cargo;
+}
+
 /* Out of his bid, or what he has taken over: what he got. 0, ENOMEM: then the next gets it. */
 static int barter_fetch(struct barter *barter)
 {
@@ -215,22 +269,12 @@ static int barter_fetch(struct barter *barter)
     struct wefti_cargo *cargo = wefti_cell_cargo(&bid->cell);
     weft_value value;
     int error = (cargo ? wefti_cargo_read(bid->cell.form, cargo, &value) : wefti_cell_read(&bid->cell, &value)) == 0 ? 0 : ENOMEM;
-    struct wefti_visit visit;
     barter->filled = NULL;
-    if (wefti_gate_enter(&meets->gate, &visit) != 0)
-        return errno; /* it could be entered before, so it can now */
-    wefti_bids_whole(meets);
-    if (error)
-        wefti_bid_put(bid, wefti_bid_word(WEFTI_BID_GIVES, 0, 0));
-    else
-        cargo = wefti_bid_clear(meets, bid);
-    wefti_gate_leave(&meets->gate, &visit, 0);
-    if (error)
+    wefti_cargo_discard(barter_release(meets, bid, error));
+    if (error) {
         wefti_bids_break(meets);
-    wefti_visit_end(&visit);
-    if (error)
         return error;
-    wefti_cargo_discard(cargo);
+    }
     *barter->value = value;
     return 0;
 }
@@ -253,13 +297,11 @@ static int barter_sleep(struct barter *barter, weft_time deadline)
 
 static int barter_wait(struct barter *barter, weft_time deadline)
 {
-    bool may_wait = deadline > WEFT_NOW;
     int why = EAGAIN, error;
-    while ((error = barter_try(barter, may_wait)) == EAGAIN && may_wait) {
+    while ((error = barter_try(barter, why == EAGAIN ? deadline : WEFT_NOW)) == EAGAIN && why == EAGAIN && deadline > WEFT_NOW) {
         why = barter_sleep(barter, deadline);
         if (why == 0)
             return 0;
-        may_wait = why == EAGAIN;
     }
     return error == EAGAIN ? why : error;
 }
@@ -284,6 +326,7 @@ static int barter_begin(struct barter *barter, void *queue, enum wefti_bid_side 
     barter->own = barter->filled = NULL;
     barter->sequence = 0;
     barter->met = NULL;
+    barter->turn = 0;
     barter->parcel.cargo = NULL;
     if (!barter->life || (side == WEFTI_GIVERS && wefti_parcel_pack(&barter->parcel, *value) != 0))
         return -1;
@@ -441,7 +484,7 @@ static bool barter_enlist(struct barter *barter, struct wefti_place *place)
 {
     struct wefti_rendezvous *meets = barter->meets;
     struct wefti_visit visit;
-    if (wefti_gate_enter(&meets->gate, &visit) != 0)
+    if (wefti_gate_enter_by(&meets->gate, &visit, WEFT_NOW) != 0)
         return true;
     wefti_bids_whole(meets);
     barter->turn = wefti_meet_turn(wefti_meet_look(barter->life)); /* which select has opened */
@@ -483,7 +526,9 @@ static void rendezvous_case_withdraw(weft_case *one, enum wefti_bid_side side)
 {
     struct barter barter = {.meets = one->object, .side = side, .own = wefti_case_place(one)->post};
     struct wefti_visit visit;
-    if (wefti_gate_enter(&barter.meets->gate, &visit) == 0) {
+    if (wefti_gate_enter_by(&barter.meets->gate, &visit, WEFT_NOW) != 0)
+        barter_forsake(&barter);
+    else {
         wefti_bids_whole(barter.meets);
         struct wefti_cargo *cargo = barter_withdraw(&barter); /* inside: a putter may have laid one there that he takes away again */
         wefti_gate_leave(&barter.meets->gate, &visit, 0);

@@ -187,6 +187,20 @@ static int cases_sleep(weft_case *cases, size_t count, weft_time deadline)
     return (errno == ETIMEDOUT || errno == EAGAIN) && until < deadline ? 0 : -1;
 }
 
+/* As cases_sleep, where there may be something to look at: it may be so for long, and never come of it. */
+static int cases_overdue(weft_time deadline)
+{
+    const struct wefti_context *context = wefti_context_current();
+    if (!context->shield && wefti_context_cancelled(context)) {
+        errno = ECANCELED;
+        return -1;
+    }
+    if (deadline == WEFT_FOREVER || weft_clock() < deadline)
+        return 0;
+    errno = ETIMEDOUT;
+    return -1;
+}
+
 /* One round without the look. NONE; the number of a case that a partner has done; -1 with errno: the wait is over. */
 static int cases_round(weft_case *cases, size_t count, unsigned meet, weft_time deadline)
 {
@@ -198,7 +212,7 @@ static int cases_round(weft_case *cases, size_t count, unsigned meet, weft_time 
         afar_open(life, cases, count);
     bool possible;
     size_t enqueued = cases_enqueue(cases, count, &possible);
-    int slept = possible ? 0 : cases_sleep(cases, count, deadline);
+    int slept = possible ? cases_overdue(deadline) : cases_sleep(cases, count, deadline);
     int error = errno;
     int done = meet & MEETS_HERE ? meeting_shut(&meeting) : life ? afar_shut(life, cases) : NONE;
     cases_dequeue(cases, enqueued);
