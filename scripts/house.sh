@@ -54,7 +54,7 @@ packages_install() {
 
 # Used by the scripts that read this file.
 # shellcheck disable=SC2034
-packages_to_build=(meson ninja-build gcc libc6-dev pkgconf libssl-dev libjansson-dev liburing-dev)
+packages_to_build=(meson ninja-build gcc libc6-dev pkgconf libssl-dev libjansson-dev liburing-dev libdw-dev)
 
 # configure FOLDER [meson option...]: unless the folder is already configured just so.
 configure() {

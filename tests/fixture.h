@@ -24,18 +24,26 @@
 #define FIXTURE_TSAN 0
 #endif
 
+/* Whether AddressSanitizer watches: its memory makes cores, and whatever counts memory, huge. */
+#if defined(__SANITIZE_ADDRESS__)
+#define FIXTURE_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FIXTURE_ASAN 1
+#endif
+#endif
+#ifndef FIXTURE_ASAN
+#define FIXTURE_ASAN 0
+#endif
+
 /*
  * Those that step through sections let a death come after each n-th instruction. AddressSanitizer adds instructions, and makes each look
  * dear; that each instruction is tried is for gcc's builds without it, which is how the library is shipped.
  */
-#if defined(__SANITIZE_ADDRESS__)
+#if FIXTURE_ASAN
 #define FIXTURE_STRIDE 41
 #elif defined(__clang__)
-#if __has_feature(address_sanitizer)
-#define FIXTURE_STRIDE 41
-#else
 #define FIXTURE_STRIDE 5
-#endif
 #else
 #define FIXTURE_STRIDE 1
 #endif

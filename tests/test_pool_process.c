@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "family/family.h"
 #include "family_root.h"
@@ -853,6 +854,156 @@ START_TEST(a_worker_may_die_at_any_instruction)
 }
 END_TEST
 
+/* Crashes. */
+
+static void *volatile nowhere = (void *)16; /* not NULL, of which UBSan would tell before the kernel does */
+
+__attribute__((noinline)) static int crashes_deep_inside(void)
+{
+    return *(volatile int *)nowhere;
+}
+
+static weft_value crashes(weft_value unused)
+{
+    (void)unused;
+    return weft_int(crashes_deep_inside());
+}
+
+/* In the test's folder: whether a process that crashes here leaves a core that its parent can find. */
+static bool cores_are_files(void)
+{
+    int status = 0;
+    char pattern[2] = "|";
+    FILE *file = fopen("/proc/sys/kernel/core_pattern", "re");
+    bool read = file && fgets(pattern, sizeof(pattern), file);
+    if (file)
+        fclose(file);
+    if (!read || pattern[0] == '|' || pattern[0] == '@')
+        return false;
+    pid_t pid = fork();
+    if (pid == 0) {
+        setrlimit(RLIMIT_CORE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
+        if (chdir(fixture_folder()) == 0)
+            abort();
+        fixture_leave(1);
+    }
+    return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WCOREDUMP(status);
+}
+
+static bool asked_in_vain(weft_future *future, int core, int backtrace)
+{
+    weft_value text = weft_none;
+    errno = 0;
+    if (weft_future_backtrace(future, &text, weft_in(20)) != -1 || weft_kind(text) != WEFT_NONE)
+        return false;
+    if (errno != backtrace && (backtrace != EBADMSG || errno != ENOTSUP)) /* ENOTSUP: no libdw */
+        return false;
+    int found = weft_future_core(future, &text, weft_in(20));
+    weft_drop(text);
+    return core ? found == -1 && errno == core : found == 0;
+}
+
+/* What lies at the path is this now, and is as old as it was. */
+static void file_write(const char *path, const void *octets, size_t size)
+{
+    struct stat was;
+    FILE *file = fopen(path, "r+e");
+    MUST(file && fstat(fileno(file), &was) == 0 && ftruncate(fileno(file), 0) == 0);
+    MUST(fwrite(octets, 1, size, file) == size && fflush(file) == 0);
+    MUST(futimens(fileno(file), (struct timespec[]){was.st_atim, was.st_mtim}) == 0 && fclose(file) == 0);
+}
+
+/* All that lies at the path: yours. */
+static char *file_read(const char *path, size_t *size)
+{
+    struct stat now;
+    FILE *file = fopen(path, "re");
+    MUST(file && fstat(fileno(file), &now) == 0);
+    char *octets = malloc((size_t)now.st_size);
+    MUST(octets && fread(octets, 1, (size_t)now.st_size, file) == (size_t)now.st_size && fclose(file) == 0);
+    *size = (size_t)now.st_size;
+    return octets;
+}
+
+/* Of a core that is not what it was. */
+static void core_spoilt(weft_future *future, const char *path)
+{
+    size_t size;
+    char *octets = file_read(path, &size);
+    for (size_t length = size - 1; length > 4096; length = length * 2 / 5) {
+        file_write(path, octets, length);
+        MUST(asked_in_vain(future, 0, EBADMSG));
+    }
+    file_write(path, "no core", 7);
+    MUST(asked_in_vain(future, ENOENT, ENOENT));
+    octets[16] = 2; /* ET_EXEC */
+    file_write(path, octets, size);
+    MUST(asked_in_vain(future, ENOENT, ENOENT));
+    free(octets);
+    MUST(unlink(path) == 0 && asked_in_vain(future, ENOENT, ENOENT));
+    MUST(cores_are_files() && asked_in_vain(future, ENOENT, ENOENT)); /* another's lies there, or beside it */
+}
+
+static void root_of_a_crash(void)
+{
+    char path[4096];
+    weft_value text = weft_none;
+    MUST(chdir(fixture_folder()) == 0 && setrlimit(RLIMIT_CORE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}) == 0);
+    weft_pool *pool = pool_of(1);
+    weft_future *future = weft_pool_submit(pool, crashes, weft_none), *well = weft_pool_submit(pool, twice, weft_int(2));
+    MUST(weft_future_result(future, &text, weft_in(20)) == 0 && says(text, EOWNERDEAD, "core dumped"));
+    MUST(weft_future_core(future, &text, weft_in(20)) == 0);
+    snprintf(path, sizeof(path), "%s", weft_as_str(text));
+    weft_drop(text);
+    MUST(weft_future_backtrace(future, &text, WEFT_NOW) == -1 && errno == EAGAIN);
+    if (weft_future_backtrace(future, &text, weft_in(20)) == 0) {
+        const char *inner = strstr(weft_as_str(text), "crashes_deep_inside+"), *outer = strstr(weft_as_str(text), "crashes+");
+        MUST(inner && outer && inner < outer && strncmp(weft_as_str(text), "#0 ", 3) == 0 && strstr(inner, "(test_pool_process)\n#1 "));
+        weft_drop(text);
+    } else {
+        MUST(errno == ENOTSUP); /* without libdw */
+    }
+    MUST(asked_in_vain(well, ENOENT, ENOENT)); /* it has not crashed */
+    core_spoilt(future, path);
+    weft_future_free(future);
+    weft_future_free(well);
+    weft_pool_free(pool);
+}
+
+START_TEST(the_stack_of_a_crash_is_told)
+{
+    NEEDS_PIDFDS;
+    if (FIXTURE_ASAN || FIXTURE_TSAN)
+        fixture_skip("sanitizers see to it that no core is dumped");
+    if (!cores_are_files())
+        fixture_skip("cores are not dumped here, or not into files");
+    root_runs(root_of_a_crash);
+}
+END_TEST
+
+/* No core, and no crash: nothing to be told of. */
+static void root_without_a_core(void)
+{
+    weft_value text = weft_none;
+    MUST(setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0);
+    weft_pool *pool = pool_of(1), *threads = weft_pool_new(WEFT_THREAD);
+    weft_future *future = weft_pool_submit(pool, dies, weft_none), *other = weft_pool_submit(threads, twice, weft_int(2));
+    MUST(asked_in_vain(future, ENOENT, ENOENT) && asked_in_vain(other, ENOENT, ENOENT));
+    MUST(weft_future_core(NULL, &text, WEFT_FOREVER) == -1 && errno == EINVAL);
+    MUST(weft_future_backtrace(future, NULL, WEFT_FOREVER) == -1 && errno == EINVAL);
+    weft_future_free(future);
+    weft_future_free(other);
+    weft_pool_free(threads);
+    weft_pool_free(pool);
+}
+
+START_TEST(without_a_core_there_is_no_stack)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_without_a_core);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, a_task_runs_in_another_process);
@@ -866,6 +1017,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_worker_ends_after_as_many_tasks_as_was_said);
     tcase_add_test(tests, a_worker_has_no_more_memory_than_it_may);
     tcase_add_test(tests, the_peak_of_the_dead_is_told);
+    tcase_add_test(tests, the_stack_of_a_crash_is_told);
+    tcase_add_test(tests, without_a_core_there_is_no_stack);
     tcase_add_test(tests, workers_are_placed);
     tcase_add_test(tests, an_interrupt_is_for_the_program_to_answer);
     tcase_add_test(tests, thousands_of_tasks_are_under_way);

@@ -33,6 +33,20 @@ WEFT_API bool weft_future_running(const weft_future *future);
  */
 WEFT_API bool weft_future_cancel(weft_future *future);
 /*
+ * The core of the worker in which the task was lost (of a pool of processes): where it lies, as a str; and the stack in which it died, as a
+ * str with a line each frame, the innermost first: number, address, function + octets, file. Yours. Both wait for the end of the task; then
+ * they look, on a thread that is there for that, and read the core; nothing is done to it, and nothing is done before somebody asks. The
+ * library handles no signal and traces no worker, so a crash has a stack only if the kernel wrote a core into a file: RLIMIT_CORE lets it
+ * (`ulimit -c unlimited`, or setrlimit before the first process feature), and /proc/sys/kernel/core_pattern is no pipe ("core.%p" keeps the
+ * cores of several). One with no folder in its name is found only if the task and the pool's maker have the same working directory.
+ * Functions have names as far as the program and its libraries, which must not have changed since, have symbols; where DEBUGINFOD_URLS is
+ * set, libdw may ask there. From any kind of task. -1 with EAGAIN (WEFT_NOW, or no thread could be had), ETIMEDOUT, ECANCELED, EDEADLK as
+ * weft_future_result, ENOENT (no core was dumped, or it is not there, or was overwritten), EBADMSG (it is cut short, or tells no stack),
+ * ENOTSUP (the library was built without libdw, or libdw.so.1 is not there), ENOMEM, EINVAL (a NULL).
+ */
+WEFT_API int weft_future_core(weft_future *future, weft_value *path, weft_time deadline);
+WEFT_API int weft_future_backtrace(weft_future *future, weft_value *text, weft_time deadline);
+/*
  * Calls callback(future, data) once, after the result is visible: on the worker that ran the task (on the task that cancelled it
  * when it was cancelled before it began; with processes on a thread of the pool in the process that submitted), or at once in the caller
  * when the callbacks have been called already. Callbacks run one after another in the order in which they were added; who waits for the

@@ -32,9 +32,9 @@ typedef struct weft_pool weft_pool;
  *   that process can add some, else EPERM.
  * - Any process may die at any moment. A worker's death costs the task that it was running: WEFT_LOST, with an error of EOWNERDEAD that
  *   names the task, the process, how it ended, whether its core was dumped (the kernel does so where RLIMIT_CORE lets it: that has the
- *   stack, which gdb shows, and `weft bt` those of coroutines), and its peak memory (of that task, or of one just before it that took
- *   little time; or that of a process it had waited for), or it begins again (.retries). Another worker takes its place. The death of the
- *   process that made the pool ends it: what waits is WEFT_LOST, workers end when they have ended their task.
+ *   stack, which weft_future_backtrace tells, and gdb, and `weft bt` those of coroutines), and its peak memory (of that task, or of one
+ *   just before it that took little time; or that of a process it had waited for), or it begins again (.retries). Another worker takes its
+ *   place. The death of the process that made the pool ends it: what waits is WEFT_LOST, workers end when they have ended their task.
  * - A worker that waits for a task of its own pool never runs it itself; another stands in, up to 256, and ends afterwards. Tasks that wait
  *   for one another in a circle are not found out.
  * - weft_pool_terminate kills what runs, with all that it has started; it is WEFT_CANCELLED. weft_future_cancel is gentle, as with threads.

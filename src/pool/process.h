@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A pool of processes, between its files. Reading order: process_ring.c, process_task.c, process_worker.c, process_keeper.c,
- * process_mend.c, process_pool.c, process_submit.c, process_future.c.
+ * process_mend.c, process_pool.c, process_submit.c, process_future.c, process_crash.c.
  *
  * All of it lies in the arena, and is at the same address in every process: the pool, the records of its tasks (which are its futures), the
  * table of its workers. Any process of the family may submit, wait, cancel; any may die between any two stores. What keeps it whole:
@@ -133,6 +133,7 @@ struct wefti_process_task {
     weft_time began;                  /* when it did, if it has a limit */
     struct wefti_callback *callbacks; /* in the memory of its owner, under the latch there */
     uint64_t peak;                    /* octets: of the worker that died */
+    int64_t since, died;              /* seconds of CLOCK_REALTIME: when that began at the earliest, and was dead; see process_crash.c */
     int32_t pid;                      /* of the worker that died or was stopped; of what was stopped: the reason */
     int32_t status;                   /* as waitpid gives it */
     uint32_t cancel;                  /* 1: its waits fail; the context that runs it watches this */
@@ -416,6 +417,9 @@ struct wefti_process_handle *wefti_process_handle_of(struct wefti_process_pool *
 
 /* process_mend.c: a wefti_mender */
 void wefti_process_pool_mend(uint32_t dead, void *object, uint64_t detail);
+
+/* process_crash.c: weft_future_core and weft_future_backtrace; and, of the mender, that the task's worker, in this seat, is dead. */
+void wefti_process_crash_note(struct wefti_process_task *task, uint32_t seat);
 
 /* process_future.c: those of future.h. */
 int wefti_process_future_wait(struct weft_future *future, weft_time deadline);

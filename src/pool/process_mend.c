@@ -37,7 +37,8 @@ static bool task_again(struct wefti_process_pool *pool, struct wefti_process_tas
 }
 
 /* What the worker was running. */
-static void running_mend(struct wefti_process_pool *pool, struct wefti_process_task *task, const struct wefti_process_worker *worker)
+static void running_mend(
+    struct wefti_process_pool *pool, struct wefti_process_task *task, uint32_t seat, const struct wefti_process_worker *worker)
 {
     uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST);
     enum weft_outcome outcome = state & WEFTI_TASK_STOPPED ? (enum weft_outcome)task->stop : WEFT_LOST;
@@ -46,6 +47,7 @@ static void running_mend(struct wefti_process_pool *pool, struct wefti_process_t
     task->pid = worker->pid;
     task->status = worker->process ? worker->process->status : 0;
     task->peak = worker->process ? worker->process->peak : 0;
+    wefti_process_crash_note(task, seat);
     wefti_packed_free(&task->result, wefti_member);
     wefti_process_task_end(task, state, outcome);
 }
@@ -94,7 +96,7 @@ static void task_mend(
     if (phase == WEFTI_TASK_RESERVED)
         return;
     if (worker && phase == WEFTI_TASK_RUNNING && who == worker->place)
-        running_mend(pool, task, worker);
+        running_mend(pool, task, seat, worker);
     if (task->again && phase == WEFTI_TASK_WAITING && !task->listed)
         wefti_ring_put(pool, &pool->rings[WEFTI_RING_AGAIN], task, UINT64_MAX);
     state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST); /* before the owner: a record of a dead one that is freed never is his again */
