@@ -94,9 +94,7 @@ static int flow_park_for(struct wefti_flow *flow, const struct wefti_wait *wait,
     struct wefti_hub *hub = flow->hub;
     int added = wefti_descriptors_add(&hub->descriptors, wait);
     if (added == 0)
-        added = wefti_words_add(flow, wait);
-    if (added == 0)
-        added = wefti_words_add(flow, watch);
+        added = wefti_words_add(flow, wait, watch);
     int error = errno;
     if (added == 0)
         flow_park_until(flow, wait->deadline);

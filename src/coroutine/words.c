@@ -278,20 +278,36 @@ static int watcher_start(void)
     return 0;
 }
 
-/* What the life says that the context sleeps on. A context that cannot have a life sleeps without that. */
-static void words_publish(struct wefti_context *context, const struct wefti_wait *wait)
+/* Gathers the words of the wait that lie in the arena; how many, of which no more than WEFTI_LIFE_WAITS are gathered. */
+static unsigned words_shared(const struct wefti_wait *wait, const uint32_t **words)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < wait->count; i++) {
+        const struct wefti_item *item = wefti_wait_item(wait, i);
+        if (item->kind == WEFTI_KERNEL_WORD && wefti_is_shared(item->word) && count++ < WEFTI_LIFE_WAITS)
+            words[count - 1] = item->word;
+    }
+    return count;
+}
+
+/*
+ * What the life says that the context sleeps on, all at once: whoever sweeps after a death wakes these, and no others. A context that
+ * cannot have a life sleeps without that. False with EINVAL: the wait has more than a life has room for beside the word that cancels.
+ */
+static bool words_publish(struct wefti_context *context, const struct wefti_wait *wait, const struct wefti_wait *watch)
 {
     const uint32_t *words[WEFTI_LIFE_WAITS];
-    unsigned count = 0;
+    unsigned count = words_shared(wait, words);
     int error = errno;
-    for (unsigned i = 0; i < wait->count && count < WEFTI_LIFE_WAITS; i++) {
-        const struct wefti_item *item = wefti_wait_item(wait, i);
-        if (item->kind == WEFTI_KERNEL_WORD && wefti_is_shared(item->word))
-            words[count++] = item->word;
+    if (count >= WEFTI_LIFE_WAITS) {
+        errno = EINVAL;
+        return false;
     }
+    count += watch->count ? words_shared(watch, words + count) : 0; /* it has one word */
     if (count > 0 && wefti_context_life(context))
         wefti_life_sleeps(context->life, words, count);
     errno = error;
+    return true;
 }
 
 /* Adds one item. 0; 1: its word has changed; -1: there is no room at any watcher. Under the latch. */
@@ -335,10 +351,9 @@ void wefti_word_watched(struct wefti_descriptors *descriptors, struct wefti_item
         descriptors->ready(wait);
 }
 
-int wefti_words_add(struct wefti_flow *flow, const struct wefti_wait *wait)
+static int wait_watch(struct wefti_flow *flow, const struct wefti_wait *wait)
 {
     int added = 0;
-    words_publish(flow->context, wait);
     for (unsigned i = 0; i < wait->count && added == 0; i++) {
         struct wefti_item *item = wefti_wait_item(wait, i);
         if (item->kind != WEFTI_KERNEL_WORD || item_ring(&flow->hub->descriptors, item, (struct wefti_wait *)wait))
@@ -353,6 +368,14 @@ int wefti_words_add(struct wefti_flow *flow, const struct wefti_wait *wait)
             wefti_futex_wake(rung, 1);
     }
     return added;
+}
+
+int wefti_words_add(struct wefti_flow *flow, const struct wefti_wait *wait, const struct wefti_wait *watch)
+{
+    if (!words_publish(flow->context, wait, watch))
+        return -1;
+    int added = wait_watch(flow, wait);
+    return added == 0 ? wait_watch(flow, watch) : added;
 }
 
 bool wefti_words_remove(struct wefti_flow *flow, const struct wefti_wait *wait)
