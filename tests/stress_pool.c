@@ -77,7 +77,7 @@ static weft_value rounds(weft_value number)
 
 static void submit_from_many(size_t backlog, enum weft_full_policy when_full, unsigned workers)
 {
-    pool = weft_pool_new(WEFT_THREAD, .workers = workers, .backlog = backlog, .when_full = when_full);
+    pool = many_pool_new(.workers = workers, .backlog = backlog, .when_full = when_full);
     stress(rounds);
     ck_assert_int_eq(weft_pool_shutdown(pool, false, WEFT_FOREVER), 0);
     struct weft_pool_counts counts;
@@ -128,7 +128,7 @@ static weft_value once_a_worker(weft_value unused)
 
 START_TEST(so_while_its_size_changes)
 {
-    pool = weft_pool_new(WEFT_THREAD, .workers = 2, .backlog = 10, .initializer = once_a_worker, .finalizer = once_a_worker);
+    pool = many_pool_new(.workers = 2, .backlog = 10, .initializer = once_a_worker, .finalizer = once_a_worker);
     stress(resizes);
     ck_assert_int_eq(weft_pool_shutdown(pool, false, WEFT_FOREVER), 0);
     struct weft_pool_counts counts = counts_of(pool);
@@ -171,7 +171,7 @@ static weft_value inner_pools(weft_value number)
 
 START_TEST(pools_inside_pools_share_a_budget)
 {
-    pool = weft_pool_new(WEFT_THREAD, .workers = 2);
+    pool = many_pool_new(.workers = 2);
     stress(inner_pools);
     ck_assert_int_eq(weft_pool_shutdown(pool, false, WEFT_FOREVER), 0);
     ck_assert_uint_eq(pool->used, 0);
@@ -220,7 +220,7 @@ static weft_value cancel_rounds(weft_value number)
 
 START_TEST(a_cancel_hits_its_own_task_only)
 {
-    pool = weft_pool_new(WEFT_THREAD, .workers = 2);
+    pool = many_pool_new(.workers = 2);
     stress(cancel_rounds);
     weft_pool_free(pool);
     ck_assert_uint_eq(sums.done, 0);
@@ -247,7 +247,7 @@ static weft_value recursions(weft_value unused)
 START_TEST(tasks_wait_for_tasks)
 {
     for (unsigned workers = 1; workers <= 3; workers++) {
-        pool = weft_pool_new(WEFT_THREAD, .workers = workers, .backlog = 8);
+        pool = many_pool_new(.workers = workers, .backlog = 8);
         stress(recursions);
         weft_pool_free(pool);
     }
@@ -273,7 +273,7 @@ static weft_value any_rounds(weft_value unused)
 
 START_TEST(any_end_is_seen)
 {
-    pool = weft_pool_new(WEFT_THREAD, .workers = 2);
+    pool = many_pool_new(.workers = 2);
     stress(any_rounds);
     weft_pool_free(pool);
 }
@@ -284,7 +284,7 @@ static weft_value lives(weft_value number)
 {
     uint32_t seed = (uint32_t)weft_as_int(number);
     while (weft_clock() < end) {
-        weft_pool *own = weft_pool_new(WEFT_THREAD, .workers = 1 + draw(&seed) % 3, .backlog = 50);
+        weft_pool *own = many_pool_new(.workers = 1 + draw(&seed) % 3, .backlog = 50);
         weft_future *future = NULL;
         for (uint32_t i = draw(&seed) % 10; i > 0; i--) {
             weft_future_free(future);
@@ -313,7 +313,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, so_in_a_narrow_pool);
     tcase_add_test(tests, so_when_submitters_run_tasks);
     tcase_add_test(tests, so_while_its_size_changes);
-    tcase_add_test(tests, pools_inside_pools_share_a_budget);
+    if (BESIDE_KIND == WEFT_THREAD) /* of threads it is */
+        tcase_add_test(tests, pools_inside_pools_share_a_budget);
     tcase_add_test(tests, a_cancel_hits_its_own_task_only);
     tcase_add_test(tests, tasks_wait_for_tasks);
     tcase_add_test(tests, any_end_is_seen);
@@ -322,5 +323,5 @@ static void add(TCase *tests)
 
 int main(void)
 {
-    return fixture_main("stress pool", add);
+    return fixture_main("stress_pool", add);
 }

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "fixture.h"
+#include "beside.h"
 
 enum { ROUNDS = 150, JOINERS = 3 };
 
@@ -51,11 +51,11 @@ static void look_at_all(void)
 
 static void one_round(unsigned kind)
 {
-    weft_task *task = weft_spawn(WEFT_THREAD, work, weft_int(kind), .name = "worker");
+    weft_task *task = weft_spawn(BESIDE_KIND, work, weft_int(kind), .name = "worker");
     ck_assert_ptr_nonnull(task);
     weft_task *joiners[JOINERS];
     for (int i = 0; i < JOINERS; i++)
-        joiners[i] = weft_spawn(WEFT_THREAD, join_it, weft_ptr(weft_task_keep(task)));
+        joiners[i] = weft_spawn(BESIDE_KIND, join_it, weft_ptr(weft_task_keep(task)));
     look_at_all();
     if (kind == 2)
         weft_task_cancel(task);
@@ -83,11 +83,13 @@ static weft_value start_it(weft_value handle)
 START_TEST(a_task_is_started_once)
 {
     for (int i = 0; i < ROUNDS; i++) {
-        weft_task *task = weft_task_new(WEFT_THREAD, work, weft_int(0)), *starters[2];
+        weft_task *task = weft_task_new(BESIDE_KIND, work, weft_int(0)), *starters[2];
         for (int j = 0; j < 2; j++)
-            starters[j] = weft_spawn(WEFT_THREAD, start_it, weft_ptr(task));
-        while (weft_task_join(task, WEFT_FOREVER) != 0)
+            starters[j] = weft_spawn(BESIDE_KIND, start_it, weft_ptr(task));
+        while (weft_task_join(task, WEFT_FOREVER) != 0) {
             ck_assert_int_eq(errno, EINVAL); /* not started yet */
+            weft_yield();
+        }
         int started = 0;
         for (int j = 0; j < 2; j++) {
             weft_value value;
@@ -109,5 +111,5 @@ static void add(TCase *tests)
 
 int main(void)
 {
-    return fixture_main("stress task", add);
+    return fixture_main("stress_task", add);
 }

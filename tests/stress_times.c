@@ -80,7 +80,7 @@ START_TEST(timers_under_stress)
     weft_task *tasks[TASKS];
     weft_timer *every = weft_every(2e-5, NULL, weft_none);
     for (int i = 0; i < TASKS; i++)
-        tasks[i] = weft_spawn(WEFT_THREAD, use_timers, weft_int(i + 1));
+        tasks[i] = beside_with(use_timers, weft_int(i + 1));
     for (int i = 0; i < ROUNDS; i++) {
         ck_assert_int_eq(weft_timer_wait(every, &ticks, WEFT_FOREVER), 0);
         all += ticks;
@@ -110,7 +110,7 @@ static weft_value be_member(weft_value number)
         result = weft_error(EIO, "one of many");
         break;
     case 1:
-        if (weft_group_spawn(member_group, WEFT_THREAD, be_member, weft_int(chance(&seed, 100000))) == 0)
+        if (weft_group_spawn(member_group, BESIDE_KIND, be_member, weft_int(chance(&seed, 100000))) == 0)
             count(&alive, 1);
         break;
     case 2:
@@ -134,7 +134,7 @@ START_TEST(groups_under_stress)
         weft_group *group = member_group = weft_group_new();
         for (int i = chance(&seed, 8); i >= 0; i--) {
             count(&alive, 1); /* before: it may end at once */
-            if (weft_group_spawn(group, WEFT_THREAD, be_member, weft_int(chance(&seed, 100000))) != 0) {
+            if (weft_group_spawn(group, BESIDE_KIND, be_member, weft_int(chance(&seed, 100000))) != 0) {
                 ck_assert_int_eq(errno, ECANCELED);
                 count(&alive, -1);
             }
@@ -159,5 +159,5 @@ static void add(TCase *tests)
 
 int main(void)
 {
-    return fixture_main("times under stress", add);
+    return fixture_main("stress_times", add);
 }

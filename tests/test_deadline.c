@@ -193,7 +193,7 @@ START_TEST(others_do_not_inherit_it)
     weft_task *task = NULL;
     weft_future *future = NULL;
     weft_deadline (weft_in(1000)) {
-        task = weft_spawn(WEFT_THREAD, deadline_here, weft_none);
+        task = beside(deadline_here, NULL);
         future = weft_pool_submit(pool, deadline_here, weft_none);
     }
     ck_assert_int_eq(weft_task_result(task, &value, WEFT_FOREVER), 0);

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include "fixture.h"
+#include "beside.h"
 #include "pool/future.h"
 #include "pool_tasks.h"
 
 static weft_pool *pool;
 static struct gate gate;
 
+/* Of the kind that waits beside the test. */
+static weft_pool *pool_of(unsigned workers)
+{
+    weft_pool *made = weft_pool_new(BESIDE_KIND, .workers = workers, .backlog = 1000, .threads = BESIDE_KIND == WEFT_COROUTINE);
+    ck_assert_ptr_nonnull(made);
+    return made;
+}
+
 static void set_up(void)
 {
     gate = (struct gate){0};
-    pool = weft_pool_new(WEFT_THREAD, .workers = 1, .backlog = 1000);
-    ck_assert_ptr_nonnull(pool);
+    pool = pool_of(1);
 }
 
 static void tear_down(void)
@@ -55,7 +62,7 @@ static weft_value own_text(weft_value argument)
 
 START_TEST(a_result_outlives_pool_and_task)
 {
-    weft_pool *other = weft_pool_new(WEFT_THREAD, .workers = 2);
+    weft_pool *other = pool_of(2);
     weft_future *future = weft_pool_submit(other, own_text, weft_str("a text of one's own"));
     weft_future *kept = weft_future_keep(future);
     ck_assert_ptr_eq(kept, future);
@@ -113,7 +120,7 @@ static weft_value result_of(weft_value future)
 START_TEST(a_waiter_can_be_cancelled)
 {
     weft_future *future = occupy();
-    weft_task *waiter = weft_spawn(WEFT_THREAD, result_of, weft_ptr(future));
+    weft_task *waiter = beside(result_of, future);
     weft_task_cancel(waiter);
     weft_value value;
     ck_assert_int_eq(weft_task_result(waiter, &value, WEFT_FOREVER), 0);
@@ -129,7 +136,7 @@ START_TEST(many_may_wait)
     weft_future *future = occupy();
     weft_task *waiters[4];
     for (int i = 0; i < 4; i++)
-        waiters[i] = weft_spawn(WEFT_THREAD, result_of, weft_ptr(future));
+        waiters[i] = beside(result_of, future);
     weft_event_set(&gate.open);
     for (int i = 0; i < 4; i++) {
         weft_value value;
@@ -382,7 +389,7 @@ END_TEST
 START_TEST(any_of_several_is_waited_for)
 {
     struct gate second = {0};
-    weft_pool *two = weft_pool_new(WEFT_THREAD, .workers = 2);
+    weft_pool *two = pool_of(2);
     weft_future *futures[2] = {weft_pool_submit(two, wait_at, weft_ptr(&gate)), weft_pool_submit(two, wait_at, weft_ptr(&second))};
     ck_fails((int)weft_wait_any(futures, 2, WEFT_NOW), EAGAIN);
     ck_fails((int)weft_wait_any(futures, 2, weft_in(0.01)), ETIMEDOUT);
@@ -413,7 +420,7 @@ static weft_value any_of(weft_value future)
 START_TEST(a_wait_for_any_sleeps_and_can_be_cancelled)
 {
     weft_future *future = occupy();
-    weft_task *woken = weft_spawn(WEFT_THREAD, any_of, weft_ptr(future)), *cancelled = weft_spawn(WEFT_THREAD, any_of, weft_ptr(future));
+    weft_task *woken = beside(any_of, future), *cancelled = beside(any_of, future);
     weft_value value;
     weft_task_cancel(cancelled);
     ck_assert_int_eq(weft_task_result(cancelled, &value, WEFT_FOREVER), 0);

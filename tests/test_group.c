@@ -51,6 +51,30 @@ static weft_value end_slowly_when_cancelled(weft_value none)
     return waited == 0 ? weft_none : weft_error(error, NULL);
 }
 
+/* A member that runs where those beside the test do. */
+struct order {
+    weft_group *group;
+    weft_function *function;
+    weft_value argument;
+};
+
+static weft_value spawn_here(weft_value pointer)
+{
+    const struct order *order = weft_as_ptr(pointer);
+    return outcome(weft_group_spawn(order->group, BESIDE_KIND, order->function, order->argument));
+}
+
+static int member(weft_group *group, weft_function *function, weft_value argument)
+{
+    struct order order = {group, function, argument};
+    int spawned =
+        beside_where() == BESIDE_ELSEWHERE ? beside_end(beside(spawn_here, &order)) : (int)weft_as_int(spawn_here(weft_ptr(&order)));
+    if (spawned == 0)
+        return 0;
+    errno = -spawned;
+    return -1;
+}
+
 START_TEST(leaving_joins_all)
 {
     weft_group *group = weft_group_new();
@@ -60,10 +84,10 @@ START_TEST(leaving_joins_all)
     weft_group_free(group);
     group = weft_group_new();
     for (int i = 0; i < MANY; i++)
-        ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, wait_for_go, weft_str("argument"), .name = "member"), 0);
+        ck_assert_int_eq(weft_group_spawn(group, BESIDE_KIND, wait_for_go, weft_str("argument"), .name = "member"), 0);
     ck_assert_uint_eq(weft_group_alive(group), MANY);
     ck_fails(weft_group_join(group, &error, WEFT_NOW), EAGAIN);
-    ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, succeed, weft_none), 0); /* it is not left yet */
+    ck_assert_int_eq(member(group, succeed, weft_none), 0); /* it is not left yet */
     weft_event_set(&go_on);
     ck_assert_int_eq(weft_group_join(group, &error, WEFT_FOREVER), 0);
     ck_assert_uint_eq(ended_now(), MANY + 1);
@@ -71,7 +95,7 @@ START_TEST(leaving_joins_all)
     ck_assert_int_eq(weft_group_join(group, NULL, WEFT_FOREVER), 0);
     ck_assert_int_eq(weft_as_int(error), 5);
     ck_assert_uint_eq(weft_group_errors(group, &error, 1), 0);
-    ck_fails(weft_group_spawn(group, WEFT_THREAD, succeed, weft_none), ESHUTDOWN);
+    ck_fails(member(group, succeed, weft_none), ESHUTDOWN);
     weft_group_free(group);
     weft_group_free(NULL);
 }
@@ -82,9 +106,9 @@ START_TEST(the_first_error_cancels_the_rest)
     weft_group *group = weft_group_new();
     weft_value error = weft_none, errors[4];
     for (int i = 0; i < 3; i++)
-        ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, wait_for_go, weft_none), 0);
-    ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, fail_when_cancelled, weft_int(EIO)), 0);
-    ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, fail_with, weft_int(ENOENT)), 0);
+        ck_assert_int_eq(member(group, wait_for_go, weft_none), 0);
+    ck_assert_int_eq(member(group, fail_when_cancelled, weft_int(EIO)), 0);
+    ck_assert_int_eq(member(group, fail_with, weft_int(ENOENT)), 0);
     ck_assert_int_eq(weft_group_join(group, &error, WEFT_FOREVER), 2);
     ck_assert_int_eq(weft_error_code(error), ENOENT);
     weft_drop(error);
@@ -95,7 +119,7 @@ START_TEST(the_first_error_cancels_the_rest)
     ck_assert_int_eq(weft_error_code(errors[1]), EIO);
     weft_drop(errors[0]);
     weft_drop(errors[1]);
-    ck_fails(weft_group_spawn(group, WEFT_THREAD, succeed, weft_none), ECANCELED);
+    ck_fails(member(group, succeed, weft_none), ECANCELED);
     weft_group_free(group);
     ck_assert_uint_eq(weft_uncollected_count(), 0);
 }
@@ -104,7 +128,7 @@ END_TEST
 START_TEST(errors_that_nobody_reads_go_to_the_hook)
 {
     weft_group *group = weft_group_new();
-    ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, fail_with, weft_int(ENOENT)), 0);
+    ck_assert_int_eq(member(group, fail_with, weft_int(ENOENT)), 0);
     ck_assert_int_eq(weft_group_join(group, NULL, WEFT_FOREVER), 1);
     ck_assert_uint_eq(weft_uncollected_count(), 0);
     weft_group_free(group);
@@ -117,9 +141,9 @@ START_TEST(a_cancelled_group_ends)
     weft_group *group = weft_group_new();
     weft_value argument = weft_str("stays mine");
     for (int i = 0; i < MANY; i++)
-        ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, end_slowly_when_cancelled, weft_none), 0);
+        ck_assert_int_eq(member(group, end_slowly_when_cancelled, weft_none), 0);
     weft_group_cancel(group);
-    ck_fails(weft_group_spawn(group, WEFT_THREAD, succeed, argument), ECANCELED);
+    ck_fails(member(group, succeed, argument), ECANCELED);
     weft_drop(argument);
     ck_assert_int_eq(weft_group_join(group, NULL, WEFT_FOREVER), 0); /* to be cancelled is no failure */
     ck_assert_uint_eq(ended_now(), MANY);
@@ -132,7 +156,7 @@ START_TEST(a_deadline_cancels_and_still_joins)
     weft_group *group = weft_group_new();
     weft_value error = weft_int(5);
     for (int i = 0; i < 3; i++)
-        ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, end_slowly_when_cancelled, weft_none), 0);
+        ck_assert_int_eq(member(group, end_slowly_when_cancelled, weft_none), 0);
     ck_fails(weft_group_join(group, &error, weft_in(0.005)), ETIMEDOUT);
     ck_assert_uint_eq(ended_now(), 3);
     ck_assert_int_eq(weft_as_int(error), 5);
@@ -141,7 +165,7 @@ START_TEST(a_deadline_cancels_and_still_joins)
     weft_group_free(group);
     group = weft_group_new();
     for (int i = 0; i < 3; i++)
-        ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, end_slowly_when_cancelled, weft_none), 0);
+        ck_assert_int_eq(member(group, end_slowly_when_cancelled, weft_none), 0);
     weft_deadline (weft_in(0.005))
         ck_fails(weft_group_join(group, NULL, WEFT_FOREVER), ETIMEDOUT);
     ck_assert_uint_eq(ended_now(), 6);
@@ -155,7 +179,7 @@ static weft_value run_inner_group(weft_value started)
     weft_value error = weft_none;
     weft_group_scope (group, &error) {
         for (int i = 0; i < 3; i++)
-            weft_group_spawn(group, WEFT_THREAD, end_slowly_when_cancelled, weft_none);
+            member(group, end_slowly_when_cancelled, weft_none);
         weft_event_set(weft_as_ptr(started));
     }
     __atomic_add_fetch(&ended, 10, __ATOMIC_ACQ_REL);
@@ -166,7 +190,7 @@ START_TEST(who_is_cancelled_cancels_and_still_joins)
 {
     weft_event started = {0};
     weft_value result;
-    weft_task *task = weft_spawn(WEFT_THREAD, run_inner_group, weft_ptr(&started));
+    weft_task *task = beside(run_inner_group, &started);
     ck_assert_int_eq(weft_event_wait(&started, WEFT_FOREVER), 0);
     weft_task_cancel(task);
     ck_assert_int_eq(weft_task_result(task, &result, WEFT_FOREVER), 0);
@@ -182,9 +206,9 @@ START_TEST(groups_end_from_the_inside)
     weft_event started = {0};
     weft_value error;
     weft_group_scope (outer, &error) {
-        ck_assert_int_eq(weft_group_spawn(outer, WEFT_THREAD, run_inner_group, weft_ptr(&started)), 0);
+        ck_assert_int_eq(member(outer, run_inner_group, weft_ptr(&started)), 0);
         ck_assert_int_eq(weft_event_wait(&started, WEFT_FOREVER), 0);
-        ck_assert_int_eq(weft_group_spawn(outer, WEFT_THREAD, fail_with, weft_int(EDOM)), 0);
+        ck_assert_int_eq(member(outer, fail_with, weft_int(EDOM)), 0);
     }
     ck_assert_int_eq(weft_error_code(error), EDOM);
     ck_assert_uint_eq(ended_now(), 13);
@@ -196,7 +220,7 @@ static weft_value leave_by_return(void)
 {
     weft_value error = weft_none;
     weft_group_scope (group, &error) {
-        weft_group_spawn(group, WEFT_THREAD, succeed, weft_none);
+        member(group, succeed, weft_none);
         return weft_int(1);
     }
     return weft_int(0);
@@ -209,7 +233,7 @@ START_TEST(every_way_out_of_the_block_leaves)
     ck_assert_uint_eq(ended_now(), 1);
     for (int i = 0; i < 2; i++) {
         weft_group_scope (group, NULL) {
-            weft_group_spawn(group, WEFT_THREAD, succeed, weft_none);
+            member(group, succeed, weft_none);
             if (i)
                 break;
             continue;
@@ -217,7 +241,7 @@ START_TEST(every_way_out_of_the_block_leaves)
         ck_assert_uint_eq(ended_now(), (uint32_t)i + 2);
     }
     weft_group_scope (group, &error) {
-        weft_group_spawn(group, WEFT_THREAD, succeed, weft_none);
+        member(group, succeed, weft_none);
         goto out;
     }
 out:
@@ -225,11 +249,11 @@ out:
     ck_assert(!weft_is_error(error));
     ck_assert_uint_eq(weft_uncollected_count(), 0);
     weft_group_scope (group, NULL)
-        weft_group_spawn(group, WEFT_THREAD, fail_with, weft_int(EDOM));
+        member(group, fail_with, weft_int(EDOM));
     ck_assert_uint_eq(weft_uncollected_count(), 1);
     weft_deadline (weft_in(0.005))
         weft_group_scope (group, &error)
-            weft_group_spawn(group, WEFT_THREAD, end_slowly_when_cancelled, weft_none);
+            weft_group_spawn(group, BESIDE_KIND, end_slowly_when_cancelled, weft_none);
     ck_assert_int_eq(weft_error_code(error), ETIMEDOUT);
 }
 END_TEST
@@ -243,7 +267,7 @@ static weft_value spawn_from_inside(weft_value data)
     if (weft_select(&one, 1, WEFT_FOREVER) != 0 || one.error != EDEADLK)
         return weft_error(EINVAL, "a member selected");
     weft_event_wait(&go_on, WEFT_FOREVER);
-    if (weft_group_spawn(group, WEFT_THREAD, succeed, weft_none) != 0)
+    if (weft_group_spawn(group, BESIDE_KIND, succeed, weft_none) != 0) /* by nobody else: it is being left */
         return weft_error(errno, "no spawn from inside");
     return weft_none;
 }
@@ -257,11 +281,11 @@ START_TEST(members_may_spawn_while_it_is_left)
 {
     weft_value error = weft_none;
     weft_group *group = weft_group_new();
-    ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, spawn_from_inside, weft_ptr(group)), 0);
+    ck_assert_int_eq(member(group, spawn_from_inside, weft_ptr(group)), 0);
     weft_task *leaver = beside(join_group, group);
     fixture_until(beside_sleeps(leaver));
-    int spawned = weft_group_spawn(group, WEFT_THREAD, succeed, weft_none);
-    fixture_until((spawned = weft_group_spawn(group, WEFT_THREAD, succeed, weft_none)) != 0); /* it sleeps in the join, or just before */
+    int spawned = member(group, succeed, weft_none);
+    fixture_until((spawned = member(group, succeed, weft_none)) != 0); /* it sleeps in the join, or just before */
     ck_assert_int_eq(errno, ESHUTDOWN);
     uint32_t before = ended_now();
     weft_event_set(&go_on);
@@ -294,7 +318,7 @@ START_TEST(a_member_can_be_asked_for)
     ck_assert_int_eq(
         weft_group_spawn_with(group,
             &(struct weft_spawn_options){
-                .size = sizeof(struct weft_spawn_options), .kind = WEFT_THREAD, .function = fail_with, .argument = weft_int(ENOENT)},
+                .size = sizeof(struct weft_spawn_options), .kind = BESIDE_KIND, .function = fail_with, .argument = weft_int(ENOENT)},
             &task),
         0);
     ck_assert_int_eq(weft_task_result(task, &result, WEFT_FOREVER), 0);
@@ -312,9 +336,9 @@ START_TEST(one_cancelled_member_is_no_failure)
 {
     weft_task *task = NULL;
     weft_group *group = weft_group_new();
-    struct weft_spawn_options options = {.size = sizeof(options), .kind = WEFT_THREAD, .function = wait_for_go};
+    struct weft_spawn_options options = {.size = sizeof(options), .kind = BESIDE_KIND, .function = wait_for_go};
     ck_assert_int_eq(weft_group_spawn_with(group, &options, &task), 0);
-    ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, wait_for_go, weft_none), 0);
+    ck_assert_int_eq(member(group, wait_for_go, weft_none), 0);
     weft_task_cancel(task);
     ck_assert_int_eq(weft_task_join(task, WEFT_FOREVER), 0);
     ck_assert_int_eq(weft_task_outcome(task), WEFT_CANCELLED);
@@ -333,7 +357,7 @@ START_TEST(select_waits_for_groups)
     weft_case cases[] = {weft_case_event(&never), weft_case_group(group)};
     ck_assert_int_eq(weft_select(cases, 2, WEFT_NOW), 1);
     for (int i = 0; i < 3; i++)
-        ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, wait_for_go, weft_none), 0);
+        ck_assert_int_eq(member(group, wait_for_go, weft_none), 0);
     ck_fails(weft_select(cases, 2, WEFT_NOW), EAGAIN);
     ck_fails(weft_select(cases, 2, weft_in(0.005)), ETIMEDOUT);
     weft_timer *timer = weft_after(0.001, NULL, weft_none);
@@ -350,7 +374,7 @@ START_TEST(members_that_stayed_in_the_parent_are_let_go)
 {
     weft_group *group = weft_group_new();
     for (int i = 0; i < 2; i++)
-        ck_assert_int_eq(weft_group_spawn(group, WEFT_THREAD, wait_for_go, weft_none), 0);
+        ck_assert_int_eq(member(group, wait_for_go, weft_none), 0);
     pid_t child = fork();
     if (child == 0)
         fixture_leave(weft_group_join(group, NULL, WEFT_FOREVER) == 0 && weft_group_alive(group) == 0 ? 0 : 1);

@@ -411,6 +411,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, errors_are_told);
     tcase_add_test(tests, many_locks_at_once);
     tcase_add_test(tests, a_dead_owners_depth_is_forgotten);
+    if (beside_where() != BESIDE_THREADS) /* what follows has no tasks beside it */
+        return;
     tcase_add_test(tests, an_owner_may_die_at_any_instruction);
     tcase_add_test(tests, a_releaser_may_die_before_he_wakes);
     tcase_add_test(tests, a_waiter_may_die_at_any_instruction);

@@ -346,10 +346,12 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_dead_party_breaks_the_barrier);
     tcase_add_test(tests, a_death_in_the_action_breaks_it);
     tcase_add_test(tests, a_stranger_can_break_but_not_meet);
-    tcase_add_test(tests, a_party_may_die_at_any_instruction);
-    tcase_add_test(tests, nobody_is_left_behind);
     tcase_add_test(tests, a_condition_is_announced_to_other_processes);
     tcase_add_test(tests, a_dead_owner_is_told_to_who_waited);
+    if (beside_where() != BESIDE_THREADS) /* what follows has no tasks beside it */
+        return;
+    tcase_add_test(tests, a_party_may_die_at_any_instruction);
+    tcase_add_test(tests, nobody_is_left_behind);
     tcase_add_test(tests, an_event_that_is_set_is_seen);
 }
 

@@ -42,8 +42,7 @@ static weft_value joiner(weft_value queue)
 /* Starts a task on the queue that is to wait there, and comes back when it does. */
 static weft_task *start_waiting(weft_function *function, weft_queue *queue)
 {
-    weft_task *task = weft_spawn(WEFT_THREAD, function, weft_ptr(queue));
-    ck_assert_ptr_nonnull(task);
+    weft_task *task = beside(function, queue);
     fixture_until(beside_sleeps(task));
     return task;
 }
@@ -231,7 +230,7 @@ static weft_value cancelled(weft_value pointer)
 START_TEST(cancelled_task_waits_no_more)
 {
     weft_queue *queue = weft_queue_new(.capacity = 1);
-    weft_task *task = weft_spawn(WEFT_THREAD, cancelled, weft_ptr(queue));
+    weft_task *task = beside(cancelled, queue);
     weft_task_cancel(task);
     weft_value value = weft_none;
     ck_assert_int_eq(weft_task_result(task, &value, WEFT_FOREVER), 0);

@@ -306,6 +306,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_dead_reader_reads_no_more);
     tcase_add_test(tests, a_dead_writer_is_told_until_another_repairs);
     tcase_add_test(tests, what_a_dead_had_begun_is_done_again);
+    if (beside_where() != BESIDE_THREADS) /* what follows has no tasks beside it */
+        return;
     tcase_add_test(tests, readers_and_writers_may_die_at_any_instruction);
     tcase_add_test(tests, who_does_it_may_die_at_any_instruction);
 }

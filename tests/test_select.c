@@ -275,11 +275,11 @@ static weft_value selecting_task(weft_value none)
 START_TEST(tasks_are_cases)
 {
     weft_value value = weft_none;
-    weft_task *task = weft_task_new(WEFT_THREAD, selecting_task, weft_none);
+    weft_task *task = weft_task_new(BESIDE_KIND, selecting_task, weft_none);
     weft_case cases[] = {weft_case_time(WEFT_FOREVER), weft_case_task(task, &value)};
     ck_assert_int_eq(weft_select(cases, 2, WEFT_NOW), 1);
     ck_assert_int_eq(cases[1].error, EINVAL);
-    ck_assert_int_eq(weft_task_start(task), 0);
+    beside_start(task);
     ck_assert_int_eq(weft_select(cases, 2, WEFT_FOREVER), 1);
     ck_assert_int_eq(cases[1].error, 0);
     ck_assert_int_eq(weft_as_int(value), EDEADLK);
@@ -443,7 +443,7 @@ static void all_once(int what, bool with_descriptor, int expected)
     all.out = weft_queue_new(.capacity = 1);
     all.event = (weft_event){0};
     all.go = 0;
-    all.task = weft_spawn(WEFT_THREAD, until_go, weft_none);
+    all.task = beside(until_go, NULL);
     all.future = weft_future_new();
     all.with_descriptor = with_descriptor;
     ck_assert_int_eq(pipe(all.pipes), 0);
@@ -578,7 +578,7 @@ START_TEST(select_hands_on_what_it_does_not_do)
     weft_value both = weft_list();
     ck_assert_int_eq(weft_list_append(both, weft_ptr(one)), 0);
     ck_assert_int_eq(weft_list_append(both, weft_ptr(two)), 0);
-    weft_task *selecting = weft_spawn(WEFT_THREAD, selecting_getter, both);
+    weft_task *selecting = beside_with(selecting_getter, both);
     fixture_until(beside_sleeps(selecting));
     weft_task *first = beside(plain_getter, one), *second = beside(plain_getter, two);
     fixture_until(beside_sleeps(first) && beside_sleeps(second));
@@ -644,7 +644,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_block_with_a_deadline_ends_a_select);
     tcase_add_test(tests, a_cancelled_task_selects_no_more);
     tcase_add_test(tests, select_hands_on_what_it_does_not_do);
-    tcase_add_test(tests, no_wake_is_lost);
+    if (beside_where() == BESIDE_THREADS) /* it has threads of its own */
+        tcase_add_test(tests, no_wake_is_lost);
 }
 
 int main(void)

@@ -344,6 +344,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, errors_are_told);
     tcase_add_test(tests, a_semaphore_is_not_taken_for_its_predecessor);
     tcase_add_test(tests, signal_handlers_may_release);
+    if (beside_where() != BESIDE_THREADS) /* what follows has no tasks beside it */
+        return;
     tcase_add_test(tests, a_holder_may_die_at_any_instruction);
     tcase_add_test(tests, and_others_need_not_wait_for_his_burial);
     tcase_add_test(tests, a_hand_off_is_one_step);

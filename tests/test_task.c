@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fixture.h"
+#include "beside.h"
 
 /* What tasks wait for in these tests. */
 struct flag {
@@ -55,7 +55,7 @@ static weft_value nothing(weft_value unused)
 
 START_TEST(a_task_runs_and_gives_its_result)
 {
-    weft_task *task = weft_spawn(WEFT_THREAD, twice, weft_int(21));
+    weft_task *task = weft_spawn(BESIDE_KIND, twice, weft_int(21));
     ck_assert_ptr_nonnull(task);
     weft_value value = weft_none;
     ck_assert_int_eq(weft_task_result(task, &value, WEFT_FOREVER), 0);
@@ -75,7 +75,7 @@ END_TEST
 START_TEST(an_error_is_a_result)
 {
     uint64_t before = weft_uncollected_count();
-    weft_task *task = weft_spawn(WEFT_THREAD, fail_named, weft_none);
+    weft_task *task = weft_spawn(BESIDE_KIND, fail_named, weft_none);
     weft_value value;
     ck_assert_int_eq(weft_task_result(task, &value, WEFT_FOREVER), 0);
     ck_assert_int_eq(weft_error_code(value), ENOENT);
@@ -88,13 +88,20 @@ START_TEST(an_error_is_a_result)
 }
 END_TEST
 
+/* "<Thread(...)>", or what it is. */
+static void repr_is(const weft_task *task, const char *inside)
+{
+    char text[64], expected[64];
+    int length = snprintf(expected, sizeof(expected), "<%s(%s)>", BESIDE_KIND == WEFT_THREAD ? "Thread" : "Coroutine", inside);
+    ck_assert_int_eq(weft_task_repr(task, text, sizeof(text)), length);
+    ck_assert_str_eq(text, expected);
+}
+
 START_TEST(states_follow_each_other)
 {
     struct flag event = {0};
-    weft_task *task = weft_task_new(WEFT_THREAD, wait_for_event, weft_ptr(&event), .name = "LoopThread");
-    char text[64];
-    ck_assert_int_eq(weft_task_repr(task, text, sizeof(text)), (int)strlen("<Thread(LoopThread, initial)>"));
-    ck_assert_str_eq(text, "<Thread(LoopThread, initial)>");
+    weft_task *task = weft_task_new(BESIDE_KIND, wait_for_event, weft_ptr(&event), .name = "LoopThread");
+    repr_is(task, "LoopThread, initial");
     ck_assert_int_eq(weft_task_state_of(task), WEFT_INITIAL);
     ck_assert_uint_eq(weft_task_ident(task), 0);
     ck_assert_int_eq(weft_task_native_id(task), 0);
@@ -109,16 +116,14 @@ START_TEST(states_follow_each_other)
     ck_assert_uint_ne(weft_task_ident(task), 0);
     ck_assert_int_eq(weft_task_outcome(task), WEFT_PENDING);
     ck_assert_int_eq(weft_task_exitcode(task), -1);
-    weft_task_repr(task, text, sizeof(text));
-    ck_assert_str_eq(text, "<Thread(LoopThread, started)>");
+    repr_is(task, "LoopThread, started");
     ck_fails(weft_task_join(task, WEFT_NOW), EAGAIN);
     ck_fails(weft_task_join(task, weft_in(0.01)), ETIMEDOUT);
     ck_fails(weft_task_result(task, NULL, weft_in(0.01)), ETIMEDOUT);
 
     flag_set(&event);
     ck_assert_int_eq(weft_task_join(task, WEFT_FOREVER), 0);
-    weft_task_repr(task, text, sizeof(text));
-    ck_assert_str_eq(text, "<Thread(LoopThread, stopped)>");
+    repr_is(task, "LoopThread, stopped");
     ck_fails(weft_task_start(task), EALREADY);
     weft_task_free(task);
 }
@@ -233,7 +238,7 @@ static weft_value join_self(weft_value unused)
 
 START_TEST(nobody_joins_himself)
 {
-    weft_task *task = weft_spawn(WEFT_THREAD, join_self, weft_none);
+    weft_task *task = weft_spawn(BESIDE_KIND, join_self, weft_none);
     weft_value value;
     ck_assert_int_eq(weft_task_result(task, &value, WEFT_FOREVER), 0);
     ck_assert_int_eq(weft_error_code(value), EDEADLK);
@@ -246,7 +251,7 @@ END_TEST
 START_TEST(cancel_ends_a_wait)
 {
     struct flag event = {0};
-    weft_task *task = weft_spawn(WEFT_THREAD, wait_for_event, weft_ptr(&event));
+    weft_task *task = weft_spawn(BESIDE_KIND, wait_for_event, weft_ptr(&event));
     weft_task_cancel(task);
     weft_value value;
     ck_assert_int_eq(weft_task_result(task, &value, WEFT_FOREVER), 0);
@@ -262,7 +267,7 @@ END_TEST
 
 START_TEST(cancel_before_the_start_ends_the_task)
 {
-    weft_task *task = weft_task_new(WEFT_THREAD, twice, weft_str("dropped unread"));
+    weft_task *task = weft_task_new(BESIDE_KIND, twice, weft_str("dropped unread"));
     weft_task_cancel(task);
     weft_value value;
     ck_assert_int_eq(weft_task_result(task, &value, WEFT_FOREVER), 0);
@@ -295,7 +300,7 @@ static weft_value shielded(weft_value event)
 START_TEST(a_shield_keeps_cancellation_out)
 {
     struct flag event = {0};
-    weft_task *task = weft_spawn(WEFT_THREAD, shielded, weft_ptr(&event));
+    weft_task *task = weft_spawn(BESIDE_KIND, shielded, weft_ptr(&event));
     weft_task_cancel(task);
     flag_set(&event);
     weft_value value;
@@ -309,7 +314,7 @@ END_TEST
 START_TEST(a_joiner_can_be_cancelled)
 {
     struct flag event = {0};
-    weft_task *task = weft_spawn(WEFT_THREAD, wait_for_event, weft_ptr(&event));
+    weft_task *task = weft_spawn(BESIDE_KIND, wait_for_event, weft_ptr(&event));
     weft_task_cancel(weft_current());
     ck_fails(weft_task_join(task, WEFT_FOREVER), ECANCELED);
     ck_assert(weft_cancelled());
@@ -326,11 +331,11 @@ START_TEST(the_living_are_enumerated)
 {
     struct flag event = {0};
     ck_assert_uint_eq(weft_active_count(), 1);
-    weft_task *a = weft_spawn(WEFT_THREAD, wait_for_event, weft_ptr(&event));
-    weft_task *b = weft_spawn(WEFT_THREAD, wait_for_event, weft_ptr(&event), .daemon = true);
+    weft_task *a = weft_spawn(BESIDE_KIND, wait_for_event, weft_ptr(&event));
+    weft_task *b = weft_spawn(BESIDE_KIND, wait_for_event, weft_ptr(&event), .daemon = true);
     ck_assert(!weft_task_daemon(a));
     ck_assert(weft_task_daemon(b));
-    ck_assert_int_eq(weft_task_kind_of(a), WEFT_THREAD);
+    ck_assert_int_eq(weft_task_kind_of(a), BESIDE_KIND);
     weft_task *tasks[5];
     ck_assert_uint_eq(weft_tasks(tasks, 5), 3);
     ck_assert_ptr_eq(tasks[0], weft_main());
@@ -340,9 +345,7 @@ START_TEST(the_living_are_enumerated)
         weft_task_free(tasks[i]);
     ck_assert_uint_eq(weft_tasks(tasks, 1), 3);
     weft_task_free(tasks[0]);
-    char text[64];
-    weft_task_repr(b, text, sizeof(text));
-    ck_assert_str_eq(text, "<Thread(Thread-2, started daemon)>");
+    repr_is(b, BESIDE_KIND == WEFT_THREAD ? "Thread-2, started daemon" : "Coroutine-2, started daemon");
     flag_set(&event);
     weft_task_join(a, WEFT_FOREVER);
     weft_task_join(b, WEFT_FOREVER);
@@ -409,7 +412,7 @@ START_TEST(locals_are_each_tasks_own)
 {
     weft_task *tasks[2];
     for (int i = 0; i < 2; i++)
-        tasks[i] = weft_spawn(WEFT_THREAD, use_local, weft_int(i));
+        tasks[i] = weft_spawn(BESIDE_KIND, use_local, weft_int(i));
     for (int i = 0; i < 2; i++) {
         weft_value value;
         ck_assert_int_eq(weft_task_result(tasks[i], &value, WEFT_FOREVER), 0);
@@ -447,7 +450,7 @@ START_TEST(destructors_may_set_again)
 {
     int left = 3;
     many_locals[50].destroy = many_again;
-    weft_task *task = weft_spawn(WEFT_THREAD, use_many, weft_ptr(&left));
+    weft_task *task = weft_spawn(BESIDE_KIND, use_many, weft_ptr(&left));
     ck_assert_int_eq(weft_task_join(task, WEFT_FOREVER), 0);
     weft_task_free(task);
     ck_assert_int_eq(left, 0);
@@ -464,7 +467,7 @@ START_TEST(a_failure_nobody_collects_is_told)
     char text[100] = "";
     uint64_t before = weft_uncollected_count();
     weft_on_uncollected(hook, text);
-    weft_task *task = weft_spawn(WEFT_THREAD, fail_named, weft_none, .name = "failing");
+    weft_task *task = weft_spawn(BESIDE_KIND, fail_named, weft_none, .name = "failing");
     weft_task_join(task, WEFT_FOREVER);
     weft_task_free(task);
     ck_assert_str_eq(text, "failing: no such page: 7");
@@ -482,7 +485,7 @@ static weft_value free_self(weft_value slot)
 START_TEST(a_task_outlives_its_handle)
 {
     static struct flag event;
-    weft_task_free(weft_spawn(WEFT_THREAD, free_self, weft_ptr(&event)));
+    weft_task_free(weft_spawn(BESIDE_KIND, free_self, weft_ptr(&event)));
     ck_assert_uint_eq(weft_active_count(), 2);
     flag_set(&event);
     while (weft_active_count() > 1)
@@ -531,15 +534,15 @@ static weft_value exit_here(weft_value unused)
 
 static void leave_tasks(int output)
 {
-    weft_task_free(weft_spawn(WEFT_THREAD, late, weft_int(output)));
-    weft_task_free(weft_spawn(WEFT_THREAD, late, weft_int(output)));
-    weft_task_free(weft_spawn(WEFT_THREAD, never, weft_int(output), .daemon = true));
+    weft_task_free(weft_spawn(BESIDE_KIND, late, weft_int(output)));
+    weft_task_free(weft_spawn(BESIDE_KIND, late, weft_int(output)));
+    weft_task_free(weft_spawn(BESIDE_KIND, never, weft_int(output), .daemon = true));
 }
 
 static void exit_in_a_task(int output)
 {
     leave_tasks(output);
-    weft_task *task = weft_spawn(WEFT_THREAD, exit_here, weft_none);
+    weft_task *task = weft_spawn(BESIDE_KIND, exit_here, weft_none);
     weft_task_join(task, WEFT_FOREVER);
 }
 
@@ -567,7 +570,7 @@ static weft_value fork_here(weft_value unused)
         weft_task_free(forked_other);
         bool works = FIXTURE_TSAN;
         if (!works) {
-            weft_task *task = weft_spawn(WEFT_THREAD, twice, weft_int(4));
+            weft_task *task = weft_spawn(BESIDE_KIND, twice, weft_int(4));
             works = weft_task_result(task, &value, WEFT_FOREVER) == 0 && weft_as_int(value) == 8;
             weft_task_free(task);
         }
@@ -591,10 +594,10 @@ START_TEST(a_forked_child_is_alone)
     if (fixture_emulated())
         fixture_skip("the emulator does not survive threads of a forked child");
     struct flag event = {0};
-    forked_other = weft_spawn(WEFT_THREAD, begin_and_wait, weft_ptr(&event));
+    forked_other = weft_spawn(BESIDE_KIND, begin_and_wait, weft_ptr(&event));
     flag_wait(&begun, WEFT_FOREVER); /* allocates no more: AddressSanitizer's allocator does not survive a fork in between */
     ck_assert_int_eq(weft_as_int(fork_here(weft_none)), 0); /* in the main thread */
-    weft_task *task = weft_spawn(WEFT_THREAD, fork_here, weft_none);
+    weft_task *task = weft_spawn(BESIDE_KIND, fork_here, weft_none);
     weft_value status;
     ck_assert_int_eq(weft_task_result(task, &status, WEFT_FOREVER), 0);
     ck_assert_int_eq(weft_as_int(status), 0);
@@ -610,25 +613,27 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_task_runs_and_gives_its_result);
     tcase_add_test(tests, an_error_is_a_result);
     tcase_add_test(tests, states_follow_each_other);
-    tcase_add_test(tests, names_reach_the_kernel);
-    tcase_add_test(tests, a_running_task_is_renamed);
-    tcase_add_test(tests, bad_calls_are_refused);
-    tcase_add_test(tests, the_stack_is_as_large_as_asked);
     tcase_add_test(tests, nobody_joins_himself);
     tcase_add_test(tests, cancel_ends_a_wait);
     tcase_add_test(tests, cancel_before_the_start_ends_the_task);
     tcase_add_test(tests, a_shield_keeps_cancellation_out);
     tcase_add_test(tests, a_joiner_can_be_cancelled);
     tcase_add_test(tests, the_living_are_enumerated);
-    tcase_add_test(tests, a_foreign_thread_has_a_handle);
     tcase_add_test(tests, locals_are_each_tasks_own);
     tcase_add_test(tests, destructors_may_set_again);
     tcase_add_test(tests, a_failure_nobody_collects_is_told);
     tcase_add_test(tests, a_task_outlives_its_handle);
     tcase_add_test(tests, sleep_lasts);
-    tcase_add_test(tests, processors_are_counted);
     tcase_add_test(tests, exit_joins_all_but_daemons);
     tcase_add_test(tests, a_forked_child_is_alone);
+    if (BESIDE_KIND != WEFT_THREAD) /* what follows is of threads */
+        return;
+    tcase_add_test(tests, names_reach_the_kernel);
+    tcase_add_test(tests, a_running_task_is_renamed);
+    tcase_add_test(tests, bad_calls_are_refused);
+    tcase_add_test(tests, the_stack_is_as_large_as_asked);
+    tcase_add_test(tests, a_foreign_thread_has_a_handle);
+    tcase_add_test(tests, processors_are_counted);
 }
 
 int main(void)
