@@ -293,6 +293,9 @@ void wefti_seat_mend(struct wefti_family *family, uint32_t number, const uint32_
         __atomic_store_n(&life->thread, 0, __ATOMIC_RELAXED);
     }
     wefti_blocks_repair((uint16_t)number);
+    __atomic_add_fetch(
+        &family->deaths, 1, __ATOMIC_RELEASE); /* pairs with the acquire of who waits for it, before he gives up what he had */
+    wefti_futex_wake_shared(&family->deaths, UINT32_MAX);
     sleepers_wake(family, but);
 }
 
@@ -306,11 +309,13 @@ void wefti_life_end(struct wefti_life *life)
 
 void wefti_life_sleeps(struct wefti_life *life, const uint32_t *const *words, unsigned count)
 {
-    count = count < WEFTI_LIFE_WAITS ? count : WEFTI_LIFE_WAITS;
-    for (unsigned i = 0; i < count; i++)
-        __atomic_store_n(&life->waits[i], words[i], __ATOMIC_RELAXED);
+    const struct wefti_family *family = wefti_family_now();
+    unsigned used = 0;
+    for (unsigned i = 0; i < count && used < WEFTI_LIFE_WAITS; i++)
+        if (words[i] != &family->deaths) /* it says of none what it waits for, and is woken anyway */
+            __atomic_store_n(&life->waits[used++], words[i], __ATOMIC_RELAXED);
     __atomic_store_n(&life->since, (uint64_t)weft_clock(), __ATOMIC_RELAXED);
-    __atomic_store_n(&life->waits_used, count, __ATOMIC_SEQ_CST); /* pairs with sleepers_wake */
+    __atomic_store_n(&life->waits_used, used, __ATOMIC_SEQ_CST); /* pairs with sleepers_wake */
 }
 
 static void lives_forked(void)

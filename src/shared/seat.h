@@ -58,8 +58,8 @@ struct wefti_family {
     int32_t root;       /* pid; constant */
     int32_t supervisor; /* pid; written before it takes requests, and again by each that takes its place */
     uint32_t epoch;     /* how often that was; changes when all that the one before left has been put right, and is waited for */
-    uint32_t reserved;
-    uint64_t tickets; /* the last that was given to a process's record */
+    uint32_t deaths;    /* how many members' left-behinds have been put right; waited for by who has to look again after each */
+    uint64_t tickets;   /* the last that was given to a process's record */
     struct wefti_keeper keepers[WEFTI_KEEPERS];
     struct wefti_seat seats[WEFTI_SEATS];
 };

@@ -13,23 +13,51 @@
  * A notify without ever having held the lock may miss a waiter that comes at the same moment, as it may with any condition.
  *
  * A notify ends with a wake by address; what it woke may have freed the condition by then.
+ *
+ * In shared memory a death lets all who wait look again. The sweep changes no sequence, and its wake would miss who is on his way to sleep;
+ * so they wait for the family's count of deaths, too, read before the lock is given back: whoever takes it then and dies is counted later.
  */
 
 #include <weft/condition.h>
 
 #include <errno.h>
 
+#include "shared/seat.h"
 #include "sync/inside.h"
 #include "sync/word.h"
 #include "wait/wait.h"
 
+/* What a wait is for, read while the lock is held. */
+struct moment {
+    const struct wefti_family *family; /* NULL: deaths do not matter */
+    uint32_t sequence, deaths;
+};
+
+static struct moment condition_moment(const weft_condition *condition)
+{
+    struct moment moment = {
+        .family = wefti_is_shared(condition) ? wefti_family_now() : NULL, .sequence = wefti_word_look(&condition->sequence)};
+    if (moment.family)
+        moment.deaths = __atomic_load_n(&moment.family->deaths, __ATOMIC_ACQUIRE); /* pairs with the add of wefti_seat_mend */
+    return moment;
+}
+
+static int moment_wait(const weft_condition *condition, const struct moment *moment, weft_time deadline)
+{
+    if (!moment->family)
+        return weft_wait(&condition->sequence, moment->sequence, deadline);
+    struct wefti_item items[] = {{.kind = WEFTI_WORD, .word = &condition->sequence, .expected = moment->sequence},
+        {.kind = WEFTI_WORD, .word = &moment->family->deaths, .expected = moment->deaths}};
+    return wefti_wait_items(items, 2, deadline) < 0 ? -1 : 0;
+}
+
 /* Waits with the lock given back; it is the caller's again at the end, and `waited` tells how the sleep ended. */
 static int condition_sleep(weft_condition *condition, weft_lock *lock, weft_time deadline)
 {
-    uint32_t sequence = wefti_word_look(&condition->sequence);
+    struct moment moment = condition_moment(condition);
     wefti_word_add(&condition->waiting, 1);
     weft_lock_release(lock);
-    int waited = weft_wait(&condition->sequence, sequence, deadline);
+    int waited = moment_wait(condition, &moment, deadline);
     int error = errno;
     wefti_word_add(&condition->waiting, UINT32_MAX);
     int taken = wefti_lock_insist(lock);
