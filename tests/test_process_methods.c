@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "family_root.h"
 
@@ -165,6 +166,213 @@ START_TEST(a_fork_beside_threads_is_refused)
 }
 END_TEST
 
+/* What a program has when it is forked: coroutines that wait in each way, pools of threads and of processes, timers. */
+enum { PARKED = 4 };
+static struct {
+    weft_event event, over;
+    weft_queue *queue;
+    int ends[2], sockets[2];
+    weft_task *parked[PARKED];
+    weft_pool *threads, *processes;
+    weft_future *running, *waiting, *afar;
+    weft_timer *timer;
+    uint64_t ticks;
+    int started; /* parked, and of the pool's */
+} parent;
+
+static void began(void)
+{
+    __atomic_add_fetch(&parent.started, 1, __ATOMIC_RELEASE);
+}
+
+static weft_value parks_for_event(weft_value none)
+{
+    began();
+    return weft_event_wait(&parent.event, WEFT_FOREVER) == 0 ? none : weft_error(errno, NULL);
+}
+
+static weft_value parks_in_queue(weft_value none)
+{
+    began();
+    weft_value value;
+    return weft_queue_get(parent.queue, &value, WEFT_FOREVER) == 0 && weft_as_int(value) == 5 ? none : weft_error(errno, NULL);
+}
+
+static weft_value parks_for(int descriptor)
+{
+    char octet = 0;
+    began();
+    return weft_read(descriptor, &octet, 1, WEFT_FOREVER) == 1 && octet == 'p' ? weft_none : weft_error(errno, NULL);
+}
+
+static weft_value parks_at_pipe(weft_value unused)
+{
+    (void)unused;
+    return parks_for(parent.ends[0]);
+}
+
+static weft_value parks_at_socket(weft_value unused)
+{
+    (void)unused;
+    return parks_for(parent.sockets[0]);
+}
+
+static weft_value until_over(weft_value none)
+{
+    began();
+    return weft_event_wait(&parent.over, WEFT_FOREVER) == 0 ? none : weft_error(errno, NULL);
+}
+
+static weft_value count_tick(weft_value none)
+{
+    __atomic_add_fetch(&parent.ticks, 1, __ATOMIC_RELAXED);
+    return none;
+}
+
+static void parent_begin(void)
+{
+    weft_function *const ways[PARKED] = {parks_for_event, parks_in_queue, parks_at_pipe, parks_at_socket};
+    MUST((parent.processes = weft_pool_new(WEFT_PROCESS, .workers = 1)));
+    MUST(pipe(parent.ends) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, parent.sockets) == 0);
+    MUST((parent.queue = weft_queue_new()));
+    for (int i = 0; i < PARKED; i++)
+        MUST((parent.parked[i] = weft_spawn(WEFT_COROUTINE, ways[i], weft_none)));
+    MUST((parent.threads = weft_pool_new(WEFT_THREAD, .workers = 1)));
+    MUST((parent.running = weft_pool_submit(parent.threads, until_over, weft_none)));
+    MUST((parent.waiting = weft_pool_submit(parent.threads, until_over, weft_none)));
+    MUST((parent.timer = weft_every(0.0005, count_tick, weft_none)));
+    while (__atomic_load_n(&parent.started, __ATOMIC_ACQUIRE) < PARKED + 1)
+        MUST(weft_sleep(0.0005) == 0);
+}
+
+/* All of it has gone on. */
+static void parent_end(void)
+{
+    uint64_t ticks = weft_timer_count(parent.timer);
+    for (int i = 0; i < PARKED; i++)
+        MUST(weft_task_join(parent.parked[i], WEFT_NOW) == -1 && errno == EAGAIN);
+    weft_event_set(&parent.event);
+    MUST(weft_queue_put(parent.queue, weft_int(5), WEFT_NOW) == 0);
+    MUST(write(parent.ends[1], "p", 1) == 1 && write(parent.sockets[1], "p", 1) == 1);
+    for (int i = 0; i < PARKED; i++) {
+        MUST(weft_is_none(result(parent.parked[i])));
+        weft_task_free(parent.parked[i]);
+    }
+    MUST(weft_future_running(parent.running) && !weft_future_running(parent.waiting));
+    weft_event_set(&parent.over);
+    MUST(weft_future_result(parent.running, NULL, WEFT_FOREVER) == 0 && weft_future_result(parent.waiting, NULL, WEFT_FOREVER) == 0);
+    while (weft_timer_count(parent.timer) < ticks + 2)
+        MUST(weft_sleep(0.0005) == 0);
+    weft_timer_cancel(parent.timer);
+    weft_timer_free(parent.timer);
+    weft_future_free(parent.running);
+    weft_future_free(parent.waiting);
+    weft_pool_free(parent.threads);
+    weft_pool_free(parent.processes);
+    weft_queue_free(parent.queue);
+}
+
+static weft_value add_one(weft_value number)
+{
+    return weft_int(weft_as_int(number) + 1);
+}
+
+/* Coroutines of the child's own: they take turns, wait for time and for descriptors. */
+static weft_value echoes(weft_value descriptor)
+{
+    char octet = 0;
+    MUST(weft_sleep(0.0005) == 0);
+    MUST(weft_read((int)weft_as_int(descriptor), &octet, 1, WEFT_FOREVER) == 1);
+    return weft_int(octet);
+}
+
+static void own_coroutines_work(void)
+{
+    int own[2];
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, own) == 0);
+    weft_task *one = weft_spawn(WEFT_COROUTINE, echoes, weft_int(own[0])), *other = weft_spawn(WEFT_COROUTINE, add_one, weft_int(2));
+    MUST(weft_as_int(result(other)) == 3 && weft_write_all(own[1], "z", 1, WEFT_FOREVER) == 0 && weft_as_int(result(one)) == 'z');
+    weft_task_free(one);
+    weft_task_free(other);
+    close(own[0]);
+    close(own[1]);
+}
+
+static void own_pools_and_timers_work(void)
+{
+    weft_value value;
+    weft_pool *own = weft_pool_new(WEFT_THREAD, .workers = 2);
+    MUST(own && weft_pool_apply(own, add_one, weft_int(7), &value, WEFT_FOREVER) == 0 && weft_as_int(value) == 8);
+    weft_pool_free(own);
+    own = weft_pool_new(WEFT_COROUTINE, .threads = 1);
+    MUST(own && weft_pool_apply(own, add_one, weft_int(8), &value, WEFT_FOREVER) == 0 && weft_as_int(value) == 9);
+    weft_pool_free(own);
+    weft_timer *timer = weft_after(0.001, add_one, weft_int(1));
+    MUST(timer && weft_timer_join(timer, WEFT_FOREVER) == 0 && weft_timer_count(timer) == 1);
+    weft_timer_free(timer);
+    MUST(weft_offload(add_one, weft_int(3), &value, WEFT_FOREVER) == 0 && weft_as_int(value) == 4);
+}
+
+/* In the child: what it has of its parent's. */
+static weft_value finds_itself_alone(weft_value unused)
+{
+    (void)unused;
+    weft_task *tasks[2] = {NULL};
+    MUST(weft_tasks(tasks, 2) == 1 && tasks[0] == weft_current() && weft_main() == weft_current() && weft_active_count() == 1);
+    weft_task_free(tasks[0]);
+    MUST(weft_hub_run_once() == 0); /* no coroutines */
+    for (int i = 0; i < PARKED; i++) {
+        weft_value lost = result(parent.parked[i]);
+        MUST(weft_error_code(lost) == EOWNERDEAD && weft_task_outcome(parent.parked[i]) == WEFT_LOST);
+        weft_drop(lost);
+    }
+    MUST(!weft_pool_submit(parent.threads, add_one, weft_int(1)) && errno == ESTALE);
+    MUST(weft_pool_shutdown(parent.threads, false, WEFT_FOREVER) == -1 && errno == ESTALE);
+    MUST(weft_pool_resize(parent.threads, 3) == -1 && errno == ESTALE);
+    MUST(weft_timer_join(parent.timer, WEFT_NOW) == 0);
+    uint64_t ticks = __atomic_load_n(&parent.ticks, __ATOMIC_RELAXED);
+    weft_value value;
+    MUST(weft_pool_apply(parent.processes, add_one, weft_int(1), &value, WEFT_FOREVER) == 0 && weft_as_int(value) == 2); /* the family's */
+    own_coroutines_work();
+    own_pools_and_timers_work();
+    MUST(__atomic_load_n(&parent.ticks, __ATOMIC_RELAXED) == ticks);
+    return weft_int(1);
+}
+
+static weft_value forks_here(weft_value insist)
+{
+    weft_task *task = weft_spawn(WEFT_PROCESS, finds_itself_alone, weft_none, .method = WEFT_FORK, .insist = weft_as_bool(insist));
+    weft_value value = result(task);
+    weft_task_free(task);
+    return value;
+}
+
+static const char *parent_io;
+
+static void root_with_everything(void)
+{
+    weft_value value;
+    setenv("WEFT_IO", parent_io, 1);
+    parent_begin();
+    MUST(weft_as_int(forks_here(weft_bool(true))) == 1);
+    weft_task *task = weft_spawn(WEFT_COROUTINE, forks_here, weft_bool(true));
+    MUST(weft_as_int(result(task)) == 1);
+    weft_task_free(task);
+    MUST(weft_pool_apply(parent.processes, add_one, weft_int(4), &value, WEFT_FOREVER) == 0 && weft_as_int(value) == 5);
+    parent_end();
+}
+
+START_TEST(a_fork_inherits_no_tasks_hubs_or_pools)
+{
+    static const char *const ios[] = {"epoll", "io_uring"};
+    NEEDS_PIDFDS;
+    if (FIXTURE_TSAN)
+        fixture_skip("ThreadSanitizer does not survive forks beside threads");
+    parent_io = ios[_i];
+    root_runs(root_with_everything);
+}
+END_TEST
+
 /* The first process task of a program that has threads already. */
 static void root_that_is_late(void)
 {
@@ -275,6 +483,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, each_method_has_all_verbs);
     tcase_add_test(tests, each_method_in_each);
     tcase_add_test(tests, a_fork_beside_threads_is_refused);
+    tcase_add_loop_test(tests, a_fork_inherits_no_tasks_hubs_or_pools, 0, 2);
     tcase_add_test(tests, who_comes_late_has_fresh_images);
     tcase_add_test(tests, who_has_changed_user_gets_none_with_the_old_one);
     tcase_add_test(tests, nobody_outlives_the_root);

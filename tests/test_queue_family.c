@@ -240,6 +240,195 @@ START_TEST(close_is_seen_by_all_processes)
 }
 END_TEST
 
+/* Several processes select from two queues at once, others put, by select too. */
+enum { SELECTORS = 3, ITEMS = 1200 };
+
+struct fair {
+    weft_queue *queues[2];
+    uint32_t got[ITEMS]; /* how often each was */
+    uint32_t next;       /* to be put */
+    uint32_t all_got, timed_out;
+};
+
+static const struct weft_queue_options fair_kinds[] = {{.capacity = 10}, {.capacity = WEFT_UNBOUNDED}, {.capacity = 1},
+    {.capacity = 10, .order = WEFT_LIFO}, {.capacity = 10, .order = WEFT_PRIORITY}, {.capacity = WEFT_RENDEZVOUS}};
+enum { FAIR_KINDS = sizeof(fair_kinds) / sizeof(*fair_kinds) };
+
+static struct fair *fair_open(int kind)
+{
+    MUST(wefti_family_begin() == 0);
+    struct fair *fair = weft_shared_new(struct fair);
+    struct weft_queue_options options = fair_kinds[kind];
+    options.size = sizeof(options);
+    options.shared = true;
+    for (int i = 0; i < 2; i++)
+        MUST(fair && (fair->queues[i] = weft_queue_new_with(&options)));
+    return fair;
+}
+
+static void fair_close(struct fair *fair)
+{
+    for (int i = 0; i < 2; i++)
+        weft_queue_free(fair->queues[i]);
+    MUST(weft_shared_free(fair) == 0);
+}
+
+static int selects(struct wefti_process *self)
+{
+    struct fair *fair = self->data;
+    weft_value values[2];
+    weft_case cases[2] = {weft_case_get(fair->queues[0], &values[0]), weft_case_get(fair->queues[1], &values[1])};
+    unsigned seed = (unsigned)getpid();
+    for (int open = 2; open > 0;) {
+        int done = weft_select(cases, 2, rand_r(&seed) % 4 ? WEFT_FOREVER : weft_in(1e-6 * (rand_r(&seed) % 100)));
+        MUST(done >= 0 || errno == ETIMEDOUT);
+        if (done < 0) {
+            __atomic_add_fetch(&fair->timed_out, 1, __ATOMIC_RELAXED);
+        } else if (cases[done].error) {
+            MUST(cases[done].error == EPIPE);
+            cases[done] = (weft_case){0};
+            open--;
+        } else {
+            __atomic_add_fetch(&fair->got[weft_as_int(values[done])], 1, __ATOMIC_RELAXED);
+            __atomic_add_fetch(&fair->all_got, 1, __ATOMIC_RELEASE);
+        }
+    }
+    return 0;
+}
+
+static int puts_by_select(struct wefti_process *self)
+{
+    struct fair *fair = self->data;
+    for (uint32_t item; (item = __atomic_fetch_add(&fair->next, 1, __ATOMIC_RELAXED)) < ITEMS;) {
+        weft_value value = weft_int(item);
+        weft_case cases[2] = {weft_case_put(fair->queues[0], &value), weft_case_put(fair->queues[1], &value)};
+        int done = weft_select(cases, 2, WEFT_FOREVER);
+        MUST(done >= 0 && cases[done].error == 0);
+    }
+    return 0;
+}
+
+static void puts_in_turn(struct fair *fair)
+{
+    for (uint32_t item; (item = __atomic_fetch_add(&fair->next, 1, __ATOMIC_RELAXED)) < ITEMS;)
+        MUST(weft_queue_put(fair->queues[item % 2], weft_int(item), WEFT_FOREVER) == 0);
+}
+
+/* How many nobody had; that one was had twice ends it. */
+static uint32_t fair_lost(const struct fair *fair)
+{
+    uint32_t lost = 0;
+    for (int i = 0; i < ITEMS; i++) {
+        MUST(fair->got[i] <= 1);
+        lost += !fair->got[i];
+    }
+    return lost;
+}
+
+static int fair_kind;
+
+/* With `deaths` of those who select on the way, each of which takes one value along at most. */
+static void fair_run(uint32_t deaths)
+{
+    struct fair *fair = fair_open(fair_kind);
+    struct wefti_process *selectors[SELECTORS], *putter;
+    for (int i = 0; i < SELECTORS; i++)
+        selectors[i] = start(selects, fair);
+    putter = start(puts_by_select, fair);
+    for (uint32_t i = 0; i < deaths; i++) {
+        while (__atomic_load_n(&fair->all_got, __ATOMIC_ACQUIRE) < (i + 1) * ITEMS / 10) {
+            uint32_t item = __atomic_fetch_add(&fair->next, 1, __ATOMIC_RELAXED);
+            MUST(item >= ITEMS || weft_queue_put(fair->queues[item % 2], weft_int(item), WEFT_FOREVER) == 0);
+        }
+        killed(selectors[i % SELECTORS]);
+        selectors[i % SELECTORS] = start(selects, fair);
+    }
+    puts_in_turn(fair);
+    MUST(ended(putter) == 0);
+    for (int i = 0; i < 2; i++)
+        weft_queue_close(fair->queues[i]);
+    for (int i = 0; i < SELECTORS; i++)
+        MUST(ended(selectors[i]) == 0);
+    MUST(fair_lost(fair) <= deaths);
+    fair_close(fair);
+}
+
+static void root_of_selectors(void)
+{
+    fair_run(0);
+}
+
+static void root_of_dying_selectors(void)
+{
+    fair_run(5);
+}
+
+START_TEST(several_processes_select_from_the_same_queues)
+{
+    NEEDS_PIDFDS;
+    fair_kind = _i;
+    root_runs(root_of_selectors);
+    root_runs(root_of_dying_selectors);
+}
+END_TEST
+
+/* Whether a task of it sleeps on a word of the arena. */
+static bool process_sleeps(const struct wefti_process *process)
+{
+    uint32_t seat = __atomic_load_n(&process->seat, __ATOMIC_ACQUIRE);
+    const struct wefti_life *life = seat ? __atomic_load_n(&wefti_family_get()->seats[seat].lives, __ATOMIC_ACQUIRE) : NULL;
+    while (life && __atomic_load_n(&life->waits_used, __ATOMIC_ACQUIRE) == 0)
+        life = life->next;
+    return life != NULL;
+}
+
+static int selects_one(struct wefti_process *self)
+{
+    struct fair *fair = self->data;
+    weft_value values[2];
+    weft_case cases[2] = {weft_case_get(fair->queues[0], &values[0]), weft_case_get(fair->queues[1], &values[1])};
+    MUST(weft_select(cases, 2, weft_in(0.002)) == -1 && errno == ETIMEDOUT);
+    __atomic_add_fetch(&fair->timed_out, 1, __ATOMIC_RELEASE);
+    int done = weft_select(cases, 2, WEFT_FOREVER);
+    MUST(done >= 0);
+    if (cases[done].error)
+        return cases[done].error == EPIPE ? 3 : 1;
+    MUST(weft_as_int(values[done]) == done);
+    return 0;
+}
+
+static struct wefti_process *sleeping_selector(struct fair *fair)
+{
+    uint32_t before = __atomic_load_n(&fair->timed_out, __ATOMIC_ACQUIRE);
+    struct wefti_process *process = start(selects_one, fair);
+    while (__atomic_load_n(&fair->timed_out, __ATOMIC_ACQUIRE) == before || !process_sleeps(process))
+        weft_yield();
+    return process;
+}
+
+static void root_of_one_selector(void)
+{
+    struct fair *fair = fair_open(fair_kind);
+    for (int which = 0; which < 2; which++) {
+        struct wefti_process *first = sleeping_selector(fair), *second = sleeping_selector(fair);
+        killed(first);
+        MUST(weft_queue_put(fair->queues[which], weft_int(which), WEFT_FOREVER) == 0);
+        MUST(ended(second) == 0);
+    }
+    struct wefti_process *first = sleeping_selector(fair), *second = sleeping_selector(fair);
+    weft_queue_close(fair->queues[1]);
+    MUST(ended(first) == 3 << 8 && ended(second) == 3 << 8);
+    fair_close(fair);
+}
+
+START_TEST(a_selector_killed_while_it_waits_takes_no_wake_along)
+{
+    NEEDS_PIDFDS;
+    fair_kind = _i;
+    root_runs(root_of_one_selector);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, values_come_in_order_from_another_process);
@@ -247,6 +436,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_death_inside_a_gate_opens_it);
     tcase_add_test(tests, large_items_outlive_their_putter);
     tcase_add_test(tests, close_is_seen_by_all_processes);
+    tcase_add_loop_test(tests, several_processes_select_from_the_same_queues, 0, FAIR_KINDS);
+    tcase_add_loop_test(tests, a_selector_killed_while_it_waits_takes_no_wake_along, 0, FAIR_KINDS);
 }
 
 int main(void)
