@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Coroutines of four threads, or of four processes, exchange values through a few queues, with deadlines that pass and tasks that are
- * cancelled at random. A wake that is lost leaves somebody asleep for ever, and the test in its time limit; a value that is lost or doubled
- * shows in the sum. WEFT_STRESS_COROUTINES=n takes n coroutines instead of some thousands. Joins are one more such meeting.
+ * cancelled at random. A wake that is lost leaves somebody asleep for ever, and the test in its time limit; each value is counted where it
+ * is put and where it is got, so that one that is lost or doubled shows. WEFT_STRESS_COROUTINES=n takes n coroutines instead of some
+ * thousands. Joins are one more such meeting; and so are objects in shared memory, whose owners are killed.
  */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "family_root.h"
+#include "wait/context.h"
 
 enum { THREADS = 4, QUEUES = 6, VALUES = 20 };
 
 /* What they have in common; in shared memory for processes. */
 struct market {
     weft_queue *queues[QUEUES];
-    uint64_t put_sum, got_sum, given_up;
+    uint64_t cancelled; /* waits */
+    uint8_t *put, *got; /* of each value: how often */
     uint32_t begun, arrived;
     int coroutines;
 };
@@ -42,47 +47,73 @@ static weft_time some_deadline(uint64_t *state)
     }
 }
 
-/* Puts its values, each until it is there; gives up when it is cancelled. */
-static weft_value produce(weft_value seed)
+/* A wait was cancelled, which cannot be undone from outside: it is, so that the next may be. */
+static void go_on_cancelled(void)
 {
-    uint64_t state = (uint64_t)weft_as_int(seed) * 2 + 1;
-    for (int i = 0; i < VALUES; i++) {
-        int64_t number = 1 + next_random(&state) % 1000;
-        while (weft_queue_put(market->queues[next_random(&state) % QUEUES], weft_int(number), some_deadline(&state)) != 0) {
-            if (errno == ECANCELED) {
-                __atomic_add_fetch(&market->given_up, 1, __ATOMIC_RELAXED);
-                return weft_none;
-            }
-            ck_assert(errno == EAGAIN || errno == ETIMEDOUT);
+    wefti_context_uncancel(wefti_context_current());
+    __atomic_add_fetch(&market->cancelled, 1, __ATOMIC_RELAXED);
+}
+
+/* Alone, or by a select over two queues. */
+static int put_one(int64_t number, uint64_t *state)
+{
+    weft_queue *queue = market->queues[next_random(state) % QUEUES], *other = market->queues[next_random(state) % QUEUES];
+    weft_value value = weft_int(number);
+    if (next_random(state) % 4)
+        return weft_queue_put(queue, value, some_deadline(state));
+    weft_case cases[] = {weft_case_put(queue, &value), weft_case_put(other, &value)};
+    int done = weft_select(cases, 2, some_deadline(state));
+    MUST(done < 0 || cases[done].error == 0);
+    return done < 0 ? -1 : 0;
+}
+
+/* Puts its values, each until it is there, or it is cancelled and gives that value up. */
+static weft_value produce(weft_value own)
+{
+    uint64_t state = (uint64_t)weft_as_int(own) * 2 + 1;
+    for (int64_t number = weft_as_int(own) * VALUES, last = number + VALUES; number < last; number++) {
+        int put;
+        while ((put = put_one(number, &state)) != 0 && errno != ECANCELED) {
+            MUST(errno == EAGAIN || errno == ETIMEDOUT);
             weft_yield();
         }
-        __atomic_add_fetch(&market->put_sum, (uint64_t)number, __ATOMIC_RELAXED);
+        if (put == 0)
+            __atomic_add_fetch(&market->put[number], 1, __ATOMIC_RELAXED);
+        else
+            go_on_cancelled();
     }
     return weft_none;
 }
 
-/* Gets from one queue or from any, until that is closed and empty. */
-static weft_value consume(weft_value seed)
+/* -1 with errno of the wait, or of the case. */
+static int get_one(weft_queue *queue, weft_value *value, uint64_t *state)
 {
-    uint64_t state = (uint64_t)weft_as_int(seed) * 2 + 1;
-    weft_queue *queue = market->queues[next_random(&state) % QUEUES];
+    if (next_random(state) % 4)
+        return weft_queue_get(queue, value, some_deadline(state));
+    weft_case cases[] = {weft_case_get(queue, value), weft_case_time(weft_in(1e-6 * (next_random(state) % 200)))};
+    int done = weft_select(cases, 2, WEFT_FOREVER);
+    if (done >= 0)
+        errno = done == 1 ? ETIMEDOUT : cases[0].error;
+    return done == 0 && cases[0].error == 0 ? 0 : -1;
+}
+
+/* Gets from one queue, until that is closed and empty. */
+static weft_value consume(weft_value own)
+{
+    uint64_t state = (uint64_t)weft_as_int(own) * 2 + 2;
+    weft_queue *queue = market->queues[(uint64_t)weft_as_int(own) % QUEUES];
     for (;;) {
         weft_value value = weft_none;
-        int got;
-        if (next_random(&state) % 4 == 0) {
-            weft_case cases[] = {weft_case_get(queue, &value), weft_case_time(weft_in(1e-6 * (next_random(&state) % 200)))};
-            got = weft_select(cases, 2, WEFT_FOREVER);
-            errno = got == 0 ? cases[0].error : errno;
-            got = got == 1 ? -2 : got == 0 && cases[0].error ? -1 : got;
-        } else {
-            got = weft_queue_get(queue, &value, some_deadline(&state));
+        if (get_one(queue, &value, &state) == 0) {
+            __atomic_add_fetch(&market->got[weft_as_int(value)], 1, __ATOMIC_RELAXED);
+            continue;
         }
-        if (got == 0)
-            __atomic_add_fetch(&market->got_sum, (uint64_t)weft_as_int(value), __ATOMIC_RELAXED);
-        else if (got == -1 && (errno == EPIPE || errno == ECANCELED))
+        if (errno == EPIPE)
             return weft_none;
-        else
-            weft_yield();
+        MUST(errno == EAGAIN || errno == ETIMEDOUT || errno == ECANCELED);
+        if (errno == ECANCELED)
+            go_on_cancelled();
+        weft_yield();
     }
 }
 
@@ -93,12 +124,10 @@ static weft_value spread(weft_value where)
     int number = (int)__atomic_fetch_add(&market->begun, 1, __ATOMIC_RELAXED), share = market->coroutines / THREADS;
     weft_task **tasks = calloc((size_t)share, sizeof(*tasks));
     uint64_t state = (uint64_t)number + 77;
-    for (int i = 0; i < share; i++) {
-        tasks[i] = weft_spawn(WEFT_COROUTINE, i % 2 ? produce : consume, weft_int((int64_t)number * 1000003 + i));
-        ck_assert_ptr_nonnull(tasks[i]);
-    }
-    for (int i = 0; i < share / 4; i++) { /* consumers are spared: somebody has to empty the queues */
-        weft_task_cancel(tasks[(next_random(&state) % (unsigned)share) | 1U]);
+    for (int i = 0; i < share; i++) /* those who put, and those who get, of all threads are numbered from 0 on */
+        MUST(tasks[i] = weft_spawn(WEFT_COROUTINE, i % 2 ? produce : consume, weft_int((int64_t)number * (share / 2) + i / 2)));
+    for (int i = 0; i < share / 4; i++) {
+        weft_task_cancel(tasks[next_random(&state) % (unsigned)share]);
         weft_sleep(1e-6 * (next_random(&state) % 20));
     }
     for (int i = 1; i < share; i += 2)
@@ -114,11 +143,12 @@ static weft_value spread(weft_value where)
     return weft_none;
 }
 
-/* As many as the environment asks for, or so many. */
+/* As many as the environment asks for, or so many: a multiple of twice the threads, and of the queues, that each may have one who gets. */
 static int wanted(int otherwise)
 {
     const char *asked = getenv("WEFT_STRESS_COROUTINES");
-    return asked ? atoi(asked) : otherwise;
+    int unit = 2 * THREADS * QUEUES, count = asked ? atoi(asked) : otherwise;
+    return (count + unit - 1) / unit * unit;
 }
 
 /* Opens the market, lets tasks of a kind trade there, and looks at the sums. */
@@ -133,19 +163,42 @@ static void trade(enum weft_task_kind kind, struct market *where)
         weft_drop(result);
         weft_task_free(tasks[i]);
     }
-    MUST(where->put_sum == where->got_sum && where->put_sum > 0);
+    int64_t lost = 0, doubled = 0, invented = 0, all = 0;
+    for (int64_t i = 0; i < (int64_t)where->coroutines / 2 * VALUES; i++) {
+        all += where->put[i];
+        lost += where->put[i] > where->got[i];
+        doubled += where->got[i] > 1;
+        invented += where->got[i] > where->put[i];
+    }
+    if (lost || doubled || invented)
+        fprintf(stderr, "of %lld values %lld are lost, %lld were got twice, %lld though they were not put\n", (long long)all,
+            (long long)lost, (long long)doubled, (long long)invented);
+    MUST(all > 0 && lost == 0 && doubled == 0 && invented == 0);
+    MUST(where->cancelled > 0);
     for (int i = 0; i < QUEUES; i++)
         weft_queue_free(where->queues[i]);
+}
+
+/* Queues of several kinds. */
+static void market_open(struct market *place, bool shared)
+{
+    MUST(place->put && place->got);
+    for (int i = 0; i < QUEUES; i++)
+        MUST(place->queues[i] = weft_queue_new(.capacity = i == 0 ? WEFT_RENDEZVOUS : (size_t)1 << i,
+                 .order = i == QUEUES - 1 ? WEFT_LIFO : WEFT_FIFO, .shared = shared));
 }
 
 START_TEST(nothing_is_lost_between_threads)
 {
     static struct market place;
     place.coroutines = wanted(FIXTURE_TSAN ? 600 : 4000);
+    place.put = calloc((size_t)place.coroutines / 2, VALUES);
+    place.got = calloc((size_t)place.coroutines / 2, VALUES);
     market = &place;
-    for (int i = 0; i < QUEUES; i++)
-        place.queues[i] = weft_queue_new(.capacity = i == 0 ? WEFT_RENDEZVOUS : (size_t)1 << i);
+    market_open(&place, false);
     trade(WEFT_THREAD, &place);
+    free(place.put);
+    free(place.got);
 }
 END_TEST
 
@@ -153,9 +206,10 @@ static void root_of_traders(void)
 {
     struct market *place = weft_shared_new(struct market);
     MUST(place);
-    place->coroutines = wanted(400);
-    for (int i = 0; i < QUEUES; i++)
-        MUST(place->queues[i] = weft_queue_new(.capacity = (size_t)1 << i, .shared = true));
+    place->coroutines = wanted(2000);
+    place->put = weft_shared_alloc((size_t)place->coroutines / 2 * VALUES);
+    place->got = weft_shared_alloc((size_t)place->coroutines / 2 * VALUES);
+    market_open(place, true);
     trade(WEFT_PROCESS, place);
 }
 
@@ -298,16 +352,536 @@ START_TEST(joins_end_in_every_way)
 }
 END_TEST
 
+/* Objects in shared memory that a coroutine of one process has and coroutines of another wait for, on two hubs there; then it is killed. */
+enum object { LOCK, RLOCK, READ, WRITE, PERMIT, BARRIER, CONDITION, EVENT, OBJECTS };
+
+struct bench {
+    weft_lock lock, guard;
+    weft_rlock rlock;
+    weft_rwlock rwlock;
+    weft_semaphore permits;
+    weft_barrier barrier;
+    weft_condition condition;
+    weft_event event;
+    enum object object;
+    uint32_t held, ready, over, had, told; /* told: those to whom the object said that its owner died */
+    bool known;
+    uint32_t ticks[2];
+};
+static struct bench *bench;
+
+/* Until somebody is told of the death, who tells the others. */
+static int wait_with_guard(weft_time deadline)
+{
+    int waited = weft_lock_acquire(&bench->guard, WEFT_FOREVER);
+    if (waited < 0)
+        return -1;
+    while (waited == 0 && !bench->known)
+        waited = weft_condition_wait(&bench->condition, &bench->guard, deadline);
+    int error = errno;
+    bench->known |= waited == 1;
+    if (waited == 1)
+        weft_condition_notify_all(&bench->condition);
+    MUST(weft_lock_repaired(&bench->guard) == 0 && weft_lock_release(&bench->guard) == 0);
+    errno = error;
+    return waited;
+}
+
+static int object_wait(weft_time deadline)
+{
+    switch (bench->object) {
+    case LOCK:
+        return weft_lock_acquire(&bench->lock, deadline);
+    case RLOCK:
+        return weft_rlock_acquire(&bench->rlock, deadline);
+    case READ:
+        return weft_rwlock_acquire_read(&bench->rwlock, deadline);
+    case WRITE:
+        return weft_rwlock_acquire_write(&bench->rwlock, deadline);
+    case PERMIT:
+        return weft_semaphore_acquire(&bench->permits, deadline);
+    case BARRIER:
+        return weft_barrier_wait(&bench->barrier, deadline);
+    case CONDITION:
+        return wait_with_guard(deadline);
+    default:
+        return weft_event_wait(&bench->event, deadline);
+    }
+}
+
+static int object_give(void)
+{
+    switch (bench->object) {
+    case LOCK:
+        return weft_lock_repaired(&bench->lock) | weft_lock_release(&bench->lock);
+    case RLOCK:
+        return weft_rlock_repaired(&bench->rlock) | weft_rlock_release(&bench->rlock);
+    case READ:
+        return weft_rwlock_release_read(&bench->rwlock);
+    case WRITE:
+        return weft_rwlock_release_write(&bench->rwlock);
+    case PERMIT:
+        return weft_semaphore_release(&bench->permits, 1);
+    default:
+        return 0;
+    }
+}
+
+/* What keeps the others waiting: of who reads one that writes, of who writes one that reads. */
+static int object_hold(void)
+{
+    switch (bench->object) {
+    case READ:
+        return weft_rwlock_acquire_write(&bench->rwlock, WEFT_FOREVER);
+    case WRITE:
+        return weft_rwlock_acquire_read(&bench->rwlock, WEFT_FOREVER);
+    case CONDITION:
+        return weft_lock_acquire(&bench->guard, WEFT_FOREVER);
+    case EVENT:
+        return 0;
+    default:
+        return object_wait(WEFT_FOREVER);
+    }
+}
+
+static void rise(uint32_t *word)
+{
+    __atomic_add_fetch(word, 1, __ATOMIC_RELEASE);
+    weft_wake(word, UINT32_MAX);
+}
+
+static weft_value holds_and_dies(weft_value none)
+{
+    if (bench->object == BARRIER) /* it waits inside */
+        rise(&bench->held);
+    MUST(object_hold() == 0);
+    rise(&bench->held);
+    weft_sleep(1000);
+    return none;
+}
+
+static weft_value holder_process(weft_value where)
+{
+    bench = weft_as_ptr(where);
+    weft_task *task = weft_spawn(WEFT_COROUTINE, holds_and_dies, weft_none);
+    weft_task_join(task, WEFT_FOREVER);
+    return weft_none;
+}
+
+static weft_value ticks(weft_value number)
+{
+    while (!__atomic_load_n(&bench->over, __ATOMIC_ACQUIRE)) {
+        weft_sleep(0.0005);
+        __atomic_add_fetch(&bench->ticks[weft_as_int(number)], 1, __ATOMIC_RELEASE);
+    }
+    return weft_none;
+}
+
+static weft_value waits_long(weft_value none)
+{
+    int had = object_wait(WEFT_FOREVER);
+    if (bench->object == BARRIER)
+        MUST(had == -1 && errno == EPIPE);
+    else
+        MUST(had >= 0);
+    if (had == 1)
+        __atomic_add_fetch(&bench->told, 1, __ATOMIC_RELAXED);
+    rise(&bench->had);
+    if (had >= 0)
+        MUST(object_give() == 0);
+    return none;
+}
+
+static weft_value waits_in_vain(weft_value seconds)
+{
+    int waited = object_wait(weft_as_float(seconds) > 0 ? weft_in(weft_as_float(seconds)) : WEFT_FOREVER);
+    MUST(waited == -1 && errno == (weft_as_float(seconds) > 0 ? ETIMEDOUT : ECANCELED));
+    return weft_none;
+}
+
+static void ends_well(weft_task *task)
+{
+    weft_value result;
+    MUST(task && weft_task_result(task, &result, WEFT_FOREVER) == 0 && !weft_is_error(result));
+    weft_drop(result);
+    weft_task_free(task);
+}
+
+/* Who leaves a barrier breaks it for the others. */
+static void some_leave(void)
+{
+    if (bench->object == BARRIER)
+        return;
+    weft_task *late = weft_spawn(WEFT_COROUTINE, waits_in_vain, weft_float(0.003));
+    weft_task *cancelled = weft_spawn(WEFT_COROUTINE, waits_in_vain, weft_float(0));
+    ends_well(late);
+    weft_task_cancel(cancelled);
+    ends_well(cancelled);
+}
+
+static weft_value waiting_hub(weft_value number)
+{
+    weft_task *ticking = weft_spawn(WEFT_COROUTINE, ticks, number), *waiting[3];
+    for (int i = 0; i < 3; i++)
+        waiting[i] = weft_spawn(WEFT_COROUTINE, waits_long, weft_none);
+    some_leave();
+    rise(&bench->ready);
+    waits_long(weft_none); /* what the thread does itself */
+    for (int i = 0; i < 3; i++)
+        ends_well(waiting[i]);
+    while (!__atomic_load_n(&bench->over, __ATOMIC_ACQUIRE))
+        MUST(weft_wait(&bench->over, 0, WEFT_FOREVER) == 0);
+    ends_well(ticking);
+    return weft_none;
+}
+
+static weft_value waiting_process(weft_value where)
+{
+    bench = weft_as_ptr(where);
+    weft_task *thread = weft_spawn(WEFT_THREAD, waiting_hub, weft_int(1));
+    waiting_hub(weft_int(0));
+    ends_well(thread);
+    return weft_none;
+}
+
+static enum object bench_object;
+
+static void root_of_a_held_object(void)
+{
+    MUST((bench = weft_shared_new(struct bench)));
+    bench->object = bench_object;
+    bench->permits = (weft_semaphore)WEFT_SEMAPHORE(1);
+    bench->barrier = (weft_barrier)WEFT_BARRIER(100);
+    weft_task *holder = NULL, *waiting = NULL;
+    if (bench_object != CONDITION) { /* it would keep those who leave from coming out */
+        MUST((holder = weft_spawn(WEFT_PROCESS, holder_process, weft_ptr(bench))));
+        MUST(root_until(&bench->held, 1));
+    }
+    MUST((waiting = weft_spawn(WEFT_PROCESS, waiting_process, weft_ptr(bench))) && root_until(&bench->ready, 2));
+    for (int i = 0; i < 2; i++)
+        MUST(root_until(&bench->ticks[i], __atomic_load_n(&bench->ticks[i], __ATOMIC_ACQUIRE) + 5));
+    if (!holder)
+        MUST((holder = weft_spawn(WEFT_PROCESS, holder_process, weft_ptr(bench))) && root_until(&bench->held, 1));
+    for (int i = 0; i < 2; i++) /* none of its hubs is kept by who waits there */
+        MUST(root_until(&bench->ticks[i], __atomic_load_n(&bench->ticks[i], __ATOMIC_ACQUIRE) + 5));
+    MUST(__atomic_load_n(&bench->had, __ATOMIC_ACQUIRE) == 0);
+    MUST(weft_task_kill(holder) == 0 && weft_task_join(holder, WEFT_FOREVER) == 0);
+    if (bench_object == EVENT)
+        weft_event_set(&bench->event);
+    MUST(root_until(&bench->had, 8));
+    for (int i = 0; i < 2; i++)
+        MUST(root_until(&bench->ticks[i], __atomic_load_n(&bench->ticks[i], __ATOMIC_ACQUIRE) + 5));
+    rise(&bench->over);
+    ends_well(waiting);
+    bool tells = bench_object == LOCK || bench_object == RLOCK || bench_object == CONDITION;
+    MUST(bench_object == READ ? bench->told == 8 : bench->told == tells); /* only who writes can say that it is repaired */
+    weft_task_free(holder);
+}
+
+START_TEST(a_killed_owner_keeps_nobody_waiting)
+{
+    for (bench_object = 0; bench_object < OBJECTS; bench_object++)
+        root_runs(root_of_a_held_object);
+}
+END_TEST
+
+/*
+ * The coroutines of three processes, two hubs in each, use all of that at once, with deadlines and cancels, while one process after the
+ * other is killed. What an object guards is looked at; everybody goes on, and every hub ticks.
+ */
+enum { FAIR = 3, HUBS = 2, CUSTOMERS = 8, PERMITS = 3, BIRTHS = 4096, ROOM = 4 };
+
+struct fair {
+    struct bench objects;
+    int64_t guarded[3][2];     /* alike, but in the midst of a change: of lock, rlock, rwlock */
+    uint32_t holders[PERMITS]; /* births of those inside */
+    uint32_t dead[BIRTHS];     /* is about to be killed */
+    uint32_t steps[FAIR][HUBS], ticks[FAIR][HUBS];
+    uint32_t stock, over;
+};
+static struct fair *fair;
+static uint32_t own_birth, own_place;
+
+struct customer {
+    uint64_t state;
+    uint32_t *steps;
+};
+
+/* 0: refused, for a reason there was; else the call has come through. */
+static bool came_through(int result, weft_time deadline)
+{
+    if (result >= 0)
+        return true;
+    if (errno == ECANCELED)
+        wefti_context_uncancel(wefti_context_current());
+    else
+        MUST((errno == EAGAIN && deadline == WEFT_NOW) || (errno == ETIMEDOUT && deadline != WEFT_FOREVER));
+    return false;
+}
+
+/* In the midst of it others may run, and the process may die. */
+static void guarded_change(int which, uint64_t *state)
+{
+    int64_t *pair = fair->guarded[which];
+    MUST(pair[0] == pair[1]);
+    pair[0]++;
+    if (next_random(state) % 8 == 0)
+        weft_yield();
+    pair[1]++;
+}
+
+static void guarded_repair(int which, int had)
+{
+    if (had == 1)
+        fair->guarded[which][1] = fair->guarded[which][0];
+    else
+        MUST(fair->guarded[which][0] == fair->guarded[which][1]);
+}
+
+static void lock_step(struct customer *customer)
+{
+    weft_time deadline = some_deadline(&customer->state);
+    int had = weft_lock_acquire(&fair->objects.lock, deadline);
+    if (!came_through(had, deadline))
+        return;
+    guarded_repair(0, had);
+    guarded_change(0, &customer->state);
+    MUST(weft_lock_repaired(&fair->objects.lock) == 0 && weft_lock_release(&fair->objects.lock) == 0);
+}
+
+static void rlock_step(struct customer *customer)
+{
+    weft_time deadline = some_deadline(&customer->state);
+    int had = weft_rlock_acquire(&fair->objects.rlock, deadline);
+    if (!came_through(had, deadline))
+        return;
+    guarded_repair(1, had);
+    MUST(weft_rlock_repaired(&fair->objects.rlock) == 0 && weft_rlock_acquire(&fair->objects.rlock, WEFT_NOW) == 0);
+    guarded_change(1, &customer->state);
+    MUST(weft_rlock_release(&fair->objects.rlock) == 0 && weft_rlock_release(&fair->objects.rlock) == 0);
+}
+
+static void write_step(struct customer *customer)
+{
+    weft_time deadline = some_deadline(&customer->state);
+    int had = weft_rwlock_acquire_write(&fair->objects.rwlock, deadline);
+    if (!came_through(had, deadline))
+        return;
+    guarded_repair(2, had);
+    guarded_change(2, &customer->state);
+    MUST(weft_rwlock_repaired(&fair->objects.rwlock) == 0 && weft_rwlock_release_write(&fair->objects.rwlock) == 0);
+}
+
+static void read_step(struct customer *customer)
+{
+    weft_time deadline = some_deadline(&customer->state);
+    int had = weft_rwlock_acquire_read(&fair->objects.rwlock, deadline);
+    if (!came_through(had, deadline))
+        return;
+    for (int i = 0; i < 2; i++) {
+        MUST(had == 1 || fair->guarded[2][0] == fair->guarded[2][1]);
+        if (next_random(&customer->state) % 8 == 0)
+            weft_yield();
+    }
+    MUST(weft_rwlock_release_read(&fair->objects.rwlock) == 0);
+}
+
+/* A place among those inside, which there is for each permit; the dead need theirs no more. NULL: this process is to die, and was robbed. */
+static uint32_t *holders_enter(void)
+{
+    for (weft_time late = weft_in(20); weft_clock() < late;)
+        for (int i = 0; i < PERMITS; i++) {
+            uint32_t there = __atomic_load_n(&fair->holders[i], __ATOMIC_ACQUIRE);
+            bool free = there == 0 || __atomic_load_n(&fair->dead[there], __ATOMIC_ACQUIRE);
+            if (free && __atomic_compare_exchange_n(&fair->holders[i], &there, own_birth, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+                return &fair->holders[i];
+            if (__atomic_load_n(&fair->dead[own_birth], __ATOMIC_ACQUIRE))
+                return NULL;
+        }
+    MUST(false);
+    return NULL;
+}
+
+static void permit_step(struct customer *customer)
+{
+    weft_time deadline = some_deadline(&customer->state);
+    if (!came_through(weft_semaphore_acquire(&fair->objects.permits, deadline), deadline))
+        return;
+    uint32_t *holder = holders_enter(), mine = own_birth;
+    if (next_random(&customer->state) % 8 == 0)
+        weft_yield();
+    if (holder)
+        __atomic_compare_exchange_n(holder, &mine, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    MUST(weft_semaphore_release(&fair->objects.permits, 1) == 0);
+}
+
+static bool has_room(void *data)
+{
+    return *(uint32_t *)data < ROOM;
+}
+
+static bool has_some(void *data)
+{
+    return *(uint32_t *)data > 0;
+}
+
+static void condition_step(struct customer *customer)
+{
+    bool puts = next_random(&customer->state) % 2;
+    weft_time deadline = weft_in(1e-6 * (next_random(&customer->state) % 500));
+    if (!came_through(weft_lock_acquire(&fair->objects.guard, WEFT_FOREVER), WEFT_FOREVER))
+        return;
+    int waited =
+        weft_condition_wait_for(&fair->objects.condition, &fair->objects.guard, puts ? has_room : has_some, &fair->stock, deadline);
+    if (came_through(waited, deadline))
+        fair->stock += puts ? 1 : UINT32_MAX;
+    MUST(fair->stock <= ROOM);
+    weft_condition_notify_all(&fair->objects.condition);
+    MUST(weft_lock_repaired(&fair->objects.guard) == 0 && weft_lock_release(&fair->objects.guard) == 0);
+}
+
+static void barrier_step(struct customer *customer)
+{
+    weft_time deadline = weft_in(1e-6 * (next_random(&customer->state) % 1000));
+    int met = weft_barrier_wait(&fair->objects.barrier, deadline);
+    if (met < 0 && errno == EPIPE)
+        weft_barrier_reset(&fair->objects.barrier);
+    else
+        MUST(!came_through(met, deadline) || met < 2);
+}
+
+static void event_step(struct customer *customer)
+{
+    weft_time deadline = some_deadline(&customer->state);
+    came_through(weft_event_wait(&fair->objects.event, deadline), deadline);
+}
+
+static weft_value shops(weft_value pointer)
+{
+    static void (*const ways[])(struct customer * customer) = {
+        lock_step, rlock_step, write_step, read_step, permit_step, condition_step, barrier_step, event_step};
+    struct customer *customer = weft_as_ptr(pointer);
+    while (!__atomic_load_n(&fair->over, __ATOMIC_ACQUIRE)) {
+        ways[next_random(&customer->state) % (sizeof(ways) / sizeof(*ways))](customer);
+        __atomic_add_fetch(customer->steps, 1, __ATOMIC_RELAXED);
+        weft_yield();
+    }
+    return weft_none;
+}
+
+static weft_value ticks_at_the_fair(weft_value hub)
+{
+    while (!__atomic_load_n(&fair->over, __ATOMIC_ACQUIRE)) {
+        weft_sleep(0.0005);
+        __atomic_add_fetch(&fair->ticks[own_place][weft_as_int(hub)], 1, __ATOMIC_RELEASE);
+    }
+    return weft_none;
+}
+
+static weft_value hub_at_the_fair(weft_value hub)
+{
+    weft_task *tasks[CUSTOMERS], *ticking = weft_spawn(WEFT_COROUTINE, ticks_at_the_fair, hub);
+    struct customer customers[CUSTOMERS];
+    uint64_t state = own_birth * 2 + (uint64_t)weft_as_int(hub);
+    for (int i = 0; i < CUSTOMERS; i++) {
+        customers[i] = (struct customer){.state = state * 100 + (uint64_t)i, .steps = &fair->steps[own_place][weft_as_int(hub)]};
+        MUST(tasks[i] = weft_spawn(WEFT_COROUTINE, shops, weft_ptr(&customers[i])));
+    }
+    while (!__atomic_load_n(&fair->over, __ATOMIC_ACQUIRE)) {
+        weft_task_cancel(tasks[next_random(&state) % CUSTOMERS]);
+        weft_sleep(1e-6 * (next_random(&state) % 500));
+    }
+    for (int i = 0; i < CUSTOMERS; i++)
+        ends_well(tasks[i]);
+    ends_well(ticking);
+    return weft_none;
+}
+
+static weft_value process_at_the_fair(weft_value number)
+{
+    own_birth = (uint32_t)weft_as_int(number) / FAIR;
+    own_place = (uint32_t)weft_as_int(number) % FAIR;
+    weft_task *thread = weft_spawn(WEFT_THREAD, hub_at_the_fair, weft_int(1));
+    hub_at_the_fair(weft_int(0));
+    ends_well(thread);
+    return weft_none;
+}
+
+/* Each hub of the living has gone on since: `steps` of its own, and it ticks. */
+static void all_go_on(void)
+{
+    for (int i = 0; i < FAIR; i++)
+        for (int j = 0; j < HUBS; j++) {
+            uint32_t steps = __atomic_load_n(&fair->steps[i][j], __ATOMIC_RELAXED),
+                     now = __atomic_load_n(&fair->ticks[i][j], __ATOMIC_RELAXED);
+            for (weft_time late = weft_in(20); __atomic_load_n(&fair->steps[i][j], __ATOMIC_RELAXED) < steps + 20;) {
+                weft_event_set(&fair->objects.event);
+                weft_event_clear(&fair->objects.event);
+                MUST(weft_clock() < late && weft_sleep(0.0003) == 0);
+            }
+            MUST(root_until(&fair->ticks[i][j], now + 2));
+        }
+}
+
+static void fair_is_over(void)
+{
+    int had = weft_lock_acquire(&fair->objects.lock, WEFT_NOW);
+    MUST(had >= 0 && weft_lock_acquire(&fair->objects.guard, WEFT_NOW) >= 0 && weft_rlock_acquire(&fair->objects.rlock, WEFT_NOW) >= 0);
+    MUST(weft_rwlock_readers(&fair->objects.rwlock) == 0 && weft_rwlock_acquire_write(&fair->objects.rwlock, WEFT_NOW) >= 0);
+    MUST(weft_semaphore_value(&fair->objects.permits) == PERMITS && weft_barrier_waiting(&fair->objects.barrier) == 0);
+}
+
+static void root_of_the_fair(void)
+{
+    MUST((fair = weft_shared_new(struct fair)));
+    fair->objects.permits = (weft_semaphore)WEFT_SEMAPHORE(PERMITS);
+    fair->objects.barrier = (weft_barrier)WEFT_BARRIER(2);
+    weft_task *processes[FAIR];
+    int births = 1, deaths = wanted(600) / 100;
+    uint64_t state = (uint64_t)getpid();
+    for (int i = 0; i < FAIR; i++)
+        MUST(processes[i] = weft_spawn(WEFT_PROCESS, process_at_the_fair, weft_int(births++ * FAIR + i)));
+    uint32_t living[FAIR];
+    for (uint32_t i = 0; i < FAIR; i++)
+        living[i] = i + 1;
+    for (int death = 0; death < deaths && births < BIRTHS; death++) {
+        all_go_on();
+        unsigned who = next_random(&state) % FAIR;
+        __atomic_store_n(&fair->dead[living[who]], 1, __ATOMIC_RELEASE);
+        weft_sleep(1e-6 * (next_random(&state) % 300));
+        MUST(weft_task_kill(processes[who]) == 0 && weft_task_join(processes[who], WEFT_FOREVER) == 0);
+        MUST(weft_task_exitcode(processes[who]) == -SIGKILL);
+        weft_task_free(processes[who]);
+        living[who] = (uint32_t)births;
+        MUST(processes[who] = weft_spawn(WEFT_PROCESS, process_at_the_fair, weft_int(births++ * FAIR + (int)who)));
+    }
+    all_go_on();
+    __atomic_store_n(&fair->over, 1, __ATOMIC_RELEASE);
+    weft_event_set(&fair->objects.event);
+    for (int i = 0; i < FAIR; i++)
+        ends_well(processes[i]);
+    fair_is_over();
+}
+
+START_TEST(owners_are_killed_and_all_others_go_on)
+{
+    root_runs(root_of_the_fair);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, joins_end_in_every_way);
     tcase_add_test(tests, nothing_is_lost_between_threads);
     tcase_add_test(tests, hubs_wake_each_other);
-    if (!FIXTURE_TSAN && !fixture_emulated() && !fixture_copies()) /* a family's processes do not live there */
-        tcase_add_test(tests, nothing_is_lost_between_processes);
+    if (FIXTURE_TSAN || fixture_emulated() || fixture_copies()) /* a family's processes do not live there */
+        return;
+    tcase_add_test(tests, nothing_is_lost_between_processes);
+    tcase_add_test(tests, a_killed_owner_keeps_nobody_waiting);
+    tcase_add_test(tests, owners_are_killed_and_all_others_go_on);
 }
 
 int main(void)
 {
-    return fixture_main("stress coroutine", add);
+    return fixture_main("stress_coroutine", add);
 }
