@@ -4,11 +4,13 @@
  * which `weft fetch` becomes: so no other command loads libcurl.
  *
  * Each coroutine takes the next address, fetches it, tells what came of it, until there are none. What they share needs no lock: they are
- * one thread's, and none of them waits while it changes that.
+ * one thread's, and none of them waits while it changes that. But the list of files that are being written is another thread's, too, which
+ * removes them when a signal is to end the program: that thread of the coroutines may be held up, by whoever reads what it prints.
  */
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +51,8 @@ struct page {
     struct links links;
     double seconds;
     unsigned tries;
-    FILE *file;                        /* NULL: not kept */
+    FILE *file; /* NULL: not kept; else the page is in the list */
+    struct page *previous, *next;
     char reason[CURL_ERROR_SIZE + 64]; /* why it failed; "": it did not */
 };
 
@@ -57,6 +60,8 @@ static struct fetch_options options = {.jobs = FETCHERS};
 static char **urls;
 static size_t urls_count, urls_room, urls_next, urls_done, urls_failed;
 static bool bar_wanted;
+static struct page *files; /* pages with a file that is not whole yet; the lock is held while a file comes, or gets its name */
+static weft_lock files_lock;
 
 static void url_add(const char *url)
 {
@@ -140,16 +145,46 @@ static void page_name(const struct page *page, const char *suffix, char *name, s
     snprintf(name, room, "%s/%05zu-%s%s", options.output, page->number, part, suffix);
 }
 
+static void page_link(struct page *page)
+{
+    page->previous = NULL;
+    page->next = files;
+    if (files)
+        files->previous = page;
+    files = page;
+}
+
+static void page_unlink(struct page *page)
+{
+    *(page->previous ? &page->previous->next : &files) = page->next;
+    if (page->next)
+        page->next->previous = page->previous;
+}
+
 static bool page_file_open(struct page *page)
 {
     char name[4096];
     if (!options.output)
         return true;
     page_name(page, ".part", name, sizeof(name));
-    page->file = fopen(name, "we");
+    weft_with (&files_lock)
+        if ((page->file = fopen(name, "we")))
+            page_link(page);
     if (!page->file)
         snprintf(page->reason, sizeof(page->reason), "cannot write %.100s: %s", name, strerror(errno));
     return page->file != NULL;
+}
+
+/* Gives the file its name, if all is well so far, or removes it. */
+static void page_file_end(struct page *page, const char *part, const char *name)
+{
+    bool whole = fclose(page->file) == 0;
+    page->file = NULL;
+    page_unlink(page);
+    if (!page->reason[0] && (!whole || rename(part, name) != 0))
+        snprintf(page->reason, sizeof(page->reason), "cannot write %.100s: %s", name, strerror(errno));
+    if (page->reason[0])
+        unlink(part);
 }
 
 /* Keeps the file, under its name, or not. */
@@ -160,12 +195,35 @@ static void page_file_close(struct page *page)
         return;
     page_name(page, ".part", part, sizeof(part));
     page_name(page, "", name, sizeof(name));
-    bool whole = fclose(page->file) == 0;
-    page->file = NULL;
-    if (!page->reason[0] && (!whole || rename(part, name) != 0))
-        snprintf(page->reason, sizeof(page->reason), "cannot write %.100s: %s", name, strerror(errno));
-    if (page->reason[0])
+    weft_with (&files_lock)
+        page_file_end(page, part, name);
+}
+
+/* A thread: waits for the signal that ends the program, and leaves nothing behind that is half there. */
+static weft_value interrupted(weft_value pointer)
+{
+    char part[4096];
+    struct weft_signal caught;
+    weft_signals *signals = weft_as_ptr(pointer);
+    if (weft_signals_wait(signals, &caught, WEFT_FOREVER) != 0 || weft_lock_acquire(&files_lock, WEFT_FOREVER) < 0)
+        return weft_none;
+    for (struct page *page = files; page; page = page->next) { /* there will be no other: the lock is not given back */
+        page_name(page, ".part", part, sizeof(part));
         unlink(part);
+    }
+    weft_signals_free(signals);
+    raise(caught.number); /* and does what it always does */
+    return weft_none;
+}
+
+/* Before there are other threads, which are to leave the signals to that one. */
+static void interruptions_begin(void)
+{
+    weft_signals *signals = weft_signals_new(SIGINT, SIGTERM, SIGHUP);
+    weft_task *task = signals ? weft_spawn(WEFT_THREAD, interrupted, weft_ptr(signals), .name = "Interrupted", .daemon = true) : NULL;
+    if (!task)
+        give_up("cannot wait for signals: %s", strerror(errno));
+    weft_task_free(task);
 }
 
 /* One try. True: another may do better. */
@@ -395,6 +453,8 @@ int main(int argc, char **argv)
     bar_wanted = isatty(STDERR_FILENO);
     setvbuf(stdout, NULL, _IOLBF, 0); /* who reads it hears of each page when it is there */
     descriptors_allow();
+    if (options.output)
+        interruptions_begin();
     curl_global_init(CURL_GLOBAL_DEFAULT);
     weft_patch();
     int status = fetch_all();

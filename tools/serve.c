@@ -2,7 +2,7 @@
 /*
  * `weft serve`: small servers, which show what the library's servers do, and are there to be measured. All of them are one function that
  * serves a connection; which task calls it is an option. SIGINT and SIGTERM end the whole: no connection is accepted any more, those that
- * are open have a while to end.
+ * are open have a while to end; a second signal ends them at once.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -62,7 +62,7 @@ static void serve_help(void)
     printf("Usage: weft serve echo|upper [OPTION]...\n"
            "       weft serve files [OPTION]... [FOLDER]\n"
            "Serves connections until SIGINT or SIGTERM: gives back what comes, in capital letters, or files by HTTP (GET, HEAD).\n"
-           "Prints where it listens.\n\n"
+           "Prints where it listens. A second signal ends what is open at once.\n\n"
            "  -l, --listen=ADDRESS   HOST:PORT, [HOST]:PORT, :PORT, unix:PATH or abstract:NAME (127.0.0.1:0, any free port)\n"
            "  -t, --task=KIND        what serves a connection: coroutine (the default), thread or process\n"
            "  -n, --threads=N        coroutines: in so many threads (1); threads, processes: so many, each of which serves\n"
@@ -175,6 +175,26 @@ static const char *listen_reason(const char *address)
     return errno == ENOENT && strncmp(address, "unix:", 5) != 0 ? "no such host" : strerror(errno);
 }
 
+/* The second signal: who waits for the connections' ends waits no more. */
+static weft_value hurry(weft_value signals)
+{
+    if (weft_signals_wait(weft_as_ptr(signals), NULL, WEFT_FOREVER) == 0)
+        weft_task_cancel(weft_main());
+    return weft_none;
+}
+
+/* Ends the server; the exit status. */
+static int stop(weft_server *server, weft_signals *signals, double grace)
+{
+    weft_task_free(weft_spawn(WEFT_COROUTINE, hurry, weft_ptr(signals), .daemon = true)); /* without it there is the grace */
+    int stopped = weft_server_stop(server, weft_in(grace));
+    if (stopped != 0 && errno == ECANCELED)
+        complain("connections were open at the second signal, and have been ended");
+    else if (stopped != 0)
+        complain("connections were open after %g seconds, and have been ended", grace);
+    return stopped == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 static int serve(const struct service *service, const struct serve_options *options, weft_value argument)
 {
     char address[256];
@@ -194,10 +214,7 @@ static int serve(const struct service *service, const struct serve_options *opti
     fflush(stdout);
     while (weft_signals_wait(signals, NULL, WEFT_FOREVER) != 0)
         ;
-    int stopped = weft_server_stop(server, weft_in(options->grace));
-    if (stopped != 0)
-        complain("connections were open after %g seconds, and have been ended", options->grace);
-    return stopped == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return stop(server, signals, options->grace);
 }
 
 int serve_main(int argc, char **argv)

@@ -6,11 +6,13 @@ import json
 import os
 import pty
 import re
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -36,6 +38,12 @@ class Pages(BaseHTTPRequestHandler):
             status = 200 if self.tries[self.path] > 2 else 503
         elif self.path.startswith("/slow"):
             self.server.stopped.wait(30)
+        elif self.path.startswith("/half"):  # the rest never comes
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"half" * 10000)
+            self.wfile.flush()
+            self.server.stopped.wait(30)
+            self.close_connection = True
+            return
         elif self.path.startswith("/cut"):  # a connection that is reset in the midst of a page
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -133,6 +141,22 @@ class Fetch(unittest.TestCase):
             self.server.stopped.set()
             self.assertIn("/slow\t200\t", program.stdout.readline())
         self.assertEqual(program.returncode, 0)
+
+    def test_who_interrupts_it_leaves_nothing_half(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with tempfile.TemporaryDirectory() as folder:
+                words = [WEFT, "fetch", "--output", folder, f"{self.url}/a"] + [f"{self.url}/half/{i}" for i in range(5)]
+                with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+                    self.assertIn("/a\t200\t", program.stdout.readline())
+                    late = time.monotonic() + 30
+                    while len(os.listdir(folder)) < 6 and time.monotonic() < late:
+                        time.sleep(0.001)
+                    self.assertEqual(len([name for name in os.listdir(folder) if name.endswith(".part")]), 5)
+                    program.send_signal(number)
+                    program.wait(30)
+                self.assertEqual(program.returncode, -number)
+                self.assertEqual([name[:5] for name in os.listdir(folder)], ["00001"])
+        self.server.stopped.set()
 
     def test_what_cannot_be_kept(self):
         with tempfile.TemporaryDirectory() as folder:

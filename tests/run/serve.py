@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 WEFT = os.path.abspath(sys.argv[1])
@@ -140,7 +141,26 @@ class Serve(unittest.TestCase):
             server.program.wait(LATE)
         self.assertIn("have been ended", server.errors)
 
-    def test_two_signals_are_one(self):
+    def test_a_second_signal_ends_who_stays_at_once(self):
+        for way in WAYS:
+            with self.subTest(way), Server("echo", "--grace=1000", *way, status=1) as server, server.dial() as made:
+                made.sendall(b"x")
+                self.assertEqual(receive(made, 1), b"x")
+                server.program.send_signal(signal.SIGINT)
+                late = time.monotonic() + LATE
+                while time.monotonic() < late:  # until it has been taken
+                    try:
+                        server.dial().close()
+                    except ConnectionError:
+                        break
+                made.sendall(b"y")
+                self.assertEqual(receive(made, 1), b"y")
+                server.program.send_signal(signal.SIGINT)
+                self.assertEqual(receive(made, 1), b"")
+                server.program.wait(LATE)
+            self.assertIn("second signal", server.errors)
+
+    def test_two_signals_to_who_has_no_connections(self):
         for _ in range(20):  # the second one comes when it comes
             with Server("echo") as server:
                 server.program.send_signal(signal.SIGTERM)
