@@ -686,7 +686,8 @@ static void read_step(struct customer *customer)
     MUST(weft_rwlock_release_read(&fair->objects.rwlock) == 0);
 }
 
-/* A place among those inside, which there is for each permit; the dead need theirs no more. NULL: this process is to die, and was robbed. */
+/* A place among those inside, which there is for each permit; the dead need theirs no more. NULL: this process is to die, and
+ * was robbed. */
 static uint32_t *holders_enter(void)
 {
     for (weft_time late = weft_in(20); weft_clock() < late;)
