@@ -551,6 +551,8 @@ START_TEST(exit_joins_all_but_daemons)
     char text[100];
     fixture_exit_output(leave_tasks, text, sizeof(text));
     ck_assert_str_eq(text, "joined joined ");
+    if (BESIDE_KIND != WEFT_THREAD) /* LeakSanitizer does not look at the stack of a thread whose coroutine exits */
+        return;
     fixture_exit_output(exit_in_a_task, text, sizeof(text));
     ck_assert_str_eq(text, "joined joined ");
 }
