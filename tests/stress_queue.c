@@ -227,6 +227,42 @@ START_TEST(freed_by_who_got_the_value)
 }
 END_TEST
 
+static void *does_one(void *data)
+{
+    weft_queue *requests = data;
+    weft_value request, got;
+    while (weft_queue_get(requests, &request, WEFT_FOREVER) == 0) {
+        weft_queue *queue = weft_as_ptr(request);
+        ck_assert_int_eq(weft_queue_get(queue, &got, WEFT_FOREVER), 0);
+        ck_assert_int_eq(weft_queue_task_done(queue), 0);
+    }
+    return NULL;
+}
+
+/* Who came back from join does so, while the task_done that let him may still be on its way out. */
+START_TEST(freed_by_who_came_back_from_join)
+{
+    enum { ROUNDS = 1500, HANDS = 3 };
+    pthread_t threads[HANDS];
+    weft_queue *requests = weft_queue_new();
+    for (int i = 0; i < HANDS; i++)
+        pthread_create(&threads[i], NULL, does_one, requests);
+    for (int i = 0; i < ROUNDS; i++) {
+        weft_queue *queue = weft_queue_new(.shared = true, .joinable = true, .capacity = HANDS);
+        for (int j = 0; j < HANDS; j++) {
+            ck_assert_int_eq(weft_queue_put(queue, weft_int(j), WEFT_FOREVER), 0);
+            ck_assert_int_eq(weft_queue_put(requests, weft_ptr(queue), WEFT_FOREVER), 0);
+        }
+        ck_assert_int_eq(weft_queue_join(queue, WEFT_FOREVER), 0);
+        weft_queue_free(queue);
+    }
+    weft_queue_close(requests);
+    for (int i = 0; i < HANDS; i++)
+        pthread_join(threads[i], NULL);
+    weft_queue_free(requests);
+}
+END_TEST
+
 static void set_up(void)
 {
     ck_assert_int_eq(weft_shared_limit(8 << 20), 0);
@@ -240,6 +276,7 @@ static void add(TCase *tests)
     tcase_add_loop_test(tests, disturbed, 0, count);
     tcase_add_loop_test(tests, closed, 0, count);
     tcase_add_test(tests, freed_by_who_got_the_value);
+    tcase_add_test(tests, freed_by_who_came_back_from_join);
 }
 
 int main(void)

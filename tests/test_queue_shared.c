@@ -303,6 +303,36 @@ START_TEST(what_is_taken_is_out_until_it_is_done)
 }
 END_TEST
 
+static weft_value passes_many(weft_value data)
+{
+    weft_queue *queue = weft_as_ptr(data);
+    for (int i = 0; i < 2000; i++) {
+        ck_assert_int_eq(weft_queue_put(queue, weft_int(i), WEFT_NOW), 0);
+        ck_assert_int_eq(take(queue), i);
+        ck_assert_int_eq(weft_queue_task_done(queue), 0);
+    }
+    return weft_none;
+}
+
+START_TEST(the_table_grows_with_what_is_out_not_with_what_was)
+{
+    weft_queue *queue = weft_queue_new(.shared = true, .joinable = true);
+    uint64_t before = census().committed;
+    puts_some(queue, 2, 0);
+    ck_assert(take(queue) == 0 && take(queue) == 1);
+    weft_task *task = weft_spawn(WEFT_THREAD, passes_many, weft_ptr(queue));
+    ck_fails(weft_queue_join(queue, WEFT_NOW), EAGAIN); /* somebody has waited once */
+    ck_assert_int_eq(weft_task_join(task, WEFT_FOREVER), 0);
+    weft_task_free(task);
+    ck_assert_uint_le(census().committed - before, 4);
+    ck_assert_int_eq(weft_queue_task_done(queue), 0);
+    ck_fails(weft_queue_join(queue, WEFT_NOW), EAGAIN);
+    ck_assert_int_eq(weft_queue_task_done(queue), 0);
+    ck_assert_int_eq(weft_queue_join(queue, WEFT_NOW), 0);
+    weft_queue_free(queue);
+}
+END_TEST
+
 START_TEST(who_has_no_leases_says_so)
 {
     weft_queue *queue = weft_queue_new(.shared = true), *here = weft_queue_new(.joinable = true);
@@ -1156,6 +1186,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, by_priority_of_the_values);
     tcase_add_test(tests, by_priority_of_a_key);
     tcase_add_test(tests, what_is_taken_is_out_until_it_is_done);
+    tcase_add_test(tests, the_table_grows_with_what_is_out_not_with_what_was);
     tcase_add_test(tests, who_has_no_leases_says_so);
     tcase_add_test(tests, what_an_ended_thread_had_comes_back_first);
     tcase_add_test(tests, another_thread_may_say_that_it_is_done);

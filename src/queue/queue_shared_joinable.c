@@ -11,29 +11,48 @@
  * What came back is taken before what lies in the cells: from RETURNED to LEASED in one store. Who died while he unpacked counts as a
  * delivery, too.
  *
- * Join looks inside the gate, at a time at which nobody takes or finishes: it waits while something lies in cells or is held. Puts are not
- * kept out, and one that comes at that moment may or may not be waited for.
+ * Done: the word says FREE. A value without a block that is its taker's only one is done by one compare-and-swap of the word, without the
+ * gate; the node is found again by who takes next, or wants to know whether all is done. That is the taker's last touch of the queue: who
+ * comes back from join may free it. If he dies after it nothing comes back; before it the value does.
+ *
+ * Join looks inside the gate, at a time at which nobody takes: it waits while something lies in cells or is held. Puts are not kept out,
+ * and one that comes at that moment may or may not be waited for. A taker has to tell joiners when he has done the last, and to enter for
+ * that: his word says so (TELL), which fails his compare-and-swap. While somebody joins and nothing is left to be taken, one of those who
+ * have something out has TELL, or a block, or is dead: who takes the last value gets it, and who finds, inside, that he was not the last to
+ * be done gives it to all others.
  */
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "queue/queue_shared_fifo.h"
 #include "wait/wait.h"
 
-enum { CELL_HEAD = 8, DELIVERIES_MOST = 0xffff };
+enum { CELL_LINE = 64, DELIVERIES_MOST = 0xffff };
 
-static size_t cell_used(const struct wefti_cell *cell)
+/* By lines: the second is not fetched for what lies in the first. */
+static void cell_copy(const struct wefti_cell *from, struct wefti_cell *to)
 {
-    return CELL_HEAD + (cell->form > WEFT_PTR && !(cell->form & WEFTI_FORM_BLOCK) ? cell->length : sizeof(uint64_t));
+    memcpy(to, from, CELL_LINE);
+    if (from->form > WEFT_PTR && from->length > CELL_LINE - offsetof(struct wefti_cell, as))
+        memcpy((char *)to + CELL_LINE, (const char *)from + CELL_LINE, sizeof(*to) - CELL_LINE);
 }
 
-/* The word of a node that is taken once more. */
-static uint64_t word_taken(const struct wefti_node *node, uint64_t deliveries)
+/* Whether a value waits to be taken, `out_count` having been. */
+static bool fifo_has_some(const struct shared_fifo *fifo, uint64_t out_count)
+{
+    const struct wefti_nodes *nodes = &fifo->nodes;
+    return count_look(&fifo->in) != out_count || nodes->ready_count > 0 || (nodes->returned_count > 0 && !fifo->dropped);
+}
+
+/* The word of a node that is taken once more; after it so many have been taken from the cells. */
+static uint64_t word_taken(const struct shared_fifo *fifo, const struct wefti_node *node, uint64_t deliveries, uint64_t out_count)
 {
     uint32_t me = wefti_context_current()->life->ident;
     enum wefti_node_state state = wefti_cell_cargo(&node->cell) ? WEFTI_NODE_READING : WEFTI_NODE_LEASED;
-    return wefti_node_word(state, me, deliveries < DELIVERIES_MOST ? deliveries : DELIVERIES_MOST);
+    uint64_t word = wefti_node_word(state, me, deliveries < DELIVERIES_MOST ? deliveries : DELIVERIES_MOST);
+    return fifo->shared.queue.done.joiners && !fifo_has_some(fifo, out_count) ? word | WEFTI_NODE_TELL : word;
 }
 
 /* -1 with ENOMEM. A block is read outside. */
@@ -50,7 +69,7 @@ static int lease_returned(struct shared_fifo *fifo, struct wefti_node *node, wef
         return ENOMEM;
     }
     node->lease = ++fifo->nodes.leases;
-    wefti_node_put(node, word_taken(node, wefti_node_deliveries(wefti_node_look(node)) + 1));
+    wefti_node_put(node, word_taken(fifo, node, wefti_node_deliveries(wefti_node_look(node)) + 1, fifo->out.count));
     wefti_node_lease(&fifo->nodes, node);
     return 0;
 }
@@ -60,20 +79,23 @@ static struct wefti_node *lease_next(struct shared_fifo *fifo, weft_value *value
 {
     struct shared_end *out = &fifo->out;
     const struct wefti_cell *cell = wefti_fifo_cell_out(fifo);
-    struct wefti_node *node = wefti_node_new(&fifo->nodes, &out->gate, GROW);
+    struct wefti_node *again = wefti_node_again(&fifo->nodes), *node = again ? again : wefti_node_new(&fifo->nodes, &out->gate, GROW);
     if (!node)
         return NULL;
-    memcpy(&node->cell, cell, cell_used(cell));
+    cell_copy(cell, &node->cell);
     if (node_read_cell(node, value) != 0) {
-        wefti_node_free(&fifo->nodes, node);
+        if (!again)
+            wefti_node_free(&fifo->nodes, node);
         return NULL;
     }
     node->sequence = out->count;
     node->lease = ++fifo->nodes.leases;
     wefti_gate_begin(&out->gate, node, LEASE, out->count);
-    wefti_node_put(node, word_taken(node, 1));
+    wefti_node_put(node, word_taken(fifo, node, 1, out->count + 1));
     count_move(out, out->count + 1);
     wefti_gate_done(&out->gate);
+    if (again)
+        return node;
     wefti_node_lease(&fifo->nodes, node);
     fifo->nodes.held++;
     return node;
@@ -100,7 +122,7 @@ static int lease_first(struct shared_fifo *fifo, weft_value *value, struct wefti
         return ENOMEM;
     }
     (*node)->lease = ++fifo->nodes.leases;
-    wefti_node_put(*node, word_taken(*node, 1));
+    wefti_node_put(*node, word_taken(fifo, *node, 1, fifo->out.count));
     wefti_node_lease(&fifo->nodes, *node);
     *brought = WEFTI_GATE_ROOM;
     return 0;
@@ -111,7 +133,7 @@ static int lease_some(struct shared_fifo *fifo, weft_value *value, struct wefti_
 {
     if (fifo->dropped)
         return EPIPE;
-    *node = wefti_node_returned(&fifo->nodes);
+    *node = fifo->nodes.returned ? wefti_node_returned(&fifo->nodes) : NULL;
     if (*node)
         return lease_returned(fifo, *node, value);
     if (fifo->ordered)
@@ -124,11 +146,19 @@ static int lease_some(struct shared_fifo *fifo, weft_value *value, struct wefti_
     return *node ? 0 : ENOMEM;
 }
 
-/* Inside: whether nothing is left to be done. */
-static bool fifo_is_finished(const struct shared_fifo *fifo)
+static bool nodes_are_done(const struct shared_fifo *fifo)
 {
-    uint64_t held = fifo->nodes.held - (fifo->dropped ? fifo->nodes.returned_count : 0);
-    return held == 0 && count_look(&fifo->in) == fifo->out.count;
+    return fifo->nodes.held == (fifo->dropped ? fifo->nodes.returned_count : 0);
+}
+
+/* Inside: whether nothing is left to be done. If something is, and nothing to be taken, whoever does the last tells joiners. */
+static bool fifo_is_finished(struct shared_fifo *fifo)
+{
+    if (fifo_has_some(fifo, fifo->out.count))
+        return false;
+    if (!nodes_are_done(fifo))
+        wefti_nodes_reap(&fifo->nodes);
+    return nodes_are_done(fifo);
 }
 
 /* Inside, after something was finished: whether joiners are to be woken. The bell first: who dies in between has told them. */
@@ -201,7 +231,8 @@ int wefti_joinable_try_get(struct shared_fifo *fifo, weft_value *value, weft_tim
     struct wefti_visit visit;
     struct wefti_node *node = NULL;
     uint32_t brought = 0;
-    if (wefti_lease_hold(&fifo->shared) != 0)
+    struct wefti_holding *holding = wefti_lease_hold(&fifo->shared);
+    if (!holding)
         return errno;
     int error = wefti_gate_enter_by(&fifo->out.gate, &visit, deadline) == 0 ? 0 : errno;
     if (error == 0) {
@@ -214,7 +245,35 @@ int wefti_joinable_try_get(struct shared_fifo *fifo, weft_value *value, weft_tim
         wefti_lease_unhold(&fifo->shared);
     else if (wefti_cell_cargo(&node->cell))
         error = lease_read(fifo, node, value);
+    else
+        wefti_lease_is(holding, node);
     return error;
+}
+
+/* Outside: the caller's only lease is done. False: it has to be looked for. */
+static bool lease_end(struct shared_fifo *fifo)
+{
+    struct wefti_life *life = wefti_context_current()->life;
+    struct wefti_holding *holding = life ? wefti_lease_only(life, &fifo->shared) : NULL;
+    if (!holding)
+        return false;
+    struct wefti_node *node = wefti_node_at(&fifo->nodes, (uint32_t)(holding->detail >> WEFTI_LEASE_NODE_SHIFT));
+    uint64_t word = wefti_node_look(node);
+    if (wefti_node_state(word) != WEFTI_NODE_LEASED || wefti_node_taker(word) != life->ident || word & WEFTI_NODE_TELL)
+        return false;
+    if (!wefti_node_move(node, word, wefti_node_word(WEFTI_NODE_FREE, 0, 0)))
+        return false;
+    wefti_lease_none(life, holding);
+    return true;
+}
+
+/* Inside: nobody else ends this lease. False: another has. */
+static bool lease_claim(struct wefti_node *node, uint64_t *word)
+{
+    *word = wefti_node_look(node);
+    if (wefti_node_state(*word) != WEFTI_NODE_LEASED)
+        return false;
+    return wefti_cell_cargo(&node->cell) || wefti_node_move(node, *word, wefti_node_word(WEFTI_NODE_FREE, 0, 0));
 }
 
 int wefti_joinable_task_done(struct wefti_shared_queue *queue)
@@ -225,13 +284,19 @@ int wefti_joinable_task_done(struct wefti_shared_queue *queue)
         errno = ENOTSUP;
         return -1;
     }
+    if (lease_end(fifo))
+        return 0;
     if (wefti_gate_enter(&fifo->out.gate, &visit) != 0)
         return -1;
     wefti_nodes_whole(&fifo->nodes);
     uint32_t me = wefti_context_current()->life->ident;
-    struct wefti_node *node = wefti_node_oldest(&fifo->nodes, me, true);
+    struct wefti_node *node;
     struct wefti_cargo *cargo = NULL;
-    bool mine = node && wefti_node_taker(wefti_node_look(node)) == me;
+    uint64_t word = 0;
+    do
+        node = wefti_node_oldest(&fifo->nodes, me, true);
+    while (node && !lease_claim(node, &word));
+    bool mine = node && wefti_node_taker(word) == me;
     if (node) {
         wefti_node_unlease(&fifo->nodes, node);
         fifo->nodes.held--;
@@ -252,8 +317,8 @@ int wefti_joinable_join(struct wefti_shared_queue *queue, weft_time deadline)
         if (wefti_gate_enter_by(&fifo->out.gate, &visit, deadline) != 0)
             return -1;
         wefti_nodes_whole(&fifo->nodes);
-        bool finished = fifo_is_finished(fifo);
         uint32_t bell = __atomic_load_n(&queue->queue.done.bell, __ATOMIC_RELAXED);
+        bool finished = fifo_is_finished(fifo);
         queue->queue.done.joiners |= !finished;
         wefti_gate_leave(&fifo->out.gate, &visit, 0);
         wefti_visit_end(&visit);
@@ -284,11 +349,11 @@ long wefti_joinable_deliveries(struct wefti_shared_queue *queue)
 }
 
 /* Inside: 0, EAGAIN, EPIPE, ENOMEM. Read in here: who gives up values has no hurry. */
-static int letter_take(struct shared_fifo *fifo, weft_value *value, struct wefti_cargo **cargo)
+static int letter_take(struct shared_fifo *fifo, weft_value *value, struct wefti_cargo **cargo, bool finished)
 {
     struct wefti_node *node = wefti_node_letter(&fifo->nodes);
     if (!node)
-        return wefti_queue_is_closed(&fifo->shared.queue) && fifo_is_finished(fifo) ? EPIPE : EAGAIN;
+        return wefti_queue_is_closed(&fifo->shared.queue) && finished ? EPIPE : EAGAIN;
     *cargo = wefti_cell_cargo(&node->cell);
     int read = *cargo ? wefti_cargo_read(node->cell.form, *cargo, value) : wefti_cell_read(&node->cell, value);
     if (read != 0) {
@@ -311,8 +376,9 @@ int wefti_joinable_letter(struct wefti_shared_queue *queue, weft_value *value, w
             return -1;
         wefti_nodes_whole(&fifo->nodes);
         uint32_t bell = __atomic_load_n(&queue->queue.done.bell, __ATOMIC_RELAXED);
-        error = letter_take(fifo, value, &cargo);
-        queue->queue.done.joiners |= error == EAGAIN && !fifo_is_finished(fifo); /* so that the end of it all is told here, too */
+        bool finished = fifo_is_finished(fifo);
+        error = letter_take(fifo, value, &cargo, finished);
+        queue->queue.done.joiners |= error == EAGAIN && !finished; /* so that the end of it all is told here, too */
         visit_finish(fifo, &visit, 0, cargo);
         if (error == EAGAIN && weft_wait(&queue->queue.done.bell, bell, deadline) < 0)
             return -1;

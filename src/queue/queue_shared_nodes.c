@@ -11,12 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
-#ifdef WEFTI_SMALL
-enum { FIRST_NODES = 2 };
-#else
-enum { FIRST_NODES = 64 };
-#endif
-enum { LEASE_ONE = 256, LEASE_QUICK = 4 };
+enum { REAPED_LEAST = 8 /* of how many that are leased one should be done, for a walk to be worth it */ };
+#define LEASE_COUNTS ((UINT64_C(1) << WEFTI_LEASE_NODE_SHIFT) - 1)
 
 /* Nodes by number. */
 
@@ -27,16 +23,14 @@ static struct wefti_node *segment_nodes(const struct wefti_nodes *nodes, unsigne
 
 static uint32_t segment_length(unsigned segment)
 {
-    return (uint32_t)FIRST_NODES << segment;
+    return (uint32_t)WEFTI_FIRST_NODES << segment;
 }
 
-/* Segment k begins with number FIRST_NODES * (2^k - 1) + 1. */
-struct wefti_node *wefti_node_at(const struct wefti_nodes *nodes, uint32_t number)
+/* Segment k begins with number WEFTI_FIRST_NODES * (2^k - 1) + 1. */
+struct wefti_node *wefti_node_beyond(const struct wefti_nodes *nodes, uint32_t number)
 {
-    if (number == 0)
-        return NULL;
-    unsigned segment = 31U - (unsigned)__builtin_clz((number - 1) / FIRST_NODES + 1);
-    return segment_nodes(nodes, segment) + (number - 1 - (segment_length(segment) - FIRST_NODES));
+    unsigned segment = 31U - (unsigned)__builtin_clz((number - 1) / WEFTI_FIRST_NODES + 1);
+    return segment_nodes(nodes, segment) + (number - 1 - (segment_length(segment) - WEFTI_FIRST_NODES));
 }
 
 static unsigned segments_count(const struct wefti_nodes *nodes)
@@ -163,7 +157,7 @@ static int nodes_grow(struct wefti_nodes *nodes, struct wefti_gate *gate, unsign
     }
     memset(made, 0, size);
     for (uint32_t i = 0; i < segment_length(segment); i++)
-        made[i].number = segment_length(segment) - FIRST_NODES + i + 1;
+        made[i].number = segment_length(segment) - WEFTI_FIRST_NODES + i + 1;
     wefti_gate_begin(gate, made, what, segment);
     wefti_block_commit(made, size);
     __atomic_store_n(&nodes->segments[segment], (uintptr_t)made, __ATOMIC_RELEASE);
@@ -173,9 +167,70 @@ static int nodes_grow(struct wefti_nodes *nodes, struct wefti_gate *gate, unsign
     return 0;
 }
 
+void wefti_node_lease(struct wefti_nodes *nodes, struct wefti_node *node)
+{
+    struct wefti_node *last = wefti_node_at(nodes, nodes->leased_last);
+    node->next = 0;
+    node->previous = nodes->leased_last;
+    *(last ? &last->next : &nodes->leased) = node->number;
+    nodes->leased_last = node->number;
+}
+
+void wefti_node_unlease(struct wefti_nodes *nodes, struct wefti_node *node)
+{
+    struct wefti_node *previous = wefti_node_at(nodes, node->previous), *next = wefti_node_at(nodes, node->next);
+    *(previous ? &previous->next : &nodes->leased) = node->next;
+    *(next ? &next->previous : &nodes->leased_last) = node->previous;
+}
+
+/* One that was leased is done. */
+static void node_retire(struct wefti_nodes *nodes, struct wefti_node *node)
+{
+    wefti_node_unlease(nodes, node);
+    list_push(nodes, &nodes->free, node);
+    nodes->held--;
+}
+
+/* Those that were leased and are done are free, and how many; the others have the bits of `with` after it, if they are LEASED. *leased: how
+ * many there were. */
+static uint32_t nodes_reap(struct wefti_nodes *nodes, uint64_t with, uint32_t *leased)
+{
+    uint32_t reaped = 0;
+    *leased = 0;
+    for (struct wefti_node *node = wefti_node_at(nodes, nodes->leased), *next; node; node = next, ++*leased) {
+        uint64_t word = wefti_node_look(node);
+        next = wefti_node_at(nodes, node->next);
+        if (wefti_node_state(word) == WEFTI_NODE_LEASED && (word & with) != with && !wefti_node_move(node, word, word | with))
+            word = wefti_node_look(node); /* its taker was faster, or who mends */
+        if (wefti_node_state(word) != WEFTI_NODE_FREE)
+            continue;
+        node_retire(nodes, node);
+        reaped++;
+    }
+    return reaped;
+}
+
+void wefti_nodes_reap(struct wefti_nodes *nodes)
+{
+    uint32_t leased;
+    nodes_reap(nodes, WEFTI_NODE_TELL, &leased);
+}
+
+/* No node is on the list of the free ones: a walk that brings few would be due again soon. */
+static int nodes_find(struct wefti_nodes *nodes, struct wefti_gate *gate, unsigned what)
+{
+    uint32_t leased, reaped = nodes_reap(nodes, 0, &leased);
+    if (reaped > leased / REAPED_LEAST)
+        return 0;
+    return nodes_grow(nodes, gate, what) == 0 || reaped > 0 ? 0 : -1;
+}
+
 struct wefti_node *wefti_node_new(struct wefti_nodes *nodes, struct wefti_gate *gate, unsigned what)
 {
-    if (!nodes->free && nodes_grow(nodes, gate, what) != 0)
+    struct wefti_node *first = wefti_node_at(nodes, nodes->leased);
+    if (first && wefti_node_state(wefti_node_look(first)) == WEFTI_NODE_FREE)
+        node_retire(nodes, first);
+    if (!nodes->free && nodes_find(nodes, gate, what) != 0)
         return NULL;
     return list_pop(nodes, &nodes->free);
 }
@@ -206,22 +261,6 @@ void wefti_node_back(struct wefti_nodes *nodes, struct wefti_node *node)
     }
     list_push(nodes, &nodes->returned, node);
     __atomic_store_n(&nodes->returned_count, nodes->returned_count + 1, __ATOMIC_RELAXED);
-}
-
-void wefti_node_lease(struct wefti_nodes *nodes, struct wefti_node *node)
-{
-    struct wefti_node *last = wefti_node_at(nodes, nodes->leased_last);
-    node->next = 0;
-    node->previous = nodes->leased_last;
-    *(last ? &last->next : &nodes->leased) = node->number;
-    nodes->leased_last = node->number;
-}
-
-void wefti_node_unlease(struct wefti_nodes *nodes, struct wefti_node *node)
-{
-    struct wefti_node *previous = wefti_node_at(nodes, node->previous), *next = wefti_node_at(nodes, node->next);
-    *(previous ? &previous->next : &nodes->leased) = node->next;
-    *(next ? &next->previous : &nodes->leased_last) = node->previous;
 }
 
 struct wefti_node *wefti_node_oldest(const struct wefti_nodes *nodes, uint32_t life, bool process)
@@ -275,28 +314,24 @@ void wefti_nodes_blocks(const struct wefti_nodes *nodes, wefti_queue_step *step,
 
 static struct wefti_holding *lease_holding(struct wefti_life *life, const struct wefti_shared_queue *queue)
 {
-    for (unsigned i = 0; i < LEASE_QUICK; i++)
-        if (wefti_holding_is(&life->holdings[i], WEFTI_HOLD_QUEUE, queue))
-            return &life->holdings[i];
-    return wefti_holding_of(life, WEFTI_HOLD_QUEUE, queue);
+    if (wefti_holding_is(&life->holdings[1], WEFTI_HOLD_QUEUE, queue))
+        return &life->holdings[1];
+    return life->leases > 0 ? wefti_holding_of(life, WEFTI_HOLD_QUEUE, queue) : NULL;
 }
 
-int wefti_lease_hold(struct wefti_shared_queue *queue)
+struct wefti_holding *wefti_lease_hold_slow(struct wefti_life *life, struct wefti_shared_queue *queue)
 {
-    struct wefti_life *life = wefti_context_life(wefti_context_current());
-    if (!life)
-        return -1;
     struct wefti_holding *holding = lease_holding(life, queue);
     if (holding) {
-        __atomic_store_n(&holding->detail, holding->detail + LEASE_ONE, __ATOMIC_RELAXED);
-        return 0;
+        __atomic_store_n(&holding->detail, (holding->detail & LEASE_COUNTS) + WEFTI_LEASE_ONE, __ATOMIC_RELAXED);
+        return holding;
     }
-    /* the first is left to gates, which come and go */
     holding = life->holdings[1].object == 0 ? &life->holdings[1] : wefti_holding_find(life);
     if (!holding)
-        return -1;
-    wefti_hold(holding, WEFTI_HOLD_QUEUE, queue, LEASE_ONE | WEFTI_DETAIL_LEASES);
-    return 0;
+        return NULL;
+    life->leases++;
+    wefti_hold(holding, WEFTI_HOLD_QUEUE, queue, WEFTI_LEASE_ONE | WEFTI_DETAIL_LEASES);
+    return holding;
 }
 
 void wefti_lease_unhold(struct wefti_shared_queue *queue)
@@ -305,8 +340,9 @@ void wefti_lease_unhold(struct wefti_shared_queue *queue)
     struct wefti_holding *holding = life ? lease_holding(life, queue) : NULL;
     if (!holding)
         return;
-    if (holding->detail < 2 * LEASE_ONE)
-        wefti_unhold(holding);
+    uint64_t left = (holding->detail & LEASE_COUNTS) - WEFTI_LEASE_ONE;
+    if (left < WEFTI_LEASE_ONE)
+        wefti_lease_none(life, holding);
     else
-        __atomic_store_n(&holding->detail, holding->detail - LEASE_ONE, __ATOMIC_RELAXED);
+        __atomic_store_n(&holding->detail, left, __ATOMIC_RELAXED);
 }

@@ -330,7 +330,7 @@ static int barter_begin(struct barter *barter, void *queue, enum wefti_bid_side 
     barter->parcel.cargo = NULL;
     if (!barter->life || (side == WEFTI_GIVERS && wefti_parcel_pack(&barter->parcel, *value) != 0))
         return -1;
-    if (wefti_lease_hold(&barter->meets->shared) == 0)
+    if (wefti_lease_hold(&barter->meets->shared))
         return 0;
     barter_cancel(barter);
     return -1;

@@ -251,6 +251,7 @@ static void holdings_mend(uint32_t dead, struct wefti_holding *holdings, unsigne
 static void life_mend(struct wefti_life *life)
 {
     wefti_life_wakes(life);
+    life->leases = 0;
     wefti_joint_recover(life);
     holdings_mend(life->ident, life->holdings, WEFTI_LIFE_HOLDINGS);
     for (struct wefti_life_more *more = life->more; more; more = more->next) {

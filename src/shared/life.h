@@ -69,6 +69,8 @@ struct wefti_life {
     uint32_t waits_used; /* how many of `waits` it sleeps on; stored (sequentially consistent) after them and before the sleep */
     uint32_t inside;     /* it is changing a holding together with its object: signal handlers that interrupt that leave both alone */
     const uint32_t *waits[WEFTI_LIFE_WAITS];
+    uint32_t leases;   /* how many of the holdings are a queue's leases: the queue floor's, which need not look for what is not there */
+    uint32_t reserved; /* 0 */
     struct wefti_joint joint;
     union {
         uint64_t meeting; /* shared/meeting.h; not only its task's to write */
