@@ -734,7 +734,7 @@ static void condition_step(struct customer *customer)
         return;
     int waited =
         weft_condition_wait_for(&fair->objects.condition, &fair->objects.guard, puts ? has_room : has_some, &fair->stock, deadline);
-    if (came_through(waited, deadline))
+    if (came_through(waited, deadline) && waited == 0) /* 1: somebody died, and the predicate may not hold */
         fair->stock += puts ? 1 : UINT32_MAX;
     MUST(fair->stock <= ROOM);
     weft_condition_notify_all(&fair->objects.condition);
@@ -808,8 +808,19 @@ static weft_value process_at_the_fair(weft_value number)
     return weft_none;
 }
 
+/* Ends the test when it takes too long, or one has ended by itself: with what that one found. */
+static void not_ended(weft_task *const *processes, weft_time late)
+{
+    for (int i = 0; i < FAIR; i++)
+        if (!weft_task_is_alive(processes[i])) {
+            fprintf(stderr, "a process has ended: %d\n", weft_task_exitcode(processes[i]));
+            MUST(false);
+        }
+    MUST(weft_clock() < late);
+}
+
 /* Each hub of the living has gone on since: `steps` of its own, and it ticks. */
-static void all_go_on(void)
+static void all_go_on(weft_task *const *processes)
 {
     for (int i = 0; i < FAIR; i++)
         for (int j = 0; j < HUBS; j++) {
@@ -818,7 +829,8 @@ static void all_go_on(void)
             for (weft_time late = weft_in(20); __atomic_load_n(&fair->steps[i][j], __ATOMIC_RELAXED) < steps + 20;) {
                 weft_event_set(&fair->objects.event);
                 weft_event_clear(&fair->objects.event);
-                MUST(weft_clock() < late && weft_sleep(0.0003) == 0);
+                not_ended(processes, late);
+                MUST(weft_sleep(0.0003) == 0);
             }
             MUST(root_until(&fair->ticks[i][j], now + 2));
         }
@@ -846,7 +858,7 @@ static void root_of_the_fair(void)
     for (uint32_t i = 0; i < FAIR; i++)
         living[i] = i + 1;
     for (int death = 0; death < deaths && births < BIRTHS; death++) {
-        all_go_on();
+        all_go_on(processes);
         unsigned who = next_random(&state) % FAIR;
         __atomic_store_n(&fair->dead[living[who]], 1, __ATOMIC_RELEASE);
         weft_sleep(1e-6 * (next_random(&state) % 300));
@@ -856,7 +868,7 @@ static void root_of_the_fair(void)
         living[who] = (uint32_t)births;
         MUST(processes[who] = weft_spawn(WEFT_PROCESS, process_at_the_fair, weft_int(births++ * FAIR + (int)who)));
     }
-    all_go_on();
+    all_go_on(processes);
     __atomic_store_n(&fair->over, 1, __ATOMIC_RELEASE);
     weft_event_set(&fair->objects.event);
     for (int i = 0; i < FAIR; i++)

@@ -31,7 +31,10 @@ WEFT_BEGIN
 WEFT_API int weft_condition_wait(weft_condition *condition, weft_lock *lock, weft_time deadline);
 /* The same with a lock that may be held many times over: it is given back entirely and taken again as often. */
 WEFT_API int weft_condition_wait_rlock(weft_condition *condition, weft_rlock *lock, weft_time deadline);
-/* Waits until predicate(data) holds. 0 when it does; -1 as weft_condition_wait, the predicate being looked at once more before. */
+/*
+ * Waits until predicate(data) holds. 0 when it does; 1 when the lock's previous owner died meanwhile: the predicate may hold or not, and is
+ * to be asked when what the lock protects is whole again; -1 as weft_condition_wait, the predicate being looked at once more before.
+ */
 WEFT_API int weft_condition_wait_for(weft_condition *condition, weft_lock *lock, weft_predicate *predicate, void *data, weft_time deadline);
 /* Wakes up to `count` waiters. Best called with the lock held; safe without. Any task; never waits; cannot fail. */
 WEFT_API void weft_condition_notify(weft_condition *condition, uint32_t count);
