@@ -12,8 +12,8 @@
  * No wake is lost. A new item is compared with its word under the latch. If its word has a kernel wait already, that goes on, or the
  * watcher is awake and compares all items before it sleeps again; if not, its watcher's bell is rung. While a watcher is awake it is in no
  * queue of the kernel's: a wake that comes then finds the word changed first, as all wakers change it, and so does the watcher, either by
- * itself or by the kernel's own comparison. Between a wake consumed and the end of a wait that is over for other reasons, the wake is
- * passed on.
+ * itself or by the kernel's own comparison. (But for the sweep after a death: who has to hear of that waits for the family's count, too.)
+ * Between a wake consumed and the end of a wait that is over for other reasons, the wake is passed on.
  *
  * A watcher that has nobody left who waits is told so, and ends when nobody has come for IDLE.
  *
