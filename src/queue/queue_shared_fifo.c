@@ -35,6 +35,7 @@
  */
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "hint.h"
@@ -48,6 +49,7 @@ enum { CHAIN_CELLS = 3, LINGER = 2000 /* ns */ };
 enum { CHAIN_CELLS = 254 /* two segments are a slab */, LINGER = 20000 /* ns */ };
 #endif
 enum { DEATHS = 3, GLANCE_MOST = 64, GATHER_LEAST = 8, GATHER_MOST = 128, GATHER_ENOUGH = 256 /* values */, LOOKS = 16 };
+enum { AHEAD = 8 /* cells */, CELL_LINE = 64 };
 
 /* Segments. */
 
@@ -70,8 +72,19 @@ static struct shared_segment *segment_after(struct shared_fifo *fifo, struct sha
     return next;
 }
 
-/* The cell where the next value goes; NULL with ENOMEM. Inside. */
-static inline struct wefti_cell *cell_in(struct shared_fifo *fifo)
+/* A cell further on: while those before it are filled it comes here from the processor where it was read. Else each put waits for its own,
+ * as leaving the gate waits for all stores. */
+static inline void cell_fetch(const struct wefti_cell *cell, uint64_t left, uint8_t length)
+{
+    if (left <= AHEAD)
+        return;
+    wefti_fetch_to_write(cell + AHEAD);
+    if (length > CELL_LINE - offsetof(struct wefti_cell, as))
+        wefti_fetch_to_write((const char *)(cell + AHEAD) + CELL_LINE);
+}
+
+/* The cell where the next value goes, of so many octets in it; NULL with ENOMEM. Inside. */
+static inline struct wefti_cell *cell_in(struct shared_fifo *fifo, uint8_t length)
 {
     struct shared_end *in = &fifo->in;
     if (__builtin_expect(in->count - in->first == fifo->cells, 0)) {
@@ -81,7 +94,9 @@ static inline struct wefti_cell *cell_in(struct shared_fifo *fifo)
         __atomic_store_n(&in->segment, next, __ATOMIC_RELEASE);
         __atomic_store_n(&in->first, in->first + fifo->cells, __ATOMIC_RELEASE);
     }
-    return &in->segment->cells[in->count - in->first];
+    uint64_t place = in->count - in->first;
+    cell_fetch(&in->segment->cells[place], fifo->cells - place, length);
+    return &in->segment->cells[place];
 }
 
 /* `out` goes on to the next segment, and frees an emptied one. */
@@ -119,7 +134,7 @@ static inline int fifo_add(struct shared_fifo *fifo, struct wefti_parcel *parcel
         return EPIPE;
     if (!shared_may_pass(fifo, in))
         return EAGAIN;
-    struct wefti_cell *cell = cell_in(fifo);
+    struct wefti_cell *cell = cell_in(fifo, parcel->length);
     if (!cell)
         return ENOMEM;
     wefti_parcel_lay(parcel, cell);
