@@ -17,7 +17,17 @@
 
 static const weft_time MOMENT = 2000000;  /* a pause may well take that long */
 static const weft_time SLOW = 1000000000; /* the promise: nobody waits longer for what is to be put right after a death */
-enum { WORKERS_MOST = 8, DEATHS = 200, KEEPER_EACH = 8, DEATHS_LEAST = 30, AIM_LOOKS = 20000, AIM_PAUSE = 1000, PATIENCE = 20 };
+enum {
+    WORKERS_MOST = 8,
+    DEATHS = 200,
+    KEEPER_EACH = 8,
+    READY_EACH = 8,
+    DEATHS_LEAST = 30,
+    AIM_LOOKS = 20000,
+    AIM_PAUSE = 1000,
+    PATIENCE = 20,
+    PAUSE = 500000 /* ns, between deaths */
+};
 
 static const double SHORT_SECONDS = 2.5;
 
@@ -219,10 +229,23 @@ static void worker_bury(unsigned number)
     storm_must((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) || (status == 0 && enough()));
 }
 
+/* Whoever stands by for the next request: if it comes before he is gone, he dies with it. */
+static void ready_kill(void)
+{
+    const struct wefti_seat *seats = wefti_family_now()->seats;
+    for (unsigned i = WEFTI_SEAT_FIRST; i < WEFTI_SEAT_FIRST + 2 * WORKERS_MOST && i < WEFTI_SEATS; i++) {
+        pid_t pid = __atomic_load_n(&seats[i].state, __ATOMIC_ACQUIRE) == WEFTI_SEAT_READY ? seats[i].pid : 0;
+        if (pid > 1) /* its number, as nobody but this process asks for it, and who died by himself is reaped only after that is said */
+            kill(pid, SIGKILL);
+    }
+}
+
 static void worker_replace(unsigned number)
 {
     if (plan->buried)
         plan->buried(number);
+    if (storm_random() % READY_EACH == 0)
+        ready_kill();
     worker_start(number);
 }
 
@@ -315,7 +338,7 @@ static void storm_root(uint64_t seed)
     for (unsigned i = 0; i < plan->workers; i++)
         worker_start(i);
     for (weft_time end = weft_in(seconds > 0 ? seconds : SHORT_SECONDS); !storm_ends_now(&tally, seconds, end);) {
-        pause_for(storm_random() % 2000000);
+        pause_for(storm_random() % PAUSE);
         death(&tally);
     }
     __atomic_store_n(&ground->over, 1, __ATOMIC_RELEASE);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Storms: processes of a family work on something shared, and one of them is killed at a moment of the storm's choosing, again and again;
- * another takes its place. The family's supervisor, with whom all of them die, and its spare are among the dead. Nobody may hang, and what
- * is shared has to stay whole.
+ * another takes its place. The family's supervisor, with whom all of them die, and its spare are among the dead, and so is whoever stands
+ * by for a request, just before it comes. Nobody may hang, and what is shared has to stay whole.
  *
  * After each death the storm waits until those who live have got on. It fails when that takes 20 seconds, and when it takes more than one
  * second, which is the promise, more often than once and once in a hundred deaths.

@@ -12,7 +12,7 @@
 #include "shared/seat.h"
 #include "storm.h"
 
-enum { WORKERS = 4, KEYS = 12, ELEMENTS = 6, STORMS = 2 };
+enum { WORKERS = 4, KEYS = 12, ELEMENTS = 6, CHANGES = 8 /* of keys for one of the sum */, STORMS = 2 };
 
 static const double ARRAY_SECONDS = 0.5; /* again and again in the long form */
 
@@ -29,9 +29,14 @@ static struct storm {
 
 static int64_t deaths; /* the root's count */
 
-/* The value that a version of a key has: texts of many lengths, now and then one that is a large block. */
+/*
+ * The value that a version of a key has. Most are texts, made in no time, each longer or shorter than the one before: so a change is one of
+ * links, and workers are found at that. Others are lists, now and then one that is a large block, and numbers.
+ */
 static weft_value version_value(uint32_t version)
 {
+    if (version % 8)
+        return weft_str_f("%0*u", 10 + (int)(version % 7) * 16, version);
     size_t length = version % 97 == 0 ? 40000 : version % 61;
     char *text = malloc(length + 1);
     memset(text, 'a' + (int)(version % 26), length);
@@ -88,12 +93,13 @@ static void work(unsigned number)
 {
     struct diary *diary = &storm->diaries[number];
     diary_check((int)number);
-    for (uint32_t version = 1; !storm_over(); version++) {
+    for (uint32_t version = 1; !storm_over();) {
         storm_enter();
         storm_must(weft_map_add(storm->map, "sum", 1, NULL) == 0);
         storm_leave();
         weft_scalar_add(&diary->added, 1);
-        change(diary, (int)number, version * 7 % KEYS, version);
+        for (int i = 0; i < CHANGES; i++, version++)
+            change(diary, (int)number, version * 7 % KEYS, version);
         storm_went_on();
     }
 }

@@ -17,7 +17,7 @@
 #include "shared/seat.h"
 #include "storm.h"
 
-enum { UNDER_WAY = 40, KEEPER_EACH = 48, INSIDE_LEAST = 15, AIM_LOOKS = 200, TOO_LONG = 1000000000 };
+enum { UNDER_WAY = 40, LASTING = 200 /* retries */, KEEPER_EACH = 48, INSIDE_LEAST = 15, AIM_LOOKS = 200, TOO_LONG = 1000000000 };
 
 static uint32_t seed;
 
@@ -35,7 +35,8 @@ static double seconds_of(const char *name, double otherwise)
 
 /* Tasks. Each counts itself, so that the killer sees that the pool goes on. */
 
-static uint64_t *begun; /* in the arena */
+static uint64_t *begun; /* in the arena, as the next */
+static uint64_t *lost;  /* of those that cannot be */
 
 static void task_counts(void)
 {
@@ -90,6 +91,7 @@ struct job {
     int64_t number;
     uint32_t called;
     bool calls;
+    bool lasting; /* it begins again as often as its workers die: it cannot be lost */
 };
 
 static int job_called(weft_future *future, void *data)
@@ -106,6 +108,7 @@ static bool job_submit(struct job *job, weft_pool *pool, uint32_t *state)
     job->number = draw(state) % 100000;
     job->calls = draw(state) % 4 == 0;
     job->called = 0;
+    job->lasting = draw(state) % 2;
     weft_value argument = weft_int(job->number);
     if (job->sort == MEASURE)
         argument = text_for(argument);
@@ -115,7 +118,7 @@ static bool job_submit(struct job *job, weft_pool *pool, uint32_t *state)
         weft_list_append(argument, weft_int(job->number));
     }
     job->future = weft_pool_submit(pool, functions[job->sort], argument, .on_done = job->calls ? job_called : NULL, .data = &job->called,
-        .priority = (enum weft_priority)(draw(state) % 3) - 1, .retries = (int)(draw(state) % 3));
+        .priority = (enum weft_priority)(draw(state) % 3) - 1, .retries = job->lasting ? LASTING : (int)(draw(state) % 3));
     if (!job->future)
         weft_drop(argument);
     return job->future;
@@ -174,7 +177,7 @@ static void job_end(struct job *job)
             (long long)job->number, (int)weft_kind(value), weft_is_error(value) ? weft_error_code(value) : 0, weft_length(value),
             weft_is_error(value) ? weft_error_text(value) : "");
     }
-    MUST(outcome == WEFT_DONE || outcome == WEFT_LOST || inside_lost);
+    MUST(outcome == WEFT_DONE || (outcome == WEFT_LOST && !job->lasting) || inside_lost);
     MUST(right);
     outcomes[outcome]++;
     MUST(!job->calls || root_until(&job->called, 1));
@@ -193,8 +196,10 @@ static weft_value submitter(weft_value pool)
         weft_future **future = &futures[i % 8];
         if (*future && weft_future_result(*future, NULL, weft_in(20)) != 0)
             return weft_error(errno, "hangs");
+        if (*future && weft_future_outcome(*future) == WEFT_LOST)
+            __atomic_add_fetch(lost, 1, __ATOMIC_RELAXED);
         weft_future_free(*future);
-        *future = weft_pool_submit(weft_as_ptr(pool), measure, text);
+        *future = weft_pool_submit(weft_as_ptr(pool), measure, text, .retries = LASTING);
         if (!*future) /* it was shut down */
             weft_drop(text);
         if (!*future)
@@ -281,8 +286,18 @@ static weft_value killer(weft_value pool)
     return weft_none;
 }
 
-/* One pool: tasks under way all the time, while its workers are killed. */
-static void pool_storm(weft_time end, uint32_t *state)
+/* Nothing of any task is left in the pool, whoever has died while he wrote or cleared it. */
+static void records_are_free(const struct wefti_process_pool *pool)
+{
+    for (uint32_t i = 0; i < wefti_process_records(pool->slabs); i++)
+        MUST(wefti_task_phase(wefti_process_task_at(pool, i)->state) == WEFTI_TASK_FREE);
+}
+
+/*
+ * One pool: tasks under way all the time, while its workers are killed. In every other one there is one at a time, and nobody else submits:
+ * if a worker dies that was called for it, only the mender can call another.
+ */
+static void pool_storm(weft_time end, uint32_t *state, bool alone)
 {
     struct job jobs[UNDER_WAY] = {{0}};
     weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 3, .backlog = 20);
@@ -292,9 +307,9 @@ static void pool_storm(weft_time end, uint32_t *state)
     MUST(hand);
     weft_task *other = NULL;
     for (unsigned round = 0; weft_clock() < end; round++) {
-        if (round % 64 == 0)
+        if (!alone && round % 16 == 0)
             submitter_renew(&other, pool);
-        struct job *job = &jobs[draw(state) % UNDER_WAY];
+        struct job *job = &jobs[alone ? 0 : draw(state) % UNDER_WAY];
         if (job->future)
             job_end(job);
         MUST(job_submit(job, pool, state));
@@ -320,6 +335,8 @@ static void pool_storm(weft_time end, uint32_t *state)
     MUST(weft_pool_shutdown(pool, false, weft_in(20)) == 0);
     struct weft_pool_counts counts = counts_of(pool);
     MUST(counts.queued == 0 && counts.running == 0 && counts.workers == 0);
+    MUST(*lost == 0);
+    records_are_free((const struct wefti_process_pool *)(const void *)pool);
     weft_pool_free(pool);
 }
 
@@ -328,12 +345,13 @@ static void root_of_the_storm(void)
     double seconds = seconds_of("WEFT_STORM_SECONDS", 1.5);
     seed = (uint32_t)seconds_of("WEFT_STORM_SEED", (double)(weft_clock() & 0xffffff));
     uint32_t state = seed;
-    MUST((begun = weft_shared_new(uint64_t)) != NULL);
+    MUST((begun = weft_shared_new(uint64_t)) && (lost = weft_shared_new(uint64_t)));
     weft_pool_free(weft_pool_new(WEFT_PROCESS, .workers = 1));
     struct wefti_blocks_census first, now;
     wefti_blocks_count(&first);
-    for (weft_time end = weft_in(seconds); weft_clock() < end;)
-        pool_storm(weft_in(0.3), &state);
+    bool alone = false;
+    for (weft_time end = weft_in(seconds); weft_clock() < end; alone = !alone)
+        pool_storm(weft_in(alone ? 0.1 : 0.3), &state, alone);
     printf("%u submitters killed, %llu tasks done, %llu failed, %llu lost\n", submitters, (unsigned long long)outcomes[WEFT_DONE],
         (unsigned long long)outcomes[WEFT_FAILED], (unsigned long long)outcomes[WEFT_LOST]);
     storm_tally_tell(&tally, "pool", seed);

@@ -8,7 +8,7 @@
 #include "shared/block.h"
 #include "storm.h"
 
-enum { PLACES = 256, SMALL = 300, LARGE = 300000 };
+enum { PLACES = 256, SMALL = 300, LARGE = 300000, HALF_WAY = 2000 /* turns */ };
 
 /* A block on the board: its address, and in its first octets its size and a mark. */
 static uint64_t *board;
@@ -46,7 +46,14 @@ static void block_free(struct content *block)
     storm_must(block->size == sizeof(*block) || ((unsigned char *)block)[block->size - 1] == 0x5a);
     block->mark = 0;
     storm_enter();
-    storm_must(wefti_block_free(block) == 0);
+    if (storm_random() % 4) {
+        storm_must(wefti_block_free(block) == 0);
+    } else { /* in two steps, with time to die in between, as it has who strikes a block out of something */
+        storm_must(wefti_block_withdraw(block, wefti_member) == 0);
+        for (volatile uint64_t i = storm_random() % HALF_WAY; i > 0; i--)
+            ;
+        wefti_block_discard(block);
+    }
     storm_leave();
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A storm over locks, semaphores, conditions and barriers in the arena. Nothing that is protected is half changed without its being told,
- * and no permit is lost or doubled. What deaths are aimed at is the calls; those in which they sleep, too.
+ * A storm over locks, semaphores, conditions, barriers and bare words in the arena. Nothing that is protected is half changed without its
+ * being told, no permit is lost or doubled, nobody meets the dead. What deaths are aimed at is the calls; those in which they sleep, too.
  */
 #include "shared/block.h"
 #include "storm.h"
@@ -13,13 +13,21 @@ struct pair {
     volatile uint64_t a, b;
 };
 
+/* Where two workers meet, of whom one may be dead: which of them came last, and which has been buried, as storm_birth numbers them. */
+struct meeting {
+    weft_barrier barrier;
+    uint32_t came[2], gone[2];
+    uint32_t word; /* odd: somebody sleeps until it is changed */
+};
+
 struct shared {
     weft_lock lock;
     weft_rlock rlock;
     weft_rwlock rwlock;
     weft_semaphore permits;
     weft_condition condition;
-    weft_barrier barrier;
+    struct meeting meetings[WORKERS / 2];
+    uint32_t over;
     struct pair locked, relocked, written;
     uint32_t stock;
     uint64_t met;
@@ -125,27 +133,65 @@ static void work_condition(void)
     storm_must(AIMED(weft_lock_release(&shared->lock)) == 0);
 }
 
-static void work_barrier(void)
+/* A dead party is no party: nobody who comes after its burial meets it. */
+static void work_barrier(unsigned number)
 {
-    int place = AIMED(weft_barrier_wait(&shared->barrier, weft_in(0.0005)));
+    struct meeting *meeting = &shared->meetings[number / 2];
+    unsigned me = number % 2;
+    uint32_t gone = __atomic_load_n(&meeting->gone[1 - me], __ATOMIC_SEQ_CST);
+    __atomic_store_n(&meeting->came[me], storm_birth(number), __ATOMIC_SEQ_CST);
+    int place = AIMED(weft_barrier_wait(&meeting->barrier, weft_in(0.0005)));
     storm_must(place >= -1 && place < 2);
+    storm_must(place < 0 || !gone || __atomic_load_n(&meeting->came[1 - me], __ATOMIC_SEQ_CST) != gone);
     if (place == 0)
         __atomic_add_fetch(&shared->met, 1, __ATOMIC_RELAXED);
     else if (place < 0)
-        weft_barrier_reset(&shared->barrier);
+        weft_barrier_reset(&meeting->barrier);
+}
+
+/* The same by a word of their own: only the sweep knows who sleeps there, and that the dead owed them a wake. */
+static void work_word(unsigned number)
+{
+    uint32_t *word = &shared->meetings[number / 2].word;
+    uint32_t came = __atomic_add_fetch(word, 1, __ATOMIC_SEQ_CST);
+    while (came % 2 && __atomic_load_n(word, __ATOMIC_SEQ_CST) == came && !__atomic_load_n(&shared->over, __ATOMIC_SEQ_CST))
+        weft_wait(word, came, WEFT_FOREVER);
+    if (came % 2)
+        return;
+    storm_enter();
+    for (volatile uint64_t i = 10 * HALF_WAY; i > 0; i--)
+        ;
+    weft_wake(word, 1);
+    storm_leave();
+}
+
+/* Nobody comes to sleep there any more without seeing that it is over. */
+static void finish(void)
+{
+    __atomic_store_n(&shared->over, 1, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < WORKERS / 2; i++) {
+        __atomic_add_fetch(&shared->meetings[i].word, 1, __ATOMIC_SEQ_CST);
+        weft_wake(&shared->meetings[i].word, UINT32_MAX);
+    }
+}
+
+static void buried(unsigned number)
+{
+    __atomic_store_n(&shared->meetings[number / 2].gone[number % 2], storm_birth(number), __ATOMIC_SEQ_CST);
 }
 
 /* What waits for a time comes more seldom, so that deaths find the others at work. */
 static void work(unsigned number)
 {
     static void (*const quick[])(void) = {work_lock, work_rlock, work_semaphore, work_reader, work_writer};
-    (void)number;
     while (!storm_over()) {
         uint64_t choice = storm_random() >> 16;
         if (choice % 64 == 0)
             work_condition();
         else if (choice % 64 == 1)
-            work_barrier();
+            work_barrier(number);
+        else if (choice % 64 < 6)
+            work_word(number);
         else
             quick[choice / 64 % (sizeof(quick) / sizeof(*quick))]();
         storm_went_on();
@@ -156,7 +202,8 @@ static void prepare(void)
 {
     storm_must((shared = weft_shared_new(struct shared)) != NULL);
     shared->permits = (weft_semaphore)WEFT_SEMAPHORE(PERMITS);
-    shared->barrier = (weft_barrier)WEFT_BARRIER(2);
+    for (unsigned i = 0; i < WORKERS / 2; i++)
+        shared->meetings[i].barrier = (weft_barrier)WEFT_BARRIER(2);
 }
 
 static void check(void)
@@ -176,8 +223,14 @@ static void check(void)
 START_TEST(a_storm_of_kills)
 {
     STORM_OR_SKIP;
-    storm_run(
-        &(struct storm_plan){.name = "sync", .workers = WORKERS, .prepare = prepare, .work = work, .check = check, .inside_least = 30});
+    storm_run(&(struct storm_plan){.name = "sync",
+        .workers = WORKERS,
+        .prepare = prepare,
+        .work = work,
+        .check = check,
+        .buried = buried,
+        .finish = finish,
+        .inside_least = 30});
 }
 END_TEST
 
