@@ -147,6 +147,47 @@ def lists(m):
     assert str(m.list(['it\'s', "\n", 1.0, None, True, b'\x00', (1,), {1: 2}])) == str(['it\'s', "\n", 1.0, None, True, b'\x00', (1,), {1: 2}])
 
 
+def sets(m):
+    s, mirror = m.set([1, 'two', (3,), 3.0]), {1, 'two', (3,), 3.0}
+
+    def both(call):
+        results = []
+        for one in (s, mirror):
+            try:
+                results.append(call(one))
+            except Exception as error:  # pylint: disable=broad-except
+                results.append(type(error))
+        assert results[0] == results[1] and type(results[0]) is type(results[1]), (results, mirror)
+        assert s.copy() == mirror, (s.copy(), mirror)
+
+    for call in (lambda o: o.add(4), lambda o: o.add(4.0), lambda o: o.add([]), lambda o: o.discard(9), lambda o: o.discard([]), lambda o: o.remove('two'),
+                 lambda o: o.remove('two'), lambda o: o.remove({}), lambda o: len(o), lambda o: 4 in o, lambda o: 5 in o, lambda o: [] in o, lambda o: sorted(map(str, o)),
+                 lambda o: o | {7}, lambda o: {7} | o, lambda o: o & {4, 8}, lambda o: {4, 8} & o, lambda o: o - {4}, lambda o: {4, 5} - o, lambda o: o ^ {4, 8},
+                 lambda o: {4, 8} ^ o, lambda o: o | frozenset('ab'), lambda o: o | [1], lambda o: o & 5, lambda o: o.union([1], 'ab', {3: 4}), lambda o: o.union(),
+                 lambda o: o.union(5), lambda o: o.union([[]]), lambda o: o.intersection([4], {4, 1}), lambda o: o.difference([4], 'ab'), lambda o: o.difference(),
+                 lambda o: o.symmetric_difference([4, 5, 5]), lambda o: o.symmetric_difference(), lambda o: o.symmetric_difference([], []), lambda o: o.isdisjoint([4]),
+                 lambda o: o.isdisjoint({9}), lambda o: o.issubset([4, 1]), lambda o: o.issubset(mirror), lambda o: o.issuperset([4, 1]), lambda o: o.issuperset('z'),
+                 lambda o: o <= {1}, lambda o: o >= {1}, lambda o: o < set(mirror), lambda o: o > set(mirror), lambda o: o <= set(mirror), lambda o: o > {1},
+                 lambda o: o < [1], lambda o: o.update([10, 11], (12,)), lambda o: o.update(5), lambda o: o.difference_update([10], {3.0}),
+                 lambda o: o.intersection_update({1, 4, 11, 12}, [1, 4, 11, 'x']), lambda o: o.symmetric_difference_update([1, 2, 3]), lambda o: o.add((1, (2, b'3'))),
+                 lambda o: o.clear(), lambda o: o.pop(), lambda o: o.update('abc')):
+        both(call)
+    for method, other in (('__ior__', {1, 2, 3}), ('__iand__', {'a', 1, 2}), ('__isub__', {2}), ('__ixor__', {1, 5})):
+        mirror = getattr(mirror, method)(other)
+        assert s._callmethod(method, (other,)) == mirror == s.copy()
+    raises(TypeError, s._callmethod, '__ior__', ([1],))
+    for rest in range(len(mirror), 0, -1):
+        mirror.remove(s.pop())
+        assert len(s) == rest - 1
+    raises(KeyError, s.pop)
+    s.update(m.list([1, 2]), m.dict({3: 4}))
+    assert (s | m.set([9])) == {1, 2, 3, 9} and s.issubset(m.set(range(5))) and m.set(s).copy() == s.copy()
+    assert str(m.set([1])) == '{1}' and str(m.set()) == 'set()'
+    raises(RemoteError, m.set, 5)
+    raises(RemoteError, m.set, [[]])
+    raises(TypeError, s._callmethod, 'union', (), {'x': 1})
+
+
 def locks(m):
     lock = m.Lock()
     assert lock.acquire() and not lock.acquire(False) and not lock.acquire(True, 0.01)
@@ -548,12 +589,16 @@ def mistakes(m):
     assert d._callmethod('cas', ('a', 2, 3)) and not d._callmethod('cas', ('a', 2, 4)) and d['a'] == 3
 
 
-EVERYTHING = (queues, mistakes, dicts, lists, locks, shapes, printed, processes, references, killed, same)
+EVERYTHING = (queues, mistakes, dicts, lists, sets, locks, shapes, printed, processes, references, killed, same)
 RELAYING = (relay, strangers_refused)  # of a server that is one, and of one that is not
 
 
 class Standard(SyncManager):
     pass
+
+
+if not hasattr(SyncManager, 'set'):  # before Python 3.14
+    Standard.register('set')
 
 
 def main(where, keyfile, what):

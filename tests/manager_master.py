@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Python as the server of test_manager.c: manager_master.py tutorial|standard KEY. Says its port first."""
+"""Python as the server of test_manager.c: manager_master.py tutorial|standard|everywhere KEY. Says its port first."""
 import multiprocessing
 import queue
 import sys
@@ -39,7 +39,16 @@ def tutorial(key):
 
 def standard(key):
     multiprocessing.current_process().authkey = key  # what proxies inside the server use
-    manager = SyncManager(address=('127.0.0.1', 0), authkey=key)
+    serve(key, '127.0.0.1')
+
+
+def everywhere(key):
+    """One that knows only proxies with its own address for its own, and has no key to call itself."""
+    serve(key, '0.0.0.0')
+
+
+def serve(key, host):
+    manager = SyncManager(address=(host, 0), authkey=key)
     manager.start()
     print(manager.address[1], flush=True)
     sys.stdin.read()

@@ -111,19 +111,25 @@ static inline void type_is(weft_value value, const char *type)
     weft_drop(value);
 }
 
-/* Python's own server of all that SyncManager has; ended by peer_end. */
-static inline FILE *python_standard(char address[40], int *hold)
+/* Python's own server of all that SyncManager has, on this machine ("standard") or at all addresses ("everywhere"); ended by
+ * python_standard_end. */
+static inline FILE *python_standard_at(const char *where, char address[40], int *hold)
 {
     int ends[2], input = dup(0);
     ck_assert_int_eq(pipe(ends), 0);
     dup2(ends[0], 0);
     close(ends[0]);
     fcntl(ends[1], F_SETFD, FD_CLOEXEC);
-    FILE *peer = python_master("standard", address);
+    FILE *peer = python_master(where, address);
     dup2(input, 0);
     close(input);
     *hold = ends[1];
     return peer;
+}
+
+static inline FILE *python_standard(char address[40], int *hold)
+{
+    return python_standard_at("standard", address, hold);
 }
 
 static inline void python_standard_end(FILE *peer, int hold)

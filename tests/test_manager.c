@@ -174,6 +174,69 @@ static void uses_dict(weft_remote *remote)
     weft_proxy_free(dict);
 }
 
+static weft_value list_of(const int *numbers, size_t count)
+{
+    weft_value list = weft_list();
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(weft_list_append(list, weft_int(numbers[i])), 0);
+    return list;
+}
+
+static weft_value set_of(const int *numbers, size_t count)
+{
+    weft_value set = weft_set();
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_ge(weft_set_add(set, weft_int(numbers[i])), 0);
+    return set;
+}
+
+/* SyncManager has sets since Python 3.14. */
+static void uses_set(weft_remote *remote)
+{
+    weft_value arguments = one(list_of((int[]){1, 2, 2}, 3)), unhashable = list_of((int[]){5}, 1), words = weft_dict(), result;
+    weft_proxy *set = weft_proxy_new(remote, "set", weft_in(20), .arguments = arguments), *empty = proxy_of(remote, "set");
+    ck_assert_ptr_nonnull(set);
+    weft_drop(arguments);
+    repr_is(call(set, "add", one(weft_int(3))), "None");
+    repr_is(call(set, "__len__", weft_none), "3");
+    repr_is(call(set, "__str__", weft_none), "'{1, 2, 3}'");
+    repr_is(call(empty, "__str__", weft_none), "'set()'");
+    repr_is(call(set, "__or__", one(set_of((int[]){3, 4}, 2))), "{1, 2, 3, 4}");
+    repr_is(call(set, "__rsub__", one(set_of((int[]){3, 4}, 2))), "{4}");
+    repr_is(call(set, "__iand__", one(set_of((int[]){3, 1}, 2))), "{1, 3}");
+    repr_is(call(set, "union", two(list_of((int[]){4}, 1), weft_str("a"))), "{1, 3, 4, 'a'}");
+    repr_is(call(set, "symmetric_difference", one(list_of((int[]){3, 4}, 2))), "{1, 4}");
+    repr_is(call(set, "issubset", one(list_of((int[]){1, 2, 3}, 3))), "True");
+    repr_is(call(set, "__gt__", one(set_of((int[]){1, 3}, 2))), "False");
+    repr_is(call(set, "__contains__", one(weft_float(3))), "True");
+    type_is(call(set, "__or__", one(list_of(NULL, 0))), "TypeError");
+    type_is(call(set, "__or__", weft_none), "TypeError");
+    type_is(call(set, "add", one(weft_list())), "TypeError");
+    type_is(call(set, "remove", one(weft_int(9))), "KeyError");
+    weft_list_append(unhashable, weft_list());
+    type_is(call(set, "update", one(unhashable)), "TypeError"); /* and of its items none is in it */
+    weft_dict_set_str(words, "other", weft_list());
+    ck_assert_int_eq(weft_proxy_call(set, "union", &result, weft_in(20), .keywords = words), 0);
+    type_is(result, "TypeError");
+    repr_is(call(empty, "update", one(weft_proxy_value(set, NULL))), "None");
+    repr_is(call(empty, "__le__", one(weft_proxy_value(set, NULL))), "True");
+    result = call(empty, "__iter__", weft_none);
+    ck_assert_str_eq(weft_object_name(result), "iter");
+    weft_drop(result);
+    repr_is(call(empty, "discard", one(weft_int(9))), "None");
+    repr_is(call(empty, "pop", weft_none), "3");
+    repr_is(call(empty, "pop", weft_none), "1");
+    type_is(call(empty, "pop", weft_none), "KeyError");
+    repr_is(call(set, "copy", weft_none), "{1, 3}");
+    repr_is(call(set, "clear", weft_none), "None");
+    repr_is(call(set, "copy", weft_none), "set()");
+    weft_proxy_free(set), weft_proxy_free(empty);
+    weft_drop(words);
+    arguments = one(weft_int(5));
+    ck_fails_null(weft_proxy_new(remote, "set", weft_in(20), .arguments = arguments), EREMOTEIO);
+    weft_drop(arguments);
+}
+
 static void uses_iterator(weft_remote *remote)
 {
     weft_proxy *dict = proxy_of(remote, "dict"), *keys = NULL;
@@ -257,6 +320,10 @@ START_TEST(a_client_uses_weft)
     weft_manager *manager = manager_at("127.0.0.1:0", 1);
     weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
     uses_all(weft_manager_address(manager));
+    weft_remote *remote = remote_at(weft_manager_address(manager));
+    uses_set(remote);
+    weft_remote_free(remote);
+    ck_assert_uint_eq(weft_manager_objects(manager), 0);
     serve_end(manager, task);
     weft_manager_free(manager);
 }

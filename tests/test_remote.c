@@ -367,6 +367,28 @@ START_TEST(proxies_lie_in_values)
 }
 END_TEST
 
+/* A server of Python's takes a proxy for one of its own objects if it has the address that the server was told to listen at. */
+START_TEST(a_manager_is_known_as_what_it_calls_itself)
+{
+    char address[40], own[40];
+    int hold;
+    need_digests();
+    FILE *peer = python_standard_at("everywhere", address, &hold);
+    snprintf(own, sizeof(own), "0.0.0.0%s", strchr(address, ':'));
+    weft_remote *remote = REMOTE(address, .known_as = own);
+    sends_proxies(remote, false);
+    shares_a_lock(remote);
+    weft_remote_free(remote);
+    remote = remote_at(address);
+    weft_proxy *outer = proxy_of(remote, "list"), *dict = proxy_of(remote, "dict");
+    type_is(call(outer, "append", one(weft_proxy_value(dict, NULL))), "multiprocessing.managers.RemoteError");
+    repr_is(call(outer, "__len__", weft_none), "0");
+    weft_proxy_free(dict), weft_proxy_free(outer);
+    weft_remote_free(remote);
+    python_standard_end(peer, hold);
+}
+END_TEST
+
 /* What only Python knows. */
 
 static weft_value decimal(const char *text)
@@ -1121,6 +1143,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, trying_again_ends);
     tcase_add_test(tests, what_may_have_been_done_is_done_again_if_that_is_asked_for);
     tcase_add_test(tests, proxies_lie_in_values);
+    tcase_add_test(tests, a_manager_is_known_as_what_it_calls_itself);
     tcase_add_test(tests, select_takes_from_queues_elsewhere);
     tcase_add_test(tests, select_is_woken_by_what_comes_later);
     tcase_add_test(tests, many_select_and_each_item_comes_to_one);

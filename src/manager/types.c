@@ -10,7 +10,7 @@
 static const struct wefti_managed_type *const standard[] = {&wefti_type_queue, &wefti_type_joinable_queue, &wefti_type_lifo_queue,
     &wefti_type_priority_queue, &wefti_type_event, &wefti_type_lock, &wefti_type_rlock, &wefti_type_semaphore,
     &wefti_type_bounded_semaphore, &wefti_type_condition, &wefti_type_barrier, &wefti_type_dict, &wefti_type_list, &wefti_type_namespace,
-    &wefti_type_value, &wefti_type_array};
+    &wefti_type_value, &wefti_type_array, &wefti_type_set};
 
 const struct wefti_managed_type *wefti_standard_type(size_t index)
 {

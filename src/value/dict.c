@@ -352,7 +352,7 @@ static uint32_t dict_end(struct wefti_dict *dict)
 
 int wefti_dict_pop_last(weft_value dict, weft_value *key, weft_value *item)
 {
-    struct wefti_dict *object = dict_to_change(dict, weft_none);
+    struct wefti_dict *object = hashed_to_change(dict, dict.kind == WEFT_SET ? WEFT_SET : WEFT_DICT, weft_none);
     uint32_t end = object ? dict_end(object) : 0;
     if (end == 0) {
         errno = object ? ENOENT : errno;
