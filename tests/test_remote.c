@@ -377,7 +377,6 @@ START_TEST(a_manager_is_known_as_what_it_calls_itself)
     snprintf(own, sizeof(own), "0.0.0.0%s", strchr(address, ':'));
     weft_remote *remote = REMOTE(address, .known_as = own);
     sends_proxies(remote, false);
-    shares_a_lock(remote);
     weft_remote_free(remote);
     remote = remote_at(address);
     weft_proxy *outer = proxy_of(remote, "list"), *dict = proxy_of(remote, "dict");

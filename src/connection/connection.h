@@ -7,6 +7,7 @@
 #include <weft/connection.h>
 
 #include "value/pickle.h"
+#include "wait/spin.h"
 
 /* A copy of a key; wiped when it ends. */
 struct wefti_key {
@@ -38,8 +39,9 @@ struct weft_connection {
      * The descriptor does not tell of what was kept, so not for those who are waited for beside others.
      */
     bool eager;
-    bool asks;    /* what is received are answers, which are not there yet when one begins to wait */
-    bool settled; /* TCP: nothing comes in two pieces, between messages: see frame.c */
+    bool asks;                     /* what is received are answers, which are not there yet when one begins to wait */
+    struct wefti_answer_spin spin; /* of a thread that asks */
+    bool settled;                  /* TCP: nothing comes in two pieces, between messages: see frame.c */
     uint16_t ahead_from, ahead_length;
     char ahead[WEFTI_AHEAD];
     /* The sender's. */

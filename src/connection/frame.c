@@ -13,8 +13,9 @@
  * call to receive, one to send, and a share of an epoll_wait. A local socket gives less than was asked for, and keeps the rest, at the end
  * of a piece that descriptors came with; MSG_CTRUNC tells that, as there is no room for them.
  *
- * A thread that has asked (`asks`) and begins to wait for the answer does so without a try: it cannot be there yet. (Not in a hub, which
- * tells of what comes once, and may have told.)
+ * A thread that has asked (`asks`) looks for the answer for a while, where that has paid (wait/spin.h), and else waits for it without a
+ * try: it cannot be there yet. (Not in a hub, which tells of what comes once, and may have told.) A hub is told that something was sent, so
+ * that it may look for what comes of that, too: a question for who has answered, an answer for a coroutine that asked.
  */
 
 #include <errno.h>
@@ -24,6 +25,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <weft/task.h>
 
 #include "connection/connection.h"
 #include "base/memory.h"
@@ -32,9 +34,9 @@
 #include "wait/wait.h"
 
 #ifdef WEFTI_SMALL
-enum { PIECE = 16, SHORT = 20 };
+enum { PIECE = 16, SHORT = 20, SPIN_TIME = 2000 };
 #else
-enum { PIECE = 1 << 16, SHORT = 512 };
+enum { PIECE = 1 << 16, SHORT = 512, SPIN_TIME = 20000 /* ns */ };
 #endif
 
 /* After a try that was in vain, or is known to be. */
@@ -70,13 +72,36 @@ static ssize_t peer_failed(void)
     return -1;
 }
 
+/* A thread looks for the answer for a while, before it sleeps: as a try that is made again. Who looks for questions has it in that time. */
+static ssize_t receive_spin(struct weft_connection *connection, void *to, size_t length, weft_time deadline)
+{
+    bool all;
+    ssize_t got = -1;
+    weft_time late = wefti_deadline(deadline), now = weft_clock();
+    weft_time end = late - now < SPIN_TIME ? late : now + SPIN_TIME;
+    errno = EAGAIN;
+    if (end <= now || weft_cancelled() || !wefti_spin_pays(&connection->spin.spin))
+        return -1;
+    do
+        got = receive_try(connection, to, length, &all);
+    while (got < 0 && errno == EAGAIN && weft_clock() < end);
+    int error = errno;
+    wefti_spin_answered(&connection->spin, got >= 0);
+    errno = error;
+    return got;
+}
+
 /* Some octets, one at least; 0 at the end; -1. */
 static ssize_t receive_new(struct weft_connection *connection, void *to, size_t length, weft_time deadline)
 {
     int descriptor = connection->descriptor;
     uint32_t opening = wefti_opened(descriptor);
     bool waits = deadline > WEFT_NOW, all;
-    bool known = waits && ((connection->asks && wefti_may_spin()) || (opening && !wefti_readiness_may(descriptor, opening, POLLIN)));
+    bool asks = waits && connection->asks && wefti_may_spin();
+    bool known = asks || (waits && opening && !wefti_readiness_may(descriptor, opening, POLLIN));
+    ssize_t found = asks ? receive_spin(connection, to, length, deadline) : -1;
+    if (found >= 0)
+        return found;
     while (!known || receive_wait(connection, deadline) == 0) {
         ssize_t got = receive_try(connection, to, length, &all);
         if (all)
@@ -238,5 +263,7 @@ int wefti_frame_send(struct weft_connection *connection, const void *octets, siz
     int result = parts_send(connection, parts, deadline, &begun);
     if (result != 0 && begun)
         connection->unwritable = true;
+    if (connection->eager)
+        wefti_readiness_soon();
     return result;
 }

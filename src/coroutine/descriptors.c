@@ -279,6 +279,7 @@ void wefti_descriptors_transferred(struct wefti_descriptors *descriptors, struct
 {
     struct wefti_transfer *transfer = item->transfer;
     item_unlink(descriptors, item);
+    descriptors->last = item->descriptor;
     transfer->begun = false;
     transfer->done = !transfer_is_void(result);
     transfer->result = result;
@@ -337,6 +338,7 @@ static void descriptor_report(struct wefti_descriptors *descriptors, const struc
     struct wefti_descriptor *descriptor = &descriptors->table[number];
     if (descriptor->opening != opening)
         return;
+    descriptors->last = number;
     descriptor->ready |= event->events;
     if (opening == 0)
         descriptor->armed = 0;

@@ -24,6 +24,10 @@
  * WEFTI_INBOX_POLLS, epoll's descriptor has a clock that is set to the first deadline, and who makes a flow ready on the thread itself
  * rings the bell, too.
  *
+ * Where somebody was sent something who answers at once (`expects`), a hub looks at its descriptors for a while before it sleeps, if that
+ * has paid before (wait/spin.h): two that ask and answer in turn on two processors then need no wake, which costs more than all else they
+ * do.
+ *
  * A seed (WEFT_SEED, read when the hub is made): who runs next is then one of the first CHOICE of the queue, told by a generator of
  * numbers, and the thread has a time of its own (base/clock.h), which starts as the machine's and moves by a microsecond with each look,
  * and to the first deadline when nobody can run. If nobody else can make somebody ready (one thread, no descriptor waited for), that takes
@@ -58,9 +62,9 @@
 #include <weft/coroutine.h>
 
 #ifdef WEFTI_SMALL
-enum { TURNS = 3, SPIN_TIME = 2000 };
+enum { TURNS = 3, SPIN_TIME = 2000, ANSWER_TIME = 4000 };
 #else
-enum { TURNS = 64, SPIN_TIME = 20000 /* ns */ };
+enum { TURNS = 64, SPIN_TIME = 20000 /* ns */, ANSWER_TIME = 50000 /* the other one has to be woken before he can send */ };
 #endif
 enum {
     SPIN_LOOKS = 8,
@@ -208,6 +212,28 @@ static bool hub_spin(struct wefti_hub *hub, weft_time until)
     return wefti_spin_told(&hub->spin, false);
 }
 
+/*
+ * Looks at the descriptors, too, for a while, when somebody was sent something who answers at once. It pays where it is the same one who
+ * was heard last: several want the processors for themselves, and one of them is likely to be there anyway. True when there is something.
+ */
+static bool hub_spin_polling(struct wefti_hub *hub, weft_time until)
+{
+    bool expects = hub->expects;
+    hub->expects = false;
+    if (!expects || !wefti_spin_pays(&hub->answer_spin.spin))
+        return false;
+    weft_time now = weft_clock();
+    weft_time end = until - now < ANSWER_TIME ? until : now + ANSWER_TIME;
+    int before = hub->descriptors.last;
+    bool found;
+    do {
+        wefti_descriptors_poll(&hub->descriptors, WEFT_NOW);
+        found = hub->first || wefti_inbox_has_notes(hub);
+    } while (!found && weft_clock() < end);
+    wefti_spin_answered(&hub->answer_spin, found && hub->descriptors.last == before);
+    return found;
+}
+
 /* Sleeps until somebody may go on, or the moment: `until` as weft_clock tells it, and `real` as the machine does. */
 static void hub_sleep_until(struct wefti_hub *hub, weft_time until, weft_time real, bool polls)
 {
@@ -249,7 +275,7 @@ static void hub_sleep(struct wefti_hub *hub)
     bool polls = hub->descriptors.waiting > 0;
     if (__builtin_expect(wefti_clock_own != 0, 0))
         hub_sleep_seeded(hub, until, polls);
-    else if (polls || !hub_spin(hub, until))
+    else if (!(polls ? hub_spin_polling(hub, until) : hub_spin(hub, until)))
         hub_sleep_until(hub, until, until, polls);
     hub->now = wefti_clock_coarse();
 }

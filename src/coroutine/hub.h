@@ -62,6 +62,7 @@ struct wefti_hub {
     size_t alive;                    /* coroutines that have not ended */
     int thread;                      /* the kernel's number of it */
     bool lent;                       /* another loop watches its descriptor */
+    bool expects;                    /* somebody was sent something who answers at once (readiness.c), since it last had nothing to do */
     bool rung;                       /* its bell was rung by the thread itself, since it last looked */
     uint64_t seed;                   /* of a hub with one: where its choices have come to, never 0; else 0 */
     uint64_t eager_since;            /* what `turns` and `looks` were when `eager` began */
@@ -71,6 +72,7 @@ struct wefti_hub {
     struct wefti_moments moments;
     struct wefti_descriptors descriptors;
     struct wefti_spin spin;
+    struct wefti_answer_spin answer_spin;
     void **exceptions;                        /* libstdc++'s of this thread, or NULL */
     int *error;                               /* this thread's errno */
     const struct wefti_carrier *home_carrier; /* what carried the thread before it had coroutines */

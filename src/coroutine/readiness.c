@@ -32,6 +32,13 @@ void wefti_readiness_close(int descriptor)
         wefti_hub_close(hub, descriptor);
 }
 
+void wefti_readiness_soon(void)
+{
+    struct wefti_hub *hub = wefti_hub_now();
+    if (hub)
+        hub->expects = true;
+}
+
 /*
  * Calls are counted anew after each switch: a flow that waits now and then lets others run as it is. (When all calls of a hub were counted
  * together, each 32nd answer of a server stood behind all that came meanwhile, though its coroutine had waited just before: with a thousand

@@ -16,5 +16,7 @@ void wefti_readiness_close(int descriptor);
 /* A call did not have to wait: once in a while the thread's other tasks get a turn, who would wait for ever for one whose peer is faster
  * than it is. */
 void wefti_readiness_turn(void);
+/* Something was sent, and what comes of it is likely to come at once: a hub with nothing else to do may look for it before it sleeps. */
+void wefti_readiness_soon(void);
 
 #endif

@@ -195,8 +195,7 @@ const struct wefti_method *wefti_method_find(const struct wefti_managed_type *ty
 extern const struct wefti_managed_type wefti_type_iterator, wefti_type_given_queue, wefti_type_value_of_call, wefti_type_user;
 extern const struct wefti_managed_type wefti_type_queue, wefti_type_joinable_queue, wefti_type_lifo_queue, wefti_type_priority_queue,
     wefti_type_event, wefti_type_lock, wefti_type_rlock, wefti_type_semaphore, wefti_type_bounded_semaphore, wefti_type_condition,
-    wefti_type_barrier, wefti_type_dict, wefti_type_list, wefti_type_namespace, wefti_type_value, wefti_type_array,
-    wefti_type_set;
+    wefti_type_barrier, wefti_type_dict, wefti_type_list, wefti_type_namespace, wefti_type_value, wefti_type_array, wefti_type_set;
 /* The names of an object's methods, as a tuple. */
 weft_value wefti_exposed(const struct wefti_managed *object);
 /* Methods of objects of the user's types. */

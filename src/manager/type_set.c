@@ -70,8 +70,7 @@ static weft_value set_given(struct wefti_call *call, weft_value given, const cha
     if (is_set(value))
         set = weft_keep(value);
     else if (sign)
-        *error =
-            wefti_raise_text(call, "TypeError", "unsupported operand type(s) for %s: 'set' and '%s'", sign, wefti_type_name(value));
+        *error = wefti_raise_text(call, "TypeError", "unsupported operand type(s) for %s: 'set' and '%s'", sign, wefti_type_name(value));
     else {
         weft_value items = wefti_items_of(call, value);
         if (wefti_raised(call))
