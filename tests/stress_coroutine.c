@@ -159,7 +159,10 @@ static void trade(enum weft_task_kind kind, struct market *where)
         MUST(tasks[i] = weft_spawn(kind, spread, weft_ptr(where)));
     for (int i = 0; i < THREADS; i++) {
         weft_value result;
-        MUST(weft_task_result(tasks[i], &result, WEFT_FOREVER) == 0 && !weft_is_error(result));
+        MUST(weft_task_result(tasks[i], &result, WEFT_FOREVER) == 0);
+        if (weft_is_error(result))
+            fprintf(stderr, "%s\n", weft_error_text(result));
+        MUST(!weft_is_error(result));
         weft_drop(result);
         weft_task_free(tasks[i]);
     }
@@ -204,6 +207,7 @@ END_TEST
 
 static void root_of_traders(void)
 {
+    MUST(weft_shared_limit((size_t)1 << 30) == 0); /* each coroutine has a life there */
     struct market *place = weft_shared_new(struct market);
     MUST(place);
     place->coroutines = wanted(2000);
@@ -850,7 +854,7 @@ static void root_of_the_fair(void)
     fair->objects.permits = (weft_semaphore)WEFT_SEMAPHORE(PERMITS);
     fair->objects.barrier = (weft_barrier)WEFT_BARRIER(2);
     weft_task *processes[FAIR];
-    int births = 1, deaths = wanted(600) / 100;
+    int births = 1, deaths = wanted(600) / 100 < 200 ? wanted(600) / 100 : 200;
     uint64_t state = (uint64_t)getpid();
     for (int i = 0; i < FAIR; i++)
         MUST(processes[i] = weft_spawn(WEFT_PROCESS, process_at_the_fair, weft_int(births++ * FAIR + i)));
