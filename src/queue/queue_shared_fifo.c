@@ -258,17 +258,6 @@ static bool shared_linger(const struct shared_end *end, uint64_t seen, weft_time
     return wefti_spin_told(spin, moved);
 }
 
-/* What those who cannot pass `end` wait for. */
-static struct wefti_shared_door *end_door(struct shared_fifo *fifo, const struct shared_end *end)
-{
-    return end == &fifo->out ? &fifo->shared.filled : &fifo->shared.emptied;
-}
-
-static uint32_t end_flag(struct shared_fifo *fifo, const struct shared_end *end)
-{
-    return end == &fifo->out ? WEFTI_GATE_VALUES : WEFTI_GATE_ROOM;
-}
-
 /* One cannot pass `end` until the other end has moved on: waits for that, or for a close. 0: worth another look; -1 as weft_wait. */
 static int shared_wait(struct shared_fifo *fifo, struct shared_end *end, weft_time deadline)
 {
@@ -474,52 +463,6 @@ static size_t shared_drop_all(struct wefti_shared_queue *queue)
     return dropped;
 }
 
-/* Freeing. */
-
-struct wefti_gate *wefti_fifo_gate(struct wefti_shared_queue *queue, unsigned number)
-{
-    struct shared_fifo *fifo = (struct shared_fifo *)queue;
-    return number > 1 ? NULL : number ? &fifo->out.gate : &fifo->in.gate;
-}
-
-/* Those of the values in cells, and of what was given back. */
-static void cargos_step(const struct shared_fifo *fifo, wefti_queue_step *step, uint16_t member)
-{
-    uint64_t next;
-    for (uint64_t at = fifo->out.back; at; at = next) {
-        struct wefti_cargo *cargo = (struct wefti_cargo *)(uintptr_t)at; /* NOLINT: it was a pointer */
-        next = cargo->next;
-        step(cargo, member);
-    }
-    const struct shared_segment *segment = fifo->out.segment;
-    for (uint64_t at = fifo->out.count; at != fifo->in.count; at++) {
-        if (fifo_chains(fifo) && at - segment->first == fifo->cells)
-            segment = segment->next;
-        struct wefti_cargo *cargo = wefti_cell_cargo(&segment->cells[fifo_chains(fifo) ? at - segment->first : at % fifo->cells]);
-        if (cargo)
-            step(cargo, member);
-    }
-}
-
-/* A chain's: at least one, and perhaps one more that a putter had linked before he died. */
-static void segments_step(const struct shared_fifo *fifo, wefti_queue_step *step, uint16_t member)
-{
-    struct shared_segment *next;
-    for (struct shared_segment *segment = fifo_chains(fifo) ? fifo->out.segment : NULL; segment; segment = next) {
-        next = segment->next;
-        step(segment, member);
-    }
-}
-
-void wefti_fifo_blocks(struct wefti_shared_queue *queue, wefti_queue_step *step, uint16_t member)
-{
-    struct shared_fifo *fifo = (struct shared_fifo *)queue;
-    cargos_step(fifo, step, member);
-    segments_step(fifo, step, member);
-    wefti_nodes_blocks(&fifo->nodes, step, member);
-    step(fifo, member);
-}
-
 /* Select. */
 
 static int shared_case_get(weft_case *one)
@@ -587,51 +530,6 @@ static const struct weft_waitable shared_get_waitable = {
     .ready = shared_case_get, .enqueue = shared_case_get_enqueue, .dequeue = shared_case_get_dequeue};
 static const struct weft_waitable shared_put_waitable = {
     .ready = shared_case_put, .enqueue = shared_case_put_enqueue, .dequeue = shared_case_put_dequeue};
-
-/* After a death. */
-
-/* Whether the pending block has become, or is still, the structure's. */
-static bool pending_is_ours(struct shared_fifo *fifo, const struct wefti_gate *gate, uintptr_t block, unsigned what)
-{
-    const struct shared_end *in = &fifo->in, *out = &fifo->out;
-    switch (what) {
-    case PUT:
-        return in->count != gate->at;
-    case TAKE:
-        return out->count == gate->at;
-    case PUSH:
-    case POP:
-        return out->back == block;
-    case CHAIN:
-        return (uintptr_t)in->segment->next == block;
-    case UNCHAIN:
-        return (uintptr_t)out->segment == block;
-    default:
-        return wefti_joinable_settle(fifo, what, block);
-    }
-}
-
-/* Where the end is, from what is true: its count, and of a chain's `out` the segment. */
-static void end_place(const struct shared_fifo *fifo, struct shared_end *end)
-{
-    end->first = fifo_chains(fifo) ? end->segment->first : end->count - end->count % fifo->cells;
-}
-
-void wefti_fifo_settle(struct wefti_shared_queue *queue, struct wefti_gate *gate, uint16_t dead)
-{
-    struct shared_fifo *fifo = (struct shared_fifo *)queue;
-    unsigned what = gate->pending & WHAT;
-    uintptr_t block = (uintptr_t)(gate->pending & ~(uint64_t)WHAT);
-    if (block && !pending_is_ours(fifo, gate, block, what))
-        wefti_block_withdraw((void *)block, dead); /* NOLINT: it was a pointer. His blocks in hand are given back after this */
-    wefti_gate_done(gate);
-    if (!fifo->ordered)
-        end_place(fifo, gate == &fifo->in.gate ? &fifo->in : &fifo->out);
-    if (gate == &fifo->out.gate) {
-        wefti_backs_count(&fifo->out);
-        __atomic_store_n(&fifo->nodes.broken, fifo->joinable | fifo->ordered, __ATOMIC_SEQ_CST);
-    }
-}
 
 const struct wefti_shared_kind wefti_queue_shared_fifo = {
     .calls =

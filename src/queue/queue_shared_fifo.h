@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of a first in, first out queue in the arena, for its files: queue_shared_fifo.c, which explains them, queue_shared_catch.c and
- * queue_shared_joinable.c; and for queue_shared_ordered.c. */
+/* The parts of a first in, first out queue in the arena, for its files: queue_shared_fifo.c, which explains them, queue_shared_fifo_mend.c,
+ * queue_shared_catch.c and queue_shared_joinable.c; and for queue_shared_ordered.c. */
 #ifndef WEFTI_QUEUE_SHARED_FIFO_H
 #define WEFTI_QUEUE_SHARED_FIFO_H
 
@@ -85,6 +85,17 @@ static inline bool shared_looks_shut(struct shared_fifo *fifo, struct shared_end
     uint64_t count = count_look(end);
     return count == __atomic_load_n(&end->limit, __ATOMIC_RELAXED) && count == count_look(end_other(fifo, end)) + end->lead &&
            __atomic_load_n(&end->back, __ATOMIC_RELAXED) == 0 && (end == &fifo->in || !nodes_some(&fifo->nodes));
+}
+
+/* What those who cannot pass `end` wait for. */
+static inline struct wefti_shared_door *end_door(struct shared_fifo *fifo, const struct shared_end *end)
+{
+    return end == &fifo->out ? &fifo->shared.filled : &fifo->shared.emptied;
+}
+
+static inline uint32_t end_flag(struct shared_fifo *fifo, const struct shared_end *end)
+{
+    return end == &fifo->out ? WEFTI_GATE_VALUES : WEFTI_GATE_ROOM;
 }
 
 /* The cell of the next value. Inside the gate of `out`, and there is one. */
