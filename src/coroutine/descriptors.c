@@ -338,10 +338,11 @@ static void descriptor_report(struct wefti_descriptors *descriptors, const struc
     struct wefti_descriptor *descriptor = &descriptors->table[number];
     if (descriptor->opening != opening)
         return;
-    descriptors->last = number;
     descriptor->ready |= event->events;
     if (opening == 0)
         descriptor->armed = 0;
+    else
+        descriptors->last = number;
     descriptor_deal(descriptors, descriptor, event->events);
     if (opening == 0 && descriptor->first) /* it was there a moment ago; if it is closed, so is the wait's subject */
         descriptor_arm(descriptors, number, descriptor, 0, descriptor_wanted(descriptor));

@@ -34,7 +34,7 @@ struct wefti_descriptors {
     struct wefti_descriptor *table;         /* by number */
     size_t room;
     size_t waiting;             /* items */
-    int last;                   /* the number that was reported last */
+    int last;                   /* the number that was reported last, of those that Weft opened */
     struct epoll_event *events; /* room for what epoll reports: not on a stack, which would grow by it */
 };
 
