@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Digests of OpenSSL. Its library is loaded when the first connection proves a key, not with this one: what lies in memory is copied by
- * each fork, and taken down at each exit, which was a sixth of both for every program that uses Weft. Loading it twice, by two threads at
- * once, loads it once. It stays.
+ * Digests of OpenSSL. Its library is loaded when the first connection proves a key (base/library.h): for every program that uses Weft it
+ * was a sixth of each fork and each exit.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 
@@ -12,6 +10,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "base/library.h"
 #include "connection/digest.h"
 
 #define NUMBER_TEXT(number) #number
@@ -26,22 +25,23 @@ static const char *const digest_names[WEFTI_DIGESTS] = {[WEFTI_MD5] = "EVP_md5",
 
 typedef const EVP_MD *digest_getter(void);
 
-/* A function of the library: the address is stored where a pointer to it lies, which ISO C has no cast for. NULL with ENOTSUP. */
-static void *function_of(const char *name)
+/* A function of the library. False with ENOTSUP: there is none. */
+static bool function_find(const char *name, void *place)
 {
     static void *loaded; /* whatever thread stores it stores the same */
     void *handle = __atomic_load_n(&loaded, __ATOMIC_ACQUIRE);
-    if (!handle && (handle = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)))
+    if (!handle && (handle = wefti_library_load(library)))
         __atomic_store_n(&loaded, handle, __ATOMIC_RELEASE);
-    void *function = handle ? dlsym(handle, name) : NULL;
-    if (!function)
-        errno = ENOTSUP;
-    return function;
+    if (wefti_library_find(handle, name, place))
+        return true;
+    errno = ENOTSUP;
+    return false;
 }
 
 bool wefti_digest_offered(void)
 {
-    return function_of("HMAC") != NULL;
+    __typeof__(&HMAC) hmac;
+    return function_find("HMAC", &hmac);
 }
 
 size_t wefti_digest_mac(
@@ -50,9 +50,8 @@ size_t wefti_digest_mac(
     unsigned written = 0;
     digest_getter *getter;
     __typeof__(&HMAC) hmac;
-    *(void **)&getter = digest < WEFTI_DIGESTS ? function_of(digest_names[digest]) : NULL;
-    *(void **)&hmac = function_of("HMAC");
-    const EVP_MD *kind = getter && hmac ? getter() : NULL;
+    bool offered = digest < WEFTI_DIGESTS && function_find(digest_names[digest], &getter) && function_find("HMAC", &hmac);
+    const EVP_MD *kind = offered ? getter() : NULL;
     if (kind && key_length < INT_MAX && hmac(kind, key_length ? key : "", (int)key_length, message, length, mac, &written))
         return written;
     errno = ENOTSUP;

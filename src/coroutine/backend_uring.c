@@ -21,6 +21,9 @@
  * waiter published where he sleeps (shared/life.c); who wakes has changed it before. So a wake in between finds the request refused
  * (EAGAIN), which ends the wait.
  *
+ * liburing is loaded with the first ring (base/library.h). Each ring has its own pointers to what is called of it, so nobody waits for
+ * another who loads it.
+ *
  * fork: the child gives the mapping up, and its copy of the descriptor. The ring, what is in it and its results are the parent's.
  */
 
@@ -30,6 +33,7 @@
 #include <liburing.h>
 #include <poll.h>
 
+#include "base/library.h"
 #include "base/memory.h"
 #include "coroutine/descriptors.h"
 #include "wait/parked.h"
@@ -47,8 +51,23 @@ enum { WORD_WAIT = 51 /* IORING_OP_FUTEX_WAIT */, WORD_OF_32 = 2 /* FUTEX2_SIZE_
 /* Numbers of requests that are no item's. */
 enum { NOBODY = 0, LISTENS = 1 };
 
+/* What is called of liburing, beside what its header has inline. */
+struct library {
+    __typeof__(&io_uring_queue_init_params) init;
+    __typeof__(&io_uring_queue_exit) exit;
+    __typeof__(&io_uring_get_probe_ring) probe;
+    __typeof__(&io_uring_free_probe) probe_free;
+    __typeof__(&io_uring_register_eventfd) ring_bell;
+    __typeof__(&io_uring_submit) submit;
+    __typeof__(&io_uring_get_events) get;
+    __typeof__(&io_uring_submit_and_get_events) submit_get;
+    __typeof__(&io_uring_submit_and_wait) submit_wait;
+    __typeof__(&io_uring_submit_and_wait_timeout) submit_wait_until;
+};
+
 struct wefti_ring {
     struct io_uring uring;
+    struct library library;
     bool listens;   /* epoll is polled */
     bool more;      /* epoll may have more to tell */
     unsigned taken; /* results, the last time */
@@ -64,27 +83,44 @@ static uint32_t uring_wordless; /* 1: it has it, but does not watch words in it,
  */
 static uint32_t uring_closed;
 
+static bool library_load(struct library *library)
+{
+    void *handle = wefti_library_load("liburing.so.2");
+    return wefti_library_find(handle, "io_uring_queue_init_params", &library->init) &&
+           wefti_library_find(handle, "io_uring_queue_exit", &library->exit) &&
+           wefti_library_find(handle, "io_uring_get_probe_ring", &library->probe) &&
+           wefti_library_find(handle, "io_uring_free_probe", &library->probe_free) &&
+           wefti_library_find(handle, "io_uring_register_eventfd", &library->ring_bell) &&
+           wefti_library_find(handle, "io_uring_submit", &library->submit) &&
+           wefti_library_find(handle, "io_uring_get_events", &library->get) &&
+           wefti_library_find(handle, "io_uring_submit_and_get_events", &library->submit_get) &&
+           wefti_library_find(handle, "io_uring_submit_and_wait", &library->submit_wait) &&
+           wefti_library_find(handle, "io_uring_submit_and_wait_timeout", &library->submit_wait_until);
+}
+
 /* 0, or an errno number below 0. Linux 6.1 has what is asked for. */
-static int uring_init(struct io_uring *uring)
+static int ring_init(struct wefti_ring *ring)
 {
     struct io_uring_params params = {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE, .cq_entries = RESULTS};
-    return wefti_fails() ? -ENOMEM : io_uring_queue_init_params(REQUESTS, uring, &params);
+    if (wefti_fails())
+        return -ENOMEM;
+    return library_load(&ring->library) ? ring->library.init(REQUESTS, &ring->uring, &params) : -ENOSYS;
 }
 
 /* Finds out whether the kernel watches words. One that has no memory to tell is asked by the first of them. */
-static void uring_probe(struct io_uring *uring)
+static void ring_probe(struct wefti_ring *ring)
 {
-    struct io_uring_probe *probe = io_uring_get_probe_ring(uring);
+    struct io_uring_probe *probe = ring->library.probe(&ring->uring);
     if (probe && !io_uring_opcode_supported(probe, WORD_WAIT))
         __atomic_store_n(&uring_wordless, 1, __ATOMIC_RELAXED);
-    io_uring_free_probe(probe);
+    ring->library.probe_free(probe);
 }
 
 /* From here on the ring rings the bell when it has something. */
 static bool ring_lend(struct wefti_descriptors *descriptors, struct wefti_ring *ring)
 {
-    return ring->lent = io_uring_register_eventfd(&ring->uring, descriptors->bell) == 0;
+    return ring->lent = ring->library.ring_bell(&ring->uring, descriptors->bell) == 0;
 }
 
 /* The hub's ring, made if there is none. NULL: there is none to be had, and the hub goes on without. */
@@ -93,14 +129,14 @@ static struct wefti_ring *ring_get(struct wefti_descriptors *descriptors)
     if (descriptors->ring)
         return descriptors->ring;
     struct wefti_ring *ring = __atomic_load_n(&uring_refused, __ATOMIC_RELAXED) ? NULL : wefti_alloc(sizeof(*ring));
-    int error = ring ? uring_init(&ring->uring) : -ENOMEM;
+    int error = ring ? ring_init(ring) : -ENOMEM;
     (void)__atomic_load_n(&uring_closed, __ATOMIC_ACQUIRE);
     if (error == 0)
-        uring_probe(&ring->uring);
+        ring_probe(ring);
     if (error == 0 && (!descriptors->lent || ring_lend(descriptors, ring)))
         return descriptors->ring = ring;
     if (error == 0)
-        io_uring_queue_exit(&ring->uring);
+        ring->library.exit(&ring->uring);
     else if (error != -ENOMEM && error != -EMFILE && error != -ENFILE)
         __atomic_store_n(&uring_refused, 1, __ATOMIC_RELAXED);
     wefti_release(ring);
@@ -113,7 +149,7 @@ static void uring_close(struct wefti_descriptors *descriptors)
     if (!descriptors->ring)
         return;
     __atomic_add_fetch(&uring_closed, 1, __ATOMIC_RELEASE);
-    io_uring_queue_exit(&descriptors->ring->uring); /* two mappings and a descriptor: nothing is said to the kernel's side */
+    descriptors->ring->library.exit(&descriptors->ring->uring); /* two mappings and a descriptor: nothing is said to the kernel's side */
     wefti_release(descriptors->ring);
     descriptors->ring = NULL;
 }
@@ -124,7 +160,7 @@ static struct io_uring_sqe *ring_request(struct wefti_ring *ring)
     struct io_uring_sqe *request = io_uring_get_sqe(&ring->uring);
     if (request)
         return request;
-    io_uring_submit(&ring->uring);
+    ring->library.submit(&ring->uring);
     return io_uring_get_sqe(&ring->uring);
 }
 
@@ -183,7 +219,7 @@ static void ring_enter_deep(struct wefti_ring *ring)
 {
     struct io_uring_cqe *first;
     struct __kernel_timespec now = {0};
-    io_uring_submit_and_wait_timeout(&ring->uring, &first, DEEP, &now, NULL);
+    ring->library.submit_wait_until(&ring->uring, &first, DEEP, &now, NULL);
 }
 
 /* One call for all: hands over what was begun, waits, has the kernel do what it can. */
@@ -193,11 +229,11 @@ static void ring_enter(struct wefti_ring *ring, weft_time until)
     weft_time left = until == WEFT_FOREVER || until <= WEFT_NOW ? 0 : until - weft_clock();
     struct __kernel_timespec rest = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
     if (until == WEFT_FOREVER)
-        io_uring_submit_and_wait(&ring->uring, 1);
+        ring->library.submit_wait(&ring->uring, 1);
     else if (left <= 0)
-        io_uring_submit_and_get_events(&ring->uring);
+        ring->library.submit_get(&ring->uring);
     else
-        io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, &rest, NULL);
+        ring->library.submit_wait_until(&ring->uring, &first, 1, &rest, NULL);
 }
 
 /* Has the kernel do all that it can now. True: something was. */
@@ -273,7 +309,7 @@ static void uring_end(struct wefti_descriptors *descriptors, struct wefti_item *
     if (item->kind != WEFTI_KERNEL_WORD)
         item->transfer->left = true;
     while (item_pends(item) && !(request = ring_request(ring))) {
-        io_uring_get_events(&ring->uring);
+        ring->library.get(&ring->uring);
         ring_reap(descriptors, ring);
     }
     if (request) {
@@ -281,7 +317,7 @@ static void uring_end(struct wefti_descriptors *descriptors, struct wefti_item *
         request->user_data = NOBODY;
     }
     while (item_pends(item)) {
-        io_uring_submit_and_wait(&ring->uring, 1);
+        ring->library.submit_wait(&ring->uring, 1);
         ring_reap(descriptors, ring);
     }
 }
@@ -289,7 +325,7 @@ static void uring_end(struct wefti_descriptors *descriptors, struct wefti_item *
 static void uring_flush(struct wefti_descriptors *descriptors)
 {
     if (descriptors->ring)
-        io_uring_submit(&descriptors->ring->uring);
+        descriptors->ring->library.submit(&descriptors->ring->uring);
 }
 
 static int uring_lend(struct wefti_descriptors *descriptors)

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The stack in a core, by libdw of elfutils, which finds the program and its libraries by the core's list of what was mapped, and unwinds
- * by the tables that all code has. It is loaded when the first backtrace is asked for, as OpenSSL is (connection/digest_openssl.c), and
- * stays: no program that asks for none has it in memory.
+ * by the tables that all code has. It is loaded when the first backtrace is asked for, like others (base/library.h): no program that asks
+ * for none has it in memory.
  *
  * libdw was made for tools with one thread, so one reads at a time. fork: a child is let in whoever was at it.
  */
-#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <pthread.h>
@@ -19,6 +18,7 @@
 #include <libelf.h>
 #include <weft/lock.h>
 
+#include "base/library.h"
 #include "base/memory.h"
 #include "base/opening.h"
 #include "pool/core.h"
@@ -46,29 +46,24 @@ static struct {
 
 static weft_lock libdw_lock;
 
-/* An address in the library is stored where a pointer to it lies, which ISO C has no cast for. */
-static bool libdw_find(void *library, const char *name, void *place)
-{
-    void *function = dlsym(library, name);
-    memcpy(place, &function, sizeof(function));
-    return function != NULL;
-}
-
 static bool libdw_load(void)
 {
-    void *library = libdw.there || wefti_fails_with(ENOTSUP) ? NULL : dlopen("libdw.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    void *library = libdw.there || wefti_fails_with(ENOTSUP) ? NULL : wefti_library_load("libdw.so.1");
     if (!library)
         return libdw.there;
-    libdw.there =
-        libdw_find(library, "elf_version", &libdw.version) && libdw_find(library, "elf_begin", &libdw.begin) &&
-        libdw_find(library, "elf_end", &libdw.end) && libdw_find(library, "dwfl_begin", &libdw.session_begin) &&
-        libdw_find(library, "dwfl_end", &libdw.session_end) && libdw_find(library, "dwfl_core_file_report", &libdw.report) &&
-        libdw_find(library, "dwfl_report_end", &libdw.report_end) && libdw_find(library, "dwfl_core_file_attach", &libdw.attach) &&
-        libdw_find(library, "dwfl_getthread_frames", &libdw.frames) && libdw_find(library, "dwfl_frame_pc", &libdw.frame_pc) &&
-        libdw_find(library, "dwfl_addrmodule", &libdw.module_at) && libdw_find(library, "dwfl_module_addrinfo", &libdw.symbol_at) &&
-        libdw_find(library, "dwfl_module_info", &libdw.module_info) &&
-        libdw_find(library, "dwfl_build_id_find_elf", &libdw.callbacks.find_elf) &&
-        libdw_find(library, "dwfl_standard_find_debuginfo", &libdw.callbacks.find_debuginfo);
+    libdw.there = wefti_library_find(library, "elf_version", &libdw.version) && wefti_library_find(library, "elf_begin", &libdw.begin) &&
+                  wefti_library_find(library, "elf_end", &libdw.end) && wefti_library_find(library, "dwfl_begin", &libdw.session_begin) &&
+                  wefti_library_find(library, "dwfl_end", &libdw.session_end) &&
+                  wefti_library_find(library, "dwfl_core_file_report", &libdw.report) &&
+                  wefti_library_find(library, "dwfl_report_end", &libdw.report_end) &&
+                  wefti_library_find(library, "dwfl_core_file_attach", &libdw.attach) &&
+                  wefti_library_find(library, "dwfl_getthread_frames", &libdw.frames) &&
+                  wefti_library_find(library, "dwfl_frame_pc", &libdw.frame_pc) &&
+                  wefti_library_find(library, "dwfl_addrmodule", &libdw.module_at) &&
+                  wefti_library_find(library, "dwfl_module_addrinfo", &libdw.symbol_at) &&
+                  wefti_library_find(library, "dwfl_module_info", &libdw.module_info) &&
+                  wefti_library_find(library, "dwfl_build_id_find_elf", &libdw.callbacks.find_elf) &&
+                  wefti_library_find(library, "dwfl_standard_find_debuginfo", &libdw.callbacks.find_debuginfo);
     return libdw.there;
 }
 
