@@ -314,14 +314,16 @@ static int take_signals(struct run *run)
     return -1;
 }
 
-/* Ctrl-Z: the jobs, which the terminal does not know, pause as long as this process does. */
+/* Ctrl-Z: the jobs, which the terminal does not know, pause as long as this process does. None is just being started meanwhile. */
 static void pause_all(struct run *run)
 {
+    weft_rwlock_acquire_write(&run->stop.starts, WEFT_FOREVER);
     run_slots_signal(&run->slots, SIGSTOP);
     run_keys_give_back(&run->keys);
     raise(SIGSTOP);
     run_keys_take(&run->keys);
     run_slots_signal(&run->slots, SIGCONT);
+    weft_rwlock_release_write(&run->stop.starts);
 }
 
 /* What each running job waits for. */

@@ -415,14 +415,19 @@ static enum run_attempt_end try_job(struct run_attempt *attempt, struct run_job 
 {
     struct running running = {.started = weft_clock()};
     make_directory(&job->directory);
+    weft_rwlock_acquire_read(&attempt->stop->starts, WEFT_FOREVER);
     running.command = start_command(attempt, job);
+    int error = errno;
+    if (running.command)
+        running_begin(attempt, &running, job);
+    weft_rwlock_release_read(&attempt->stop->starts);
+    errno = error;
     if (!running.command) {
         if (is_shortage(errno))
             return RUN_ATTEMPT_NO_ROOM;
         job_not_started(attempt, job, errno);
         return RUN_ATTEMPT_ENDED;
     }
-    running_begin(attempt, &running, job);
     enum run_attempt_end end = run_to_end(attempt, job, &running);
     if (running.waits[WAIT_END].fd >= 0)
         close(running.waits[WAIT_END].fd);

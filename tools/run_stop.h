@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <weft.h>
+
 enum run_state { RUN_GOING = 0, RUN_DRAINING = 1, RUN_ABORTING = 2 };
 
 struct run_stop {
@@ -18,6 +20,7 @@ struct run_stop {
     uint32_t closed;        /* atomic: stdout was closed by who reads it */
     uint32_t cut;           /* atomic: a job was stopped or not tried again on the way to the end */
     int draining, aborting; /* event descriptors */
+    weft_rwlock starts;     /* read by who starts a job, until that is among those which a pause reaches */
 };
 
 int run_stop_begin(struct run_stop *stop);

@@ -295,6 +295,22 @@ class Signals(Case):
         output, _ = process.communicate(timeout=LATE)
         self.assertEqual(sorted(output.split(b"\n")), [b"", b"done 1", b"done 2"])
 
+    def test_no_job_runs_in_a_pause(self):
+        """Not those either that are just being started."""
+        process = self.start("run", "-j4", "echo $$ >> pids; echo {} >> marks", ":::", *map(str, range(1000)))
+        for pause in range(5):
+            until(lambda: len(self.lines("marks")) > 20 * (pause + 1), "some have run")
+            process.send_signal(signal.SIGTSTP)
+            until(lambda: self.state(process.pid) == "T", "it is paused")
+            running = [pid for pid in map(int, self.lines("pids")[-50:]) if alive(pid)]
+            until(lambda: not any(alive(pid) and self.state(pid) not in "TZX" for pid in running), "those that run are paused")
+            before = self.lines("marks")
+            time.sleep(0.02)
+            self.assertEqual(self.lines("marks"), before)
+            process.send_signal(signal.SIGCONT)
+        self.assertEqual(process.wait(timeout=LATE), 0)
+        self.assertEqual(sorted(map(int, self.lines("marks"))), list(range(1000)))
+
     def test_a_share_as_limit_does_not_wait_for_input(self):
         """A job is printed while another slot waits for arguments."""
         process = self.start("run", "-j3", "--timeout", "1000%", "echo", stdin=subprocess.PIPE)
