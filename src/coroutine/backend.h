@@ -19,6 +19,8 @@ struct wefti_item;
 
 struct wefti_backend {
     const char *name; /* as WEFT_IO has it */
+    /* Loads what it needs beside this library: when a hub is made, on its thread's own stack, as that of a coroutine may be short. */
+    void (*load)(void);
     /* Looks what has come, and waits for something until `until` (WEFT_NOW: not at all) or until the bell rings; reports it. */
     void (*look)(struct wefti_descriptors *descriptors, weft_time until);
     /* Begins the item's transfer. False: it cannot, and its descriptor is to be waited for. */

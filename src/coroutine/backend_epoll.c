@@ -29,12 +29,17 @@ static int epoll_lend(struct wefti_descriptors *descriptors)
     return 0;
 }
 
+static void epoll_needs_nothing(void)
+{
+}
+
 static void epoll_nothing(struct wefti_descriptors *descriptors)
 {
     (void)descriptors;
 }
 
 const struct wefti_backend wefti_backend_epoll = {.name = "epoll",
+    .load = epoll_needs_nothing,
     .look = epoll_look,
     .begin = epoll_cannot,
     .watch = epoll_cannot,
@@ -43,13 +48,22 @@ const struct wefti_backend wefti_backend_epoll = {.name = "epoll",
     .flush = epoll_nothing,
     .close = epoll_nothing};
 
-const struct wefti_backend *wefti_backend_chosen(void)
+/* The back end of the name; NULL: there is none. */
+static const struct wefti_backend *backend_named(const char *name)
 {
-    const char *name = getenv("WEFT_IO");
     if (!name || !*name || strcmp(name, "epoll") == 0)
         return &wefti_backend_epoll;
     if (strcmp(name, "io_uring") == 0)
         return wefti_backend_uring ? wefti_backend_uring : &wefti_backend_epoll;
-    errno = EINVAL;
     return NULL;
+}
+
+const struct wefti_backend *wefti_backend_chosen(void)
+{
+    const struct wefti_backend *backend = backend_named(getenv("WEFT_IO"));
+    if (backend)
+        backend->load();
+    else
+        errno = EINVAL;
+    return backend;
 }

@@ -21,8 +21,8 @@
  * waiter published where he sleeps (shared/life.c); who wakes has changed it before. So a wake in between finds the request refused
  * (EAGAIN), which ends the wait.
  *
- * liburing is loaded with the first ring (base/library.h). Each ring has its own pointers to what is called of it, so nobody waits for
- * another who loads it.
+ * liburing is loaded with the first hub that is to have a ring (base/library.h). Each ring has its own pointers to what is called of it, so
+ * nobody waits for another who loads it.
  *
  * fork: the child gives the mapping up, and its copy of the descriptor. The ring, what is in it and its results are the parent's.
  */
@@ -83,9 +83,20 @@ static uint32_t uring_wordless; /* 1: it has it, but does not watch words in it,
  */
 static uint32_t uring_closed;
 
+/* Once it has been loaded this only finds it. */
+static void *uring_library(void)
+{
+    return wefti_library_load("liburing.so.2");
+}
+
+static void uring_load(void)
+{
+    (void)uring_library();
+}
+
 static bool library_load(struct library *library)
 {
-    void *handle = wefti_library_load("liburing.so.2");
+    void *handle = uring_library();
     return wefti_library_find(handle, "io_uring_queue_init_params", &library->init) &&
            wefti_library_find(handle, "io_uring_queue_exit", &library->exit) &&
            wefti_library_find(handle, "io_uring_get_probe_ring", &library->probe) &&
@@ -346,6 +357,7 @@ static int uring_lend(struct wefti_descriptors *descriptors)
 }
 
 static const struct wefti_backend uring = {.name = "io_uring",
+    .load = uring_load,
     .look = uring_look,
     .begin = uring_begin,
     .watch = uring_watch,
