@@ -17,7 +17,8 @@
  * until the supervisor has put the queue right, some milliseconds; if his process is stopped there (SIGSTOP), until it goes on. A call with
  * a deadline, select too, does so for ten milliseconds, and longer only until its deadline or a cancellation: then it fails as it does when
  * there is no value or no room, and has done nothing. So after such a moment WEFT_NOW may say EAGAIN though there is one. What has no
- * deadline (task_done, deliveries, close, free) waits until he has left; size, empty and full never do.
+ * deadline (task_done, deliveries, close, free) waits until he has left; size, empty and full wait for ten
+ * milliseconds at most, and only after a death.
  */
 #ifndef WEFT_QUEUE_H
 #define WEFT_QUEUE_H

@@ -7,7 +7,7 @@
  * switches to that one; if there is nobody, it sleeps in the kernel for all of them, on its own stack. Who ends does the same, and is
  * cleared away by who comes next, as no one can give back the stack he stands on.
  *
- * Only the hub's thread touches the hub and its flows, but for the inbox (inbox.h).
+ * Only the hub's thread touches the hub and its flows, but for the inbox (inbox.c).
  *
  * A wake from the hub's own thread needs none of that: it goes into the run queue. Only in a signal handler it may have interrupted the
  * hub's own work on the queue: `inside` says so, and then it goes to the inbox too. Both run on one thread: signal fences are enough.
