@@ -878,7 +878,7 @@ static void leave_often(void)
     int passed_on = 0;
     for (int i = 0; i < 300; i++)
         passed_on += leaving_round(i % 100 * 4);
-    ck_assert(passed_on > 0 || fixture_emulated()); /* there who leaves is gone before the wake comes, or long after */
+    ck_assert(passed_on > 0 || fixture_emulated() || fixture_copies()); /* there who leaves does so long before the wake, or long after */
 }
 
 START_TEST(a_wake_is_not_lost_on_who_leaves)
