@@ -1245,7 +1245,8 @@ START_TEST(a_busy_hub_is_reported)
     release_stderr();
     snprintf(begins, sizeof(begins), "weft: coroutine Hog has kept thread %d busy for ", gettid());
     ck_assert_ptr_eq(strstr(spins.line, begins), spins.line);
-    if (!FIXTURE_TSAN) /* which lets a signal's handler wait for the next call into the C library */
+    if (!FIXTURE_TSAN &&
+        !fixture_copies()) /* one lets a signal's handler wait for a call into the C library, the other lends its own lock */
         ck_assert_ptr_nonnull(strstr(spins.line, " ms, in test_coroutine+0x"));
     snprintf(begins, sizeof(begins), "weft: coroutine Coroutine-1 has kept thread %d busy for ", gettid());
     ck_assert_ptr_eq(strstr(blocks.line, begins), blocks.line);
