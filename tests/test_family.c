@@ -211,7 +211,7 @@ static void root_that_forked_and_dies(void)
     MUST(pipe(ends) == 0);
     if (fork() == 0) {
         char octet;
-        struct wefti_process process = {.holds = WEFTI_PROCESS_MAKERS, .main = sleeps};
+        struct wefti_process process = {.held = WEFTI_PROCESS_MAKERS, .main = sleeps};
         MUST(wefti_process_start(&process) == -1 && errno == ESTALE);
         close(ends[1]);
         MUST(read(ends[0], &octet, 1) == 0); /* until the root is gone */
@@ -523,7 +523,7 @@ static void root_that_kills_with_a_request(void)
     MUST(kill(ready, SIGSTOP) == 0);
     struct wefti_process *process = wefti_process_new(counts, NULL);
     MUST(process && pthread_create(&thread, NULL, starts_one, process) == 0);
-    while (!(__atomic_load_n(&process->holds, __ATOMIC_RELAXED) & WEFTI_PROCESS_SUPERVISORS))
+    while (!(__atomic_load_n(&process->held, __ATOMIC_RELAXED) & WEFTI_PROCESS_SUPERVISORS))
         weft_yield();
     weft_sleep(0.002);
     MUST(kill(ready, SIGKILL) == 0 && pthread_join(thread, &started) == 0 && started == process && process->pid != ready);
@@ -604,8 +604,8 @@ static void claim_prepare(void)
 {
     ck_assert_ptr_nonnull(claimed_seat = weft_shared_new(uint32_t));
     ck_assert_ptr_nonnull(claimed = wefti_process_new(counts, NULL));
-    claimed_ticket = claimed->ticket;
-    claimed->holds |= WEFTI_PROCESS_SUPERVISORS; /* it has been asked for */
+    claimed_ticket = wefti_held_ticket(&claimed->held);
+    claimed->held |= WEFTI_PROCESS_SUPERVISORS; /* it has been asked for */
 }
 
 static void claim_steps(void)
@@ -635,10 +635,12 @@ static bool claim_changed(void)
 static void claim_is_settled(bool again)
 {
     if (again) {
-        step_must(claimed->state == WEFTI_PROCESS_NEW && claimed->holds == (WEFTI_PROCESS_MAKERS | WEFTI_PROCESS_SUPERVISORS));
+        step_must(claimed->state == WEFTI_PROCESS_NEW &&
+                  claimed->held == wefti_held_word(claimed_ticket, WEFTI_PROCESS_MAKERS | WEFTI_PROCESS_SUPERVISORS));
         step_must(wefti_claim(claimed, claimed_ticket, 9) && !wefti_claim(claimed, claimed_ticket, 10));
     } else
-        step_must(claimed->state == WEFTI_PROCESS_ENDED && claimed->status == SIGKILL && claimed->holds == WEFTI_PROCESS_MAKERS);
+        step_must(claimed->state == WEFTI_PROCESS_ENDED && claimed->status == SIGKILL &&
+                  claimed->held == wefti_held_word(claimed_ticket, WEFTI_PROCESS_MAKERS));
 }
 
 static void claim_check(void)
@@ -685,6 +687,18 @@ static void claim_end_check(void)
     claim_is_settled(claimed->state == WEFTI_PROCESS_NEW);
 }
 
+static void claim_prepare_let_go(void)
+{
+    claim_prepare_begun();
+    wefti_process_let_go(claimed); /* its maker is faster than who says that it has ended */
+}
+
+static void claim_end_check_freed(void)
+{
+    wefti_claim_end(family(), *claimed_seat, SIGKILL);
+    step_must(!wefti_block_committed(claimed));
+}
+
 START_TEST(who_puts_a_request_right_may_die_at_any_instruction)
 {
     STEP_OR_SKIP;
@@ -693,6 +707,68 @@ START_TEST(who_puts_a_request_right_may_die_at_any_instruction)
     ck_assert_uint_ge(step_through(&plan), 3);
     plan.prepare = claim_prepare_claimed;
     ck_assert_uint_ge(step_through(&plan), 2);
+    plan = (struct step_plan){.prepare = claim_prepare_let_go, .body = claim_end_steps, .check = claim_end_check_freed};
+    ck_assert_uint_ge(step_through(&plan), 5);
+}
+END_TEST
+
+static void refuse_steps(void)
+{
+    step_begin();
+    wefti_claim_refuse(claimed, claimed_ticket, EAGAIN);
+    step_end();
+}
+
+/* It is asked for again; then its maker lets go, or dies, too. */
+static void refuse_check(void)
+{
+    wefti_claim_refuse(claimed, claimed_ticket, EAGAIN);
+    step_must(claimed->state == WEFTI_PROCESS_REFUSED && claimed->error == EAGAIN);
+    step_must(claimed->held == wefti_held_word(claimed_ticket, WEFTI_PROCESS_MAKERS));
+    wefti_claim_refuse(claimed, claimed_ticket, EMFILE);
+    step_must(claimed->error == EAGAIN);
+    wefti_process_let_go(claimed);
+    step_must(!wefti_block_committed(claimed));
+}
+
+START_TEST(who_refuses_a_request_may_die_at_any_instruction)
+{
+    STEP_OR_SKIP;
+    ck_assert_int_eq(weft_shared_limit(1 << 22), 0);
+    ck_assert_uint_ge(step_through(&(struct step_plan){.prepare = claim_prepare, .body = refuse_steps, .check = refuse_check}), 5);
+}
+END_TEST
+
+static void let_go_prepare(void)
+{
+    claim_prepare();
+    claimed->held &= ~(uint64_t)WEFTI_PROCESS_SUPERVISORS; /* it has ended */
+}
+
+/* The process that will let go makes the record, too: so that its holding stands among that one's. */
+static void let_go_steps(void)
+{
+    *claimed_seat = wefti_member;
+    struct wefti_process *own = wefti_process_new(counts, NULL);
+    __atomic_store_n(&claimed->data, own, __ATOMIC_RELEASE);
+    step_begin();
+    wefti_process_let_go(own);
+    step_end();
+}
+
+static void let_go_check(void)
+{
+    step_must(!wefti_block_committed(claimed->data));
+}
+
+START_TEST(who_lets_go_may_die_at_any_instruction)
+{
+    STEP_OR_SKIP;
+    ck_assert_int_eq(weft_shared_limit(1 << 22), 0);
+    ck_assert_uint_ge(
+        step_through(&(struct step_plan){
+            .prepare = let_go_prepare, .body = let_go_steps, .check = let_go_check, .mender_points = 400, .mender_stride = 101}),
+        5);
 }
 END_TEST
 
@@ -845,6 +921,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_fork_whose_maker_dies_before_it_is_adopted_ends);
     tcase_add_test(tests, who_takes_a_request_may_die_at_any_instruction);
     tcase_add_test(tests, who_puts_a_request_right_may_die_at_any_instruction);
+    tcase_add_test(tests, who_refuses_a_request_may_die_at_any_instruction);
+    tcase_add_test(tests, who_lets_go_may_die_at_any_instruction);
     tcase_add_test(tests, the_records_of_a_dead_maker_are_freed);
     tcase_add_test(tests, all_who_wait_are_told);
     tcase_add_test(tests, a_family_begins_before_there_are_threads);

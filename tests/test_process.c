@@ -1071,7 +1071,7 @@ static bool between_is_stopped(const struct three *three)
 
 static bool record_is_gone(const struct three *three)
 {
-    return __atomic_load_n(&three->record->ticket, __ATOMIC_ACQUIRE) == 0 && !wefti_block_committed(three->record);
+    return !wefti_block_committed(three->record);
 }
 
 /* Maker and task are dead, and their record is free, before the one in between learns of it: whoever has that memory then keeps it. */

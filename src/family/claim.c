@@ -2,7 +2,8 @@
 /*
  * Claims of requests.
  *
- * claim, of a record: bits 16 to 63 its ticket, bits 0 to 15 the seat in which it is met; 0: nobody's yet; WEFTI_CLAIM_NOBODY: nobody will.
+ * claim, of a record: bits 16 to 63 its ticket, bits 0 to 15 the seat in which it is met; 0: nobody's yet; WEFTI_CLAIM_NOBODY: nobody will;
+ * WEFTI_CLAIM_REFUSED: nobody will, and its state says so, or is about to.
  * It leaves 0 by compare-and-swap, which is what makes one of several the one who meets it, and comes back to 0 when that one died before
  * the record said RUNS. The ticket in it makes a record that is gone, or another by now, not to be claimed.
  *
@@ -38,7 +39,7 @@ uint64_t wefti_claim_none(uint64_t ticket)
 bool wefti_claim(struct wefti_process *process, uint64_t ticket, uint32_t seat)
 {
     uint64_t none = wefti_claim_none(ticket);
-    return wefti_block_size(process) >= sizeof(*process) &&
+    return wefti_held_there(process, sizeof(*process)) &&
            __atomic_compare_exchange_n(&process->claim, &none, claim_of(ticket, seat), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
@@ -56,13 +57,16 @@ bool wefti_claim_for_seat(struct wefti_family *family, uint32_t number, struct w
     return false;
 }
 
+bool wefti_claimed_for(const struct wefti_process *process, uint64_t ticket, uint32_t seat)
+{
+    return wefti_held_there(process, sizeof(*process)) && __atomic_load_n(&process->claim, __ATOMIC_ACQUIRE) == claim_of(ticket, seat);
+}
+
 struct wefti_process *wefti_claimed(const struct wefti_family *family, uint32_t number)
 {
     const struct wefti_seat *seat = &family->seats[number];
     struct wefti_process *process = __atomic_load_n(&seat->process, __ATOMIC_ACQUIRE);
-    uint64_t claim = claim_of(__atomic_load_n(&seat->ticket, __ATOMIC_RELAXED), number);
-    bool there = process && wefti_block_size(process) >= sizeof(*process);
-    return there && __atomic_load_n(&process->claim, __ATOMIC_ACQUIRE) == claim ? process : NULL;
+    return process && wefti_claimed_for(process, __atomic_load_n(&seat->ticket, __ATOMIC_RELAXED), number) ? process : NULL;
 }
 
 void wefti_process_say(struct wefti_process *process, enum wefti_process_state state)
@@ -73,9 +77,17 @@ void wefti_process_say(struct wefti_process *process, enum wefti_process_state s
 
 void wefti_process_refuse(struct wefti_process *process, int error)
 {
+    uint64_t ticket = wefti_held_ticket(&process->held);
     process->error = error;
     wefti_process_say(process, WEFTI_PROCESS_REFUSED);
-    wefti_process_release(process, WEFTI_PROCESS_SUPERVISORS);
+    wefti_process_release(process, ticket, WEFTI_PROCESS_SUPERVISORS);
+}
+
+void wefti_claim_refuse(struct wefti_process *process, uint64_t ticket, int error)
+{
+    if (wefti_claim(process, ticket, WEFTI_CLAIM_REFUSED) ||
+        (wefti_claimed_for(process, ticket, WEFTI_CLAIM_REFUSED) && wefti_held_by(&process->held, ticket, WEFTI_PROCESS_SUPERVISORS)))
+        wefti_process_refuse(process, error);
 }
 
 void wefti_claim_begin(struct wefti_family *family, uint32_t number, pid_t pid)
@@ -97,17 +109,18 @@ bool wefti_claim_end(struct wefti_family *family, uint32_t number, int status)
     struct wefti_process *process = wefti_claimed(family, number);
     if (!process)
         return true;
+    uint64_t ticket = family->seats[number].ticket;
+    if (!wefti_held_by(&process->held, ticket, WEFTI_PROCESS_SUPERVISORS))
+        return false; /* all this was done before, by one that died */
     uint32_t state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE);
     if (state == WEFTI_PROCESS_NEW) { /* it is asked for again */
-        __atomic_store_n(&process->claim, wefti_claim_none(family->seats[number].ticket), __ATOMIC_RELEASE);
+        __atomic_store_n(&process->claim, wefti_claim_none(ticket), __ATOMIC_RELEASE);
         return true;
     }
-    if (!(__atomic_load_n(&process->holds, __ATOMIC_RELAXED) & WEFTI_PROCESS_SUPERVISORS))
-        return false; /* all this was done before, by one that died */
     if (state == WEFTI_PROCESS_RUNS) {
         process->status = status;
         wefti_process_say(process, WEFTI_PROCESS_ENDED);
     }
-    wefti_process_release(process, WEFTI_PROCESS_SUPERVISORS);
+    wefti_process_release(process, ticket, WEFTI_PROCESS_SUPERVISORS);
     return false;
 }

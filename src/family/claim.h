@@ -8,8 +8,8 @@
 
 #include "family/family.h"
 
-/* Instead of a seat: nobody will meet it. It was refused, given up, or its maker died. */
-enum { WEFTI_CLAIM_NOBODY = 0xffff };
+/* Instead of a seat: nobody will meet it. It was given up, or its maker died; or it is refused, which a supervisor is to say. */
+enum { WEFTI_CLAIM_NOBODY = 0xffff, WEFTI_CLAIM_REFUSED = 0xfffe };
 
 /* What a record's `claim` is while nobody has claimed it. */
 uint64_t wefti_claim_none(uint64_t ticket);
@@ -17,6 +17,8 @@ uint64_t wefti_claim_none(uint64_t ticket);
 bool wefti_claim(struct wefti_process *process, uint64_t ticket, uint32_t seat);
 /* The same in the name of a seat, where it is written down before. False: the seat has none. */
 bool wefti_claim_for_seat(struct wefti_family *family, uint32_t seat, struct wefti_process *process, uint64_t ticket);
+/* Whether the record of the request is there, and claimed so. */
+bool wefti_claimed_for(const struct wefti_process *process, uint64_t ticket, uint32_t seat);
 /* The record that was claimed for this seat, or NULL: none was, or it has ended and is gone. */
 struct wefti_process *wefti_claimed(const struct wefti_family *family, uint32_t seat);
 
@@ -33,5 +35,7 @@ bool wefti_claim_end(struct wefti_family *family, uint32_t seat, int status);
 void wefti_process_say(struct wefti_process *process, enum wefti_process_state state);
 /* A claimed record is refused. */
 void wefti_process_refuse(struct wefti_process *process, int error);
+/* A request is, unless somebody else has claimed it. By the supervisor; also if the one before was about to, and died. */
+void wefti_claim_refuse(struct wefti_process *process, uint64_t ticket, int error);
 
 #endif

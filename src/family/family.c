@@ -235,18 +235,10 @@ int wefti_family_begin_threaded(void)
 
 /* Processes. */
 
-static void record_free(struct wefti_process *process)
+void wefti_process_release(struct wefti_process *process, uint64_t ticket, uint32_t holder)
 {
-    __atomic_store_n(&process->claim, 0, __ATOMIC_RELEASE);
-    __atomic_store_n(&process->ticket, 0, __ATOMIC_RELEASE);
-    wefti_block_free(process);
-}
-
-void wefti_process_release(struct wefti_process *process, uint32_t hold)
-{
-    uint32_t holds = __atomic_fetch_and(&process->holds, ~hold, __ATOMIC_ACQ_REL);
-    if ((holds & hold) && (holds & ~hold) == 0)
-        record_free(process);
+    if (wefti_held_leave(&process->held, ticket, holder))
+        wefti_block_free(process);
 }
 
 static int (*main_there(int (*main)(struct wefti_process *self)))(struct wefti_process *self)
@@ -262,7 +254,7 @@ struct wefti_process *wefti_process_new(int (*main)(struct wefti_process *self),
         return NULL;
     uint64_t ticket = __atomic_add_fetch(&family->tickets, 1, __ATOMIC_RELAXED);
     *process = (struct wefti_process){
-        .holds = WEFTI_PROCESS_MAKERS, .main = main_there(main), .data = data, .ticket = ticket, .claim = wefti_claim_none(ticket)};
+        .held = wefti_held_word(ticket, WEFTI_PROCESS_MAKERS), .main = main_there(main), .data = data, .claim = wefti_claim_none(ticket)};
     if (wefti_hold_process(WEFTI_HOLD_PROCESS, process, ticket) != 0) {
         wefti_block_cancel(process, sizeof(*process));
         return NULL;
@@ -275,28 +267,26 @@ void wefti_process_let_go(struct wefti_process *process)
 {
     if (!process)
         return;
-    wefti_process_release(process, WEFTI_PROCESS_MAKERS);
+    wefti_process_release(process, wefti_held_ticket(&process->held), WEFTI_PROCESS_MAKERS);
     wefti_unhold_process(WEFTI_HOLD_PROCESS, process);
 }
 
 /* Nobody meets it, and nobody has: then it is not the supervisor's either. */
 static bool process_withdraw(struct wefti_process *process, uint64_t ticket)
 {
-    return wefti_claim(process, ticket, WEFTI_CLAIM_NOBODY) ||
-           (__atomic_load_n(&process->claim, __ATOMIC_ACQUIRE) & WEFTI_CLAIM_NOBODY) == WEFTI_CLAIM_NOBODY;
+    return wefti_claim(process, ticket, WEFTI_CLAIM_NOBODY) || wefti_claimed_for(process, ticket, WEFTI_CLAIM_NOBODY);
 }
 
-/* The maker is dead. Also when he died while he let go: then the record has another ticket, or its last hold is gone and it is still
- * there. */
+/* The maker is dead, perhaps while he let go. This is the supervisor: a refusal that was not said will not be. */
 static void process_mend(uint32_t dead, void *object, uint64_t ticket)
 {
     (void)dead;
     struct wefti_process *process = object;
-    if (wefti_block_size(process) < sizeof(*process) || __atomic_load_n(&process->ticket, __ATOMIC_ACQUIRE) != ticket)
+    if (!wefti_held_there(process, sizeof(*process)) || !wefti_held_by(&process->held, ticket, WEFTI_PROCESS_MAKERS))
         return;
-    uint32_t holds = process_withdraw(process, ticket) ? WEFTI_PROCESS_MAKERS | WEFTI_PROCESS_SUPERVISORS : WEFTI_PROCESS_MAKERS;
-    if ((__atomic_fetch_and(&process->holds, ~holds, __ATOMIC_ACQ_REL) & ~holds) == 0)
-        record_free(process);
+    if (process_withdraw(process, ticket) || wefti_claimed_for(process, ticket, WEFTI_CLAIM_REFUSED))
+        wefti_process_release(process, ticket, WEFTI_PROCESS_SUPERVISORS);
+    wefti_process_release(process, ticket, WEFTI_PROCESS_MAKERS);
 }
 
 static uint64_t mask_change(uint64_t mask)
@@ -363,14 +353,14 @@ int wefti_request_send(const struct wefti_request *request, const int *descripto
 static int request_ask(struct wefti_family *family, const struct wefti_request *request, const int *descriptors, size_t count)
 {
     struct wefti_process *process = request->process;
-    __atomic_fetch_or(&process->holds, WEFTI_PROCESS_SUPERVISORS, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&process->held, WEFTI_PROCESS_SUPERVISORS, __ATOMIC_RELAXED);
     do {
         uint32_t epoch = __atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE);
         if (wefti_request_send(request, descriptors, count) != 0 ||
             wait_while(family, &process->state, WEFTI_PROCESS_NEW, epoch, WEFT_FOREVER) != 0) {
             int error = errno;
             if (process_withdraw(process, request->ticket))
-                wefti_process_release(process, WEFTI_PROCESS_SUPERVISORS);
+                wefti_process_release(process, request->ticket, WEFTI_PROCESS_SUPERVISORS);
             errno = error;
             return -1;
         }
@@ -399,7 +389,7 @@ static struct wefti_family *family_asked(void)
 /* Sends, waits, and says how it went. */
 static int process_ask(struct wefti_process *process, bool adopt, const int *descriptors, size_t count)
 {
-    struct wefti_request request = {.process = process, .ticket = process->ticket, .adopt = adopt};
+    struct wefti_request request = {.process = process, .ticket = wefti_held_ticket(&process->held), .adopt = adopt};
     wefti_shield_raise();
     int failed = request_ask(wefti_family_now(), &request, descriptors, count);
     wefti_shield_lower();
@@ -440,7 +430,7 @@ int wefti_process_adopt(struct wefti_process *process, int pidfd)
 /* Whether it is the record yet that had this ticket. */
 static bool record_is(const struct wefti_process *process, uint64_t ticket)
 {
-    return ticket && __atomic_load_n(&process->ticket, __ATOMIC_ACQUIRE) == ticket;
+    return wefti_held_there(process, sizeof(*process)) && wefti_held_ticket(&process->held) == ticket;
 }
 
 /*
@@ -453,7 +443,7 @@ int wefti_process_join(struct wefti_process *process)
     uint32_t state;
     struct wefti_item lives[WEFTI_KEEPERS];
     struct wefti_family *family = wefti_family_now();
-    const uint64_t ticket = __atomic_load_n(&process->ticket, __ATOMIC_ACQUIRE);
+    const uint64_t ticket = wefti_held_ticket(&process->held);
     for (int alone = 0; (state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE)) == WEFTI_PROCESS_NEW;) {
         uint32_t epoch = __atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE);
         if (wait_while(family, &process->state, state, epoch, weft_clock() + JOIN_LOOK) < 0 && errno != ETIMEDOUT)

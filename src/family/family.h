@@ -3,6 +3,7 @@
 #ifndef WEFTI_FAMILY_H
 #define WEFTI_FAMILY_H
 
+#include "shared/held.h"
 #include "shared/seat.h"
 
 enum wefti_process_state {
@@ -12,20 +13,19 @@ enum wefti_process_state {
     WEFTI_PROCESS_REFUSED /* error says why: it never ran */
 };
 
-/* Whose a record is: when nobody's, it is freed by the last. */
+/* Who holds a record. */
 enum { WEFTI_PROCESS_MAKERS = 1, WEFTI_PROCESS_SUPERVISORS = 2 };
 
-/* A process of the family, in the arena. Its maker's until it is asked for; then the supervisor writes it, but for `holds`. */
+/* A process of the family, in the arena. Its maker's until it is asked for; then the supervisor writes it, but for `held`. */
 struct wefti_process {
     uint32_t state; /* waited for */
-    uint32_t holds; /* of its maker and of the supervisor: bits, each cleared once */
     int32_t pid;
+    uint64_t held; /* held.h: by its maker and the supervisor */
     int32_t error;
     int32_t status; /* as waitpid gives it; of one whose status nobody could be told, that of SIGKILL */
     uint32_t seat;
     int (*main)(struct wefti_process *self); /* runs in it; what it returns is the exit status */
     void *data;                              /* its maker's, for `main` */
-    uint64_t ticket;                         /* no other record of the family ever had it; 0 once the record is freed */
     /* octets: the most memory that it had, or a child that it waited for, since it was made or reset that (clear_refs); 0: unknown */
     uint64_t peak;
     uint32_t creation_mask; /* umask */

@@ -22,7 +22,7 @@ int wefti_family_socket(void);
 /* Sends a request with descriptors (WEFTI_HANDED_MOST at most); waits while the socket is full. -1 with errno. */
 int wefti_request_send(const struct wefti_request *request, const int *descriptors, size_t count);
 
-/* Ends the maker's or the supervisor's hold of a record. */
-void wefti_process_release(struct wefti_process *process, uint32_t hold);
+/* Ends the maker's or the supervisor's hold of a record, if it is the record yet that has this ticket. */
+void wefti_process_release(struct wefti_process *process, uint64_t ticket, uint32_t holder);
 
 #endif

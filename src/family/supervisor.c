@@ -306,19 +306,17 @@ static uint32_t seat_reserve(void)
     return number;
 }
 
-/* Of a request that was claimed for the seat, or for none. */
+/* Of a request that was claimed for the seat. */
 static void claimed_refuse(struct wefti_process *process, uint32_t number, int error)
 {
     wefti_process_refuse(process, error);
-    if (number)
-        seat_clear(supervisor.family, number);
+    seat_clear(supervisor.family, number);
 }
 
-/* Nobody has claimed it, and it cannot be met. */
+/* It cannot be met. */
 static void request_refuse(const struct wefti_request *request, int error)
 {
-    if (wefti_claim(request->process, request->ticket, WEFTI_CLAIM_NOBODY))
-        claimed_refuse(request->process, 0, error);
+    wefti_claim_refuse(request->process, request->ticket, error);
 }
 
 /* A seat in which the request is claimed. 0: it has been refused, or is not asked for any more. */

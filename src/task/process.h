@@ -17,19 +17,19 @@
 #define WEFTI_TASK_PROCESS_H
 
 #include "family/family.h"
+#include "shared/held.h"
 #include "task/function.h"
 #include "task/task.h"
 
-enum { WEFTI_TASK_MAKERS = 1, WEFTI_TASK_RUNNERS = 2 };                             /* holds */
+enum { WEFTI_TASK_MAKERS = 1, WEFTI_TASK_RUNNERS = 2 };                             /* of a record: who holds it */
 enum { WEFTI_TASK_COMING = 0, WEFTI_TASK_ARRIVED = 1, WEFTI_TASK_TURNED_BACK = 2 }; /* arrived */
 enum { WEFTI_TASK_LINEAGE = 64, WEFTI_TASK_SMALL = 160 };
 
 struct wefti_task_record {
-    uint32_t holds;
+    uint64_t held;    /* held.h: by its maker and its runner */
     uint32_t cancel;  /* 1: weft_task_cancel came; the process's main task waits for it wherever it sleeps */
     uint32_t arrived; /* whether the process could begin; waited for if `awaited` */
     uint32_t outcome; /* enum weft_outcome; 0: there is no result */
-    uint64_t ticket;  /* no other record of the family ever had it; 0 once it is freed */
     int32_t pid;      /* of one that its maker forked; minus an errno number when that failed */
     int32_t failure;  /* errno number why there is no value: the result could not cross, or the process not begin */
     bool awaited, daemon;
@@ -66,9 +66,9 @@ static inline uint32_t wefti_task_process_state(const struct wefti_task_process 
 /* process_record.c */
 
 /* What a holding of a record has as its detail. */
-static inline uint64_t wefti_task_record_detail(uint64_t ticket, uint32_t hold)
+static inline uint64_t wefti_task_record_detail(const struct wefti_task_record *record, uint32_t holder)
 {
-    return ticket << 2 | hold;
+    return wefti_held_word(wefti_held_ticket(&record->held), holder);
 }
 /* A record of the task, the function and the argument in it. NULL with EFAULT (they cannot cross), ENOMEM, ESTALE. */
 struct wefti_task_record *wefti_task_record_make(const weft_task *task);

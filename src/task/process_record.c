@@ -5,10 +5,9 @@
  * A block with a result is linked before it is committed, and the sweep after a death commits what it finds linked (record_mend, which
  * comes before blocks in hand are taken back). So a death between any two stores leaves nothing that the record's end does not free.
  *
- * holds: WEFTI_TASK_MAKERS and WEFTI_TASK_RUNNERS, each cleared once, by its process or by the sweep after that one's death; the last frees
- * the record. Each stands among what its process holds (life.h) under the record's ticket, so a sweep that comes again finds the ticket
- * gone. The runner enters its own only when it runs: one that dies before that is seen off by its maker (wefti_task_record_leave); if that
- * is dead too, the record stays until the family ends.
+ * The hold of its maker, and that of its runner, stands among what its process holds (life.h) under the record's ticket, and is ended by
+ * that process or by the sweep after its death (held.h). The runner enters its own only when it runs: one that dies before that is seen off
+ * by its maker (wefti_task_record_leave); if that is dead too, the record stays until the family ends.
  *
  * fork: a child of the host's own keeps away from records, which are not its to let go (process.c).
  */
@@ -25,38 +24,50 @@
 #include "shared/life.h"
 #include "value/flat.h"
 
-static void record_free(struct wefti_task_record *record)
+/* In a block of its own, or NULL. */
+static char *result_block(const struct wefti_task_record *record)
 {
-    char *result = record->result;
-    __atomic_store_n(&record->ticket, 0, __ATOMIC_RELEASE);
-    if (result && result != record->small)
-        wefti_block_free(result);
+    char *result = __atomic_load_n(&record->result, __ATOMIC_ACQUIRE);
+    return result == record->small ? NULL : result;
+}
+
+/* On behalf of `member`: this process, or a dead one whose blocks in hand are not taken back yet. */
+static void record_free(struct wefti_task_record *record, uint16_t member)
+{
+    char *result = result_block(record);
+    bool withdrawn = result && wefti_block_withdraw(result, member) == 0;
+    __atomic_store_n(&record->result, NULL, __ATOMIC_RELEASE);
+    if (withdrawn)
+        wefti_block_discard(result);
     wefti_block_free(record);
 }
 
-static void record_release(struct wefti_task_record *record, uint32_t hold)
+static void record_release(struct wefti_task_record *record, uint64_t ticket, uint32_t holder, uint16_t member)
 {
-    uint32_t holds = __atomic_fetch_and(&record->holds, ~hold, __ATOMIC_ACQ_REL);
-    if ((holds & hold) && (holds & ~hold) == 0)
-        record_free(record);
+    if (wefti_held_leave(&record->held, ticket, holder))
+        record_free(record, member);
 }
 
 /* The sweep after its maker's or its runner's death. */
 static void record_mend(uint32_t dead, void *object, uint64_t detail)
 {
-    (void)dead;
     struct wefti_task_record *record = object;
-    if (wefti_block_size(record) < sizeof(*record) || __atomic_load_n(&record->ticket, __ATOMIC_ACQUIRE) != detail >> 2)
+    uint64_t ticket = wefti_held_ticket(&detail);
+    uint32_t holder = (uint32_t)detail & WEFTI_HELD_MASK;
+    if (!wefti_held_there(record, sizeof(*record)) || !wefti_held_by(&record->held, ticket, holder))
         return;
-    char *result = __atomic_load_n(&record->result, __ATOMIC_ACQUIRE);
-    if (detail & WEFTI_TASK_RUNNERS && result && result != record->small)
+    char *result = result_block(record);
+    if (holder == WEFTI_TASK_RUNNERS && result)
         wefti_block_commit(result, record->length);
-    record_release(record, (uint32_t)detail & (WEFTI_TASK_MAKERS | WEFTI_TASK_RUNNERS));
+    record_release(record, ticket, holder, (uint16_t)wefti_life_seat(dead));
 }
 
 void wefti_task_record_leave(struct wefti_task_record *record, bool alone)
 {
-    record_release(record, alone ? WEFTI_TASK_MAKERS | WEFTI_TASK_RUNNERS : WEFTI_TASK_MAKERS);
+    uint64_t ticket = wefti_held_ticket(&record->held);
+    if (alone)
+        record_release(record, ticket, WEFTI_TASK_RUNNERS, wefti_member);
+    record_release(record, ticket, WEFTI_TASK_MAKERS, wefti_member);
     wefti_unhold_process(WEFTI_HOLD_TASK, record);
 }
 
@@ -85,15 +96,15 @@ struct wefti_task_record *wefti_task_record_make(const weft_task *task)
     if (!record)
         return NULL;
     memset(record, 0, sizeof(*record));
-    *record = (struct wefti_task_record){.holds = WEFTI_TASK_MAKERS | WEFTI_TASK_RUNNERS,
+    uint64_t ticket = __atomic_add_fetch(&family->tickets, 1, __ATOMIC_RELAXED);
+    *record = (struct wefti_task_record){.held = wefti_held_word(ticket, WEFTI_TASK_MAKERS | WEFTI_TASK_RUNNERS),
         .function = function,
         .name_size = name,
         .set_size = set,
         .argument_size = (size_t)argument};
     record_fill(record, task);
-    record->ticket = __atomic_add_fetch(&family->tickets, 1, __ATOMIC_RELAXED);
     if (wefti_flat_write(task->argument, record->octets + name + set, (size_t)argument, weft_is_shared) != argument ||
-        wefti_hold_process(WEFTI_HOLD_TASK, record, wefti_task_record_detail(record->ticket, WEFTI_TASK_MAKERS)) != 0) {
+        wefti_hold_process(WEFTI_HOLD_TASK, record, wefti_task_record_detail(record, WEFTI_TASK_MAKERS)) != 0) {
         wefti_block_cancel(record, size);
         return NULL;
     }
