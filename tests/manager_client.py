@@ -294,6 +294,31 @@ def shapes(m):
     assert str(m.Queue()).startswith('<queue.Queue object at 0x'), str(m.Queue())
 
 
+def recursive(m):
+    """What lies in itself, there and back, and its parts where others are made of it."""
+    alone, tree, pair = [1], {'name': 'root'}, ([],)
+    alone.append(alone)
+    tree['children'] = [{'name': 'leaf', 'parent': tree}]
+    pair[0].append(pair)
+    q, d = m.Queue(), m.dict()
+    for _ in range(3):  # it does not grow on its way
+        q.put((alone, tree, pair))
+        got = q.get()
+        assert got[0][1] is got[0] and got[0][0] == 1 and len(got[0]) == 2
+        assert got[1]['children'][0]['parent'] is got[1] and got[1]['children'][0]['name'] == 'leaf'
+        assert got[2][0][0] is got[2]
+        alone, tree, pair = got
+    d['alone'] = alone
+    assert d['alone'][1][1][0] == 1 and str(d) == "{'alone': [1, [...]]}", str(d)
+    made = m.list(alone)
+    assert made[1][1] is not made and made[1][1][1][0] == 1 and str(made) == '[1, [1, [...]]]', str(made)
+    made.extend(tree['children'])
+    assert made[2]['parent']['children'][0]['parent']['name'] == 'root'
+    copied = m.dict(tree)
+    assert copied['children'][0]['parent']['children'][0]['name'] == 'leaf'
+    assert list(m.list(pair)[0][0][0][0][0]) and len(m.list(alone)[1:]) == 1
+
+
 def form(text):
     """What is printed, without what is another each time."""
     return re.sub(r'owner=[1-9]\d*', 'owner=N', re.sub('0x[0-9a-f]+', '0x0', text))
@@ -589,7 +614,7 @@ def mistakes(m):
     assert d._callmethod('cas', ('a', 2, 3)) and not d._callmethod('cas', ('a', 2, 4)) and d['a'] == 3
 
 
-EVERYTHING = (queues, mistakes, dicts, lists, sets, locks, shapes, printed, processes, references, killed, same)
+EVERYTHING = (queues, mistakes, dicts, lists, sets, locks, shapes, recursive, printed, processes, references, killed, same)
 RELAYING = (relay, strangers_refused)  # of a server that is one, and of one that is not
 
 

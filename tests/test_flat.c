@@ -65,6 +65,7 @@ static weft_value everything(void)
     weft_list_append(list, weft_error_of_type(ENOENT, "KeyError", "%s", "'k'"));
     weft_list_append(list, weft_object("slice", weft_tuple((weft_value[]){weft_int(1), weft_none, weft_none}, 3), weft_none));
     weft_list_append(list, weft_frozenset((weft_value[]){weft_int(1), weft_str("one")}, 2));
+    weft_list_append(list, weft_above(1));
     weft_value set = weft_set();
     weft_set_add(set, weft_str("member"));
     weft_list_append(list, set);

@@ -668,12 +668,12 @@ START_TEST(bombs_do_no_harm)
     const char *into = weft_proxy_ident(list), *keyed = weft_proxy_ident(dict);
     weft_connection *client = client_in_object_mode(&server);
     const struct bomb_plan large[] = {
-        {"append", "#TRACEBACK", {PIECE("]", 200000 / part), PIECE("a", 200000 / part - 1)}},        /* deeper than values go */
-        {"append", "#TRACEBACK", {PIECE("(", 2000000)}},                                             /* more marks than there may be */
-        {"append", "#TRACEBACK", {PIECE("](", 1), PIECE("}", 500000 / part), PIECE("e", 1)}},        /* forty megabytes of dicts */
-        {"append", "#TRACEBACK", {PIECE("N", 1), PIECE("\x94", 5000000)}},                           /* a memo that has no end */
-        {"append", "#TRACEBACK", {PIECE("]\x94(", 1), PIECE("h\0", 1000000 / part), PIECE("e", 1)}}, /* a million times itself */
-        {"append", "#RETURN", {PIECE("](]\x94", 1), PIECE("h\0", 999999 / part), PIECE("e", 1)}},    /* a million times the same */
+        {"append", "#TRACEBACK", {PIECE("]", 200000 / part), PIECE("a", 200000 / part - 1)}},     /* deeper than values go */
+        {"append", "#TRACEBACK", {PIECE("(", 2000000)}},                                          /* more marks than there may be */
+        {"append", "#TRACEBACK", {PIECE("](", 1), PIECE("}", 500000 / part), PIECE("e", 1)}},     /* forty megabytes of dicts */
+        {"append", "#TRACEBACK", {PIECE("N", 1), PIECE("\x94", 5000000)}},                        /* a memo that has no end */
+        {"append", "#RETURN", {PIECE("]\x94(", 1), PIECE("h\0", 1000000 / part), PIECE("e", 1)}}, /* a million times itself */
+        {"append", "#RETURN", {PIECE("](]\x94", 1), PIECE("h\0", 999999 / part), PIECE("e", 1)}}, /* a million times the same */
     };
     const struct bomb_plan compared[] = {
         {"extend", "#RETURN", {PIECE("]((", 1), PIECE("N", 100000), PIECE("t\x94", 1), PIECE("h\0", 2000), PIECE("e", 1)}},

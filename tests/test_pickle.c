@@ -188,6 +188,14 @@ START_TEST(numbers_and_texts_are_written_in_their_shortest_form)
 }
 END_TEST
 
+static weft_value rewritten(weft_value value)
+{
+    char *written = hex_of(value);
+    weft_value same = read_hex(written);
+    free(written);
+    return same;
+}
+
 /* Each way in which a line of make.py can be read and written again. */
 static void take_line(char *line, FILE *again)
 {
@@ -221,9 +229,7 @@ static void take_line(char *line, FILE *again)
     free(written);
     weft_value same = weft_none;
     if (strcmp(kind, "error") != 0) {
-        written = hex_of(value);
-        same = read_hex(written);
-        free(written);
+        same = rewritten(value);
         ck_assert(weft_equal(same, value));
     }
     weft_drop(same), weft_drop(value);
@@ -350,13 +356,122 @@ START_TEST(what_is_no_pickle_is_refused)
 }
 END_TEST
 
-START_TEST(values_that_lie_in_themselves_are_refused)
+/* Read, printed, and written again. */
+static void assert_recursive(const char *digits, const char *printed, const char *written)
 {
-    assert_refused("8004 5d94 6800 61 2e", EBADMSG, "refusing a value that lies in itself (a list)");
-    assert_refused("8004 5d94 28 6800 65 2e", EBADMSG, "refusing a value that lies in itself (a list)");
-    assert_refused("8004 7d94 4e 6800 73 2e", EBADMSG, "refusing a value that lies in itself (a dict)");
-    assert_refused("8004 5d94 5d94 6800 61 61 2e", EBADMSG, "refusing a value that lies in itself (a list)");
-    assert_refused("8004 5d94 6800 85 61 2e", EBADMSG, "refusing a value that lies in itself (a list)"); /* a list in a tuple of itself */
+    char text[200];
+    weft_value value = read_hex(digits), same = rewritten(value);
+    weft_repr(value, text, sizeof(text));
+    ck_assert_str_eq(text, printed);
+    ck_assert(weft_equal(value, same));
+    weft_drop(same);
+    assert_written(value, written);
+}
+
+START_TEST(what_lies_in_itself_refers_upwards)
+{
+    assert_recursive("8004 5d94 6800 61 2e", "[[...]]", "8004 5d94 6800 61 2e");
+    assert_recursive("8004 5d94 28 4b01 6800 6800 65 2e", "[1, [...], [...]]", "8004 5d94 28 4b01 6800 6800 65 2e");
+    assert_recursive("8004 7d94 4e 6800 73 2e", "{None: {...}}", "8004 7d94 4e 6800 73 2e");
+    assert_recursive("8004 5d94 5d94 6800 61 61 2e", "[[[...]]]", "8004 5d94 5d94 6800 61 61 2e");
+    assert_recursive("8004 5d94 6800 85 61 2e", "[([...],)]", "8004 5d94 6800 8594 61 2e");
+    /* a tuple in a list in itself, as Python has it: within itself, then popped */
+    assert_recursive("8004 5d94 6800 8594 61 30 6801 2e", "([(...)],)", "8004 5d94 6800 8594 61 30 6801 2e");
+    /* L = [], M = [L], L.append(M), M.append(1): all at once M has it */
+    assert_recursive("8004 5d94 5d94 6800 61 61 6801 4b01 61 30 2e", "[[[...], 1]]", "8004 5d94 5d94 28 6800 4b01 65 61 2e");
+    assert_written(one(list_of(weft_above(2))), "8004 5d94 6800 8594 61 30 6801 2e");
+    weft_value list = list_of(weft_above(2));
+    assert_written(
+        tuple4(weft_int(1), weft_int(2), weft_int(3), list), "8004 28 4b01 4b02 4b03 5d94 28 4b01 4b02 4b03 6800 7494 61 31 6801 2e");
+    /* its arguments are a tuple, too */
+    weft_value error = weft_object("ValueError", one(list_of(weft_above(2))), weft_none);
+    assert_written(error, "8004 8c086275696c74696e73 8c0a56616c75654572726f72 93 5d94 6800 8594 61 30 6801 5294 2e");
+}
+END_TEST
+
+static weft_value parent(weft_value child)
+{
+    weft_value key = weft_str("p"), item = weft_none;
+    ck_assert_int_eq(weft_dict_get(child, key, &item), 0);
+    weft_drop(key);
+    return item;
+}
+
+START_TEST(a_reference_upwards_stays_in_its_place)
+{
+    /* child = {'p': root} twice in root, at different depths: [[child], child] */
+    weft_value root = read_hex("8004 5d94 28 5d 7d94 8c0170 6800 73 61 6801 65 2e");
+    weft_value deep = weft_list_at(weft_list_at(root, 0), 0), shallow = weft_list_at(root, 1), child;
+    ck_assert_int_eq(weft_as_int(parent(deep)), 3);
+    ck_assert_int_eq(weft_as_int(parent(shallow)), 2);
+    child = weft_unfold(root, shallow);
+    ck_assert(weft_equal(parent(child), root) && !weft_equal(child, shallow));
+    weft_drop(child);
+    weft_value between = weft_unfold(root, weft_list_at(root, 0));
+    child = weft_unfold(between, weft_list_at(between, 0));
+    ck_assert(weft_equal(parent(child), root));
+    weft_drop(child), weft_drop(between), weft_drop(root);
+}
+END_TEST
+
+START_TEST(what_cannot_be_recursive_is_refused)
+{
+    struct wefti_pickle_limits relay = {.relay = true};
+    weft_value value;
+    assert_refused("8004 8f94 28 6800 90 2e", EBADMSG, "the pickle has a key or a member of a set that cannot be one");
+    assert_refused("8004 " MANAGERS "8c094e616d657370616365 93 29 81 94 7d 8c0161 6800 73 62 2e", EBADMSG,
+        "refusing a value that lies in itself (an object)");
+    ck_fails(read_limited("8004 5d94 8c0161 8c0162 93 6800 85 52 61 2e", &relay, &value), EBADMSG);
+    ck_assert_str_eq(reason.text, "refusing a value that lies in itself (an object)");
+    struct wefti_octets out = {0};
+    weft_value wrong = list_of(weft_above(2));
+    ck_fails(wefti_pickle_write(wrong, &out, SIZE_MAX, &reason), EINVAL);
+    ck_assert_str_eq(reason.text, "a reference upwards, out of what is sent");
+    ck_fails(wefti_pickle_write(weft_above(0), &out, SIZE_MAX, &reason), EINVAL);
+    weft_drop(wrong);
+    wrong = weft_object("ValueError", one(list_of(weft_above(3))), weft_none);
+    ck_fails(wefti_pickle_write(wrong, &out, SIZE_MAX, &reason), EINVAL);
+    ck_assert_str_eq(reason.text, "a value that lies in itself (an object)");
+    weft_drop(wrong);
+    free(out.octets);
+}
+END_TEST
+
+/* L lies in a tuple, and grows deeper than may be; the tuple has been weighed before. */
+START_TEST(what_grows_where_it_lies_is_weighed_again)
+{
+    struct wefti_pickle_limits few = {.depth = 5};
+    weft_value value;
+    ck_assert_int_eq(read_limited("8004 5d94 85 85 85 94 30 6800 5d 61 30 6801 2e", &few, &value), 0);
+    weft_drop(value);
+    ck_fails(read_limited("8004 5d94 85 85 85 94 30 6800 5d 85 61 30 6801 2e", &few, &value), EMSGSIZE);
+    ck_assert_str_eq(reason.text, "the pickle's values lie more than 5 within each other");
+}
+END_TEST
+
+/* A number of lists each of which holds all: there are more ways through them than could be walked. */
+static int read_everything(unsigned lists, weft_value *value)
+{
+    char digits[4000] = "8004", *at = digits + 4;
+    for (unsigned i = 0; i < lists; i++)
+        at += sprintf(at, "5d94");
+    for (unsigned i = lists; i-- > 0; at += sprintf(at, i ? "6530" : "652e")) {
+        at += sprintf(at, "28");
+        for (unsigned other = 0; other < lists; other++)
+            at += sprintf(at, "68%02x", other);
+    }
+    return read_limited(digits, NULL, value);
+}
+
+START_TEST(recursion_does_not_multiply_work)
+{
+    weft_value value;
+    ck_assert_int_eq(read_everything(5, &value), 0);
+    weft_value same = rewritten(value);
+    ck_assert(weft_equal(same, value));
+    weft_drop(same), weft_drop(value);
+    ck_fails(read_everything(28, &value), EMSGSIZE);
+    ck_assert_str_eq(reason.text, "the values of a pickle of 1710 octets need too much memory");
 }
 END_TEST
 
@@ -645,7 +760,11 @@ static void add(TCase *tests)
     tcase_add_test(tests, names_are_refused_by_name);
     tcase_add_test(tests, operations_are_refused_by_number);
     tcase_add_test(tests, what_is_no_pickle_is_refused);
-    tcase_add_test(tests, values_that_lie_in_themselves_are_refused);
+    tcase_add_test(tests, what_lies_in_itself_refers_upwards);
+    tcase_add_test(tests, a_reference_upwards_stays_in_its_place);
+    tcase_add_test(tests, what_cannot_be_recursive_is_refused);
+    tcase_add_test(tests, what_grows_where_it_lies_is_weighed_again);
+    tcase_add_test(tests, recursion_does_not_multiply_work);
     tcase_add_test(tests, what_is_shared_stays_shared);
     tcase_add_test(tests, what_is_alone_may_be_changed);
     tcase_add_test(tests, sharing_does_not_multiply_work);

@@ -110,7 +110,7 @@ END_TEST
 START_TEST(kinds_have_names)
 {
     static const char *const names[] = {"none", "bool", "int", "float", "ptr", "str", "bytes", "list", "tuple", "dict", "error", "bigint",
-        "set", "frozenset", "bytearray", "numbers", "object", "unknown"};
+        "set", "frozenset", "bytearray", "numbers", "object", "above", "unknown"};
     for (unsigned kind = 0; kind < sizeof names / sizeof *names; kind++)
         ck_assert_str_eq(weft_kind_name((enum weft_value_kind)kind), names[kind]);
     ck_assert_str_eq(weft_kind_name((enum weft_value_kind) - 1), "unknown");

@@ -291,6 +291,67 @@ START_TEST(errors_may_have_a_type)
 }
 END_TEST
 
+START_TEST(references_lead_upwards)
+{
+    char text[100];
+    weft_value list = weft_list(), other = weft_list(), copy, item;
+    ck_assert_int_eq(weft_as_int(weft_above(3)), 3);
+    ck_assert(weft_as_bool(weft_above(1)) && weft_equal(weft_above(1), weft_above(1)) && !weft_equal(weft_above(1), weft_above(2)) &&
+              !weft_equal(weft_above(1), weft_int(1)));
+    ck_assert_int_eq(weft_list_append(list, weft_int(7)), 0);
+    ck_assert_int_eq(weft_list_append(list, weft_above(1)), 0);
+    weft_value tuple = weft_tuple((weft_value[]){weft_int(8), weft_above(2)}, 2);
+    ck_assert_int_eq(weft_list_append(list, weft_keep(tuple)), 0);
+    weft_repr(list, text, sizeof(text));
+    ck_assert_str_eq(text, "[7, [...], (8, [...])]");
+    weft_repr(tuple, text, sizeof(text));
+    ck_assert_str_eq(text, "(8, ...)");
+    ck_fails(weft_set_add(other, weft_none), EINVAL);
+    weft_value dict = weft_dict();
+    ck_fails(weft_dict_set(dict, weft_above(1), weft_none), EINVAL);
+    ck_fails(weft_dict_set(dict, tuple, weft_none), EINVAL);
+    weft_drop(dict);
+    /* what is taken out has the list in it; what a copy has of itself is the list */
+    item = weft_unfold(list, weft_list_at(list, 1));
+    ck_assert(weft_equal(item, list));
+    weft_drop(item);
+    item = weft_unfold(list, weft_list_at(list, 2));
+    ck_assert(weft_equal(weft_list_at(item, 1), list));
+    weft_drop(item);
+    item = weft_unfold(list, weft_list_at(list, 0));
+    ck_assert_int_eq(weft_as_int(item), 7);
+    copy = weft_copy(list);
+    weft_repr(copy, text, sizeof(text));
+    ck_assert_str_eq(text, "[7, [7, [...], (8, [...])], (8, [7, [...], (8, [...])])]");
+    ck_assert_int_eq(weft_list_append(copy, weft_none), 0);
+    item = weft_unfold(weft_none, weft_above(1));
+    ck_assert_int_eq(item.kind, WEFT_ABOVE);
+    weft_drop(copy), weft_drop(list), weft_drop(other), weft_drop(tuple);
+}
+END_TEST
+
+/* Forty lists each of which holds the next twice; the innermost refers to the outermost. */
+START_TEST(unfolding_goes_through_what_is_shared_once)
+{
+    enum { LISTS = 40 };
+    weft_value outer = weft_tuple((weft_value[]){weft_above(LISTS)}, 1), item;
+    for (int i = 0; i < LISTS - 1; i++) {
+        weft_value pair = weft_tuple((weft_value[]){weft_keep(outer), outer}, 2);
+        outer = pair;
+    }
+    item = weft_unfold(outer, weft_list_at(outer, 0));
+    for (int i = 0; i < LISTS - 2; i++) {
+        ck_assert(weft_list_at(item, 0).as.pointer != NULL);
+        weft_value inner = weft_keep(weft_list_at(item, 1));
+        weft_drop(item);
+        item = inner;
+    }
+    ck_assert_int_eq(weft_list_at(item, 0).kind, WEFT_TUPLE);
+    ck_assert_int_eq((int)weft_length(weft_list_at(item, 0)), 2);
+    weft_drop(item), weft_drop(outer);
+}
+END_TEST
+
 START_TEST(they_are_printed_as_python_prints_them)
 {
     weft_value set = weft_set();
@@ -329,6 +390,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, numbers_lie_side_by_side);
     tcase_add_test(tests, objects_have_three_parts);
     tcase_add_test(tests, errors_may_have_a_type);
+    tcase_add_test(tests, references_lead_upwards);
+    tcase_add_test(tests, unfolding_goes_through_what_is_shared_once);
     tcase_add_test(tests, they_are_printed_as_python_prints_them);
 }
 

@@ -43,7 +43,7 @@ struct weft_connection_options {
  * A relay takes objects of any class of Python's, and passes them on, without knowing what they are: nothing of them is looked up, made or
  * called here, but whoever gets them will, as from a Python program. A value that holds some has objects (weft_object_name) of the names
  * "python.call", "python.new" and "python.new_ex", which say how the object is made: of a "python.global" (its module and name are the
- * arguments) and a tuple. They are no keys. What lies in itself is refused still.
+ * arguments) and a tuple. They are no keys. What lies in itself through one of them is refused.
  */
 
 WEFT_BEGIN

@@ -9,7 +9,8 @@
  * never changes. So a value that two tasks hold is safe to read in both, with all that is in it; and a list that one has
  * borrowed from inside a dict of one's own may be changed in place. (Deeper than 64 containers it may not, and one that has lain in
  * several containers at once may not either until it is in none: EBUSY too; weft_copy gives one that can be changed.)
- * No container ever lies in itself: what would bring that about is refused (EINVAL).
+ * No container ever lies in itself: what would bring that about is refused (EINVAL). Python's lists, tuples and dicts that do come as ones
+ * with a WEFT_ABOVE in that place, and go out as what they were.
  * Any kind of task may call everything here at any time; nothing waits.
  */
 #ifndef WEFT_VALUE_H
@@ -34,7 +35,8 @@ enum weft_value_kind {
     WEFT_FROZENSET = 13, /* a set that never changes, and may be a key */
     WEFT_BYTEARRAY = 14, /* octets that Python may change, and Weft does not */
     WEFT_NUMBERS = 15,   /* numbers of one C type, side by side: Python's array.array */
-    WEFT_OBJECT = 16     /* what another language has a class for, kept by name: Python's complex, slice, range ... */
+    WEFT_OBJECT = 16,    /* what another language has a class for, kept by name: Python's complex, slice, range ... */
+    WEFT_ABOVE = 17      /* a container that this lies in: so many levels up */
     /* Up to 31 are kept. */
 };
 
@@ -83,6 +85,19 @@ WEFT_API inline weft_value weft_ptr(void *pointer)
 {
     weft_value made = {WEFT_PTR, 0, 0, 0, {0}};
     made.as.pointer = pointer;
+    return made;
+}
+
+/*
+ * The container so many levels up from where this is put: 1 is the one that it lies in itself (what list.append(list) makes in Python), 2 what
+ * that lies in. It means something only there: what is taken out of such a container still says so many levels, see weft_unfold. Nothing
+ * here follows it; where there are fewer levels it means nothing, and is refused when it is to be sent to Python (EINVAL). weft_as_int
+ * gives the levels. Equal to another of as many; never a key.
+ */
+WEFT_API inline weft_value weft_above(size_t levels)
+{
+    weft_value made = {WEFT_ABOVE, 0, 0, 0, {0}};
+    made.as.integer = (int64_t)levels;
     return made;
 }
 
@@ -159,7 +174,7 @@ WEFT_API double weft_as_float_converted(weft_value value);
 /*
  * Readers. Of a value of another kind they give zero or NULL and set errno to EINVAL; they leave errno alone otherwise.
  * weft_as_int: an int, a bool as 0 or 1, a float without its fraction (ERANGE and the nearest limit where it does not fit, as of a bigint;
- * ERANGE and 0 of NaN).
+ * ERANGE and 0 of NaN), the levels of a WEFT_ABOVE.
  * weft_as_float: a float, an int, a bool as 0 or 1, a bigint (ERANGE and infinity where it does not fit). weft_as_bool: is it true, as
  * Python has it: not none, false, zero, NULL, empty; of every kind.
  */
@@ -267,7 +282,14 @@ WEFT_API inline void weft_drop(weft_value value)
     if (value.kind >= WEFT_STR)
         weft_drop_counted(value);
 }
-/* A list, dict or set of your own with the same items (kept, not copied); of any other value one more hold. ENOMEM as the constructors. */
+/*
+ * What lies in the container, as it is outside of it; yours. An item that refers upwards to the container (WEFT_ABOVE, at any depth) is
+ * copied, with the container in that place; any other is kept. References to what is further up stay what they are: so go from the outside
+ * inwards. An error with ENOMEM, EMSGSIZE (there is too much to look at).
+ */
+WEFT_API weft_value weft_unfold(weft_value container, weft_value item) WEFT_WARN_UNUSED;
+/* A list, dict or set of your own with the same items (kept, not copied, unless they refer to it: weft_unfold); of any other value one more
+ * hold. ENOMEM as the constructors, EMSGSIZE as weft_unfold. */
 WEFT_API weft_value weft_copy(weft_value value);
 /*
  * As Python would print it: None, True, 12, 1.5, 'text', b'\x00', [1, 2], (1,), {'a': 1}; besides <error ENOENT: no such page>, <ptr

@@ -212,7 +212,7 @@ static bool items_of_container(weft_value list, weft_value container)
             good = items_add(list, weft_keep(item));
     else
         for (size_t i = 0; good && i < weft_length(container); i++)
-            good = items_add(list, weft_keep(weft_list_at(container, (ptrdiff_t)i)));
+            good = items_add(list, weft_unfold(container, weft_list_at(container, (ptrdiff_t)i)));
     return good;
 }
 

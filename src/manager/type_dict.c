@@ -65,10 +65,17 @@ static bool dict_store_all(struct wefti_call *call, weft_value dict, weft_value 
 {
     weft_value key, item;
     size_t at = 0;
-    while (weft_dict_next(from, &at, &key, &item))
-        if (!dict_store(call, dict, key, item, error))
-            return false;
-    return true;
+    bool good = true;
+    while (good && weft_dict_next(from, &at, &key, &item)) {
+        weft_value outside = weft_unfold(from, item);
+        good = !weft_is_error(outside) || weft_is_error(item);
+        if (good)
+            good = dict_store(call, dict, key, outside, error);
+        else
+            *error = wefti_raise_memory(call);
+        weft_drop(outside);
+    }
+    return good;
 }
 
 static bool dict_store_pair(struct wefti_call *call, weft_value dict, weft_value pair, size_t number, weft_value *error)

@@ -94,8 +94,8 @@ static bool octets_same(unsigned kind, const struct wefti_text *a, const struct 
 /* Of two of one kind, neither of which has an object: null pointers are what is left of broken values. */
 static bool plain_same(weft_value a, weft_value b)
 {
-    if (a.kind == WEFT_PTR)
-        return a.as.pointer == b.as.pointer;
+    if (a.kind == WEFT_PTR || a.kind == WEFT_ABOVE)
+        return a.as.integer == b.as.integer;
     return a.kind == b.kind && a.code == b.code && !wefti_value_counted(a) && !wefti_value_counted(b);
 }
 

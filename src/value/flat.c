@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The flat form: items one after the other, each a kind (an octet) and what that kind has:
- *   none; bool, an octet; int, float, ptr, eight octets; str, bytes, bytearray, bigint, a length and octets; numbers, their letter, a
+ *   none; bool, an octet; int, float, ptr, a reference upwards, eight octets; str, bytes, bytearray, bigint, a length and octets; numbers, their letter, a
  *   length and octets; an error without a text, its code; ERROR_TEXT, the code, a length and the text; ERROR_TYPE, the same, a length and
  *   the type; list, tuple, set, frozenset, a count and so many items; an object, 3, its name, arguments and state; dict, a count and so
  *   many keys and items in turn; AGAIN, the number of an object that is complete.
@@ -147,6 +147,7 @@ static int put_value(struct writer *writer, weft_value value)
     case WEFT_BOOL:
     case WEFT_INT:
     case WEFT_FLOAT:
+    case WEFT_ABOVE:
         break;
     }
     put_kind(writer, value.kind);
@@ -336,7 +337,7 @@ static int take_item(struct reader *reader)
     uint8_t kind;
     if (!take(reader, &kind, 1))
         return refuse();
-    if (kind <= WEFT_PTR)
+    if (kind <= WEFT_PTR || kind == WEFT_ABOVE)
         return take_scalar(reader, kind);
     if (wefti_kind_text(kind))
         return take_text(reader, kind);

@@ -99,6 +99,19 @@ weft_value wefti_list_copy(weft_value list)
     return value;
 }
 
+weft_value wefti_tuple_copy(weft_value tuple)
+{
+    const struct wefti_array *old = wefti_object_of(tuple, WEFT_TUPLE);
+    weft_value value;
+    struct wefti_array *new = tuple_new(old->length, &value);
+    if (!new)
+        return value;
+    for (size_t i = 0; i < old->length; i++)
+        new->items[i] = wefti_container_adopt(&new->container, weft_keep(old->items[i]));
+    new->length = old->length;
+    return value;
+}
+
 /* Sets *place to where an index lies in `length` items; false with ERANGE when nowhere. */
 static bool index_place(ptrdiff_t index, size_t length, size_t *place)
 {

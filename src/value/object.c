@@ -48,7 +48,10 @@ static void container_leave(struct wefti_container *inner, struct wefti_containe
 
 weft_value wefti_container_adopt(struct wefti_container *container, weft_value item)
 {
-    if (wefti_kind_contains(item.kind) && item.as.pointer)
+    if (!wefti_kind_noted(item.kind) || !item.as.pointer)
+        return item;
+    container->head.more |= wefti_item_recursive(item);
+    if (item.kind != WEFT_ABOVE)
         container_enter(wefti_handle_object(item), container);
     return item;
 }

@@ -31,9 +31,14 @@
 struct wefti_object {
     uint32_t count;
     uint8_t kind; /* enum weft_value_kind */
-    /* of numbers: their letter; of an error: 1 when it has a type; of a frozenset: how many lie within each other, it being the first */
+    /* of numbers: their letter; of an error: 1 when it has a type; of a frozenset: how many lie within each other, it being the first; of
+     * other containers: the bits below */
     uint8_t more;
 };
+
+/* Of a list, tuple, dict or object: there is a WEFT_ABOVE in it, at any depth, or has been. Of a list or dict that a pickle's reader is
+ * making: it may have come to lie in itself. */
+enum { WEFTI_RECURSIVE = 1 << 7, WEFTI_LOOPING = 1 << 6 };
 
 /*
  * A str, bytes, bytearray, bigint, numbers, or the text of an error. What comes after the zero of an error's text is the name of its type,
@@ -102,6 +107,12 @@ static inline bool wefti_kind_contains(unsigned kind)
         kind, 1U << WEFT_LIST | 1U << WEFT_TUPLE | 1U << WEFT_DICT | 1U << WEFT_SET | 1U << WEFT_FROZENSET | 1U << WEFT_OBJECT);
 }
 
+/* Whether the container that it comes into has to know: it is a container, or refers to one. */
+static inline bool wefti_kind_noted(unsigned kind)
+{
+    return wefti_kind_contains(kind) || kind == WEFT_ABOVE;
+}
+
 /* Whether its object is a struct wefti_dict. */
 static inline bool wefti_kind_hashed(unsigned kind)
 {
@@ -166,6 +177,14 @@ static inline void *wefti_object_new(enum weft_value_kind kind, size_t size, siz
  * deeper than can be told), EINVAL (the item is the container, or holds it).
  */
 int wefti_container_changeable(struct wefti_container *container, weft_value item);
+/* WEFTI_RECURSIVE, if what holds the item has to say so. */
+static inline uint8_t wefti_item_recursive(weft_value item)
+{
+    if (!wefti_kind_contains(item.kind))
+        return item.kind == WEFT_ABOVE ? WEFTI_RECURSIVE : 0;
+    return ((const struct wefti_object *)wefti_handle_object(item))->more & WEFTI_RECURSIVE;
+}
+
 /* Notes that a hold, taken over from a caller, is the container's from now on. */
 weft_value wefti_container_adopt(struct wefti_container *container, weft_value item);
 /*
@@ -174,7 +193,10 @@ weft_value wefti_container_adopt(struct wefti_container *container, weft_value i
  */
 static inline weft_value wefti_container_adopt_unseen(struct wefti_container *container, weft_value item)
 {
-    if (wefti_kind_contains(item.kind) && item.as.pointer) {
+    if (!wefti_kind_noted(item.kind) || !item.as.pointer)
+        return item;
+    container->head.more |= wefti_item_recursive(item);
+    if (item.kind != WEFT_ABOVE) {
         struct wefti_container *inner = wefti_handle_object(item);
         inner->inside++;
         inner->owner = inner->owner ? inner->owner : container;
@@ -205,8 +227,9 @@ weft_value wefti_tuple_of_unseen(const weft_value *items, size_t count);
 /* Notes that it no longer is: it is handed to a caller, or about to be dropped. */
 weft_value wefti_container_release(struct wefti_container *container, weft_value item);
 
-/* Copies with the same items; `failed` as constructors. The second is for sets, too. */
+/* Copies with the same items; `failed` as constructors. The last is for sets, too. */
 weft_value wefti_list_copy(weft_value list);
+weft_value wefti_tuple_copy(weft_value tuple);
 weft_value wefti_dict_copy(weft_value dict);
 /* Takes out the pair that came last, both yours: 0; -1 with ENOENT (there is none), and as weft_dict_pop. */
 int wefti_dict_pop_last(weft_value dict, weft_value *key, weft_value *item);

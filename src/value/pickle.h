@@ -6,7 +6,7 @@
  * What comes back: None, bool, int, float, str, bytes, list, tuple, dict, set, frozenset and bytearray as the values of those names, an
  * array.array as numbers. Other classes as objects by name (weft_object): complex, slice, range, Ellipsis, NotImplemented, iter and
  * reversed; a manager's Token, proxies (RebuildProxy), Namespace and Value. Exceptions as error values with the type's name and the text
- * that Python would print, or as objects. Values have no cycles: a list that lies in itself is refused.
+ * that Python would print, or as objects. Lists and dicts that lie in themselves have references upwards there (fold.c).
  *
  * Inert objects are what a pickle does with names that mean nothing here, kept as it was said, and said again when they are written;
  * nothing is looked up or called. "python.global" (module, name): the name itself. "python.call" (what, arguments), "python.new" (class,

@@ -6,9 +6,11 @@
  * The stack holds finished values, containers that are still being filled, and names (of the kind WEFTI_NAME, which never leaves the
  * reader). Marks are kept beside it. The memo has a hold of its own on what it knows.
  *
- * No cycles. Values have none, and a pickle can make one only by putting something into a container that lies in another already; Python's
- * pickles do that for recursive data and for nothing else. So a container that lies anywhere is closed for good, and whoever would still
- * change it is refused. That also makes depth known when it arises: a container's items are complete when they come.
+ * No cycles. Values have none, and a pickle can make one only by putting something into a list or dict that lies in another already, or into
+ * itself; Python's pickles do that for recursive data and for nothing else. Such a list or dict is noted, and there may be cycles until the
+ * end; then what was made is folded (fold.c), and what was noted is emptied. Other containers that lie anywhere may not be changed. A
+ * container's items are complete when they come, so depth is known when it arises; only of what was noted it is not, and then all is
+ * weighed once more in the end.
  *
  * Bounds. Each value is charged to the budget before it is made; what a pickle can refer to again and again is shared, not copied. Hashing
  * and comparing keys is work that sharing can multiply (forty tuples, each holding the next twice, are a key of 2^40 items), so a
@@ -22,6 +24,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "value/recursive.h"
+#include "value/seen.h"
 #include "value/utf8.h"
 
 enum { DEPTH_MOST = 1000 };
@@ -159,6 +163,11 @@ static uint32_t value_weight(weft_value value)
     return words < WEIGHT_MOST ? (uint32_t)words + 1 : WEIGHT_MOST;
 }
 
+static int refuse_depth(struct wefti_reader *reader)
+{
+    return wefti_reader_refuse(reader, EMSGSIZE, "the pickle's values lie more than %u within each other", reader->limits.depth);
+}
+
 int wefti_reader_weigh(struct wefti_reader *reader, uint32_t *outer, weft_value item)
 {
     if (item.kind == WEFTI_NAME)
@@ -166,7 +175,7 @@ int wefti_reader_weigh(struct wefti_reader *reader, uint32_t *outer, weft_value 
     unsigned depth = *outer & ((1U << WEFTI_DEPTH_BITS) - 1), inner = value_depth(item) + 1;
     uint32_t weight = *outer >> WEFTI_DEPTH_BITS, more = value_weight(item);
     if (inner > reader->limits.depth)
-        return wefti_reader_refuse(reader, EMSGSIZE, "the pickle's values lie more than %u within each other", reader->limits.depth);
+        return refuse_depth(reader);
     weight = more < WEIGHT_MOST - weight ? weight + more : WEIGHT_MOST;
     *outer = weight << WEFTI_DEPTH_BITS | (inner > depth ? inner : depth);
     return 0;
@@ -192,18 +201,51 @@ static int charge_key(struct wefti_reader *reader, weft_value key)
     return 0;
 }
 
-/* The container of this kind below `count` values; NULL when there is none, or it lies in another. */
+static void *refuse_recursive(struct wefti_reader *reader, enum weft_value_kind kind)
+{
+    wefti_reader_refuse(
+        reader, EBADMSG, "refusing a value that lies in itself (%s %s)", kind == WEFT_OBJECT ? "an" : "a", weft_kind_name(kind));
+    return NULL;
+}
+
 void *wefti_reader_filled(struct wefti_reader *reader, weft_value value, enum weft_value_kind kind)
 {
     struct wefti_container *container = wefti_object_of(value, kind);
     if (!container)
         wefti_reader_refuse(
             reader, EBADMSG, "the pickle has no %s at offset %zu", weft_kind_name(kind), (size_t)(reader->at - reader->begin) - 1);
-    else if (container->inside == 0)
+    else if (container->inside == 0 || kind == WEFT_LIST || kind == WEFT_DICT)
         return container;
     else
-        wefti_reader_refuse(reader, EBADMSG, "refusing a value that lies in itself (a %s)", weft_kind_name(kind));
+        refuse_recursive(reader, kind);
     return NULL;
+}
+
+/* Before items come into a list or dict: whether it may come to lie in itself so, which is noted then. -1: no memory. */
+static int loops(struct wefti_reader *reader, weft_value value, const weft_value *items, size_t count)
+{
+    struct wefti_container *container = wefti_container_of(value);
+    bool lies = container->inside > 0;
+    for (size_t i = 0; !lies && i < count; i++)
+        lies = wefti_container_of(items[i]) == container;
+    if (container->head.more & WEFTI_LOOPING)
+        return 1;
+    if (!lies)
+        return 0;
+    weft_value *place = wefti_reader_place(reader, &reader->looping, sizeof(*place), SIZE_MAX, "");
+    if (!place)
+        return -1;
+    *place = wefti_value_keep_unseen(value);
+    container->head.more |= WEFTI_LOOPING;
+    return 1;
+}
+
+/* Adds to the weight of a container, if that is known at all. */
+static int weigh_unless(struct wefti_reader *reader, int looping, struct wefti_container *container, weft_value item)
+{
+    if (looping && item.kind != WEFTI_NAME)
+        return 0;
+    return wefti_reader_weigh(reader, &container->weight, item);
 }
 
 static int refuse_key(struct wefti_reader *reader)
@@ -363,13 +405,13 @@ static int list_fill(struct wefti_reader *reader, weft_value list, weft_value *i
     struct wefti_array *array = wefti_reader_filled(reader, list, WEFT_LIST);
     if (!array || wefti_reader_settle(reader, items, count) != 0 || wefti_reader_charge(reader, count * sizeof(*items)) != 0)
         return -1;
+    int looping = loops(reader, list, items, count);
+    if (looping < 0)
+        return -1;
     for (; *taken < count; ++*taken) {
-        weft_value item = items[*taken];
-        if (wefti_container_of(item) == &array->container)
-            return wefti_reader_refuse(reader, EBADMSG, "refusing a value that lies in itself (a list)");
-        if (wefti_reader_weigh(reader, &array->container.weight, item) != 0)
+        if (weigh_unless(reader, looping, &array->container, items[*taken]) != 0)
             return -1;
-        if (wefti_list_add(array, item) != 0)
+        if (wefti_list_add(array, items[*taken]) != 0)
             return wefti_reader_refuse_memory(reader);
     }
     return 0;
@@ -383,13 +425,13 @@ int wefti_reader_fill_hashed(struct wefti_reader *reader, weft_value value, cons
     struct wefti_dict *dict = wefti_reader_filled(reader, value, pairs ? WEFT_DICT : WEFT_SET);
     if (!dict || wefti_reader_charge(reader, count / (pairs ? 2 : 1) * (sizeof(struct wefti_entry) + sizeof(uint32_t) * 3 / 2)) != 0)
         return -1;
+    int looping = pairs ? loops(reader, value, items, count) : 0;
+    if (looping < 0)
+        return -1;
     for (; *taken < count; *taken += pairs ? 2 : 1) {
         weft_value key = items[*taken], item = pairs ? items[*taken + 1] : weft_none;
-        uint32_t *weight = &dict->container.weight;
-        if (wefti_container_of(item) == &dict->container)
-            return wefti_reader_refuse(reader, EBADMSG, "refusing a value that lies in itself (a dict)");
-        if (wefti_reader_weigh(reader, weight, key) != 0 || (pairs && wefti_reader_weigh(reader, weight, item) != 0) ||
-            charge_key(reader, key) != 0)
+        if (weigh_unless(reader, looping, &dict->container, key) != 0 ||
+            (pairs && weigh_unless(reader, looping, &dict->container, item) != 0) || charge_key(reader, key) != 0)
             return -1;
         if (wefti_dict_add(dict, key, item) < 0)
             return refuse_key(reader);
@@ -797,6 +839,85 @@ static int run(struct wefti_reader *reader)
     return result == 0 ? refuse_cut(reader) : -1;
 }
 
+/* The weight of a container whose items have theirs, once more. */
+static int weigh_again(struct wefti_reader *reader, weft_value value)
+{
+    uint32_t *weight = &wefti_container_of(value)->weight;
+    size_t at = 0;
+    weft_value item;
+    *weight = 1U << WEFTI_DEPTH_BITS | 1;
+    while (wefti_container_next(value, &at, &item))
+        if (wefti_reader_weigh(reader, weight, item) != 0)
+            return -1;
+    return 0;
+}
+
+/* All weights once more: those of the innermost first, of each container once. */
+static int weigh_finished(struct wefti_reader *reader, weft_value value)
+{
+    struct wefti_walk walk;
+    struct wefti_seen seen = {0};
+    wefti_walk_begin(&walk);
+    int result = wefti_container_of(value) ? wefti_walk_enter(&walk, value, weft_none) : 0;
+    for (struct wefti_frame *top; result == 0 && (top = wefti_walk_top(&walk));) {
+        weft_value item;
+        if (!wefti_container_next(top->container, &top->at, &item)) {
+            result = weigh_again(reader, top->container);
+            wefti_walk_leave(&walk);
+            continue;
+        }
+        struct wefti_container *container = wefti_container_of(item);
+        struct wefti_seen_place *place = container ? wefti_seen_place(&seen, container) : NULL;
+        if (!container || (place && place->object))
+            continue;
+        if (!place || wefti_walk_enter(&walk, item, weft_none) != 0) {
+            result = wefti_reader_refuse_memory(reader);
+            break;
+        }
+        place->object = container;
+        seen.count++;
+    }
+    wefti_walk_end(&walk);
+    wefti_seen_end(&seen);
+    return result;
+}
+
+static size_t budget_of(const struct wefti_reader *reader)
+{
+    size_t length = (size_t)(reader->end - reader->begin), most = (SIZE_MAX - reader->limits.base) / reader->limits.factor;
+    return reader->limits.base + reader->limits.factor * (length < most ? length : most);
+}
+
+static int spend(void *data, size_t octets, size_t things)
+{
+    struct wefti_reader *reader = data;
+    if (things > reader->steps)
+        return wefti_reader_refuse(
+            reader, EMSGSIZE, "the values of a pickle of %zu octets lie in themselves too often", (size_t)(reader->end - reader->begin));
+    reader->steps -= things;
+    return wefti_reader_charge(reader, octets);
+}
+
+/* What may have cycles is replaced by the same without. It has the whole budget, as what there was goes. */
+static int fold(struct wefti_reader *reader, weft_value *value)
+{
+    *reader->reason->text = 0;
+    reader->budget = budget_of(reader);
+    weft_value folded = wefti_fold(*value, reader->limits.depth, spend, reader);
+    if (weft_is_error(folded) && !weft_is_error(*value)) {
+        if (errno == EINVAL)
+            refuse_recursive(reader, WEFT_OBJECT);
+        else if (errno == E2BIG)
+            refuse_depth(reader);
+        else if (!*reader->reason->text)
+            wefti_reader_refuse_memory(reader);
+        return -1;
+    }
+    wefti_value_drop_unseen(*value);
+    *value = folded;
+    return weigh_finished(reader, folded);
+}
+
 static int finish(struct wefti_reader *reader)
 {
     if (reader->at != reader->end)
@@ -808,7 +929,15 @@ static int finish(struct wefti_reader *reader)
     weft_value value = *(weft_value *)reader->done.items;
     if (value.kind == WEFTI_NAME)
         return wefti_reader_refuse_name(reader, value.as.pointer, "as a value");
+    if (reader->looping.count && fold(reader, reader->done.items) != 0)
+        return -1;
     return reader->unfinished == 0 ? 0 : wefti_reader_refuse(reader, EBADMSG, "the pickle has a token or a class that belongs to nothing");
+}
+
+static void loops_end(const struct wefti_reader_stack *looping)
+{
+    for (size_t i = 0; i < looping->count; i++)
+        wefti_unloop(((weft_value *)looping->items)[i]);
 }
 
 static void limits_complete(struct wefti_pickle_limits *limits)
@@ -837,8 +966,7 @@ int wefti_pickle_read(
     limits_complete(&reader.limits);
     if (length > reader.limits.length)
         return wefti_reader_refuse(&reader, EMSGSIZE, "a pickle of %zu octets, more than %zu", length, reader.limits.length);
-    size_t most = (SIZE_MAX - reader.limits.base) / reader.limits.factor;
-    reader.budget = reader.limits.base + reader.limits.factor * (length < most ? length : most);
+    reader.budget = budget_of(&reader);
     reader.steps = ((size_t)1 << 20) + 16 * length;
     int result = run(&reader) == 0 ? finish(&reader) : -1;
     int error = errno;
@@ -847,6 +975,8 @@ int wefti_pickle_read(
     reason->inert = result == 0 && *reader.stranger;
     if (reason->inert)
         snprintf(reason->text, sizeof(reason->text), "%s", reader.stranger);
+    loops_end(&reader.looping);
+    values_drop(&reader.looping);
     values_drop(&reader.memo);
     values_drop(&reader.done);
     wefti_release(reader.marks.items);

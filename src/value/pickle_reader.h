@@ -19,14 +19,15 @@ struct wefti_reader_stack {
 
 struct wefti_reader {
     const unsigned char *begin, *at, *end;
-    struct wefti_reader_stack done;  /* of weft_value, held */
-    struct wefti_reader_stack marks; /* of size_t: how many values were on the stack then */
-    struct wefti_reader_stack memo;  /* of weft_value, held */
-    size_t budget;                   /* octets that are left for values */
-    size_t steps;                    /* weight that is left for keys */
-    size_t unfinished;               /* tokens without a state, classes of proxies without a proxy */
-    unsigned protocol;               /* 0: not told */
-    char stranger[160];              /* the first name that is not known; "": none yet */
+    struct wefti_reader_stack done;    /* of weft_value, held */
+    struct wefti_reader_stack marks;   /* of size_t: how many values were on the stack then */
+    struct wefti_reader_stack memo;    /* of weft_value, held */
+    struct wefti_reader_stack looping; /* of weft_value, held: lists and dicts that may lie in themselves */
+    size_t budget;                     /* octets that are left for values */
+    size_t steps;                      /* weight that is left for keys, and things to be looked at for recursion */
+    size_t unfinished;                 /* tokens without a state, classes of proxies without a proxy */
+    unsigned protocol;                 /* 0: not told */
+    char stranger[160];                /* the first name that is not known; "": none yet */
     struct wefti_pickle_limits limits;
     struct wefti_pickle_reason *reason;
 };
@@ -99,7 +100,7 @@ static inline struct wefti_container *wefti_container_of(weft_value value)
 int wefti_reader_weigh(struct wefti_reader *reader, uint32_t *outer, weft_value item);
 /* The weight of what all these will lie in. */
 int wefti_reader_weigh_all(struct wefti_reader *reader, uint32_t *outer, const weft_value *items, size_t count);
-/* The container of this kind, to be filled; NULL when it is of another, or lies in something already. */
+/* The container of this kind, to be filled; NULL when it is of another, or may not be changed as it lies in something already. */
 void *wefti_reader_filled(struct wefti_reader *reader, weft_value value, enum weft_value_kind kind);
 /* Keys and items in turn into a dict, or items into a set; how many were taken is told even when it fails. */
 int wefti_reader_fill_hashed(struct wefti_reader *reader, weft_value value, const weft_value *items, size_t count, size_t *taken);

@@ -7,6 +7,11 @@
  * A walk without recursion. The frame of a list, dict or set counts in `partner` what has been written of it, for batches of a thousand as
  * Python's own; that of an object, which of its parts comes next; that of a tuple which is the arguments of a call, that it is not
  * memoized, or what only its items are written of.
+ *
+ * A reference upwards (WEFT_ABOVE) is to what has a frame. Of a list or dict the number is known, and is what is written. A tuple has none
+ * yet: as in Python's own pickles it is written within itself then, its lists and dicts, which have begun, being referred to; that gives it
+ * a number, and where it would have ended what was written of it is popped, and the number put in its place. The frame of such a second
+ * time says where the first one lies: references count from there.
  */
 
 #include "value/pickle.h"
@@ -21,12 +26,14 @@
 #include "value/utf8.h"
 
 enum { BATCH = 1000 };
-enum { ARGUMENTS = 1, MEMOIZED = 2, ITEMS = 3 }; /* of a frame's partner: code */
+/* Of a frame's partner, of a tuple: code. Of others code is 1 + their number; 0: they have none. */
+enum { ARGUMENTS = 1, MEMOIZED = 2, ITEMS = 3 };
 
 struct writer {
     struct wefti_octets *out;
     size_t most;   /* length that `out` may come to */
     uint64_t memo; /* how many are memoized */
+    bool repeats;  /* tuples are being written within themselves, or have been */
     struct wefti_seen seen;
     struct wefti_walk walk;
     struct wefti_pickle_reason *reason;
@@ -198,6 +205,14 @@ static int memoize(struct writer *writer, weft_value value)
     return put_opcode(writer, 0x94);
 }
 
+static int put_get(struct writer *writer, uint64_t number)
+{
+    bool small = number <= UINT8_MAX;
+    if (number > UINT32_MAX)
+        return refuse(writer, EMSGSIZE, "the value has more than 2^32 containers");
+    return put_number(writer, small ? 'h' : 'j', small ? 1 : 4, number);
+}
+
 /* 1: it was written before, and is referred to; 0: it is to be written; -1. */
 static int put_again(struct writer *writer, weft_value value)
 {
@@ -209,10 +224,7 @@ static int put_again(struct writer *writer, weft_value value)
         return refuse(writer, ENOMEM, "out of memory");
     if (!place->object)
         return 0;
-    bool small = place->number <= UINT8_MAX;
-    if (place->number > UINT32_MAX)
-        return refuse(writer, EMSGSIZE, "the value has more than 2^32 containers");
-    return put_number(writer, small ? 'h' : 'j', small ? 1 : 4, place->number) == 0 ? 1 : -1;
+    return put_get(writer, place->number) == 0 ? 1 : -1;
 }
 
 static int put_bytearray(struct writer *writer, weft_value value)
@@ -283,11 +295,18 @@ static int enter(struct writer *writer, weft_value container, int32_t role)
     return enter_at(writer, container, role, 0);
 }
 
+/* What a frame's code is of one that is memoized next. */
+static int32_t next_number(const struct writer *writer)
+{
+    return writer->memo < INT32_MAX ? (int32_t)writer->memo + 1 : 0;
+}
+
 static int begin_changeable(struct writer *writer, weft_value value, unsigned char opcode)
 {
+    int32_t number = next_number(writer);
     if (put_opcode(writer, opcode) != 0 || memoize(writer, value) != 0)
         return -1;
-    return weft_length(value) ? enter(writer, value, 0) : 0;
+    return weft_length(value) ? enter(writer, value, number) : 0;
 }
 
 /* What is written in one go: it is never memoized, and nothing lies in it. */
@@ -327,11 +346,113 @@ static int put_leaf(struct writer *writer, weft_value value)
     }
 }
 
+/* Recursion. */
+
+/* Of a tuple's frame, in its partner's number: 1 + the number that it was given within itself, and 1 + the frame of its first time; else
+ * 0. */
+static uint32_t frame_made(const struct wefti_frame *frame)
+{
+    return (uint32_t)frame->partner.as.integer;
+}
+
+static uint32_t frame_first(const struct wefti_frame *frame)
+{
+    return (uint32_t)((uint64_t)frame->partner.as.integer >> 32);
+}
+
+static bool frame_is_of(const struct wefti_frame *frame, weft_value value)
+{
+    return frame->container.kind == value.kind && wefti_handle_object(frame->container) == wefti_handle_object(value);
+}
+
+/* So many levels up from what lies in the innermost frame; NULL: there are fewer. */
+static struct wefti_frame *frame_above(const struct writer *writer, int64_t levels)
+{
+    size_t at = writer->walk.depth;
+    for (; at > 0 && levels > 1; levels--) {
+        const struct wefti_frame *frame = &writer->walk.frames[at - 1];
+        bool again = frame->container.kind == WEFT_TUPLE && frame_first(frame);
+        at = again ? frame_first(frame) - 1 : at - 1;
+    }
+    return at > 0 && levels == 1 ? &writer->walk.frames[at - 1] : NULL;
+}
+
+static int refuse_recursive(struct writer *writer, weft_value value)
+{
+    return refuse(writer, EINVAL, "a value that lies in itself (%s %s)", value.kind == WEFT_OBJECT ? "an" : "a",
+        weft_kind_name((enum weft_value_kind)value.kind));
+}
+
+static int put_above(struct writer *writer, weft_value value)
+{
+    const struct wefti_frame *frame = frame_above(writer, value.as.integer);
+    if (!frame || wefti_object_inert(frame->container))
+        return refuse(writer, EINVAL, "a reference upwards, out of what is sent");
+    if (frame->container.kind != WEFT_TUPLE)
+        return frame->partner.code ? put_get(writer, (uint64_t)frame->partner.code - 1) : refuse_recursive(writer, frame->container);
+    if (frame_made(frame))
+        return put_get(writer, frame_made(frame) - 1);
+    uint64_t first = (uint64_t)(frame - writer->walk.frames) + 1;
+    weft_value tuple = frame->container;
+    writer->repeats = true;
+    if (weft_length(tuple) > 3 && put_opcode(writer, '(') != 0)
+        return -1;
+    if (enter(writer, tuple, MEMOIZED) != 0)
+        return -1;
+    wefti_walk_top(&writer->walk)->partner.as.integer = (int64_t)(first << 32);
+    return 0;
+}
+
+/* While tuples are written within themselves: what has begun is referred to. As put_again. */
+static int put_begun(struct writer *writer, weft_value value)
+{
+    size_t at = writer->walk.depth;
+    if (value.kind == WEFT_TUPLE)
+        return 0;
+    while (at > 0 && !frame_is_of(&writer->walk.frames[at - 1], value))
+        at--;
+    if (at == 0)
+        return 0;
+    int32_t number = writer->walk.frames[at - 1].partner.code;
+    if (!number)
+        return refuse_recursive(writer, value);
+    return put_get(writer, (uint64_t)number - 1) == 0 ? 1 : -1;
+}
+
+/* A tuple that was written within itself: as much of it as has been written once more goes, and the number comes. */
+static int end_made(struct writer *writer, const struct wefti_frame *frame)
+{
+    bool marked = weft_length(frame->container) > 3;
+    uint64_t number = frame_made(frame) - 1;
+    size_t written = frame->at;
+    wefti_walk_leave(&writer->walk);
+    if (marked && put_opcode(writer, '1') != 0)
+        return -1;
+    for (size_t i = 0; i < written && !marked; i++)
+        if (put_opcode(writer, '0') != 0)
+            return -1;
+    return put_get(writer, number);
+}
+
+/* Now it has a number: for all its frames. */
+static void made(struct writer *writer, weft_value tuple, int32_t number)
+{
+    for (size_t i = 0; i < writer->walk.depth; i++) {
+        struct wefti_frame *frame = &writer->walk.frames[i];
+        if (frame_is_of(frame, tuple) && !frame_made(frame))
+            frame->partner.as.integer |= number;
+    }
+}
+
+/* Tuples. */
+
 static int end_tuple(struct writer *writer, weft_value tuple, int32_t role)
 {
     size_t length = weft_length(tuple);
     if (put_opcode(writer, length > 3 ? 't' : (unsigned char)(0x84 + length)) != 0)
         return -1;
+    if (role == MEMOIZED && writer->repeats)
+        made(writer, tuple, next_number(writer));
     return role == MEMOIZED ? memoize(writer, tuple) : 0;
 }
 
@@ -419,6 +540,8 @@ static int begin_object(struct writer *writer, weft_value object)
 static int put_container(struct writer *writer, weft_value value)
 {
     int again = put_again(writer, value);
+    if (again == 0 && writer->repeats)
+        again = put_begun(writer, value);
     if (again != 0)
         return again < 0 ? -1 : 0;
     switch ((enum weft_value_kind)value.kind) {
@@ -445,6 +568,8 @@ static int put_value(struct writer *writer, weft_value value)
 {
     if (is_leaf(value))
         return put_leaf(writer, value);
+    if (value.kind == WEFT_ABOVE)
+        return put_above(writer, value);
     return wefti_value_counted(value) ? put_container(writer, value) : refuse(writer, EINVAL, "a broken value");
 }
 
@@ -485,6 +610,8 @@ static int step_tuple(struct writer *writer, struct wefti_frame *frame)
 {
     weft_value item, tuple = frame->container;
     int32_t role = frame->partner.code;
+    if (frame_made(frame))
+        return end_made(writer, frame);
     if (wefti_container_next(tuple, &frame->at, &item))
         return put_value(writer, item);
     wefti_walk_leave(&writer->walk);
@@ -504,6 +631,8 @@ static int step_frozenset(struct writer *writer, struct wefti_frame *frame)
 static bool object_memoized(weft_value object, enum wefti_pickle_use use)
 {
     const struct wefti_object *counted = wefti_handle_object(object);
+    if (counted->more & WEFTI_RECURSIVE)
+        return true;
     return use == WEFTI_PICKLE_NEW || use == WEFTI_PICKLE_PROXY || __atomic_load_n(&counted->count, __ATOMIC_RELAXED) > 1;
 }
 
@@ -548,7 +677,10 @@ static int step_object(struct writer *writer, struct wefti_frame *frame)
     case 0:
         return use == WEFTI_PICKLE_EXCEPTION ? put_value(writer, arguments) : begin_tuple(writer, arguments, ARGUMENTS);
     case 1:
-        if (put_opcode(writer, use == WEFTI_PICKLE_NEW ? 0x81 : 'R') != 0 || (object_memoized(object, use) && memoize(writer, object) != 0))
+        if (put_opcode(writer, use == WEFTI_PICKLE_NEW ? 0x81 : 'R') != 0)
+            return -1;
+        frame->partner.code = object_memoized(object, use) ? next_number(writer) : 0;
+        if (object_memoized(object, use) && memoize(writer, object) != 0)
             return -1;
         if (weft_is_none(state))
             break;

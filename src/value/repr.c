@@ -458,9 +458,25 @@ static bool print_name(struct printer *out, weft_value *object)
     return !weft_is_none(*object);
 }
 
+/* What lies in itself, as Python prints that: [...]. An object's arguments are a level, and it is another. */
+static void print_above(struct printer *out, const struct levels *levels, int64_t up)
+{
+    size_t depth = levels->depth;
+    for (; depth > 0 && up > 0 && !(up == 1 && !levels->of[depth - 1].of_object); depth--)
+        up -= levels->of[depth - 1].of_object ? 2 : 1;
+    bool found = depth > 0 && up == 1 && !levels->of[depth - 1].of_object;
+    print_text(out, found ? container_begin(levels->of[depth - 1].container) : "");
+    print_text(out, "...");
+    print_text(out, found ? container_end(levels->of[depth - 1].container) : "");
+}
+
 static void print_begin(struct printer *out, struct levels *levels, weft_value value)
 {
     bool of_object = wefti_object_of(value, WEFT_OBJECT) != NULL;
+    if (value.kind == WEFT_ABOVE) {
+        print_above(out, levels, value.as.integer);
+        return;
+    }
     if (!wefti_kind_contains(value.kind) || !value.as.pointer) {
         print_plain(out, value);
         return;

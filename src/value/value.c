@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "value/object.h"
+#include "value/recursive.h"
 
 static_assert(
     sizeof(weft_value) == 16 && offsetof(weft_value, code) == 4 && offsetof(weft_value, as) == 8, "the layout is part of the ABI");
@@ -14,6 +14,7 @@ extern inline weft_value weft_bool(bool value);
 extern inline weft_value weft_int(int64_t value);
 extern inline weft_value weft_float(double value);
 extern inline weft_value weft_ptr(void *pointer);
+extern inline weft_value weft_above(size_t levels);
 extern inline int64_t weft_as_int(weft_value value);
 extern inline double weft_as_float(weft_value value);
 extern inline weft_value weft_keep(weft_value value);
@@ -22,7 +23,7 @@ extern inline void weft_drop(weft_value value);
 const char *weft_kind_name(enum weft_value_kind kind)
 {
     static const char *const names[] = {"none", "bool", "int", "float", "ptr", "str", "bytes", "list", "tuple", "dict", "error", "bigint",
-        "set", "frozenset", "bytearray", "numbers", "object"};
+        "set", "frozenset", "bytearray", "numbers", "object", "above"};
     return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : "unknown";
 }
 
@@ -51,7 +52,7 @@ int64_t weft_as_int_converted(weft_value value)
 {
     if (value.kind == WEFT_FLOAT)
         return float_cut(value.as.real);
-    if (value.kind == WEFT_BOOL || value.kind == WEFT_INT)
+    if (value.kind == WEFT_BOOL || value.kind == WEFT_INT || value.kind == WEFT_ABOVE)
         return value.as.integer;
     const struct wefti_text *bigint = wefti_object_of(value, WEFT_BIGINT);
     errno = bigint ? ERANGE : EINVAL;
@@ -86,6 +87,7 @@ bool weft_as_bool(weft_value value)
     case WEFT_PTR:
         return value.as.pointer;
     case WEFT_ERROR:
+    case WEFT_ABOVE:
         return true;
     case WEFT_BIGINT:
     case WEFT_OBJECT:
@@ -136,9 +138,16 @@ size_t weft_length(weft_value value)
 
 weft_value weft_copy(weft_value value)
 {
+    weft_value copy;
     if (wefti_object_of(value, WEFT_LIST))
-        return wefti_list_copy(value);
-    if (wefti_object_of(value, WEFT_DICT) || wefti_object_of(value, WEFT_SET))
-        return wefti_dict_copy(value);
-    return weft_keep(value);
+        copy = wefti_list_copy(value);
+    else if (wefti_object_of(value, WEFT_DICT) || wefti_object_of(value, WEFT_SET))
+        copy = wefti_dict_copy(value);
+    else
+        return weft_keep(value);
+    if (weft_is_error(copy) || wefti_recursive_unfold(value, copy) == 0)
+        return copy;
+    int error = errno;
+    weft_drop(copy);
+    return wefti_value_failed(error);
 }

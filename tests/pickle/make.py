@@ -72,6 +72,66 @@ def iterators():
     return [(some, [2, 3]), (back, [3, 2, 1]), (iter([]), []), (iter((1, 2)), (1, 2))]
 
 
+def recursive():
+    """Values that lie in themselves."""
+    alone, twice, pair, mapping, deep, quad, mixed, batches = [], [1], ([],), {}, [[[]]], (1, 2, 3, []), {'t': None}, []
+    alone.append(alone)
+    twice += [twice, 2, twice]
+    pair[0].append(pair)
+    mapping['self'] = mapping
+    deep[0][0].append(deep)
+    quad[3].append(quad)
+    both = [[], []]
+    both[0].append(both[1])
+    both[1].append(both[0])
+    tuples = (mixed, [mixed], ((mixed,),))
+    mixed.update(t=tuples, u=tuples)
+    batches.extend([batches, (batches,)] * 1200)
+    root = {'name': 'root', 'children': [], 'parent': None}
+    for number in range(5):
+        child = {'name': str(number), 'parent': root, 'children': [], 'path': [root]}
+        child['children'] = [{'name': 'leaf', 'parent': child, 'root': root, 'children': []} for _ in range(3)]
+        child['path'].append(child)
+        root['children'].append(child)
+    root['first'] = root['children'][0]
+    root['last'] = root['children'][-1]['children'][-1]
+    chain = first = {'number': 0, 'previous': None, 'first': None}
+    for number in range(1, 25):
+        chain['next'] = {'number': number, 'previous': chain, 'first': first}
+        chain = chain['next']
+    left, right = [], []
+    crossed = (left, right)
+    left.append(crossed)
+    right.append(crossed)
+    four = ([], [], [], [])
+    for each in four:
+        each.extend([four, each])
+    beneath = [0]
+    namespace = managers.Namespace(x=beneath)
+    beneath.append(beneath)
+    within = []
+    within.append(slice(None))
+    within.append((within, {'k': (within, pair)}))
+    return [alone, twice, pair, mapping, deep, quad, both, mixed, tuples, batches, root, first, crossed, four, namespace, within,
+            [alone, alone], [root['children'][2], root], (pair, pair[0])]
+
+
+def unrolled(value, depth, known):
+    """What there is down to a depth, as a number: alike for all that cannot be told apart by going into it."""
+    if (id(value), depth) not in known:
+        parts = ()
+        if depth and isinstance(value, (list, tuple)):
+            parts = tuple(unrolled(item, depth - 1, known) for item in value)
+        elif depth and isinstance(value, dict):
+            parts = tuple((key, unrolled(item, depth - 1, known)) for key, item in value.items())
+        elif depth and isinstance(value, managers.Namespace):
+            parts = unrolled(value.__dict__, depth - 1, known)
+        elif not isinstance(value, (list, tuple, dict, managers.Namespace)):
+            parts = repr(value)
+        known[id(value), depth] = hash((type(value).__name__, parts))
+    return known[id(value), depth]
+
+
 def dump(value, protocol):
     return bytes(ForkingPickler.dumps(value, protocol)).hex()
 
@@ -104,6 +164,8 @@ def make(protocols):
             line('value', str(number), hexed(text.encode('utf-8', 'backslashreplace').decode()), dump(value, protocol))
         for number, error in enumerate(errors()):
             line('error', str(number), hexed(name(error, protocol)) + ':' + hexed(text_of(error)), dump(error, protocol))
+        for number, value in enumerate(recursive()):
+            line('recursive', str(number), '-', dump(value, protocol))
         for number, value in enumerate(proxies()):
             line('proxy', str(number), '-', dump(value, protocol))
         if protocol >= 4:
@@ -125,6 +187,8 @@ def same(kind, number, value):
     if kind == 'stays':
         expected = errors()[number]
         return alike(value, expected) and value.args == expected.args
+    if kind == 'recursive':
+        return all(unrolled(value, depth, {}) == unrolled(recursive()[number], depth, {}) for depth in range(1, 40, 6))
     if kind == 'proxy':
         expected = proxies()[number]
         return type(value) is type(expected) and repr(value) == repr(expected)

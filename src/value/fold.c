@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cycles become references upwards. The graph is walked from the outermost container on; what is met again while one is inside of it is a
+ * reference to that level, all else is gone into. So a part that several lead to, and that refers upwards, may have to look different from
+ * each. It is made once for all of them where it looks the same: where it lies as deep, and the levels that it refers to are those that
+ * they were. To tell that without comparing paths, each moment of the walk has a number: a level that one has been inside of since before
+ * a part was made is one that the part was made in.
+ *
+ * How much comes of a graph in which everything leads to everything grows as fast as the ways through it. The caller bounds it.
+ */
+
+#include "value/recursive.h"
+
+#include <string.h>
+
+#include "value/seen.h"
+
+enum { LEVELS_MOST = 1024, WORDS = LEVELS_MOST / 64 };
+
+/* Levels, the outermost being 0. */
+struct levels {
+    uint64_t words[WORDS];
+};
+
+/* A container of the graph. */
+struct node {
+    weft_value made;     /* when it was left last, or none */
+    size_t level;        /* that it was at then, or is at */
+    uint64_t begun;      /* when that was */
+    struct levels above; /* what it refers to */
+    bool inside;         /* the walk is inside of it */
+};
+
+struct frame {
+    weft_value container;
+    weft_value copy; /* or none */
+    size_t at;
+    size_t node;
+    uint64_t begun;
+    struct levels above;
+};
+
+struct folding {
+    wefti_recursive_spend *spend;
+    void *data;
+    uint64_t moment;
+    struct wefti_seen seen; /* number: in `nodes` */
+    struct node *nodes;
+    size_t count, room;
+    struct frame *frames;
+    size_t depth, most, frames_room;
+};
+
+static void levels_add(struct levels *levels, const struct levels *more)
+{
+    for (unsigned i = 0; i < WORDS; i++)
+        levels->words[i] |= more->words[i];
+}
+
+static bool levels_has(const struct levels *levels, size_t level)
+{
+    return levels->words[level / 64] >> level % 64 & 1;
+}
+
+/* One more than the innermost of them; 0: there are none. */
+static size_t levels_end(const struct levels *levels)
+{
+    for (unsigned i = WORDS; i-- > 0;)
+        if (levels->words[i])
+            return 64 * i + 64 - (size_t)__builtin_clzll(levels->words[i]);
+    return 0;
+}
+
+static struct node *node_find(struct folding *folding, weft_value value)
+{
+    struct wefti_seen_place *place = wefti_seen_place(&folding->seen, wefti_handle_object(value));
+    if (!place)
+        return NULL;
+    if (place->object)
+        return &folding->nodes[place->number];
+    if (folding->count == folding->room) {
+        size_t room = folding->room ? 2 * folding->room : 16;
+        struct node *grown = wefti_realloc(folding->nodes, room * sizeof(*grown));
+        if (!grown)
+            return NULL;
+        folding->nodes = grown;
+        folding->room = room;
+    }
+    *place = (struct wefti_seen_place){wefti_handle_object(value), folding->count};
+    folding->seen.count++;
+    folding->nodes[folding->count] = (struct node){.made = weft_none};
+    return &folding->nodes[folding->count++];
+}
+
+static int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* Copies. */
+
+static int copy_have(struct folding *folding, struct frame *frame)
+{
+    if (!weft_is_none(frame->copy))
+        return 0;
+    if (folding->spend(folding->data, wefti_recursive_octets(frame->container), 0) != 0)
+        return -1;
+    weft_value copy = wefti_recursive_copy(frame->container);
+    if (weft_is_error(copy))
+        return -1;
+    frame->copy = copy;
+    return 0;
+}
+
+/* In the place that the innermost frame came to last. The item is given away. */
+static int put(struct folding *folding, weft_value item)
+{
+    struct frame *top = &folding->frames[folding->depth - 1];
+    if (copy_have(folding, top) == 0)
+        return wefti_recursive_put(top->container, top->copy, top->at, item);
+    weft_drop(item);
+    return -1;
+}
+
+/* The walk. */
+
+/* Whether the node, as it was made last, is what would be made of it here. */
+static bool looks_the_same(const struct folding *folding, const struct node *node)
+{
+    size_t end = levels_end(&node->above);
+    if (weft_is_none(node->made))
+        return false;
+    return end == 0 || (node->level == folding->depth && folding->frames[end - 1].begun < node->begun);
+}
+
+static int enter(struct folding *folding, weft_value value, struct node *node)
+{
+    if (folding->depth == folding->most)
+        return fail(E2BIG);
+    if (folding->depth == folding->frames_room) {
+        size_t room = folding->frames_room ? 2 * folding->frames_room : 16;
+        struct frame *grown = wefti_realloc(folding->frames, room * sizeof(*grown));
+        if (!grown)
+            return -1;
+        folding->frames = grown;
+        folding->frames_room = room;
+    }
+    struct frame *frame = &folding->frames[folding->depth++];
+    *frame = (struct frame){.container = value, .node = (size_t)(node - folding->nodes), .begun = ++folding->moment};
+    node->level = folding->depth - 1;
+    node->inside = true;
+    const struct wefti_container *container = wefti_handle_object(value);
+    return container->head.more & WEFTI_LOOPING ? copy_have(folding, frame) : 0;
+}
+
+/* What the innermost frame, whose place it is in, has instead of the item. */
+static int come_to(struct folding *folding, weft_value item)
+{
+    struct frame *top = &folding->frames[folding->depth - 1];
+    if (!wefti_recursive_kind(item))
+        return 0;
+    struct node *node = node_find(folding, item);
+    if (!node)
+        return fail(ENOMEM);
+    if (folding->spend(folding->data, 0, 1) != 0)
+        return -1;
+    if (node->inside) {
+        top->above.words[node->level / 64] |= UINT64_C(1) << node->level % 64;
+        return put(folding, weft_above(folding->depth - node->level));
+    }
+    if (!looks_the_same(folding, node))
+        return enter(folding, item, node);
+    levels_add(&top->above, &node->above);
+    bool kept = wefti_handle_object(node->made) == wefti_handle_object(item);
+    return kept ? 0 : put(folding, weft_keep(node->made));
+}
+
+/* Out of the innermost frame. */
+static int leave(struct folding *folding)
+{
+    struct frame frame = folding->frames[--folding->depth];
+    struct node *node = &folding->nodes[frame.node];
+    bool refers = levels_has(&frame.above, folding->depth);
+    frame.above.words[folding->depth / 64] &= ~(UINT64_C(1) << folding->depth % 64);
+    bool copied = !weft_is_none(frame.copy);
+    weft_drop(node->made);
+    node->made = copied ? frame.copy : weft_keep(frame.container);
+    node->begun = frame.begun;
+    node->above = frame.above;
+    node->inside = false;
+    /* how inert objects are written leaves no room for references through them */
+    if (frame.container.kind == WEFT_OBJECT && (refers || (levels_end(&frame.above) && wefti_object_inert(frame.container))))
+        return fail(EINVAL);
+    if (folding->depth == 0)
+        return 0;
+    levels_add(&folding->frames[folding->depth - 1].above, &frame.above);
+    return copied ? put(folding, weft_keep(node->made)) : 0;
+}
+
+static int fold(struct folding *folding, weft_value value)
+{
+    struct node *node = node_find(folding, value);
+    int result = node ? enter(folding, value, node) : fail(ENOMEM);
+    while (result == 0 && folding->depth) {
+        struct frame *top = &folding->frames[folding->depth - 1];
+        weft_value item;
+        if (!wefti_container_next(top->container, &top->at, &item))
+            result = leave(folding);
+        else if (top->container.kind != WEFT_DICT || top->at % 2 == 0) /* a key holds nothing of the kind */
+            result = come_to(folding, item);
+    }
+    return result;
+}
+
+weft_value wefti_fold(weft_value value, size_t depth, wefti_recursive_spend *spend, void *data)
+{
+    struct folding folding = {.spend = spend, .data = data, .most = depth < LEVELS_MOST ? depth : LEVELS_MOST};
+    if (!wefti_recursive_kind(value))
+        return weft_keep(value);
+    int result = fold(&folding, value), error = errno;
+    weft_value made = result == 0 ? weft_keep(folding.nodes[0].made) : wefti_value_failed(error);
+    while (folding.depth)
+        weft_drop(folding.frames[--folding.depth].copy);
+    for (size_t i = 0; i < folding.count; i++)
+        weft_drop(folding.nodes[i].made);
+    wefti_release(folding.frames);
+    wefti_release(folding.nodes);
+    wefti_seen_end(&folding.seen);
+    errno = error;
+    return made;
+}
+
+void wefti_unloop(weft_value value)
+{
+    struct wefti_container *container = wefti_handle_object(value);
+    struct wefti_array *list = value.kind == WEFT_LIST ? wefti_handle_object(value) : NULL;
+    struct wefti_dict *dict = list ? NULL : wefti_handle_object(value);
+    for (size_t i = 0; i < (list ? list->length : dict->used); i++) {
+        weft_value *place = list ? &list->items[i] : &dict->entries[i].item, item = wefti_container_release(container, *place);
+        *place = weft_none;
+        weft_drop(item);
+    }
+}
