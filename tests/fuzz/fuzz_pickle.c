@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "value/pickle.h"
+#include "value/value.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t length);
 
@@ -31,6 +32,16 @@ static void again(weft_value value, const struct wefti_octets *first, const stru
     free(second.octets);
 }
 
+/* As they are outside of it. */
+static void parts(weft_value value)
+{
+    size_t at = 0;
+    weft_value item;
+    weft_drop(weft_copy(value));
+    while (wefti_container_next(value, &at, &item) && at < 50)
+        weft_drop(weft_unfold(value, item));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t length)
 {
     struct wefti_pickle_limits limits = {.exceptions_stay = length % 2, .relay = length / 2 % 2};
@@ -43,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t length)
         return 0;
     }
     wefti_repr_begin(value, text, sizeof(text));
+    parts(value);
     if (wefti_pickle_write(value, &out, 1 << 20, &reason) == 0)
         again(value, &out, &limits);
     else
