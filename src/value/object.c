@@ -50,7 +50,8 @@ weft_value wefti_container_adopt(struct wefti_container *container, weft_value i
 {
     if (!wefti_kind_noted(item.kind) || !item.as.pointer)
         return item;
-    container->head.more |= wefti_item_recursive(item);
+    if (wefti_item_recursive(item))
+        container->head.more |= WEFTI_RECURSIVE;
     if (item.kind != WEFT_ABOVE)
         container_enter(wefti_handle_object(item), container);
     return item;

@@ -101,16 +101,17 @@ static inline bool wefti_kind_among(unsigned kind, uint32_t kinds)
     return kind < 32 && (kinds >> kind & 1);
 }
 
+enum { WEFTI_CONTAIN = 1 << WEFT_LIST | 1 << WEFT_TUPLE | 1 << WEFT_DICT | 1 << WEFT_SET | 1 << WEFT_FROZENSET | 1 << WEFT_OBJECT };
+
 static inline bool wefti_kind_contains(unsigned kind)
 {
-    return wefti_kind_among(
-        kind, 1U << WEFT_LIST | 1U << WEFT_TUPLE | 1U << WEFT_DICT | 1U << WEFT_SET | 1U << WEFT_FROZENSET | 1U << WEFT_OBJECT);
+    return wefti_kind_among(kind, WEFTI_CONTAIN);
 }
 
 /* Whether the container that it comes into has to know: it is a container, or refers to one. */
 static inline bool wefti_kind_noted(unsigned kind)
 {
-    return wefti_kind_contains(kind) || kind == WEFT_ABOVE;
+    return wefti_kind_among(kind, WEFTI_CONTAIN | 1U << WEFT_ABOVE);
 }
 
 /* Whether its object is a struct wefti_dict. */
@@ -189,14 +190,11 @@ static inline uint8_t wefti_item_recursive(weft_value item)
 weft_value wefti_container_adopt(struct wefti_container *container, weft_value item);
 /*
  * The same of an item that nobody but its maker can reach yet, through whatever hold: who reads a pickle has all holds on what it is
- * making. So nothing here need be atomic; whoever is handed the value later comes after it.
+ * making, none of which has a WEFT_ABOVE. So nothing here need be atomic; whoever is handed the value later comes after it.
  */
 static inline weft_value wefti_container_adopt_unseen(struct wefti_container *container, weft_value item)
 {
-    if (!wefti_kind_noted(item.kind) || !item.as.pointer)
-        return item;
-    container->head.more |= wefti_item_recursive(item);
-    if (item.kind != WEFT_ABOVE) {
+    if (wefti_kind_contains(item.kind) && item.as.pointer) {
         struct wefti_container *inner = wefti_handle_object(item);
         inner->inside++;
         inner->owner = inner->owner ? inner->owner : container;

@@ -221,17 +221,12 @@ void *wefti_reader_filled(struct wefti_reader *reader, weft_value value, enum we
     return NULL;
 }
 
-/* Before items come into a list or dict: whether it may come to lie in itself so, which is noted then. -1: no memory. */
-static int loops(struct wefti_reader *reader, weft_value value, const weft_value *items, size_t count)
+/* A list or dict may come to lie in itself. 1; -1: no memory. */
+static __attribute__((noinline)) int note_loop(struct wefti_reader *reader, weft_value value)
 {
     struct wefti_container *container = wefti_container_of(value);
-    bool lies = container->inside > 0;
-    for (size_t i = 0; !lies && i < count; i++)
-        lies = wefti_container_of(items[i]) == container;
     if (container->head.more & WEFTI_LOOPING)
         return 1;
-    if (!lies)
-        return 0;
     weft_value *place = wefti_reader_place(reader, &reader->looping, sizeof(*place), SIZE_MAX, "");
     if (!place)
         return -1;
@@ -240,8 +235,18 @@ static int loops(struct wefti_reader *reader, weft_value value, const weft_value
     return 1;
 }
 
+/* Before an item, or none yet, comes into a list or dict: whether that may come to lie in itself, which is noted then; `looping` is what was
+ * said before. As note_loop, or 0. */
+static inline int loops(struct wefti_reader *reader, struct wefti_container *container, weft_value value, weft_value item, int looping)
+{
+    if (looping)
+        return looping;
+    bool itself = wefti_kind_contains(item.kind) && wefti_handle_object(item) == container;
+    return __builtin_expect(itself || container->inside > 0, 0) ? note_loop(reader, value) : 0;
+}
+
 /* Adds to the weight of a container, if that is known at all. */
-static int weigh_unless(struct wefti_reader *reader, int looping, struct wefti_container *container, weft_value item)
+static inline int weigh_unless(struct wefti_reader *reader, int looping, struct wefti_container *container, weft_value item)
 {
     if (looping && item.kind != WEFTI_NAME)
         return 0;
@@ -405,11 +410,10 @@ static int list_fill(struct wefti_reader *reader, weft_value list, weft_value *i
     struct wefti_array *array = wefti_reader_filled(reader, list, WEFT_LIST);
     if (!array || wefti_reader_settle(reader, items, count) != 0 || wefti_reader_charge(reader, count * sizeof(*items)) != 0)
         return -1;
-    int looping = loops(reader, list, items, count);
-    if (looping < 0)
-        return -1;
+    int looping = 0;
     for (; *taken < count; ++*taken) {
-        if (weigh_unless(reader, looping, &array->container, items[*taken]) != 0)
+        looping = loops(reader, &array->container, list, items[*taken], looping);
+        if (looping < 0 || weigh_unless(reader, looping, &array->container, items[*taken]) != 0)
             return -1;
         if (wefti_list_add(array, items[*taken]) != 0)
             return wefti_reader_refuse_memory(reader);
@@ -425,12 +429,11 @@ int wefti_reader_fill_hashed(struct wefti_reader *reader, weft_value value, cons
     struct wefti_dict *dict = wefti_reader_filled(reader, value, pairs ? WEFT_DICT : WEFT_SET);
     if (!dict || wefti_reader_charge(reader, count / (pairs ? 2 : 1) * (sizeof(struct wefti_entry) + sizeof(uint32_t) * 3 / 2)) != 0)
         return -1;
-    int looping = pairs ? loops(reader, value, items, count) : 0;
-    if (looping < 0)
-        return -1;
+    int looping = 0;
     for (; *taken < count; *taken += pairs ? 2 : 1) {
         weft_value key = items[*taken], item = pairs ? items[*taken + 1] : weft_none;
-        if (weigh_unless(reader, looping, &dict->container, key) != 0 ||
+        looping = loops(reader, &dict->container, value, item, looping);
+        if (looping < 0 || weigh_unless(reader, looping, &dict->container, key) != 0 ||
             (pairs && weigh_unless(reader, looping, &dict->container, item) != 0) || charge_key(reader, key) != 0)
             return -1;
         if (wefti_dict_add(dict, key, item) < 0)
