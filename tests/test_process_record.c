@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The record of a process task, and the block with its result: whoever lets go last may die at any instruction, and so may who mends that. */
+/* The record of a process task, and the block with its result: whoever lets go last may die at any instruction, and so may who mends
+ * that. */
 #include "fixture.h"
 #include "shared/block.h"
 #include "shared/life.h"

@@ -89,10 +89,10 @@ WEFT_API inline weft_value weft_ptr(void *pointer)
 }
 
 /*
- * The container so many levels up from where this is put: 1 is the one that it lies in itself (what list.append(list) makes in Python), 2 what
- * that lies in. It means something only there: what is taken out of such a container still says so many levels, see weft_unfold. Nothing
- * here follows it; where there are fewer levels it means nothing, and is refused when it is to be sent to Python (EINVAL). weft_as_int
- * gives the levels. Equal to another of as many; never a key.
+ * The container so many levels up from where this is put: 1 is the one that it lies in itself (what list.append(list) makes in Python), 2
+ * what that lies in. It means something only there: what is taken out of such a container still says so many levels, see weft_unfold.
+ * Nothing here follows it; where there are fewer levels it means nothing, and is refused when it is to be sent to Python (EINVAL).
+ * weft_as_int gives the levels. Equal to another of as many; never a key.
  */
 WEFT_API inline weft_value weft_above(size_t levels)
 {

@@ -32,8 +32,8 @@ static inline bool wefti_held_by(const uint64_t *word, uint64_t ticket, uint32_t
 }
 
 /*
- * The holder lets go of the block with this ticket, if it has that yet and he holds it. True: he was the last, and is to free it. Acquire and
- * release: what the others did with it came before.
+ * The holder lets go of the block with this ticket, if it has that yet and he holds it. True: he was the last, and is to free it. Acquire
+ * and release: what the others did with it came before.
  */
 static inline bool wefti_held_leave(uint64_t *word, uint64_t ticket, uint32_t holder)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The flat form: items one after the other, each a kind (an octet) and what that kind has:
- *   none; bool, an octet; int, float, ptr, a reference upwards, eight octets; str, bytes, bytearray, bigint, a length and octets; numbers, their letter, a
- *   length and octets; an error without a text, its code; ERROR_TEXT, the code, a length and the text; ERROR_TYPE, the same, a length and
- *   the type; list, tuple, set, frozenset, a count and so many items; an object, 3, its name, arguments and state; dict, a count and so
- *   many keys and items in turn; AGAIN, the number of an object that is complete.
+ *   none; bool, an octet; int, float, ptr, a reference upwards, eight octets; str, bytes, bytearray, bigint, a length and octets; numbers,
+ *   their letter, a length and octets; an error without a text, its code; ERROR_TEXT, the code, a length and the text; ERROR_TYPE, the
+ *   same, a length and the type; list, tuple, set, frozenset, a count and so many items; an object, 3, its name, arguments and state; dict,
+ *   a count and so many keys and items in turn; AGAIN, the number of an object that is complete.
  * Lengths, counts and numbers are eight octets, a code four, in this machine's order, unaligned.
  *
  * Objects are numbered from 0 in the order in which they begin. Only what is held more than once can come again, so only that is looked for

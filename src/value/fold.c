@@ -24,12 +24,16 @@ struct levels {
 
 /* A container of the graph. */
 struct node {
-    weft_value made;     /* when it was left last, or none */
-    size_t level;        /* that it was at then, or is at */
-    uint64_t begun;      /* when that was */
-    struct levels above; /* what it refers to */
-    bool inside;         /* the walk is inside of it */
+    weft_value made; /* when it was left last, or none */
+    uint64_t begun;  /* when it was gone into then */
+    /* The levels that it refers to: one more than the innermost (0: it refers to none), and of the 64 up to that, a bit each. */
+    uint64_t window;
+    uint32_t end;
+    uint32_t level : 30; /* that it was at then, or is at */
+    uint32_t wide : 1;   /* it refers to others, too */
+    uint32_t inside : 1; /* the walk is inside of it */
 };
+enum { NODE_COSTS = sizeof(struct node) + 4 * sizeof(struct wefti_seen_place) };
 
 struct frame {
     weft_value container;
@@ -51,15 +55,14 @@ struct folding {
     size_t depth, most, frames_room;
 };
 
-static void levels_add(struct levels *levels, const struct levels *more)
-{
-    for (unsigned i = 0; i < WORDS; i++)
-        levels->words[i] |= more->words[i];
-}
-
 static bool levels_has(const struct levels *levels, size_t level)
 {
     return levels->words[level / 64] >> level % 64 & 1;
+}
+
+static void levels_set(struct levels *levels, size_t level)
+{
+    levels->words[level / 64] |= UINT64_C(1) << level % 64;
 }
 
 /* One more than the innermost of them; 0: there are none. */
@@ -71,6 +74,25 @@ static size_t levels_end(const struct levels *levels)
     return 0;
 }
 
+/* What has been left refers to: noted, and added to what lies around it. */
+static void node_note(struct node *node, const struct levels *above)
+{
+    node->end = (uint32_t)levels_end(above);
+    node->window = 0;
+    node->wide = 0;
+    for (size_t level = 0; level < node->end; level++)
+        if (levels_has(above, level) && node->end - level <= 64)
+            node->window |= UINT64_C(1) << (node->end - 1 - level);
+        else
+            node->wide |= levels_has(above, level);
+}
+
+static void levels_add_node(struct levels *levels, const struct node *node)
+{
+    for (uint64_t left = node->window; left; left &= left - 1)
+        levels_set(levels, node->end - 1 - (size_t)__builtin_ctzll(left));
+}
+
 static struct node *node_find(struct folding *folding, weft_value value)
 {
     struct wefti_seen_place *place = wefti_seen_place(&folding->seen, wefti_handle_object(value));
@@ -78,6 +100,8 @@ static struct node *node_find(struct folding *folding, weft_value value)
         return NULL;
     if (place->object)
         return &folding->nodes[place->number];
+    if (folding->spend(folding->data, NODE_COSTS, 0) != 0)
+        return NULL;
     if (folding->count == folding->room) {
         size_t room = folding->room ? 2 * folding->room : 16;
         struct node *grown = wefti_realloc(folding->nodes, room * sizeof(*grown));
@@ -92,7 +116,7 @@ static struct node *node_find(struct folding *folding, weft_value value)
     return &folding->nodes[folding->count++];
 }
 
-static int fail(int error)
+static int fold_fail(int error)
 {
     errno = error;
     return -1;
@@ -114,7 +138,7 @@ static int copy_have(struct folding *folding, struct frame *frame)
 }
 
 /* In the place that the innermost frame came to last. The item is given away. */
-static int put(struct folding *folding, weft_value item)
+static int fold_put(struct folding *folding, weft_value item)
 {
     struct frame *top = &folding->frames[folding->depth - 1];
     if (copy_have(folding, top) == 0)
@@ -128,16 +152,15 @@ static int put(struct folding *folding, weft_value item)
 /* Whether the node, as it was made last, is what would be made of it here. */
 static bool looks_the_same(const struct folding *folding, const struct node *node)
 {
-    size_t end = levels_end(&node->above);
-    if (weft_is_none(node->made))
-        return false;
-    return end == 0 || (node->level == folding->depth && folding->frames[end - 1].begun < node->begun);
+    if (weft_is_none(node->made) || node->end == 0)
+        return node->end == 0 && !weft_is_none(node->made);
+    return !node->wide && node->level == folding->depth && folding->frames[node->end - 1].begun < node->begun;
 }
 
-static int enter(struct folding *folding, weft_value value, struct node *node)
+static int fold_enter(struct folding *folding, weft_value value, struct node *node)
 {
     if (folding->depth == folding->most)
-        return fail(E2BIG);
+        return fold_fail(E2BIG);
     if (folding->depth == folding->frames_room) {
         size_t room = folding->frames_room ? 2 * folding->frames_room : 16;
         struct frame *grown = wefti_realloc(folding->frames, room * sizeof(*grown));
@@ -148,36 +171,34 @@ static int enter(struct folding *folding, weft_value value, struct node *node)
     }
     struct frame *frame = &folding->frames[folding->depth++];
     *frame = (struct frame){.container = value, .node = (size_t)(node - folding->nodes), .begun = ++folding->moment};
-    node->level = folding->depth - 1;
-    node->inside = true;
+    node->level = (uint32_t)(folding->depth - 1) & (LEVELS_MOST - 1);
+    node->inside = 1;
     const struct wefti_container *container = wefti_handle_object(value);
     return container->head.more & WEFTI_LOOPING ? copy_have(folding, frame) : 0;
 }
 
 /* What the innermost frame, whose place it is in, has instead of the item. */
-static int come_to(struct folding *folding, weft_value item)
+static int fold_come_to(struct folding *folding, weft_value item)
 {
     struct frame *top = &folding->frames[folding->depth - 1];
     if (!wefti_recursive_kind(item))
         return 0;
     struct node *node = node_find(folding, item);
-    if (!node)
-        return fail(ENOMEM);
-    if (folding->spend(folding->data, 0, 1) != 0)
+    if (!node || folding->spend(folding->data, 0, 1) != 0)
         return -1;
     if (node->inside) {
-        top->above.words[node->level / 64] |= UINT64_C(1) << node->level % 64;
-        return put(folding, weft_above(folding->depth - node->level));
+        levels_set(&top->above, node->level);
+        return fold_put(folding, weft_above(folding->depth - node->level));
     }
     if (!looks_the_same(folding, node))
-        return enter(folding, item, node);
-    levels_add(&top->above, &node->above);
+        return fold_enter(folding, item, node);
+    levels_add_node(&top->above, node);
     bool kept = wefti_handle_object(node->made) == wefti_handle_object(item);
-    return kept ? 0 : put(folding, weft_keep(node->made));
+    return kept ? 0 : fold_put(folding, weft_keep(node->made));
 }
 
 /* Out of the innermost frame. */
-static int leave(struct folding *folding)
+static int fold_leave(struct folding *folding)
 {
     struct frame frame = folding->frames[--folding->depth];
     struct node *node = &folding->nodes[frame.node];
@@ -187,28 +208,29 @@ static int leave(struct folding *folding)
     weft_drop(node->made);
     node->made = copied ? frame.copy : weft_keep(frame.container);
     node->begun = frame.begun;
-    node->above = frame.above;
-    node->inside = false;
+    node->inside = 0;
+    node_note(node, &frame.above);
     /* how inert objects are written leaves no room for references through them */
     if (frame.container.kind == WEFT_OBJECT && (refers || (levels_end(&frame.above) && wefti_object_inert(frame.container))))
-        return fail(EINVAL);
+        return fold_fail(EINVAL);
     if (folding->depth == 0)
         return 0;
-    levels_add(&folding->frames[folding->depth - 1].above, &frame.above);
-    return copied ? put(folding, weft_keep(node->made)) : 0;
+    for (unsigned i = 0; i < WORDS; i++)
+        folding->frames[folding->depth - 1].above.words[i] |= frame.above.words[i];
+    return copied ? fold_put(folding, weft_keep(node->made)) : 0;
 }
 
-static int fold(struct folding *folding, weft_value value)
+static int graph_fold(struct folding *folding, weft_value value)
 {
     struct node *node = node_find(folding, value);
-    int result = node ? enter(folding, value, node) : fail(ENOMEM);
+    int result = node ? fold_enter(folding, value, node) : -1;
     while (result == 0 && folding->depth) {
         struct frame *top = &folding->frames[folding->depth - 1];
         weft_value item;
         if (!wefti_container_next(top->container, &top->at, &item))
-            result = leave(folding);
+            result = fold_leave(folding);
         else if (top->container.kind != WEFT_DICT || top->at % 2 == 0) /* a key holds nothing of the kind */
-            result = come_to(folding, item);
+            result = fold_come_to(folding, item);
     }
     return result;
 }
@@ -218,7 +240,7 @@ weft_value wefti_fold(weft_value value, size_t depth, wefti_recursive_spend *spe
     struct folding folding = {.spend = spend, .data = data, .most = depth < LEVELS_MOST ? depth : LEVELS_MOST};
     if (!wefti_recursive_kind(value))
         return weft_keep(value);
-    int result = fold(&folding, value), error = errno;
+    int result = graph_fold(&folding, value), error = errno;
     weft_value made = result == 0 ? weft_keep(folding.nodes[0].made) : wefti_value_failed(error);
     while (folding.depth)
         weft_drop(folding.frames[--folding.depth].copy);

@@ -6,11 +6,11 @@
  * The stack holds finished values, containers that are still being filled, and names (of the kind WEFTI_NAME, which never leaves the
  * reader). Marks are kept beside it. The memo has a hold of its own on what it knows.
  *
- * No cycles. Values have none, and a pickle can make one only by putting something into a list or dict that lies in another already, or into
- * itself; Python's pickles do that for recursive data and for nothing else. Such a list or dict is noted, and there may be cycles until the
- * end; then what was made is folded (fold.c), and what was noted is emptied. Other containers that lie anywhere may not be changed. A
- * container's items are complete when they come, so depth is known when it arises; only of what was noted it is not, and then all is
- * weighed once more in the end.
+ * No cycles. Values have none, and a pickle can make one only by putting something into a list or dict that lies in another already, or
+ * into itself; Python's pickles do that for recursive data and for nothing else. Such a list or dict is noted, and there may be cycles
+ * until the end; then what was made is folded (fold.c), and what was noted is emptied. Other containers that lie anywhere may not be
+ * changed. A container's items are complete when they come, so depth is known when it arises; only of what was noted it is not, and then
+ * all is weighed once more in the end.
  *
  * Bounds. Each value is charged to the budget before it is made; what a pickle can refer to again and again is shared, not copied. Hashing
  * and comparing keys is work that sharing can multiply (forty tuples, each holding the next twice, are a key of 2^40 items), so a
@@ -24,8 +24,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "value/recursive.h"
-#include "value/seen.h"
 #include "value/utf8.h"
 
 enum { DEPTH_MOST = 1000 };
@@ -163,7 +161,7 @@ static uint32_t value_weight(weft_value value)
     return words < WEIGHT_MOST ? (uint32_t)words + 1 : WEIGHT_MOST;
 }
 
-static int refuse_depth(struct wefti_reader *reader)
+int wefti_reader_refuse_depth(struct wefti_reader *reader)
 {
     return wefti_reader_refuse(reader, EMSGSIZE, "the pickle's values lie more than %u within each other", reader->limits.depth);
 }
@@ -175,7 +173,7 @@ int wefti_reader_weigh(struct wefti_reader *reader, uint32_t *outer, weft_value 
     unsigned depth = *outer & ((1U << WEFTI_DEPTH_BITS) - 1), inner = value_depth(item) + 1;
     uint32_t weight = *outer >> WEFTI_DEPTH_BITS, more = value_weight(item);
     if (inner > reader->limits.depth)
-        return refuse_depth(reader);
+        return wefti_reader_refuse_depth(reader);
     weight = more < WEIGHT_MOST - weight ? weight + more : WEIGHT_MOST;
     *outer = weight << WEFTI_DEPTH_BITS | (inner > depth ? inner : depth);
     return 0;
@@ -201,11 +199,10 @@ static int charge_key(struct wefti_reader *reader, weft_value key)
     return 0;
 }
 
-static void *refuse_recursive(struct wefti_reader *reader, enum weft_value_kind kind)
+int wefti_reader_refuse_recursive(struct wefti_reader *reader, enum weft_value_kind kind)
 {
-    wefti_reader_refuse(
+    return wefti_reader_refuse(
         reader, EBADMSG, "refusing a value that lies in itself (%s %s)", kind == WEFT_OBJECT ? "an" : "a", weft_kind_name(kind));
-    return NULL;
 }
 
 void *wefti_reader_filled(struct wefti_reader *reader, weft_value value, enum weft_value_kind kind)
@@ -217,32 +214,18 @@ void *wefti_reader_filled(struct wefti_reader *reader, weft_value value, enum we
     else if (container->inside == 0 || kind == WEFT_LIST || kind == WEFT_DICT)
         return container;
     else
-        refuse_recursive(reader, kind);
+        wefti_reader_refuse_recursive(reader, kind);
     return NULL;
 }
 
-/* A list or dict may come to lie in itself. 1; -1: no memory. */
-static __attribute__((noinline)) int note_loop(struct wefti_reader *reader, weft_value value)
-{
-    struct wefti_container *container = wefti_container_of(value);
-    if (container->head.more & WEFTI_LOOPING)
-        return 1;
-    weft_value *place = wefti_reader_place(reader, &reader->looping, sizeof(*place), SIZE_MAX, "");
-    if (!place)
-        return -1;
-    *place = wefti_value_keep_unseen(value);
-    container->head.more |= WEFTI_LOOPING;
-    return 1;
-}
-
-/* Before an item, or none yet, comes into a list or dict: whether that may come to lie in itself, which is noted then; `looping` is what was
- * said before. As note_loop, or 0. */
+/* Before an item, or none yet, comes into a list or dict: whether that may come to lie in itself, which is noted then; `looping` is what
+ * was said before. As wefti_reader_loop, or 0. */
 static inline int loops(struct wefti_reader *reader, struct wefti_container *container, weft_value value, weft_value item, int looping)
 {
     if (looping)
         return looping;
     bool itself = wefti_kind_contains(item.kind) && wefti_handle_object(item) == container;
-    return __builtin_expect(itself || container->inside > 0, 0) ? note_loop(reader, value) : 0;
+    return __builtin_expect(itself || container->inside > 0, 0) ? wefti_reader_loop(reader, value) : 0;
 }
 
 /* Adds to the weight of a container, if that is known at all. */
@@ -842,85 +825,6 @@ static int run(struct wefti_reader *reader)
     return result == 0 ? refuse_cut(reader) : -1;
 }
 
-/* The weight of a container whose items have theirs, once more. */
-static int weigh_again(struct wefti_reader *reader, weft_value value)
-{
-    uint32_t *weight = &wefti_container_of(value)->weight;
-    size_t at = 0;
-    weft_value item;
-    *weight = 1U << WEFTI_DEPTH_BITS | 1;
-    while (wefti_container_next(value, &at, &item))
-        if (wefti_reader_weigh(reader, weight, item) != 0)
-            return -1;
-    return 0;
-}
-
-/* All weights once more: those of the innermost first, of each container once. */
-static int weigh_finished(struct wefti_reader *reader, weft_value value)
-{
-    struct wefti_walk walk;
-    struct wefti_seen seen = {0};
-    wefti_walk_begin(&walk);
-    int result = wefti_container_of(value) ? wefti_walk_enter(&walk, value, weft_none) : 0;
-    for (struct wefti_frame *top; result == 0 && (top = wefti_walk_top(&walk));) {
-        weft_value item;
-        if (!wefti_container_next(top->container, &top->at, &item)) {
-            result = weigh_again(reader, top->container);
-            wefti_walk_leave(&walk);
-            continue;
-        }
-        struct wefti_container *container = wefti_container_of(item);
-        struct wefti_seen_place *place = container ? wefti_seen_place(&seen, container) : NULL;
-        if (!container || (place && place->object))
-            continue;
-        if (!place || wefti_walk_enter(&walk, item, weft_none) != 0) {
-            result = wefti_reader_refuse_memory(reader);
-            break;
-        }
-        place->object = container;
-        seen.count++;
-    }
-    wefti_walk_end(&walk);
-    wefti_seen_end(&seen);
-    return result;
-}
-
-static size_t budget_of(const struct wefti_reader *reader)
-{
-    size_t length = (size_t)(reader->end - reader->begin), most = (SIZE_MAX - reader->limits.base) / reader->limits.factor;
-    return reader->limits.base + reader->limits.factor * (length < most ? length : most);
-}
-
-static int spend(void *data, size_t octets, size_t things)
-{
-    struct wefti_reader *reader = data;
-    if (things > reader->steps)
-        return wefti_reader_refuse(
-            reader, EMSGSIZE, "the values of a pickle of %zu octets lie in themselves too often", (size_t)(reader->end - reader->begin));
-    reader->steps -= things;
-    return wefti_reader_charge(reader, octets);
-}
-
-/* What may have cycles is replaced by the same without. It has the whole budget, as what there was goes. */
-static int fold(struct wefti_reader *reader, weft_value *value)
-{
-    *reader->reason->text = 0;
-    reader->budget = budget_of(reader);
-    weft_value folded = wefti_fold(*value, reader->limits.depth, spend, reader);
-    if (weft_is_error(folded) && !weft_is_error(*value)) {
-        if (errno == EINVAL)
-            refuse_recursive(reader, WEFT_OBJECT);
-        else if (errno == E2BIG)
-            refuse_depth(reader);
-        else if (!*reader->reason->text)
-            wefti_reader_refuse_memory(reader);
-        return -1;
-    }
-    wefti_value_drop_unseen(*value);
-    *value = folded;
-    return weigh_finished(reader, folded);
-}
-
 static int finish(struct wefti_reader *reader)
 {
     if (reader->at != reader->end)
@@ -932,15 +836,9 @@ static int finish(struct wefti_reader *reader)
     weft_value value = *(weft_value *)reader->done.items;
     if (value.kind == WEFTI_NAME)
         return wefti_reader_refuse_name(reader, value.as.pointer, "as a value");
-    if (reader->looping.count && fold(reader, reader->done.items) != 0)
+    if (reader->looping.count && wefti_reader_unloop(reader, reader->done.items) != 0)
         return -1;
     return reader->unfinished == 0 ? 0 : wefti_reader_refuse(reader, EBADMSG, "the pickle has a token or a class that belongs to nothing");
-}
-
-static void loops_end(const struct wefti_reader_stack *looping)
-{
-    for (size_t i = 0; i < looping->count; i++)
-        wefti_unloop(((weft_value *)looping->items)[i]);
 }
 
 static void limits_complete(struct wefti_pickle_limits *limits)
@@ -969,7 +867,7 @@ int wefti_pickle_read(
     limits_complete(&reader.limits);
     if (length > reader.limits.length)
         return wefti_reader_refuse(&reader, EMSGSIZE, "a pickle of %zu octets, more than %zu", length, reader.limits.length);
-    reader.budget = budget_of(&reader);
+    reader.budget = wefti_reader_budget(&reader);
     reader.steps = ((size_t)1 << 20) + 16 * length;
     int result = run(&reader) == 0 ? finish(&reader) : -1;
     int error = errno;
@@ -978,8 +876,7 @@ int wefti_pickle_read(
     reason->inert = result == 0 && *reader.stranger;
     if (reason->inert)
         snprintf(reason->text, sizeof(reason->text), "%s", reader.stranger);
-    loops_end(&reader.looping);
-    values_drop(&reader.looping);
+    wefti_reader_loops_end(&reader);
     values_drop(&reader.memo);
     values_drop(&reader.done);
     wefti_release(reader.marks.items);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files that read pickles share: the machine's state, its stack and its bounds. pickle_read.c has the operations on data,
- * pickle_call.c names and what is done with them, pickle_inert.c what is made of those that are not known; see the first.
+ * pickle_call.c names and what is done with them, pickle_inert.c what is made of those that are not known, pickle_loops.c what lies in
+ * itself; see the first.
  */
 #ifndef WEFTI_PICKLE_READER_H
 #define WEFTI_PICKLE_READER_H
@@ -37,6 +38,10 @@ int wefti_reader_refuse(struct wefti_reader *reader, int code, const char *forma
 int wefti_reader_refuse_memory(struct wefti_reader *reader);
 int wefti_reader_refuse_opcode(struct wefti_reader *reader, unsigned char opcode);
 int wefti_reader_refuse_name(struct wefti_reader *reader, const struct wefti_pickle_name *name, const char *why);
+
+int wefti_reader_refuse_depth(struct wefti_reader *reader);
+/* What may not lie in itself does. */
+int wefti_reader_refuse_recursive(struct wefti_reader *reader, enum weft_value_kind kind);
 
 /* Before so many octets are made of what the pickle says. */
 static inline int wefti_reader_charge(struct wefti_reader *reader, size_t octets)
@@ -106,6 +111,17 @@ void *wefti_reader_filled(struct wefti_reader *reader, weft_value value, enum we
 int wefti_reader_fill_hashed(struct wefti_reader *reader, weft_value value, const weft_value *items, size_t count, size_t *taken);
 /* Of items that stay whose they are: kept. */
 weft_value wefti_reader_frozenset(struct wefti_reader *reader, const weft_value *items, size_t count);
+
+/* pickle_loops.c */
+/* Notes that a list or dict may come to lie in itself. 1; -1: no memory. */
+int wefti_reader_loop(struct wefti_reader *reader, weft_value value);
+/* Replaces a value, which is held, by the same without cycles. What there was goes, so the budget for that is a new one; twice as large, as
+ * something is noted of each container, too. -1, having said why. */
+int wefti_reader_unloop(struct wefti_reader *reader, weft_value *value);
+/* At the end, whatever came of it. */
+void wefti_reader_loops_end(struct wefti_reader *reader);
+/* Octets that values may have. */
+size_t wefti_reader_budget(const struct wefti_reader *reader);
 
 /* pickle_call.c */
 /* A name onto the stack, or the value that it stands for. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Copies of parts of recursive data, and weft_unfold: a walk through what lies in the item, to each reference that leads to the container;
- * it is replaced in copies of the containers that lie between, which are made when the first such place is found, and put into each other as
- * the walk leaves them. What was walked through is noted with the level that it was at, as references count from there: so what is shared
- * is walked through, and copied, once for each level.
+ * it is replaced in copies of the containers that lie between, which are made when the first such place is found, and put into each other
+ * as the walk leaves them. What was walked through is noted with the level that it was at, as references count from there: so what is
+ * shared is walked through, and copied, once for each level.
  */
 
 #include "value/recursive.h"
@@ -109,7 +109,7 @@ static struct done *done_find(struct unfolding *unfolding, weft_value value)
 }
 
 /* What lies in the innermost frame, or is the item: 1 when *put is to replace it; or it is gone into, or nothing. */
-static int come_to(struct unfolding *unfolding, weft_value item, weft_value *put)
+static int unfold_come_to(struct unfolding *unfolding, weft_value item, weft_value *put)
 {
     size_t level = level_inside(unfolding);
     if (item.kind == WEFT_ABOVE && item.as.integer == (int64_t)level) {
@@ -130,7 +130,7 @@ static int come_to(struct unfolding *unfolding, weft_value item, weft_value *put
 }
 
 /* Out of the innermost frame. 1 when there is a copy of it, through *put. */
-static int leave(struct unfolding *unfolding, weft_value *put)
+static int unfold_leave(struct unfolding *unfolding, weft_value *put)
 {
     struct wefti_frame frame = *wefti_walk_top(&unfolding->walk);
     struct done *done = done_find(unfolding, frame.container);
@@ -159,15 +159,15 @@ static int frame_put(struct wefti_frame *frame, weft_value value)
     return wefti_recursive_put(frame->container, frame->partner, frame->at, value);
 }
 
-static int unfold(struct unfolding *unfolding, weft_value item, weft_value *unfolded)
+static int item_unfold(struct unfolding *unfolding, weft_value item, weft_value *unfolded)
 {
-    int result = come_to(unfolding, item, unfolded);
+    int result = unfold_come_to(unfolding, item, unfolded);
     for (struct wefti_frame *top; result >= 0 && (top = wefti_walk_top(&unfolding->walk));) {
         if (!wefti_container_next(top->container, &top->at, &item)) {
-            result = leave(unfolding, unfolded);
+            result = unfold_leave(unfolding, unfolded);
             top = wefti_walk_top(&unfolding->walk);
         } else {
-            result = come_to(unfolding, item, unfolded);
+            result = unfold_come_to(unfolding, item, unfolded);
         }
         if (result == 1 && top)
             result = frame_put(top, *unfolded);
@@ -182,7 +182,7 @@ weft_value weft_unfold(weft_value container, weft_value item)
         return weft_keep(item);
     struct unfolding unfolding = {.container = container};
     wefti_walk_begin(&unfolding.walk);
-    int result = unfold(&unfolding, item, &unfolded), error = errno;
+    int result = item_unfold(&unfolding, item, &unfolded), error = errno;
     for (struct wefti_frame *frame; (frame = wefti_walk_top(&unfolding.walk)); wefti_walk_leave(&unfolding.walk))
         weft_drop(frame->partner);
     for (size_t i = 0; i < unfolding.count; i++)

@@ -28,8 +28,8 @@ typedef int wefti_recursive_spend(void *data, size_t octets, size_t things);
 
 /*
  * Of a value with cycles, which only who makes values can have: the same without, yours. Lists and dicts that say WEFTI_LOOPING are copied,
- * as are those that hold such; all else is kept. Each cycle has such a one. `depth`: levels that the value may come to. An error with EINVAL
- * (what cannot be copied or written lies in itself), E2BIG (too deep), ENOMEM, and what `spend` says.
+ * as are those that hold such; all else is kept. Each cycle has such a one. `depth`: levels that the value may come to. An error with
+ * EINVAL (what cannot be copied or written lies in itself), E2BIG (too deep), ENOMEM, and what `spend` says.
  */
 weft_value wefti_fold(weft_value value, size_t depth, wefti_recursive_spend *spend, void *data);
 /* Takes out of a list or dict all that may have made a cycle of it. */
