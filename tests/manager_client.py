@@ -170,6 +170,9 @@ def sets(m):
                  lambda o: o <= {1}, lambda o: o >= {1}, lambda o: o < set(mirror), lambda o: o > set(mirror), lambda o: o <= set(mirror), lambda o: o > {1},
                  lambda o: o < [1], lambda o: o.update([10, 11], (12,)), lambda o: o.update(5), lambda o: o.difference_update([10], {3.0}),
                  lambda o: o.intersection_update({1, 4, 11, 12}, [1, 4, 11, 'x']), lambda o: o.symmetric_difference_update([1, 2, 3]), lambda o: o.add((1, (2, b'3'))),
+                 lambda o: o.add(frozenset([1, 'x'])), lambda o: {1, 'x'} in o, lambda o: {1} in o, lambda o: set() in o, lambda o: {1, 'x'} in o.copy(),
+                 lambda o: o.remove({2}), lambda o: o.discard({2}), lambda o: o.remove({1, 'x'}), lambda o: o.add({1}), lambda o: o.add(frozenset()),
+                 lambda o: set() in o, lambda o: o.discard(set()), lambda o: {1: 2} in o,
                  lambda o: o.clear(), lambda o: o.pop(), lambda o: o.update('abc')):
         both(call)
     for method, other in (('__ior__', {1, 2, 3}), ('__iand__', {'a', 1, 2}), ('__isub__', {2}), ('__ixor__', {1, 5})):

@@ -256,10 +256,35 @@ static weft_value set_test(struct wefti_call *call)
     return weft_bool((size_t)common == (test->relation == SUBSET ? mine : theirs) && !(test->less && mine == theirs));
 }
 
-static bool key_usable(struct wefti_call *call)
+/* What is looked for: a set, which cannot lie in another, stands for the frozenset of its members, as in Python. Yours; an error with
+ * errno. */
+static weft_value set_sought(struct wefti_call *call)
 {
-    size_t work = 0;
-    return item_usable(&work, call->bound[0]);
+    weft_value given = call->bound[0], member, *members = NULL;
+    size_t work = 0, count = 0, at = 0;
+    if (!item_usable(&work, given))
+        return weft_error(errno, NULL);
+    if (given.kind != WEFT_SET)
+        return weft_keep(given);
+    if (weft_length(given) > 0 && !(members = wefti_alloc_raw(weft_length(given) * sizeof(*members))))
+        return weft_error(errno, NULL);
+    while (weft_set_next(given, &at, &member))
+        members[count++] = weft_keep(member);
+    weft_value frozen = weft_frozenset(members, count);
+    for (size_t i = 0; weft_is_error(frozen) && i < count; i++)
+        weft_drop(members[i]);
+    wefti_release(members);
+    return frozen;
+}
+
+/* 0 when it was there, and is gone; -1 with errno. */
+static int set_take_sought(struct wefti_call *call)
+{
+    weft_value sought = set_sought(call);
+    int result = weft_is_error(sought) && !weft_is_error(call->bound[0]) ? -1 : weft_set_take(set_of(call), sought), error = errno;
+    weft_drop(sought);
+    errno = error;
+    return result;
 }
 
 static weft_value set_add(struct wefti_call *call)
@@ -270,20 +295,23 @@ static weft_value set_add(struct wefti_call *call)
 
 static weft_value set_contains(struct wefti_call *call)
 {
-    int has = key_usable(call) ? weft_set_has(set_of(call), call->bound[0]) : -1;
+    weft_value sought = set_sought(call);
+    int has = weft_is_error(sought) && !weft_is_error(call->bound[0]) ? -1 : weft_set_has(set_of(call), sought), error = errno;
+    weft_drop(sought);
+    errno = error;
     return has < 0 ? wefti_raise_unhashable(call, call->bound[0]) : weft_bool(has);
 }
 
 static weft_value set_discard(struct wefti_call *call)
 {
-    if ((key_usable(call) && weft_set_take(set_of(call), call->bound[0]) == 0) || errno == ENOENT)
+    if (set_take_sought(call) == 0 || errno == ENOENT)
         return weft_none;
     return wefti_raise_unhashable(call, call->bound[0]);
 }
 
 static weft_value set_remove(struct wefti_call *call)
 {
-    if (key_usable(call) && weft_set_take(set_of(call), call->bound[0]) == 0)
+    if (set_take_sought(call) == 0)
         return weft_none;
     return errno == ENOENT ? wefti_raise(call, "KeyError", call->bound, 1) : wefti_raise_unhashable(call, call->bound[0]);
 }
