@@ -226,12 +226,15 @@ static void take_line(char *line, FILE *again)
     }
     written = hex_of(value);
     fprintf(again, "%s %s %s\n", kind, number, written);
-    free(written);
     weft_value same = weft_none;
     if (strcmp(kind, "error") != 0) {
         same = rewritten(value);
+        char *twice = hex_of(same);
         ck_assert(weft_equal(same, value));
+        ck_assert_uint_eq(strlen(twice), strlen(written)); /* nothing grows on its way */
+        free(twice);
     }
+    free(written);
     weft_drop(same), weft_drop(value);
 }
 
@@ -396,6 +399,28 @@ static weft_value parent(weft_value child)
     weft_drop(key);
     return item;
 }
+
+/* T = (I, O, [I]), both lists hold T alone: it is written within itself, and that again, where O is not what that lies in. */
+START_TEST(a_tuple_within_itself_is_where_it_was_first)
+{
+    weft_value inner = list_of(weft_above(2)), again = list_of(weft_above(3));
+    weft_value outer = list_of(weft_tuple((weft_value[]){inner, weft_above(2), list_of(again)}, 3));
+    assert_written(outer, "8004 5d94 5d94 6801 6800 5d94 5d94 6801 6800 6802 8794 61 61 303030 6804 61 30 6804 61 2e");
+}
+END_TEST
+
+/* Each of forty tuples holds the next, and a list of itself: they are written twice each, not 2^40 times. */
+START_TEST(tuples_within_themselves_do_not_multiply)
+{
+    weft_value tuple = weft_none;
+    for (int i = 0; i < 40; i++)
+        tuple = pair(tuple, list_of(weft_above(2)));
+    char *written = hex_of(tuple);
+    ck_assert_uint_lt(strlen(written), 40 * 40);
+    free(written);
+    weft_drop(tuple);
+}
+END_TEST
 
 START_TEST(a_reference_upwards_stays_in_its_place)
 {
@@ -761,6 +786,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, operations_are_refused_by_number);
     tcase_add_test(tests, what_is_no_pickle_is_refused);
     tcase_add_test(tests, what_lies_in_itself_refers_upwards);
+    tcase_add_test(tests, a_tuple_within_itself_is_where_it_was_first);
+    tcase_add_test(tests, tuples_within_themselves_do_not_multiply);
     tcase_add_test(tests, a_reference_upwards_stays_in_its_place);
     tcase_add_test(tests, what_cannot_be_recursive_is_refused);
     tcase_add_test(tests, what_grows_where_it_lies_is_weighed_again);

@@ -190,11 +190,17 @@ static int put_bigint(struct writer *writer, const struct wefti_text *bigint)
     return put(writer, bigint->octets, bigint->length);
 }
 
+/* Whether the walk may come to it again: it is held more than once, or lies in a tuple that is written within itself. */
+static bool comes_again(const struct writer *writer, const struct wefti_object *object)
+{
+    return __atomic_load_n(&object->count, __ATOMIC_RELAXED) > 1 || writer->repeats || object->more & WEFTI_RECURSIVE;
+}
+
 /* The next object that is complete enough may be referred to by this number. */
 static int memoize(struct writer *writer, weft_value value)
 {
     const struct wefti_object *object = wefti_handle_object(value);
-    if (__atomic_load_n(&object->count, __ATOMIC_RELAXED) > 1) {
+    if (comes_again(writer, object)) {
         struct wefti_seen_place *place = wefti_seen_place(&writer->seen, object);
         if (!place)
             return refuse(writer, ENOMEM, "out of memory");
@@ -213,18 +219,25 @@ static int put_get(struct writer *writer, uint64_t number)
     return put_number(writer, small ? 'h' : 'j', small ? 1 : 4, number);
 }
 
-/* 1: it was written before, and is referred to; 0: it is to be written; -1. */
-static int put_again(struct writer *writer, weft_value value)
+/* 1: it was written before, as *number; 0: it was not, or is not complete enough yet; -1. */
+static int find_number(struct writer *writer, weft_value value, uint64_t *number)
 {
     const struct wefti_object *object = wefti_handle_object(value);
-    if (!writer->seen.places || __atomic_load_n(&object->count, __ATOMIC_RELAXED) == 1)
+    if (!writer->seen.places || !comes_again(writer, object))
         return 0;
     const struct wefti_seen_place *place = wefti_seen_place(&writer->seen, object);
     if (!place)
         return refuse(writer, ENOMEM, "out of memory");
-    if (!place->object)
-        return 0;
-    return put_get(writer, place->number) == 0 ? 1 : -1;
+    *number = place->number;
+    return place->object ? 1 : 0;
+}
+
+/* 1: it was written before, and is referred to; 0: it is to be written; -1. */
+static int put_again(struct writer *writer, weft_value value)
+{
+    uint64_t number;
+    int found = find_number(writer, value, &number);
+    return found == 1 && put_get(writer, number) != 0 ? -1 : found;
 }
 
 static int put_bytearray(struct writer *writer, weft_value value)
@@ -348,16 +361,10 @@ static int put_leaf(struct writer *writer, weft_value value)
 
 /* Recursion. */
 
-/* Of a tuple's frame, in its partner's number: 1 + the number that it was given within itself, and 1 + the frame of its first time; else
- * 0. */
-static uint32_t frame_made(const struct wefti_frame *frame)
+/* Of a tuple's frame, in its partner's number: 1 + the frame of its first time; 0: it is that. */
+static size_t frame_first(const struct wefti_frame *frame)
 {
-    return (uint32_t)frame->partner.as.integer;
-}
-
-static uint32_t frame_first(const struct wefti_frame *frame)
-{
-    return (uint32_t)((uint64_t)frame->partner.as.integer >> 32);
+    return (size_t)frame->partner.as.integer;
 }
 
 static bool frame_is_of(const struct wefti_frame *frame, weft_value value)
@@ -390,40 +397,33 @@ static int put_above(struct writer *writer, weft_value value)
         return refuse(writer, EINVAL, "a reference upwards, out of what is sent");
     if (frame->container.kind != WEFT_TUPLE)
         return frame->partner.code ? put_get(writer, (uint64_t)frame->partner.code - 1) : refuse_recursive(writer, frame->container);
-    if (frame_made(frame))
-        return put_get(writer, frame_made(frame) - 1);
-    uint64_t first = (uint64_t)(frame - writer->walk.frames) + 1;
+    int again = put_again(writer, frame->container);
+    if (again != 0)
+        return again < 0 ? -1 : 0;
+    size_t first = frame_first(frame) ? frame_first(frame) : (size_t)(frame - writer->walk.frames) + 1;
     weft_value tuple = frame->container;
     writer->repeats = true;
     if (weft_length(tuple) > 3 && put_opcode(writer, '(') != 0)
         return -1;
     if (enter(writer, tuple, MEMOIZED) != 0)
         return -1;
-    wefti_walk_top(&writer->walk)->partner.as.integer = (int64_t)(first << 32);
+    wefti_walk_top(&writer->walk)->partner.as.integer = (int64_t)first;
     return 0;
 }
 
-/* While tuples are written within themselves: what has begun is referred to. As put_again. */
-static int put_begun(struct writer *writer, weft_value value)
+/* While tuples are written within themselves: an object that has begun, and has no number before all its arguments are written. */
+static int refuse_begun(struct writer *writer, weft_value value)
 {
-    size_t at = writer->walk.depth;
-    if (value.kind == WEFT_TUPLE)
-        return 0;
+    size_t at = value.kind == WEFT_OBJECT && wefti_item_recursive(value) ? writer->walk.depth : 0;
     while (at > 0 && !frame_is_of(&writer->walk.frames[at - 1], value))
         at--;
-    if (at == 0)
-        return 0;
-    int32_t number = writer->walk.frames[at - 1].partner.code;
-    if (!number)
-        return refuse_recursive(writer, value);
-    return put_get(writer, (uint64_t)number - 1) == 0 ? 1 : -1;
+    return at > 0 ? refuse_recursive(writer, value) : 0;
 }
 
 /* A tuple that was written within itself: as much of it as has been written once more goes, and the number comes. */
-static int end_made(struct writer *writer, const struct wefti_frame *frame)
+static int end_made(struct writer *writer, const struct wefti_frame *frame, uint64_t number)
 {
     bool marked = weft_length(frame->container) > 3;
-    uint64_t number = frame_made(frame) - 1;
     size_t written = frame->at;
     wefti_walk_leave(&writer->walk);
     if (marked && put_opcode(writer, '1') != 0)
@@ -434,16 +434,6 @@ static int end_made(struct writer *writer, const struct wefti_frame *frame)
     return put_get(writer, number);
 }
 
-/* Now it has a number: for all its frames. */
-static void made(struct writer *writer, weft_value tuple, int32_t number)
-{
-    for (size_t i = 0; i < writer->walk.depth; i++) {
-        struct wefti_frame *frame = &writer->walk.frames[i];
-        if (frame_is_of(frame, tuple) && !frame_made(frame))
-            frame->partner.as.integer |= number;
-    }
-}
-
 /* Tuples. */
 
 static int end_tuple(struct writer *writer, weft_value tuple, int32_t role)
@@ -451,8 +441,6 @@ static int end_tuple(struct writer *writer, weft_value tuple, int32_t role)
     size_t length = weft_length(tuple);
     if (put_opcode(writer, length > 3 ? 't' : (unsigned char)(0x84 + length)) != 0)
         return -1;
-    if (role == MEMOIZED && writer->repeats)
-        made(writer, tuple, next_number(writer));
     return role == MEMOIZED ? memoize(writer, tuple) : 0;
 }
 
@@ -541,7 +529,7 @@ static int put_container(struct writer *writer, weft_value value)
 {
     int again = put_again(writer, value);
     if (again == 0 && writer->repeats)
-        again = put_begun(writer, value);
+        again = refuse_begun(writer, value);
     if (again != 0)
         return again < 0 ? -1 : 0;
     switch ((enum weft_value_kind)value.kind) {
@@ -610,8 +598,10 @@ static int step_tuple(struct writer *writer, struct wefti_frame *frame)
 {
     weft_value item, tuple = frame->container;
     int32_t role = frame->partner.code;
-    if (frame_made(frame))
-        return end_made(writer, frame);
+    uint64_t number;
+    int made = writer->repeats && frame->at && role != ITEMS ? find_number(writer, tuple, &number) : 0;
+    if (made != 0)
+        return made < 0 ? -1 : end_made(writer, frame, number);
     if (wefti_container_next(tuple, &frame->at, &item))
         return put_value(writer, item);
     wefti_walk_leave(&writer->walk);

@@ -4,6 +4,7 @@
 what their repr (the values' own, by number) says."""
 import array
 import queue
+import random
 import signal
 import sys
 import threading
@@ -112,8 +113,33 @@ def recursive():
     within = []
     within.append(slice(None))
     within.append((within, {'k': (within, pair)}))
+    outer, inner = [], []
+    thrice = (inner, outer, [inner])  # written within itself twice
+    inner.append(thrice)
+    outer.append(thrice)
+    tower = ()
+    for _ in range(60):
+        tower = (tower, [])
+        tower[1].append(tower)
     return [alone, twice, pair, mapping, deep, quad, both, mixed, tuples, batches, root, first, crossed, four, namespace, within,
-            [alone, alone], [root['children'][2], root], (pair, pair[0])]
+            [alone, alone], [root['children'][2], root], (pair, pair[0]), outer, tower]
+
+
+def graph(seed):
+    """Any that refer to each other."""
+    chance, made, changeable = random.Random(seed), [], []
+    for _ in range(8):
+        items = [chance.choice(made) if made and chance.random() < .8 else chance.randrange(5) for _ in range(chance.randrange(4))]
+        kind = chance.choice('lldtttt')
+        made.append(items if kind == 'l' else dict(enumerate(items)) if kind == 'd' else tuple(items))
+        changeable += [made[-1]] if kind != 't' else []
+    for _ in range(6 if changeable else 0):
+        to, item = chance.choice(changeable), chance.choice(made)
+        if isinstance(to, list):
+            to.append(item)
+        else:
+            to[chance.randrange(9)] = item
+    return made[-1]
 
 
 def unrolled(value, depth, known):
@@ -166,6 +192,8 @@ def make(protocols):
             line('error', str(number), hexed(name(error, protocol)) + ':' + hexed(text_of(error)), dump(error, protocol))
         for number, value in enumerate(recursive()):
             line('recursive', str(number), '-', dump(value, protocol))
+        for seed in range(120 * protocol, 120 * protocol + 120):
+            line('graph', str(seed), '-', dump(graph(seed), protocol))
         for number, value in enumerate(proxies()):
             line('proxy', str(number), '-', dump(value, protocol))
         if protocol >= 4:
@@ -188,7 +216,10 @@ def same(kind, number, value):
         expected = errors()[number]
         return alike(value, expected) and value.args == expected.args
     if kind == 'recursive':
-        return all(unrolled(value, depth, {}) == unrolled(recursive()[number], depth, {}) for depth in range(1, 40, 6))
+        expected = recursive()[number]
+        return all(unrolled(value, depth, {}) == unrolled(expected, depth, {}) for depth in range(1, 40, 6))
+    if kind == 'graph':
+        return unrolled(value, 8, {}) == unrolled(graph(number), 8, {})
     if kind == 'proxy':
         expected = proxies()[number]
         return type(value) is type(expected) and repr(value) == repr(expected)
