@@ -2,8 +2,8 @@
 /*
  * Python's pickles, as data. Reading runs, imports and looks up nothing: what is not data is refused by name. What comes back, and what can
  * be written, is what connections and managers carry: all kinds of values but pointers, and objects of the few classes that multiprocessing
- * has besides. Lists and dicts of Python's that lie in themselves have references upwards in those places (weft_above), and what has such is
- * written as what it was.
+ * has besides. Lists and dicts of Python's that lie in themselves have references upwards in those places (weft_above), and what has such
+ * is written as what it was.
  */
 #ifndef WEFT_PICKLE_H
 #define WEFT_PICKLE_H
