@@ -439,6 +439,18 @@ START_TEST(a_reference_upwards_stays_in_its_place)
 }
 END_TEST
 
+/* The same tuple twice in a list, at different depths: it means the one list, and the other. */
+START_TEST(what_lies_in_two_places_may_mean_two_things)
+{
+    weft_value inner = weft_list(), outer = weft_list(), tuple = one(weft_above(2));
+    ck_assert_int_eq(weft_list_append(inner, weft_keep(tuple)), 0);
+    ck_assert_int_eq(weft_list_append(outer, weft_keep(tuple)), 0);
+    ck_assert_int_eq(weft_list_append(outer, inner), 0);
+    ck_assert_int_eq(weft_list_append(outer, tuple), 0);
+    assert_written(outer, "8004 5d94 28 6800 8594 5d94 6802 8594 61 6800 8594 65 2e");
+}
+END_TEST
+
 START_TEST(what_cannot_be_recursive_is_refused)
 {
     struct wefti_pickle_limits relay = {.relay = true};
@@ -789,6 +801,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_tuple_within_itself_is_where_it_was_first);
     tcase_add_test(tests, tuples_within_themselves_do_not_multiply);
     tcase_add_test(tests, a_reference_upwards_stays_in_its_place);
+    tcase_add_test(tests, what_lies_in_two_places_may_mean_two_things);
     tcase_add_test(tests, what_cannot_be_recursive_is_refused);
     tcase_add_test(tests, what_grows_where_it_lies_is_weighed_again);
     tcase_add_test(tests, recursion_does_not_multiply_work);

@@ -6,6 +6,9 @@
  * they were. To tell that without comparing paths, each moment of the walk has a number: a level that one has been inside of since before
  * a part was made is one that the part was made in.
  *
+ * A value that has references upwards already is a graph, too, whose parts may have been put into several places, where the references mean
+ * different things: then there are as many parts in what comes of it.
+ *
  * How much comes of a graph in which everything leads to everything grows as fast as the ways through it. The caller bounds it.
  */
 
@@ -181,6 +184,12 @@ static int fold_enter(struct folding *folding, weft_value value, struct node *no
 static int fold_come_to(struct folding *folding, weft_value item)
 {
     struct frame *top = &folding->frames[folding->depth - 1];
+    if (item.kind == WEFT_ABOVE) {
+        if (item.as.integer < 1 || item.as.integer > (int64_t)folding->depth)
+            return fold_fail(EDOM);
+        levels_set(&top->above, folding->depth - (size_t)item.as.integer);
+        return 0;
+    }
     if (!wefti_recursive_kind(item))
         return 0;
     struct node *node = node_find(folding, item);
@@ -204,6 +213,9 @@ static int fold_leave(struct folding *folding)
     struct node *node = &folding->nodes[frame.node];
     bool refers = levels_has(&frame.above, folding->depth);
     frame.above.words[folding->depth / 64] &= ~(UINT64_C(1) << folding->depth % 64);
+    bool open = levels_end(&frame.above) > 0;
+    if (open && !weft_is_none(node->made) && copy_have(folding, &frame) != 0) /* another than where it meant something else */
+        return -1;
     bool copied = !weft_is_none(frame.copy);
     weft_drop(node->made);
     node->made = copied ? frame.copy : weft_keep(frame.container);
@@ -211,7 +223,7 @@ static int fold_leave(struct folding *folding)
     node->inside = 0;
     node_note(node, &frame.above);
     /* how inert objects are written leaves no room for references through them */
-    if (frame.container.kind == WEFT_OBJECT && (refers || (levels_end(&frame.above) && wefti_object_inert(frame.container))))
+    if ((refers || open) && wefti_object_inert(frame.container))
         return fold_fail(EINVAL);
     if (folding->depth == 0)
         return 0;

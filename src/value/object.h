@@ -181,7 +181,7 @@ int wefti_container_changeable(struct wefti_container *container, weft_value ite
 /* WEFTI_RECURSIVE, if what holds the item has to say so. */
 static inline uint8_t wefti_item_recursive(weft_value item)
 {
-    if (!wefti_kind_contains(item.kind))
+    if (!wefti_kind_contains(item.kind) || !item.as.pointer)
         return item.kind == WEFT_ABOVE ? WEFTI_RECURSIVE : 0;
     return ((const struct wefti_object *)wefti_handle_object(item))->more & WEFTI_RECURSIVE;
 }

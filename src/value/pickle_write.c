@@ -8,7 +8,8 @@
  * Python's own; that of an object, which of its parts comes next; that of a tuple which is the arguments of a call, that it is not
  * memoized, or what only its items are written of.
  *
- * A reference upwards (WEFT_ABOVE) is to what has a frame. Of a list or dict the number is known, and is what is written. A tuple has none
+ * A value with references upwards (WEFT_ABOVE) is folded first, so that what is held twice means the same twice. Such a reference is to
+ * what has a frame. Of a list or dict the number is known, and is what is written. A tuple has none
  * yet: as in Python's own pickles it is written within itself then, its lists and dicts, which have begun, being referred to; that gives it
  * a number, and where it would have ended what was written of it is popped, and the number put in its place. The frame of such a second
  * time says where the first one lies: references count from there.
@@ -21,11 +22,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "value/object.h"
+#include "value/recursive.h"
 #include "value/seen.h"
 #include "value/utf8.h"
 
-enum { BATCH = 1000 };
+enum { BATCH = 1000, FOLDED_MOST = 1 << 24 };
 /* Of a frame's partner, of a tuple: code. Of others code is 1 + their number; 0: they have none. */
 enum { ARGUMENTS = 1, MEMOIZED = 2, ITEMS = 3 };
 
@@ -33,6 +34,7 @@ struct writer {
     struct wefti_octets *out;
     size_t most;   /* length that `out` may come to */
     uint64_t memo; /* how many are memoized */
+    size_t folded; /* what folding has looked at and copied */
     bool repeats;  /* tuples are being written within themselves, or have been */
     struct wefti_seen seen;
     struct wefti_walk walk;
@@ -697,20 +699,58 @@ static int step(struct writer *writer, struct wefti_frame *frame)
     }
 }
 
+static int spend(void *data, size_t octets, size_t things)
+{
+    struct writer *writer = data;
+    writer->folded += octets / sizeof(weft_value) + things;
+    if (writer->folded < FOLDED_MOST)
+        return 0;
+    return refuse(writer, EMSGSIZE, "the value lies in itself too often");
+}
+
+static int write_value(struct writer *writer, weft_value value)
+{
+    wefti_walk_begin(&writer->walk);
+    int result = put(writer, "\x80\x04", 2) == 0 ? put_value(writer, value) : -1;
+    for (struct wefti_frame *frame; result == 0 && (frame = wefti_walk_top(&writer->walk));)
+        result = step(writer, frame);
+    if (result == 0)
+        result = put_opcode(writer, '.');
+    int error = errno;
+    wefti_walk_end(&writer->walk);
+    wefti_seen_end(&writer->seen);
+    errno = error;
+    return result;
+}
+
+/* Of one that has references upwards. */
+static int write_recursive(struct writer *writer, weft_value value)
+{
+    weft_value folded = wefti_fold(value, SIZE_MAX, spend, writer);
+    int result = -1;
+    if (!weft_is_error(folded))
+        result = write_value(writer, folded);
+    else if (errno == EDOM)
+        refuse(writer, EINVAL, "a reference upwards, out of what is sent");
+    else if (errno == E2BIG)
+        refuse(writer, EMSGSIZE, "a value that lies in itself, and too deep");
+    else if (errno == EINVAL)
+        refuse_recursive(writer, (weft_value){.kind = WEFT_OBJECT});
+    else if (errno != EMSGSIZE)
+        refuse(writer, ENOMEM, "out of memory");
+    int error = errno;
+    weft_drop(folded);
+    errno = error;
+    return result;
+}
+
 int wefti_pickle_write(weft_value value, struct wefti_octets *out, size_t most, struct wefti_pickle_reason *reason)
 {
     struct writer writer = {.out = out, .reason = reason};
     size_t before = out->length;
     writer.most = most < SIZE_MAX - before ? before + most : SIZE_MAX;
-    wefti_walk_begin(&writer.walk);
-    int result = put(&writer, "\x80\x04", 2) == 0 ? put_value(&writer, value) : -1;
-    for (struct wefti_frame *frame; result == 0 && (frame = wefti_walk_top(&writer.walk));)
-        result = step(&writer, frame);
-    if (result == 0)
-        result = put_opcode(&writer, '.');
-    int error = errno;
-    wefti_walk_end(&writer.walk);
-    wefti_seen_end(&writer.seen);
+    bool recursive = wefti_kind_contains(value.kind) && wefti_item_recursive(value);
+    int result = recursive ? write_recursive(&writer, value) : write_value(&writer, value), error = errno;
     if (result != 0)
         out->length = before;
     errno = error;
