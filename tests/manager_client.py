@@ -319,6 +319,12 @@ def recursive(m):
     assert made[2]['parent']['children'][0]['parent']['name'] == 'root'
     copied = m.dict(tree)
     assert copied['children'][0]['parent']['children'][0]['name'] == 'leaf'
+    part = []
+    arguments = (part, 7)
+    part.append(arguments)  # refers to what no queue ever gets
+    q._callmethod('put', arguments)
+    got = q.get()
+    assert isinstance(got[0], tuple) and got[0][1] == 7 and got[0][0][0] is got[0], got
     assert list(m.list(pair)[0][0][0][0][0]) and len(m.list(alone)[1:]) == 1
 
 

@@ -451,6 +451,31 @@ START_TEST(what_lies_in_two_places_may_mean_two_things)
 }
 END_TEST
 
+/* What several items lead to stays one, and is copied once. */
+START_TEST(a_copy_shares_what_was_shared)
+{
+    weft_value list = weft_list(), item = list_of(weft_above(2)), copy;
+    weft_list_append(list, weft_keep(item)), weft_list_append(list, item);
+    copy = weft_copy(list);
+    weft_drop(list);
+    assert_written(copy, "8004 5d94 28 5d94 5d94 28 5d94 6802 61 6803 65 61 6801 65 2e");
+}
+END_TEST
+
+/* L = [T0, ... T40], T0 holds L, the others the one before twice. */
+START_TEST(what_is_unfolded_has_its_weight)
+{
+    char digits[1000] = "8004 5d94 28 4e 6800 8694", *at = digits + strlen(digits);
+    for (int i = 1; i <= 40; i++)
+        at += sprintf(at, "68%02x 68%02x 8694", i, i);
+    sprintf(at, "65 2e");
+    weft_value list = read_hex(digits), item = weft_unfold(list, weft_list_at(list, 40));
+    ck_assert_uint_eq(wefti_value_weight(weft_list_at(list, 40)), WEFTI_WEIGHT_MOST);
+    ck_assert_uint_eq(wefti_value_weight(item), WEFTI_WEIGHT_MOST);
+    weft_drop(item), weft_drop(list);
+}
+END_TEST
+
 START_TEST(what_cannot_be_recursive_is_refused)
 {
     struct wefti_pickle_limits relay = {.relay = true};
@@ -802,6 +827,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, tuples_within_themselves_do_not_multiply);
     tcase_add_test(tests, a_reference_upwards_stays_in_its_place);
     tcase_add_test(tests, what_lies_in_two_places_may_mean_two_things);
+    tcase_add_test(tests, a_copy_shares_what_was_shared);
+    tcase_add_test(tests, what_is_unfolded_has_its_weight);
     tcase_add_test(tests, what_cannot_be_recursive_is_refused);
     tcase_add_test(tests, what_grows_where_it_lies_is_weighed_again);
     tcase_add_test(tests, recursion_does_not_multiply_work);

@@ -330,6 +330,26 @@ START_TEST(references_lead_upwards)
 }
 END_TEST
 
+START_TEST(what_lies_outside_learns_of_references)
+{
+    char text[100];
+    weft_value outer = weft_list(), copy;
+    ck_assert_int_eq(weft_list_append(outer, weft_list()), 0);
+    ck_assert_int_eq(weft_list_append(weft_list_at(outer, 0), weft_list()), 0);
+    ck_assert_int_eq(weft_list_append(weft_list_at(weft_list_at(outer, 0), 0), weft_above(3)), 0); /* where it lies already */
+    copy = weft_copy(outer);
+    weft_repr(copy, text, sizeof(text));
+    ck_assert_str_eq(text, "[[[[[[[...]]]]]]]");
+    weft_drop(copy);
+    /* a broken value beside it is left alone */
+    ck_assert_int_eq(weft_list_append(outer, (weft_value){.kind = WEFT_LIST}), 0);
+    copy = weft_copy(outer);
+    ck_assert_int_eq((int)weft_length(copy), 2);
+    ck_assert_int_eq(weft_unfold(outer, (weft_value){.kind = WEFT_DICT}).kind, WEFT_DICT);
+    weft_drop(copy), weft_drop(outer);
+}
+END_TEST
+
 /* Forty lists each of which holds the next twice; the innermost refers to the outermost. */
 START_TEST(unfolding_goes_through_what_is_shared_once)
 {
@@ -391,6 +411,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, objects_have_three_parts);
     tcase_add_test(tests, errors_may_have_a_type);
     tcase_add_test(tests, references_lead_upwards);
+    tcase_add_test(tests, what_lies_outside_learns_of_references);
     tcase_add_test(tests, unfolding_goes_through_what_is_shared_once);
     tcase_add_test(tests, they_are_printed_as_python_prints_them);
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "manager/manager.h"
-#include "value/object.h"
+#include "value/recursive.h"
 #include "value/seen.h"
 
 enum { RANGE_MOST = 1 << 24, COMPARED_MOST = 1 << 20, WORK_MOST = 1 << 26 };
@@ -199,6 +199,7 @@ static bool items_of_range(weft_value list, weft_value range)
     return good;
 }
 
+/* Into a list that is empty yet: of a list or tuple also as they are outside of it. */
 static bool items_of_container(weft_value list, weft_value container)
 {
     weft_value item;
@@ -212,8 +213,8 @@ static bool items_of_container(weft_value list, weft_value container)
             good = items_add(list, weft_keep(item));
     else
         for (size_t i = 0; good && i < weft_length(container); i++)
-            good = items_add(list, weft_unfold(container, weft_list_at(container, (ptrdiff_t)i)));
-    return good;
+            good = items_add(list, weft_keep(weft_list_at(container, (ptrdiff_t)i)));
+    return good && wefti_recursive_unfold(container, list) == 0;
 }
 
 static bool items_of(weft_value list, weft_value source)

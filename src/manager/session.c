@@ -14,7 +14,7 @@
 
 #include "base/memory.h"
 #include "manager/manager.h"
-#include "value/object.h"
+#include "value/recursive.h"
 #include "wait/wait.h"
 
 /* "ValueError: text", for who gets no exception but its text. */
@@ -213,6 +213,32 @@ static bool is_request(weft_value request)
     return true;
 }
 
+/* Of a request that has references upwards: its parts as they are outside of it, and its arguments as they are outside of those. */
+static bool request_unfold(weft_value *request)
+{
+    weft_value parts[4], made = weft_none;
+    if (!wefti_item_recursive(*request))
+        return true;
+    for (ptrdiff_t i = 0; i < 4; i++)
+        parts[i] = weft_unfold(*request, weft_list_at(*request, i));
+    weft_value arguments = wefti_recursive_items(parts[2]), keywords = weft_copy(parts[3]);
+    weft_drop(parts[2]), weft_drop(parts[3]);
+    parts[2] = arguments, parts[3] = keywords;
+    bool good = true;
+    for (int i = 0; i < 4; i++)
+        good = good && !weft_is_error(parts[i]);
+    if (good)
+        made = weft_tuple(parts, 4);
+    if (made.kind != WEFT_TUPLE) {
+        for (int i = 0; i < 4; i++)
+            weft_drop(parts[i]);
+        return false;
+    }
+    weft_drop(*request);
+    *request = made;
+    return true;
+}
+
 /*
  * The next request: 1; 0 when it was none, and the client has been told so; -1: the connection is at its end. `proxies`: there may be some
  * in it.
@@ -228,12 +254,18 @@ static int request_receive(struct wefti_session *session, weft_value *request, b
     int result = wefti_pickle_read(connection->body.octets, connection->body.length, &limits, request, &reason);
     *proxies = result == 0 && request_has_proxies(session);
     wefti_frame_trim(connection);
-    if (result == 0 && is_request(*request))
+    bool good = result == 0 && is_request(*request), whole = good && request_unfold(request);
+    if (whole)
         return 1;
     if (result == 0)
         weft_drop(*request);
     snprintf(text, sizeof(text), "%s%s\n",
-        result == 0 ? "ValueError: " : "_pickle.UnpicklingError: ", result == 0 ? "not a request" : reason.text);
+        good          ? "MemoryError"
+        : result == 0 ? "ValueError: "
+                      : "_pickle.UnpicklingError: ",
+        good          ? ""
+        : result == 0 ? "not a request"
+                      : reason.text);
     return reply_text(session, "#TRACEBACK", text) == 0 && reply_send(session) == 0 ? 0 : -1;
 }
 

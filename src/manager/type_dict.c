@@ -63,18 +63,14 @@ static bool dict_store(struct wefti_call *call, weft_value dict, weft_value key,
 
 static bool dict_store_all(struct wefti_call *call, weft_value dict, weft_value from, weft_value *error)
 {
-    weft_value key, item;
+    weft_value key, item, outside = wefti_item_recursive(from) ? weft_copy(from) : weft_keep(from);
     size_t at = 0;
+    if (weft_is_error(outside))
+        return *error = wefti_raise_memory(call), false;
     bool good = true;
-    while (good && weft_dict_next(from, &at, &key, &item)) {
-        weft_value outside = weft_unfold(from, item);
-        good = !weft_is_error(outside) || weft_is_error(item);
-        if (good)
-            good = dict_store(call, dict, key, outside, error);
-        else
-            *error = wefti_raise_memory(call);
-        weft_drop(outside);
-    }
+    while (good && weft_dict_next(outside, &at, &key, &item))
+        good = dict_store(call, dict, key, item, error);
+    weft_drop(outside);
     return good;
 }
 

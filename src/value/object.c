@@ -46,17 +46,6 @@ static void container_leave(struct wefti_container *inner, struct wefti_containe
     __atomic_fetch_sub(&inner->inside, 1, __ATOMIC_RELAXED);
 }
 
-weft_value wefti_container_adopt(struct wefti_container *container, weft_value item)
-{
-    if (!wefti_kind_noted(item.kind) || !item.as.pointer)
-        return item;
-    if (wefti_item_recursive(item))
-        container->head.more |= WEFTI_RECURSIVE;
-    if (item.kind != WEFT_ABOVE)
-        container_enter(wefti_handle_object(item), container);
-    return item;
-}
-
 weft_value wefti_container_release(struct wefti_container *container, weft_value item)
 {
     if (wefti_kind_contains(item.kind) && item.as.pointer)
@@ -81,6 +70,27 @@ static bool container_owner(struct wefti_container *container, struct wefti_cont
         return true;
     *owner = __atomic_load_n(&container->owner, __ATOMIC_ACQUIRE);
     return inside == 1 && *owner;
+}
+
+/* The container says that it refers upwards, and so does all that it lies in: when it is changed there, nobody else holds any of that. */
+static void container_recurs(struct wefti_container *container)
+{
+    for (struct wefti_container *outer; !(container->head.more & WEFTI_RECURSIVE); container = outer) {
+        container->head.more |= WEFTI_RECURSIVE;
+        if (!container_owner(container, &outer) || !outer)
+            break;
+    }
+}
+
+weft_value wefti_container_adopt(struct wefti_container *container, weft_value item)
+{
+    if (!wefti_kind_noted(item.kind) || !item.as.pointer)
+        return item;
+    if (wefti_item_recursive(item))
+        container_recurs(container);
+    if (item.kind != WEFT_ABOVE)
+        container_enter(wefti_handle_object(item), container);
+    return item;
 }
 
 /*

@@ -149,6 +149,34 @@ static inline struct wefti_text *wefti_text_of(weft_value value)
     return wefti_kind_text(value.kind) && value.as.pointer ? wefti_handle_object(value) : NULL;
 }
 
+/* Of a weight (pickle_read.c): how deep what is in a value lies, what the value would be in full, and what it lies in with it. */
+enum { WEFTI_DEPTH_MOST = (1 << WEFTI_DEPTH_BITS) - 1, WEFTI_WEIGHT_MOST = (1 << (32 - WEFTI_DEPTH_BITS)) - 1 };
+
+static inline uint32_t wefti_value_depth(weft_value value)
+{
+    if (!wefti_kind_contains(value.kind) || !value.as.pointer)
+        return 0;
+    return ((const struct wefti_container *)wefti_handle_object(value))->weight & WEFTI_DEPTH_MOST;
+}
+
+static inline uint32_t wefti_value_weight(weft_value value)
+{
+    if (wefti_kind_contains(value.kind) && value.as.pointer)
+        return ((const struct wefti_container *)wefti_handle_object(value))->weight >> WEFTI_DEPTH_BITS;
+    const struct wefti_text *text = wefti_text_of(value);
+    size_t words = text ? text->length / 16 : 0;
+    return words < WEFTI_WEIGHT_MOST ? (uint32_t)words + 1 : WEFTI_WEIGHT_MOST;
+}
+
+static inline uint32_t wefti_weight_add(uint32_t outer, weft_value item)
+{
+    uint32_t depth = outer & WEFTI_DEPTH_MOST, inner = wefti_value_depth(item) + 1;
+    uint32_t weight = outer >> WEFTI_DEPTH_BITS, more = wefti_value_weight(item);
+    weight = more < WEFTI_WEIGHT_MOST - weight ? weight + more : WEFTI_WEIGHT_MOST;
+    inner = inner < WEFTI_DEPTH_MOST ? inner : WEFTI_DEPTH_MOST;
+    return weight << WEFTI_DEPTH_BITS | (inner > depth ? inner : depth);
+}
+
 /* Whether a value is an object of Python's that only its makers know (pickle.h): never a key. */
 bool wefti_object_inert(weft_value value);
 

@@ -27,7 +27,6 @@
 #include "value/utf8.h"
 
 enum { DEPTH_MOST = 1000 };
-static const uint32_t WEIGHT_MOST = (1U << (32 - WEFTI_DEPTH_BITS)) - 1;
 
 typedef int operation(struct wefti_reader *reader);
 
@@ -145,22 +144,6 @@ int wefti_reader_refuse_name(struct wefti_reader *reader, const struct wefti_pic
     return wefti_reader_refuse(reader, EBADMSG, "refusing pickle global %s.%s %s", name->module, name->name, why);
 }
 
-static unsigned value_depth(weft_value value)
-{
-    const struct wefti_container *container = wefti_container_of(value);
-    return container ? container->weight & ((1U << WEFTI_DEPTH_BITS) - 1) : 0;
-}
-
-static uint32_t value_weight(weft_value value)
-{
-    const struct wefti_container *container = wefti_container_of(value);
-    if (container)
-        return container->weight >> WEFTI_DEPTH_BITS;
-    const struct wefti_text *text = wefti_text_of(value);
-    size_t words = text ? text->length / 16 : 0;
-    return words < WEIGHT_MOST ? (uint32_t)words + 1 : WEIGHT_MOST;
-}
-
 int wefti_reader_refuse_depth(struct wefti_reader *reader)
 {
     return wefti_reader_refuse(reader, EMSGSIZE, "the pickle's values lie more than %u within each other", reader->limits.depth);
@@ -170,12 +153,9 @@ int wefti_reader_weigh(struct wefti_reader *reader, uint32_t *outer, weft_value 
 {
     if (item.kind == WEFTI_NAME)
         return wefti_reader_refuse_name(reader, item.as.pointer, "as a value");
-    unsigned depth = *outer & ((1U << WEFTI_DEPTH_BITS) - 1), inner = value_depth(item) + 1;
-    uint32_t weight = *outer >> WEFTI_DEPTH_BITS, more = value_weight(item);
-    if (inner > reader->limits.depth)
+    if (wefti_value_depth(item) + 1 > reader->limits.depth)
         return wefti_reader_refuse_depth(reader);
-    weight = more < WEIGHT_MOST - weight ? weight + more : WEIGHT_MOST;
-    *outer = weight << WEFTI_DEPTH_BITS | (inner > depth ? inner : depth);
+    *outer = wefti_weight_add(*outer, item);
     return 0;
 }
 
@@ -191,7 +171,7 @@ int wefti_reader_weigh_all(struct wefti_reader *reader, uint32_t *outer, const w
 /* Before a value is hashed or compared as a key. */
 static int charge_key(struct wefti_reader *reader, weft_value key)
 {
-    uint32_t weight = value_weight(key);
+    uint32_t weight = wefti_value_weight(key);
     if (weight > reader->steps)
         return wefti_reader_refuse(
             reader, EMSGSIZE, "the keys of a pickle of %zu octets are too large", (size_t)(reader->end - reader->begin));

@@ -10,7 +10,8 @@
 
 #include "value/seen.h"
 
-enum { THINGS_MOST = 1 << 22 };
+/* Items that are looked at; to go into a container costs as much as a number of them. */
+enum { THINGS_MOST = 1 << 26, CONTAINER_THINGS = 16 };
 
 bool wefti_recursive_kind(weft_value value)
 {
@@ -112,6 +113,7 @@ static struct done *done_find(struct unfolding *unfolding, weft_value value)
 static int unfold_come_to(struct unfolding *unfolding, weft_value item, weft_value *put)
 {
     size_t level = level_inside(unfolding);
+    unfolding->things++;
     if (item.kind == WEFT_ABOVE && item.as.integer == (int64_t)level) {
         *put = weft_keep(unfolding->container);
         return 1;
@@ -119,7 +121,8 @@ static int unfold_come_to(struct unfolding *unfolding, weft_value item, weft_val
     if (!wefti_recursive_kind(item) || !wefti_item_recursive(item))
         return 0;
     struct done *done = done_find(unfolding, item);
-    if (!done || unfolding->things++ >= THINGS_MOST) {
+    unfolding->things += CONTAINER_THINGS;
+    if (!done || unfolding->things >= THINGS_MOST) {
         errno = done ? EMSGSIZE : ENOMEM;
         return -1;
     }
@@ -127,6 +130,16 @@ static int unfold_come_to(struct unfolding *unfolding, weft_value item, weft_val
         return wefti_walk_enter(&unfolding->walk, item, weft_none);
     *put = weft_keep(done->copy);
     return !weft_is_none(done->copy);
+}
+
+/* What the copy weighs once all is in it: managers compare by that. */
+static void copy_weigh(weft_value copy)
+{
+    weft_value item;
+    uint32_t weight = 1U << WEFTI_DEPTH_BITS | 1;
+    for (size_t at = 0; wefti_container_next(copy, &at, &item);)
+        weight = wefti_weight_add(weight, item);
+    ((struct wefti_container *)wefti_handle_object(copy))->weight = weight;
 }
 
 /* Out of the innermost frame. 1 when there is a copy of it, through *put. */
@@ -139,6 +152,8 @@ static int unfold_leave(struct unfolding *unfolding, weft_value *put)
         weft_drop(frame.partner);
         return -1;
     }
+    if (!weft_is_none(frame.partner))
+        copy_weigh(frame.partner);
     weft_drop(done->copy);
     *done = (struct done){.level = level_inside(unfolding), .copy = weft_keep(frame.partner)};
     *put = frame.partner;
@@ -175,44 +190,70 @@ static int item_unfold(struct unfolding *unfolding, weft_value item, weft_value 
     return result;
 }
 
+static void unfolding_begin(struct unfolding *unfolding, weft_value container)
+{
+    *unfolding = (struct unfolding){.container = container};
+    wefti_walk_begin(&unfolding->walk);
+}
+
+/* Keeps errno. */
+static void unfolding_end(struct unfolding *unfolding)
+{
+    int error = errno;
+    for (struct wefti_frame *frame; (frame = wefti_walk_top(&unfolding->walk)); wefti_walk_leave(&unfolding->walk))
+        weft_drop(frame->partner);
+    for (size_t i = 0; i < unfolding->count; i++)
+        weft_drop(unfolding->done[i].copy);
+    wefti_release(unfolding->done);
+    wefti_walk_end(&unfolding->walk);
+    wefti_seen_end(&unfolding->seen);
+    errno = error;
+}
+
 weft_value weft_unfold(weft_value container, weft_value item)
 {
     weft_value unfolded;
+    struct unfolding unfolding;
     if (!wefti_recursive_kind(container) || !wefti_item_recursive(item))
         return weft_keep(item);
-    struct unfolding unfolding = {.container = container};
-    wefti_walk_begin(&unfolding.walk);
-    int result = item_unfold(&unfolding, item, &unfolded), error = errno;
-    for (struct wefti_frame *frame; (frame = wefti_walk_top(&unfolding.walk)); wefti_walk_leave(&unfolding.walk))
-        weft_drop(frame->partner);
-    for (size_t i = 0; i < unfolding.count; i++)
-        weft_drop(unfolding.done[i].copy);
-    wefti_release(unfolding.done);
-    wefti_walk_end(&unfolding.walk);
-    wefti_seen_end(&unfolding.seen);
-    return result < 0 ? wefti_value_failed(error) : result ? unfolded : weft_keep(item);
+    unfolding_begin(&unfolding, container);
+    int result = item_unfold(&unfolding, item, &unfolded);
+    unfolding_end(&unfolding);
+    return result < 0 ? wefti_value_failed(errno) : result ? unfolded : weft_keep(item);
 }
 
-/* The next item, in the copy: 0 at the end; -1. */
-static int copy_unfold(weft_value value, weft_value copy, size_t *at)
-{
-    weft_value item;
-    if (!wefti_container_next(value, at, &item))
-        return 0;
-    if (!wefti_item_recursive(item))
-        return 1;
-    weft_value unfolded = weft_unfold(value, item);
-    if (weft_is_error(unfolded))
-        return -1;
-    return wefti_recursive_put(value, copy, *at, unfolded) == 0 ? 1 : -1;
-}
-
+/* What several items lead to is gone through once for all of them. */
 int wefti_recursive_unfold(weft_value value, weft_value copy)
 {
-    const struct wefti_container *container = wefti_recursive_kind(value) ? wefti_handle_object(value) : NULL;
     size_t at = 0;
-    int result = container && container->head.more & WEFTI_RECURSIVE;
-    while (result == 1)
-        result = copy_unfold(value, copy, &at);
-    return result;
+    weft_value item, unfolded;
+    struct unfolding unfolding;
+    if (!wefti_recursive_kind(value) || !wefti_item_recursive(value))
+        return 0;
+    unfolding_begin(&unfolding, value);
+    int result = 0;
+    while (result >= 0 && wefti_container_next(value, &at, &item)) {
+        result = item_unfold(&unfolding, item, &unfolded);
+        if (result == 1)
+            result = wefti_recursive_put(value, copy, at, unfolded);
+    }
+    unfolding_end(&unfolding);
+    return result < 0 ? -1 : 0;
+}
+
+weft_value wefti_recursive_items(weft_value value)
+{
+    weft_value list = weft_list(), item;
+    for (size_t at = 0; !weft_is_error(list) && wefti_container_next(value, &at, &item);) {
+        item = weft_keep(item);
+        if (weft_list_append(list, item) == 0)
+            continue;
+        weft_drop(item), weft_drop(list);
+        return wefti_value_failed(ENOMEM);
+    }
+    if (weft_is_error(list) || wefti_recursive_unfold(value, list) == 0)
+        return list;
+    int error = errno;
+    weft_drop(list);
+    return wefti_value_failed(error);
 }

@@ -22,6 +22,8 @@ int wefti_recursive_put(weft_value copied, weft_value copy, size_t at, weft_valu
 
 /* In a copy of a list or dict, puts what lay in it as it is outside of it: weft_unfold. 0; -1 with errno, the copy being neither. */
 int wefti_recursive_unfold(weft_value value, weft_value copy);
+/* A list of your own of what lies in a list or tuple, as it is outside of it. An error as weft_unfold. */
+weft_value wefti_recursive_items(weft_value value);
 
 /* Before so many octets are copied, and so many things looked at: 0; -1 with errno, and that is the end of it. */
 typedef int wefti_recursive_spend(void *data, size_t octets, size_t things);
