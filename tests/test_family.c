@@ -693,6 +693,12 @@ static void claim_prepare_let_go(void)
     wefti_process_let_go(claimed); /* its maker is faster than who says that it has ended */
 }
 
+static void claim_prepare_nobodys(void)
+{
+    claim_prepare_claimed();
+    wefti_process_let_go(claimed); /* its maker died, and nobody will ask again */
+}
+
 static void claim_end_check_freed(void)
 {
     wefti_claim_end(family(), *claimed_seat, SIGKILL);
@@ -709,6 +715,8 @@ START_TEST(who_puts_a_request_right_may_die_at_any_instruction)
     ck_assert_uint_ge(step_through(&plan), 2);
     plan = (struct step_plan){.prepare = claim_prepare_let_go, .body = claim_end_steps, .check = claim_end_check_freed};
     ck_assert_uint_ge(step_through(&plan), 5);
+    plan.prepare = claim_prepare_nobodys;
+    ck_assert_uint_ge(step_through(&plan), 5);
 }
 END_TEST
 
@@ -719,11 +727,13 @@ static void refuse_steps(void)
     step_end();
 }
 
-/* It is asked for again; then its maker lets go, or dies, too. */
+/* It is asked for again, unless it has been said: then its maker lets go. */
 static void refuse_check(void)
 {
-    wefti_claim_refuse(claimed, claimed_ticket, EAGAIN);
+    if (claimed->state == WEFTI_PROCESS_NEW)
+        wefti_claim_refuse(claimed, claimed_ticket, EAGAIN);
     step_must(claimed->state == WEFTI_PROCESS_REFUSED && claimed->error == EAGAIN);
+    wefti_claim_refused(claimed, claimed_ticket);
     step_must(claimed->held == wefti_held_word(claimed_ticket, WEFTI_PROCESS_MAKERS));
     wefti_claim_refuse(claimed, claimed_ticket, EMFILE);
     step_must(claimed->error == EAGAIN);
@@ -736,6 +746,48 @@ START_TEST(who_refuses_a_request_may_die_at_any_instruction)
     STEP_OR_SKIP;
     ck_assert_int_eq(weft_shared_limit(1 << 22), 0);
     ck_assert_uint_ge(step_through(&(struct step_plan){.prepare = claim_prepare, .body = refuse_steps, .check = refuse_check}), 5);
+}
+END_TEST
+
+/* As a supervisor left it that was about to refuse it, and died. */
+static struct wefti_process *unsaid(void)
+{
+    struct wefti_process *process = wefti_process_new(counts, NULL);
+    MUST(process && wefti_claim(process, wefti_held_ticket(&process->held), WEFTI_CLAIM_REFUSED));
+    process->held |= WEFTI_PROCESS_SUPERVISORS;
+    return process;
+}
+
+static void root_of_unsaid_refusals(void)
+{
+    MUST(wefti_family_begin() == 0);
+    for (int i = 0; i < 2; i++) { /* the supervisor has it; one that stands by has */
+        struct wefti_process *process = unsaid();
+        MUST(wefti_process_start(process) == -1 && errno == EAGAIN && process->state == WEFTI_PROCESS_REFUSED);
+        wefti_process_let_go(process);
+        MUST(!wefti_block_committed(process));
+        ended(start(counts, NULL));
+        ready_other_than(0);
+    }
+}
+
+START_TEST(a_refusal_that_was_not_said_is_said_by_the_next_supervisor)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_unsaid_refusals);
+}
+END_TEST
+
+/* Whoever looks after the seat leaves a record alone that its maker may let go of. */
+START_TEST(a_refused_record_is_nobodys_but_its_makers)
+{
+    ck_assert_int_eq(weft_shared_limit(1 << 22), 0);
+    claim_prepare_claimed();
+    ck_assert_ptr_eq(wefti_claimed(family(), *claimed_seat), claimed);
+    wefti_process_refuse(claimed, EMFILE);
+    ck_assert_ptr_null(wefti_claimed(family(), *claimed_seat));
+    wefti_process_let_go(claimed);
+    ck_assert(!wefti_block_committed(claimed));
 }
 END_TEST
 
@@ -922,6 +974,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, who_takes_a_request_may_die_at_any_instruction);
     tcase_add_test(tests, who_puts_a_request_right_may_die_at_any_instruction);
     tcase_add_test(tests, who_refuses_a_request_may_die_at_any_instruction);
+    tcase_add_test(tests, a_refusal_that_was_not_said_is_said_by_the_next_supervisor);
+    tcase_add_test(tests, a_refused_record_is_nobodys_but_its_makers);
     tcase_add_test(tests, who_lets_go_may_die_at_any_instruction);
     tcase_add_test(tests, the_records_of_a_dead_maker_are_freed);
     tcase_add_test(tests, all_who_wait_are_told);

@@ -12,7 +12,8 @@
  * still asked for), and by the record's state whether the asker has been told.
  *
  * A record is held for the supervisor (WEFTI_PROCESS_SUPERVISORS) from when it is first asked for until it has ended or was refused: so a
- * record that is claimed is there.
+ * record that is claimed and held so is there, and stays there for who looks after the seat. One that is claimed only may be gone the next
+ * moment: its maker has been told.
  */
 
 #include "family/claim.h"
@@ -66,7 +67,9 @@ struct wefti_process *wefti_claimed(const struct wefti_family *family, uint32_t 
 {
     const struct wefti_seat *seat = &family->seats[number];
     struct wefti_process *process = __atomic_load_n(&seat->process, __ATOMIC_ACQUIRE);
-    return process && wefti_claimed_for(process, __atomic_load_n(&seat->ticket, __ATOMIC_RELAXED), number) ? process : NULL;
+    uint64_t ticket = __atomic_load_n(&seat->ticket, __ATOMIC_RELAXED);
+    bool his = process && wefti_claimed_for(process, ticket, number) && wefti_held_by(&process->held, ticket, WEFTI_PROCESS_SUPERVISORS);
+    return his ? process : NULL;
 }
 
 void wefti_process_say(struct wefti_process *process, enum wefti_process_state state)
@@ -83,11 +86,23 @@ void wefti_process_refuse(struct wefti_process *process, int error)
     wefti_process_release(process, ticket, WEFTI_PROCESS_SUPERVISORS);
 }
 
+/* The state is looked at first: if the record is there after that, it was its state. Once that is another, the maker may let it go. */
+bool wefti_claim_unsaid(const struct wefti_process *process, uint64_t ticket)
+{
+    return __atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_NEW &&
+           wefti_claimed_for(process, ticket, WEFTI_CLAIM_REFUSED) && wefti_held_by(&process->held, ticket, WEFTI_PROCESS_SUPERVISORS);
+}
+
 void wefti_claim_refuse(struct wefti_process *process, uint64_t ticket, int error)
 {
-    if (wefti_claim(process, ticket, WEFTI_CLAIM_REFUSED) ||
-        (wefti_claimed_for(process, ticket, WEFTI_CLAIM_REFUSED) && wefti_held_by(&process->held, ticket, WEFTI_PROCESS_SUPERVISORS)))
+    if (wefti_claim(process, ticket, WEFTI_CLAIM_REFUSED) || wefti_claim_unsaid(process, ticket))
         wefti_process_refuse(process, error);
+}
+
+void wefti_claim_refused(struct wefti_process *process, uint64_t ticket)
+{
+    if (wefti_claimed_for(process, ticket, WEFTI_CLAIM_REFUSED))
+        wefti_process_release(process, ticket, WEFTI_PROCESS_SUPERVISORS);
 }
 
 void wefti_claim_begin(struct wefti_family *family, uint32_t number, pid_t pid)
@@ -108,12 +123,10 @@ bool wefti_claim_end(struct wefti_family *family, uint32_t number, int status)
 {
     struct wefti_process *process = wefti_claimed(family, number);
     if (!process)
-        return true;
+        return true; /* or all this was done before, by one that died: to ask again does no harm */
     uint64_t ticket = family->seats[number].ticket;
-    if (!wefti_held_by(&process->held, ticket, WEFTI_PROCESS_SUPERVISORS))
-        return false; /* all this was done before, by one that died */
     uint32_t state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE);
-    if (state == WEFTI_PROCESS_NEW) { /* it is asked for again */
+    if (state == WEFTI_PROCESS_NEW && wefti_held_by(&process->held, ticket, WEFTI_PROCESS_MAKERS)) { /* it is asked for again */
         __atomic_store_n(&process->claim, wefti_claim_none(ticket), __ATOMIC_RELEASE);
         return true;
     }

@@ -19,7 +19,7 @@ bool wefti_claim(struct wefti_process *process, uint64_t ticket, uint32_t seat);
 bool wefti_claim_for_seat(struct wefti_family *family, uint32_t seat, struct wefti_process *process, uint64_t ticket);
 /* Whether the record of the request is there, and claimed so. */
 bool wefti_claimed_for(const struct wefti_process *process, uint64_t ticket, uint32_t seat);
-/* The record that was claimed for this seat, or NULL: none was, or it has ended and is gone. */
+/* The record that was claimed for this seat, held for the supervisor yet; or NULL: none was, or all has been said of it. */
 struct wefti_process *wefti_claimed(const struct wefti_family *family, uint32_t seat);
 
 /* A process runs in the seat: says so, to whoever asked for it, too. By the process itself, or the supervisor. */
@@ -37,5 +37,9 @@ void wefti_process_say(struct wefti_process *process, enum wefti_process_state s
 void wefti_process_refuse(struct wefti_process *process, int error);
 /* A request is, unless somebody else has claimed it. By the supervisor; also if the one before was about to, and died. */
 void wefti_claim_refuse(struct wefti_process *process, uint64_t ticket, int error);
+/* Whether a supervisor was about to refuse it, and died before it could say so: the next one is to say it. */
+bool wefti_claim_unsaid(const struct wefti_process *process, uint64_t ticket);
+/* By its maker, who has seen that it is refused: whoever said so may have died before he let go of the record. */
+void wefti_claim_refused(struct wefti_process *process, uint64_t ticket);
 
 #endif

@@ -346,9 +346,20 @@ int wefti_request_send(const struct wefti_request *request, const int *descripto
     }
 }
 
+/* Whether nobody meets it any more: then nobody ever will. */
+static bool request_given_up(const struct wefti_request *request)
+{
+    int error = errno;
+    bool given_up = process_withdraw(request->process, request->ticket);
+    if (given_up)
+        wefti_process_release(request->process, request->ticket, WEFTI_PROCESS_SUPERVISORS);
+    errno = error;
+    return given_up;
+}
+
 /*
  * Asks until there is an answer: 0, the state being RUNS or more; -1. Whoever had the request and died has not said so, but the epoch
- * changes then: it is asked for again, which does no harm if somebody has it.
+ * changes then: it is asked for again, which does no harm if somebody has it. If it cannot be sent then, he who has it is waited for.
  */
 static int request_ask(struct wefti_family *family, const struct wefti_request *request, const int *descriptors, size_t count)
 {
@@ -356,12 +367,10 @@ static int request_ask(struct wefti_family *family, const struct wefti_request *
     __atomic_fetch_or(&process->held, WEFTI_PROCESS_SUPERVISORS, __ATOMIC_RELAXED);
     do {
         uint32_t epoch = __atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE);
-        if (wefti_request_send(request, descriptors, count) != 0 ||
-            wait_while(family, &process->state, WEFTI_PROCESS_NEW, epoch, WEFT_FOREVER) != 0) {
-            int error = errno;
-            if (process_withdraw(process, request->ticket))
-                wefti_process_release(process, request->ticket, WEFTI_PROCESS_SUPERVISORS);
-            errno = error;
+        if (wefti_request_send(request, descriptors, count) != 0 && request_given_up(request))
+            return -1;
+        if (wait_while(family, &process->state, WEFTI_PROCESS_NEW, epoch, WEFT_FOREVER) != 0) {
+            request_given_up(request);
             return -1;
         }
     } while (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_NEW);
@@ -397,6 +406,7 @@ static int process_ask(struct wefti_process *process, bool adopt, const int *des
         return -1;
     if (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) != WEFTI_PROCESS_REFUSED)
         return 0;
+    wefti_claim_refused(process, request.ticket);
     errno = process->error;
     return -1;
 }

@@ -28,7 +28,7 @@
  * seat is READY, and it sleeps in recvmsg on the socket of requests, which the supervisor leaves alone as long as there is one, also if it
  * is only coming: it is sooner there than another. Who asks so finds a process that begins at once. It claims the request (claim.c), makes
  * its seat TAKEN, says that it runs, and rings for the supervisor, who forks the next while that one works. What it cannot meet (an
- * adoption) it leaves to the supervisor, and ends. Killed while it stands by it is one that was never there: it may have had a request in
+ * adoption, a refusal that was not said) it leaves to the supervisor, and ends. Killed while it stands by it is one that was never there: it may have had a request in
  * its hand, so all who wait for an answer are made to ask again. With its supervisor it dies like all that this has forked.
  *
  * Both block all signals; they end with the root, or by SIGKILL. Nothing of the host's but the arena is kept open, and the working
@@ -368,7 +368,9 @@ static void adopt(const struct wefti_request *request, int pidfd)
 
 static void request_meet(const struct wefti_request *request, const int *handed, int count)
 {
-    if (request->adopt && count == 1)
+    if (wefti_claim_unsaid(request->process, request->ticket))
+        request_refuse(request, EAGAIN);
+    else if (request->adopt && count == 1)
         adopt(request, handed[0]);
     else if (!request->adopt && count >= WEFTI_HANDED)
         make(request, handed, count);
@@ -455,7 +457,7 @@ _Noreturn static void stand_by(uint32_t number)
     for (;;) {
         while ((count = request_take(&request, handed, 0)) < 0)
             ;
-        if (request.adopt || count < WEFTI_HANDED)
+        if (request.adopt || count < WEFTI_HANDED || wefti_claim_unsaid(request.process, request.ticket))
             wefti_leave(LEFT_TO_OTHERS);
         if (wefti_claim_for_seat(supervisor.family, number, request.process, request.ticket))
             break;
