@@ -54,7 +54,7 @@ void member_bury(struct member *member)
 {
     struct wefti_family *family = wefti_family_get();
     __atomic_store_n(&family->seats[member->seat].state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
-    wefti_seat_mend(family, member->seat, NULL);
+    wefti_seat_mend(family, member->seat, NULL, NULL);
     __atomic_store_n(&family->seats[member->seat].state, WEFTI_SEAT_EMPTY, __ATOMIC_RELEASE);
 }
 
@@ -217,7 +217,7 @@ static void mends(void)
 {
     struct wefti_family *family = wefti_family_get();
     step_begin();
-    wefti_seat_mend(family, to_mend->seat, NULL);
+    wefti_seat_mend(family, to_mend->seat, NULL, NULL);
     step_end();
 }
 

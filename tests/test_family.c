@@ -29,7 +29,7 @@ static int counts(struct wefti_process *self)
 {
     if (self->data)
         ++*(int *)self->data;
-    MUST(self->pid == 0 || self->pid == getpid());
+    MUST(self->pid == getpid() && self->state == WEFTI_PROCESS_RUNS); /* not before it is said: else it could come twice */
     return 7;
 }
 
@@ -371,9 +371,10 @@ static struct wefti_process *adopted(int (*main)(struct wefti_process *self), vo
 {
     struct wefti_process *process = wefti_process_new(main, data);
     MUST(process);
+    uint64_t ticket = wefti_held_ticket(&process->held);
     *child = fork();
     if (*child == 0)
-        wefti_leave(wefti_process_join(process) == 0 ? main(process) : 99);
+        wefti_leave(wefti_process_join(process, ticket) == 0 ? main(process) : 99);
     int pidfd = (int)syscall(SYS_pidfd_open, *child, 0);
     MUST(pidfd >= 0 && wefti_process_adopt(process, pidfd) == 0);
     close(pidfd);
@@ -572,8 +573,9 @@ static int forks_and_dies(struct wefti_process *self)
     uint32_t *told = self->data;
     struct wefti_process *process = wefti_process_new(counts, NULL);
     MUST(process);
+    uint64_t ticket = wefti_held_ticket(&process->held);
     if (fork() == 0) {
-        bool refused = wefti_process_join(process) == -1 && errno == EPIPE;
+        bool refused = wefti_process_join(process, ticket) == -1 && errno == EPIPE;
         __atomic_store_n(told, refused ? 1 : 2, __ATOMIC_RELEASE);
         wefti_leave(0);
     }
@@ -785,6 +787,7 @@ START_TEST(a_refused_record_is_nobodys_but_its_makers)
     claim_prepare_claimed();
     ck_assert_ptr_eq(wefti_claimed(family(), *claimed_seat), claimed);
     wefti_process_refuse(claimed, EMFILE);
+    wefti_claim_end(family(), *claimed_seat, SIGKILL);
     ck_assert_ptr_null(wefti_claimed(family(), *claimed_seat));
     wefti_process_let_go(claimed);
     ck_assert(!wefti_block_committed(claimed));

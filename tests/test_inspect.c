@@ -230,9 +230,10 @@ static void root_that_leaves_one(const struct said *said)
     MUST(weft_shared_limit(1 << 22) == 0 && wefti_family_begin() == 0);
     struct wefti_family *family = wefti_family_now();
     struct wefti_process *process = wefti_process_new(NULL, NULL);
+    uint64_t ticket = wefti_held_ticket(&process->held);
     pid_t child = fork();
     if (child == 0) {
-        MUST(wefti_process_join(process) == 0);
+        MUST(wefti_process_join(process, ticket) == 0);
         for (;;)
             pause();
     }

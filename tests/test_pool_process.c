@@ -749,6 +749,19 @@ static void bare_is_gone(void)
     step_must(blocks_but_lives() == blocks_before);
 }
 
+/* The keeper's process, which asks for a worker; nobody ever comes. */
+static void bare_asks(void)
+{
+    bare->maker = wefti_member;
+    step_must(wefti_hold_process(WEFTI_HOLD_POOL, bare, 0) == 0);
+    step_begin();
+    struct wefti_process *process = wefti_process_new(wefti_process_worker_main, bare->table[0]);
+    wefti_hold(&process->born, WEFTI_HOLD_POOL, bare, 1);
+    bare->table[0]->process = process;
+    __atomic_store_n(&bare->table[0]->state, WEFTI_WORKER_COMING, __ATOMIC_SEQ_CST);
+    step_end();
+}
+
 static void bare_submits(void)
 {
     step_begin();
@@ -759,6 +772,7 @@ static void bare_submits(void)
 static void bare_works(void)
 {
     struct wefti_process process = {.data = bare->table[0]};
+    step_must(wefti_hold_process(WEFTI_HOLD_POOL, bare, 1) == 0); /* in the name of which it was asked for */
     step_begin();
     step_must(wefti_process_worker_main(&process) == 0);
     step_end();
@@ -843,6 +857,14 @@ START_TEST(who_frees_a_pool_may_die_at_any_instruction)
     STEP_OR_SKIP;
     bare_retries = 0;
     bare_steps((struct step_plan){.prepare = bare_to_free, .body = bare_frees, .check = bare_is_gone});
+}
+END_TEST
+
+START_TEST(who_asks_for_a_worker_may_die_at_any_instruction)
+{
+    STEP_OR_SKIP;
+    bare_retries = 0;
+    bare_steps((struct step_plan){.prepare = bare_to_free, .body = bare_asks, .check = bare_is_gone});
 }
 END_TEST
 
@@ -1024,6 +1046,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, thousands_of_tasks_are_under_way);
     tcase_add_test(tests, who_submits_may_die_at_any_instruction);
     tcase_add_test(tests, who_frees_a_pool_may_die_at_any_instruction);
+    tcase_add_test(tests, who_asks_for_a_worker_may_die_at_any_instruction);
     tcase_add_loop_test(tests, a_worker_may_die_at_any_instruction, 0, 2);
     tcase_add_test(tests, a_program_that_exits_finishes_its_pools);
     tcase_add_test(tests, what_cannot_cross_is_told);

@@ -691,7 +691,7 @@ static void child_of(uint16_t member, void (*work)(void))
     int status;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
-    wefti_seat_mend(wefti_family_now(), member, NULL);
+    wefti_seat_mend(wefti_family_now(), member, NULL, NULL);
 }
 
 static void works(void)
@@ -713,7 +713,7 @@ static void works(void)
 
 static void swept_is_whole(uint64_t committed)
 {
-    wefti_seat_mend(wefti_family_now(), 2, NULL);
+    wefti_seat_mend(wefti_family_now(), 2, NULL, NULL);
     struct wefti_blocks_census found = census();
     ck_assert_uint_eq(found.in_hand + found.chunks_taken, 0);
     int64_t number = ledger->got_least;

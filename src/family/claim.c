@@ -11,6 +11,9 @@
  * RUNS. So whoever finds a dead process in a seat knows by the claim whether its request is the seat's (else another has met it, or it is
  * still asked for), and by the record's state whether the asker has been told.
  *
+ * What a process holds from the beginning stands in its record (`born`), not in its life, in which it might not come to write it down. It
+ * is put right with what the process left, if that has run; else when its maker dies, who so long is the one to see to it.
+ *
  * A record is held for the supervisor (WEFTI_PROCESS_SUPERVISORS) from when it is first asked for until it has ended or was refused: so a
  * record that is claimed and held so is there, and stays there for who looks after the seat. One that is claimed only may be gone the next
  * moment: its maker has been told.
@@ -80,10 +83,8 @@ void wefti_process_say(struct wefti_process *process, enum wefti_process_state s
 
 void wefti_process_refuse(struct wefti_process *process, int error)
 {
-    uint64_t ticket = wefti_held_ticket(&process->held);
     process->error = error;
     wefti_process_say(process, WEFTI_PROCESS_REFUSED);
-    wefti_process_release(process, ticket, WEFTI_PROCESS_SUPERVISORS);
 }
 
 /* The state is looked at first: if the record is there after that, it was its state. Once that is another, the maker may let it go. */
@@ -95,8 +96,10 @@ bool wefti_claim_unsaid(const struct wefti_process *process, uint64_t ticket)
 
 void wefti_claim_refuse(struct wefti_process *process, uint64_t ticket, int error)
 {
-    if (wefti_claim(process, ticket, WEFTI_CLAIM_REFUSED) || wefti_claim_unsaid(process, ticket))
-        wefti_process_refuse(process, error);
+    if (!wefti_claim(process, ticket, WEFTI_CLAIM_REFUSED) && !wefti_claim_unsaid(process, ticket))
+        return;
+    wefti_process_refuse(process, error);
+    wefti_process_release(process, ticket, WEFTI_PROCESS_SUPERVISORS);
 }
 
 void wefti_claim_refused(struct wefti_process *process, uint64_t ticket)
@@ -119,18 +122,33 @@ void wefti_claim_begin(struct wefti_family *family, uint32_t number, pid_t pid)
     wefti_process_say(process, WEFTI_PROCESS_RUNS);
 }
 
+/* Whether it is to be asked for again: it did not come to run, and its maker lives. */
+static bool claim_again(const struct wefti_process *process, uint64_t ticket)
+{
+    return __atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_NEW &&
+           wefti_held_by(&process->held, ticket, WEFTI_PROCESS_MAKERS);
+}
+
+struct wefti_holding *wefti_claim_born(const struct wefti_family *family, uint32_t number)
+{
+    struct wefti_process *process = wefti_claimed(family, number);
+    uint32_t state = process ? __atomic_load_n(&process->state, __ATOMIC_ACQUIRE) : WEFTI_PROCESS_NEW;
+    bool ran = state == WEFTI_PROCESS_RUNS || state == WEFTI_PROCESS_ENDED;
+    bool makers = process && wefti_held_by(&process->held, family->seats[number].ticket, WEFTI_PROCESS_MAKERS);
+    return process && (ran || !makers) ? &process->born : NULL;
+}
+
 bool wefti_claim_end(struct wefti_family *family, uint32_t number, int status)
 {
     struct wefti_process *process = wefti_claimed(family, number);
     if (!process)
         return true; /* or all this was done before, by one that died: to ask again does no harm */
     uint64_t ticket = family->seats[number].ticket;
-    uint32_t state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE);
-    if (state == WEFTI_PROCESS_NEW && wefti_held_by(&process->held, ticket, WEFTI_PROCESS_MAKERS)) { /* it is asked for again */
+    if (claim_again(process, ticket)) {
         __atomic_store_n(&process->claim, wefti_claim_none(ticket), __ATOMIC_RELEASE);
         return true;
     }
-    if (state == WEFTI_PROCESS_RUNS) {
+    if (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_RUNS) {
         process->status = status;
         wefti_process_say(process, WEFTI_PROCESS_ENDED);
     }

@@ -25,6 +25,9 @@ struct wefti_process *wefti_claimed(const struct wefti_family *family, uint32_t 
 /* A process runs in the seat: says so, to whoever asked for it, too. By the process itself, or the supervisor. */
 void wefti_claim_begin(struct wefti_family *family, uint32_t seat, pid_t pid);
 
+/* The seat's process is dead: what it held from the beginning, if that is to be put right with what else it left; NULL: it is its maker's
+ * to see to. */
+struct wefti_holding *wefti_claim_born(const struct wefti_family *family, uint32_t seat);
 /*
  * The seat's process has ended, and what it left has been put right. True when a request may have been lost with it: it had not come to
  * claim it, or not to say that it runs; then whoever waits for an answer has to ask again.
@@ -33,7 +36,7 @@ bool wefti_claim_end(struct wefti_family *family, uint32_t seat, int status);
 
 /* Stores the state and wakes who waits for it. */
 void wefti_process_say(struct wefti_process *process, enum wefti_process_state state);
-/* A claimed record is refused. */
+/* That a record which was claimed for a seat is refused; wefti_claim_end has to come yet. */
 void wefti_process_refuse(struct wefti_process *process, int error);
 /* A request is, unless somebody else has claimed it. By the supervisor; also if the one before was about to, and died. */
 void wefti_claim_refuse(struct wefti_process *process, uint64_t ticket, int error);

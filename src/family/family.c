@@ -267,6 +267,9 @@ void wefti_process_let_go(struct wefti_process *process)
 {
     if (!process)
         return;
+    uint32_t state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE);
+    if (state == WEFTI_PROCESS_NEW || state == WEFTI_PROCESS_REFUSED)
+        wefti_unhold(&process->born); /* it never ran, and the caller knows: before it could be taken for dead */
     wefti_process_release(process, wefti_held_ticket(&process->held), WEFTI_PROCESS_MAKERS);
     wefti_unhold_process(WEFTI_HOLD_PROCESS, process);
 }
@@ -280,12 +283,16 @@ static bool process_withdraw(struct wefti_process *process, uint64_t ticket)
 /* The maker is dead, perhaps while he let go. This is the supervisor: a refusal that was not said will not be. */
 static void process_mend(uint32_t dead, void *object, uint64_t ticket)
 {
-    (void)dead;
     struct wefti_process *process = object;
     if (!wefti_held_there(process, sizeof(*process)) || !wefti_held_by(&process->held, ticket, WEFTI_PROCESS_MAKERS))
         return;
-    if (process_withdraw(process, ticket) || wefti_claimed_for(process, ticket, WEFTI_CLAIM_REFUSED))
+    bool refused = wefti_claimed_for(process, ticket, WEFTI_CLAIM_REFUSED) ||
+                   __atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_REFUSED;
+    if (process_withdraw(process, ticket) || refused) { /* it never ran: what it would have held is put right in its maker's name */
+        process->seat = wefti_life_seat(dead);
+        wefti_holding_mend(dead, &process->born);
         wefti_process_release(process, ticket, WEFTI_PROCESS_SUPERVISORS);
+    }
     wefti_process_release(process, ticket, WEFTI_PROCESS_MAKERS);
 }
 
@@ -448,12 +455,11 @@ static bool record_is(const struct wefti_process *process, uint64_t ticket)
  * gone; and when the family ends it is not killed, and the one wake that the kernel has for who watches a keeper may have gone to one who
  * is. So it does not rely on being woken.
  */
-int wefti_process_join(struct wefti_process *process)
+int wefti_process_join(struct wefti_process *process, uint64_t ticket)
 {
     uint32_t state;
     struct wefti_item lives[WEFTI_KEEPERS];
     struct wefti_family *family = wefti_family_now();
-    const uint64_t ticket = wefti_held_ticket(&process->held);
     for (int alone = 0; (state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE)) == WEFTI_PROCESS_NEW;) {
         uint32_t epoch = __atomic_load_n(&family->epoch, __ATOMIC_ACQUIRE);
         if (wait_while(family, &process->state, state, epoch, weft_clock() + JOIN_LOOK) < 0 && errno != ETIMEDOUT)

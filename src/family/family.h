@@ -4,7 +4,7 @@
 #define WEFTI_FAMILY_H
 
 #include "shared/held.h"
-#include "shared/seat.h"
+#include "shared/life.h"
 
 enum wefti_process_state {
     WEFTI_PROCESS_NEW,
@@ -26,6 +26,7 @@ struct wefti_process {
     uint32_t seat;
     int (*main)(struct wefti_process *self); /* runs in it; what it returns is the exit status */
     void *data;                              /* its maker's, for `main` */
+    struct wefti_holding born;               /* what the process holds from when it is asked for; written by its maker before that */
     /* octets: the most memory that it had, or a child that it waited for, since it was made or reset that (clear_refs); 0: unknown */
     uint64_t peak;
     uint32_t creation_mask; /* umask */
@@ -66,8 +67,9 @@ int wefti_process_start(struct wefti_process *process);
  * wefti_process_join. Its exit status can be told only if whoever its parent is has reaped it. 0; -1 as wefti_process_start.
  */
 int wefti_process_adopt(struct wefti_process *process, int pidfd);
-/* In that process: waits until it has a seat, and takes it. 0; -1 with EPIPE, ECANCELED (it was refused). */
-int wefti_process_join(struct wefti_process *process);
+/* In that process: waits until it has a seat, and takes it; the ticket is the record's, looked up before the fork, as that may be gone. 0;
+ * -1 with EPIPE, ECANCELED (it was refused). */
+int wefti_process_join(struct wefti_process *process, uint64_t ticket);
 
 /*
  * Waits for its end, then gives its status. 0; -1 with EAGAIN, ETIMEDOUT, ECANCELED, EPIPE (supervisor and spare died: nobody can say),

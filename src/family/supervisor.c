@@ -28,8 +28,9 @@
  * seat is READY, and it sleeps in recvmsg on the socket of requests, which the supervisor leaves alone as long as there is one, also if it
  * is only coming: it is sooner there than another. Who asks so finds a process that begins at once. It claims the request (claim.c), makes
  * its seat TAKEN, says that it runs, and rings for the supervisor, who forks the next while that one works. What it cannot meet (an
- * adoption, a refusal that was not said) it leaves to the supervisor, and ends. Killed while it stands by it is one that was never there: it may have had a request in
- * its hand, so all who wait for an answer are made to ask again. With its supervisor it dies like all that this has forked.
+ * adoption, a refusal that was not said) it leaves to the supervisor, and ends. Killed while it stands by it is one that was never there:
+ * it may have had a request in its hand, so all who wait for an answer are made to ask again. With its supervisor it dies like all that
+ * this has forked.
  *
  * Both block all signals; they end with the root, or by SIGKILL. Nothing of the host's but the arena is kept open, and the working
  * directory is left.
@@ -57,6 +58,7 @@
 
 #include <weft/wait.h>
 
+#include "base/futex.h"
 #include "base/leave.h"
 #include "base/memory.h"
 #include "family/claim.h"
@@ -120,6 +122,20 @@ static void seat_clear(struct wefti_family *family, uint32_t number)
     __atomic_store_n(&seat->state, WEFTI_SEAT_EMPTY, __ATOMIC_RELEASE);
 }
 
+/*
+ * The seat's member is dead: what it left is put right, and its request, if it has this one. True when who waits for an answer is to ask
+ * again.
+ */
+static bool seat_mend(uint32_t number, const struct wefti_process *process, int status)
+{
+    struct wefti_family *family = supervisor.family;
+    __atomic_store_n(&family->seats[number].state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
+    wefti_seat_mend(family, number, wefti_claim_born(family, number), process ? &process->state : NULL);
+    bool again = wefti_claim_end(family, number, status);
+    seat_clear(family, number);
+    return again;
+}
+
 /* How it ended; a child of this supervisor's stays unreaped. */
 static int status_learn(const struct made *made, int pidfd, struct wefti_process *process)
 {
@@ -150,7 +166,6 @@ static void asked_again(void)
 static void undertake(nfds_t at)
 {
     struct made made = supervisor.made[at];
-    struct wefti_seat *seat = &supervisor.family->seats[made.seat];
     int pidfd = supervisor.polls[at].fd;
     supervisor.count--;
     supervisor.polls[at] = supervisor.polls[supervisor.count];
@@ -159,11 +174,7 @@ static void undertake(nfds_t at)
     int status = status_learn(&made, pidfd, process);
     if (process)
         process->status = status;
-    __atomic_store_n(&seat->state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
-    wefti_seat_mend(supervisor.family, made.seat, process ? &process->state : NULL);
-    bool again = wefti_claim_end(supervisor.family, made.seat, status);
-    seat_clear(supervisor.family, made.seat);
-    if (again)
+    if (seat_mend(made.seat, process, status))
         asked_again();
     if (supervisor.ready == made.seat) {
         supervisor.ready = 0;
@@ -260,6 +271,13 @@ _Noreturn static void child_run(struct wefti_process *process, const int *handed
     wefti_leave(status);
 }
 
+/* Until the record says that it runs: one that had begun before would be asked for again, if the supervisor died before it said so. */
+static void said_await(const struct wefti_process *process)
+{
+    while (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_NEW)
+        wefti_futex_wait_shared(&process->state, WEFTI_PROCESS_NEW, WEFT_FOREVER);
+}
+
 _Noreturn static void stand_by(uint32_t seat);
 
 /* Forks one for the seat, which meets this request, or stands by for one if that is NULL. Its pidfd; -1 with errno. */
@@ -271,6 +289,7 @@ static int child_fork(struct wefti_process *process, uint32_t seat, const int *h
         child_begin(seat, parent);
         if (!process)
             stand_by(seat);
+        said_await(process);
         child_close(false);
         child_run(process, handed);
     }
@@ -310,7 +329,7 @@ static uint32_t seat_reserve(void)
 static void claimed_refuse(struct wefti_process *process, uint32_t number, int error)
 {
     wefti_process_refuse(process, error);
-    seat_clear(supervisor.family, number);
+    seat_mend(number, NULL, SIGKILL);
 }
 
 /* It cannot be met. */
@@ -477,11 +496,7 @@ _Noreturn static void stand_by(uint32_t number)
 /* One that stands by cannot be looked after, for want of memory: it is killed and reaped already, and may have had a request. */
 static void ready_lose(uint32_t number)
 {
-    __atomic_store_n(&supervisor.family->seats[number].state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
-    wefti_seat_mend(supervisor.family, number, NULL);
-    bool again = wefti_claim_end(supervisor.family, number, SIGKILL);
-    seat_clear(supervisor.family, number);
-    if (again)
+    if (seat_mend(number, NULL, SIGKILL))
         asked_again();
 }
 
@@ -553,10 +568,7 @@ static void seat_inherit(uint32_t number)
     process = wefti_claimed(supervisor.family, number); /* it may have come so far before it ended */
     if (process && state != WEFTI_SEAT_GONE)
         process->status = SIGKILL;
-    __atomic_store_n(&seat->state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
-    wefti_seat_mend(supervisor.family, number, NULL);
-    wefti_claim_end(supervisor.family, number, process ? process->status : SIGKILL);
-    seat_clear(supervisor.family, number);
+    seat_mend(number, NULL, process ? process->status : SIGKILL);
 }
 
 /* The supervisor before is dead: what it was is this one now. */
@@ -567,7 +579,7 @@ static void inherit(unsigned before)
             close(supervisor.polls[i].fd);
     supervisor.count = FIRST;
     supervisor.ready = 0;
-    wefti_seat_mend(supervisor.family, WEFTI_SEAT_KEEPER + before, NULL);
+    wefti_seat_mend(supervisor.family, WEFTI_SEAT_KEEPER + before, NULL, NULL);
     for (uint32_t i = WEFTI_SEAT_FIRST; i < WEFTI_SEATS; i++)
         seat_inherit(i);
 }

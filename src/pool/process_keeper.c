@@ -22,6 +22,7 @@
 
 #include "family/family.h"
 #include "pool/process.h"
+#include "shared/life.h"
 #include "task/task.h"
 #include "value/value.h"
 #include "wait/wait.h"
@@ -131,6 +132,7 @@ static int worker_begin(struct wefti_process_handle *handle)
     __atomic_store_n(&worker->runs, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&worker->waits, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&worker->taken, 0, __ATOMIC_RELAXED);
+    wefti_hold(&process->born, WEFTI_HOLD_POOL, pool, worker->place + 1);
     worker->process = process;
     __atomic_store_n(&worker->state, WEFTI_WORKER_COMING, __ATOMIC_SEQ_CST);
     if (wefti_process_start(process) == 0)

@@ -3,8 +3,9 @@
  * What the death of a process leaves in a pool of processes, and how that is put right: by the supervisor, before anybody else can have the
  * dead one's seat.
  *
- * Every process that has to do with a pool says so among what it holds (life.h), before it touches it: a worker with its place + 1, others
- * with 0. The mender goes through all records, and finds what bears the mark of the dead:
+ * Every process that has to do with a pool says so among what it holds (life.h), before it touches it: with 0; a worker's keeper says it
+ * for that, in the record of its process (family.h, `born`), with its place + 1. So it is known also of one that never came to run. The
+ * mender goes through all records, and finds what bears the mark of the dead:
  *   RUNNING in its place    what it was running: waits again if it has a try left, else is lost, or what it was STOPPED for
  *   RUNNING, VISIT, its own it ran that itself: lost
  *   RESERVED, FREEING by it the record is cleared
@@ -109,19 +110,15 @@ static void task_mend(
     wefti_process_task_release(task);
 }
 
-/*
- * The place is free, unless the keeper still waits for this worker: its supervisor died with it before it had said that it runs, and the
- * keeper's request, which is refused and comes again, has another begin in the same place. LEFT, the keeper would wait for that one's end.
- */
+/* The place is free. */
 static void worker_mend(struct wefti_process_pool *pool, struct wefti_process_worker *worker)
 {
-    bool again = worker->process && __atomic_load_n(&worker->process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_NEW;
     uint32_t searching = worker->place + 1;
     __atomic_compare_exchange_n(&pool->searching, &searching, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
     __atomic_store_n(&worker->idle, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&worker->away, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&worker->runs, 0, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&worker->state, again ? WEFTI_WORKER_COMING : WEFTI_WORKER_LEFT, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&worker->state, WEFTI_WORKER_LEFT, __ATOMIC_SEQ_CST);
 }
 
 static bool workers_left(const struct wefti_process_pool *pool)

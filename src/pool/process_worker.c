@@ -382,8 +382,6 @@ int wefti_process_worker_main(struct wefti_process *process)
 {
     struct wefti_process_worker *worker = process->data;
     struct wefti_process_pool *pool = worker->pool;
-    if (wefti_hold_process(WEFTI_HOLD_POOL, pool, worker->place + 1) != 0)
-        return 1;
     self.worker = worker;
     worker_context();
     worker_signals(pool);

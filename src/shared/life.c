@@ -236,16 +236,20 @@ void wefti_unhold_process(enum wefti_holding_kind kind, const void *object)
 
 /* The sweep. */
 
+void wefti_holding_mend(uint32_t dead, struct wefti_holding *holding)
+{
+    uint64_t word = __atomic_load_n(&holding->object, __ATOMIC_ACQUIRE);
+    uint64_t kind = word >> KIND_SHIFT;
+    if (kind > WEFTI_HOLD_NOTHING && kind < WEFTI_HOLD_KINDS && wefti_menders[kind])
+        wefti_menders[kind](
+            dead, (void *)(uintptr_t)(word << 8 >> 8), __atomic_load_n(&holding->detail, __ATOMIC_RELAXED)); /* NOLINT: it was a pointer */
+    __atomic_store_n(&holding->object, 0, __ATOMIC_RELEASE);
+}
+
 static void holdings_mend(uint32_t dead, struct wefti_holding *holdings, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++) {
-        uint64_t word = __atomic_load_n(&holdings[i].object, __ATOMIC_ACQUIRE);
-        uint64_t kind = word >> KIND_SHIFT;
-        if (kind > WEFTI_HOLD_NOTHING && kind < WEFTI_HOLD_KINDS && wefti_menders[kind])
-            wefti_menders[kind](dead, (void *)(uintptr_t)(word << 8 >> 8),
-                __atomic_load_n(&holdings[i].detail, __ATOMIC_RELAXED)); /* NOLINT: it was a pointer */
-        __atomic_store_n(&holdings[i].object, 0, __ATOMIC_RELEASE);
-    }
+    for (unsigned i = 0; i < count; i++)
+        wefti_holding_mend(dead, &holdings[i]);
 }
 
 static void life_mend(struct wefti_life *life)
@@ -286,13 +290,15 @@ static void sleepers_wake(const struct wefti_family *family, const uint32_t *but
     }
 }
 
-void wefti_seat_mend(struct wefti_family *family, uint32_t number, const uint32_t *but)
+void wefti_seat_mend(struct wefti_family *family, uint32_t number, struct wefti_holding *besides, const uint32_t *but)
 {
     for (struct wefti_life *life = seat_lives(&family->seats[number]); life; life = life->next) {
         wefti_block_commit(life, sizeof(*life));
         life_mend(life);
         __atomic_store_n(&life->thread, 0, __ATOMIC_RELAXED);
     }
+    if (besides)
+        wefti_holding_mend(number << WEFTI_LIFE_BITS, besides);
     wefti_blocks_repair((uint16_t)number);
     __atomic_add_fetch(
         &family->deaths, 1, __ATOMIC_RELEASE); /* pairs with the acquire of who waits for it, before he gives up what he had */

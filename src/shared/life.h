@@ -138,11 +138,14 @@ void wefti_unhold_process(enum wefti_holding_kind kind, const void *object);
 typedef void wefti_mender(uint32_t dead, void *object, uint64_t detail);
 extern wefti_mender *wefti_menders[WEFTI_HOLD_KINDS] __attribute__((visibility("hidden")));
 
+/* Puts right one holding of the dead, and strikes it out. */
+void wefti_holding_mend(uint32_t dead, struct wefti_holding *holding);
+
 /*
- * The sweep: all that the dead member of this seat left. May be repeated. By another member. Who waits for the word `but` (NULL: none) is
- * not woken: the caller does that next.
+ * The sweep: all that the dead member of this seat left, and the holding `besides` (NULL: none) after those of its lives. May be repeated.
+ * By another member. Who waits for the word `but` (NULL: none) is not woken: the caller does that next.
  */
-void wefti_seat_mend(struct wefti_family *family, uint32_t seat, const uint32_t *but);
+void wefti_seat_mend(struct wefti_family *family, uint32_t seat, struct wefti_holding *besides, const uint32_t *but);
 
 /* Takes down, and strikes out, what the life's task is about to sleep on: `count` addresses, of which those beyond WEFTI_LIFE_WAITS are
  * left out. */

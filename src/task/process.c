@@ -180,7 +180,7 @@ static void process_word(weft_task *task, struct wefti_item *item)
 
 static int process_status(const struct wefti_task_process *own)
 {
-    uint32_t ended = process_mine(own) && own->ended ? __atomic_load_n(own->ended, __ATOMIC_ACQUIRE) : 0;
+    uint32_t ended = process_mine(own) && own->forked ? __atomic_load_n(&own->forked->ended, __ATOMIC_ACQUIRE) : 0;
     if (ended)
         return (int)(ended - 1);
     return process_mine(own) && !__atomic_load_n(&own->unknown, __ATOMIC_RELAXED) ? own->process->status : SIGKILL;

@@ -30,7 +30,6 @@ struct wefti_task_record {
     uint32_t cancel;  /* 1: weft_task_cancel came; the process's main task waits for it wherever it sleeps */
     uint32_t arrived; /* whether the process could begin; waited for if `awaited` */
     uint32_t outcome; /* enum weft_outcome; 0: there is no result */
-    int32_t pid;      /* of one that its maker forked; minus an errno number when that failed */
     int32_t failure;  /* errno number why there is no value: the result could not cross, or the process not begin */
     bool awaited, daemon;
     int32_t nice;
@@ -45,15 +44,21 @@ struct wefti_task_record {
     char octets[]; /* the name with its zero, the set of processors, the argument's flat form */
 };
 
+/* What the parent of a process that was forked tells that one's maker. */
+struct wefti_task_fork {
+    uint32_t number; /* of the process; minus an errno number when that failed; 0: not yet */
+    uint32_t ended;  /* 1 + its status as waitpid gives it; 0: not known */
+};
+
 /* In the process that made it; the handle's. */
 struct wefti_task_process {
     struct wefti_task_record *record;
     struct wefti_process *process;
-    uint16_t member; /* this process: another's are not this handle's to touch */
-    pid_t between;   /* the parent of one that this process forked, which is to be reaped; 0: there is none */
-    uint32_t *ended; /* of such a one: 1 + its status as waitpid gives it, once that is known; the parent's, who shares the page */
-    bool asked;      /* to end, by a signal */
-    bool unknown;    /* nobody can say how it ended */
+    uint16_t member;                /* this process: another's are not this handle's to touch */
+    pid_t between;                  /* the parent of one that this process forked, which is to be reaped; 0: there is none */
+    struct wefti_task_fork *forked; /* of such a one; the parent's, who shares the page; else NULL */
+    bool asked;                     /* to end, by a signal */
+    bool unknown;                   /* nobody can say how it ended */
     weft_task *task;
     struct wefti_task_process *next, *previous; /* in `living`; guarded by its latch */
 };
@@ -72,6 +77,8 @@ static inline uint64_t wefti_task_record_detail(const struct wefti_task_record *
 }
 /* A record of the task, the function and the argument in it. NULL with EFAULT (they cannot cross), ENOMEM, ESTALE. */
 struct wefti_task_record *wefti_task_record_make(const weft_task *task);
+/* The process will hold it, too: before that is asked for. */
+void wefti_task_record_give(struct wefti_task_record *record, struct wefti_process *process);
 /* The maker lets go. `alone`: no process runs it any more, or ever. */
 void wefti_task_record_leave(struct wefti_task_record *record, bool alone);
 

@@ -60,8 +60,6 @@ static void child_lineage(const struct wefti_task_record *record)
 static int child_prepare(struct wefti_task_record *record, weft_task *task)
 {
     struct wefti_placement placement = {.size = record->set_size, .nice = record->nice};
-    if (wefti_hold_process(WEFTI_HOLD_TASK, record, wefti_task_record_detail(record, WEFTI_TASK_RUNNERS)) != 0)
-        return errno;
     if (record->set_size && !(placement.set = wefti_alloc(record->set_size)))
         return errno;
     if (placement.set)

@@ -5,9 +5,10 @@
  * A block with a result is linked before it is committed, and the sweep after a death commits what it finds linked (record_mend, which
  * comes before blocks in hand are taken back). So a death between any two stores leaves nothing that the record's end does not free.
  *
- * The hold of its maker, and that of its runner, stands among what its process holds (life.h) under the record's ticket, and is ended by
- * that process or by the sweep after its death (held.h). The runner enters its own only when it runs: one that dies before that is seen off
- * by its maker (wefti_task_record_leave); if that is dead too, the record stays until the family ends.
+ * The hold of its maker stands among what its process holds (life.h) under the record's ticket, and is ended by that process or by the
+ * sweep after its death (held.h). That of its runner stands in the record of the process that is asked for (family.h, `born`), so that it
+ * is ended also if that never comes to run: by its maker (wefti_task_record_leave), or the sweep after the death of whichever of the two is
+ * the last to die.
  *
  * fork: a child of the host's own keeps away from records, which are not its to let go (process.c).
  */
@@ -46,6 +47,12 @@ static void record_release(struct wefti_task_record *record, uint64_t ticket, ui
 {
     if (wefti_held_leave(&record->held, ticket, holder))
         record_free(record, member);
+}
+
+void wefti_task_record_give(struct wefti_task_record *record, struct wefti_process *process)
+{
+    wefti_hold(&process->born, WEFTI_HOLD_TASK, record, wefti_task_record_detail(record, WEFTI_TASK_RUNNERS));
+    __atomic_fetch_or(&record->held, WEFTI_TASK_RUNNERS, __ATOMIC_RELEASE);
 }
 
 /* The sweep after its maker's or its runner's death. */
@@ -97,7 +104,7 @@ struct wefti_task_record *wefti_task_record_make(const weft_task *task)
         return NULL;
     memset(record, 0, sizeof(*record));
     uint64_t ticket = __atomic_add_fetch(&family->tickets, 1, __ATOMIC_RELAXED);
-    *record = (struct wefti_task_record){.held = wefti_held_word(ticket, WEFTI_TASK_MAKERS | WEFTI_TASK_RUNNERS),
+    *record = (struct wefti_task_record){.held = wefti_held_word(ticket, WEFTI_TASK_MAKERS),
         .function = function,
         .name_size = name,
         .set_size = set,

@@ -96,32 +96,32 @@ int weft_init(int argc, char **argv)
  * WEFT_FORK. The process has a parent of its own, in between, so that the host never sees it as a child; that one closes all it has, waits
  * for its child's end, and writes down how it ended. It is reaped by name, and sends no signal.
  *
- * It is no member of the family, and so its death is seen by nobody but its maker; nor can it hold anything in the arena. So it touches the
- * arena only as long as the record is certain to be there, which is until the process has a seat: before that nobody but the maker, who
- * waits for this, lets go of both holds. Then it has no arena any more, and writes what it has to say into a page that it shares with the
- * maker, which is there for as long as one of them is. Whoever of the three dies, and when: a maker takes it for failed when the one in
- * between dies before it said the number; the child dies with its parent; how it ended is told by the supervisor, when nobody else did.
+ * It is no member of the family, and so its death is seen by nobody but its maker; nor can it hold anything in the arena, and what lies
+ * there may be another's as soon as the maker is dead. So it has no arena any more once it has forked, and writes what it has to say into a
+ * page that it shares with the maker, which is there for as long as one of them is. Whoever of the three dies, and when: a maker takes it
+ * for failed when the one in between dies before it said the number; the child dies with its parent; how it ended is told by the
+ * supervisor, when nobody else did.
  */
 
 /* The page. NULL with ENOMEM. */
-static uint32_t *ended_map(void)
+static struct wefti_task_fork *forked_map(void)
 {
     bool fails = wefti_fails_with(ENOMEM);
-    void *page = fails ? MAP_FAILED : mmap(NULL, sizeof(uint32_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *page = fails ? MAP_FAILED : mmap(NULL, sizeof(struct wefti_task_fork), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     return page == MAP_FAILED ? NULL : page;
 }
 
 void wefti_task_process_forget(struct wefti_task_process *own)
 {
-    if (own->ended)
-        munmap(own->ended, sizeof(*own->ended));
-    own->ended = NULL;
+    if (own->forked)
+        munmap(own->forked, sizeof(*own->forked));
+    own->forked = NULL;
 }
 
-_Noreturn static void fork_child(struct wefti_process *process, pid_t parent, const sigset_t *signals)
+_Noreturn static void fork_child(struct wefti_process *process, uint64_t ticket, pid_t parent, const sigset_t *signals)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent || wefti_process_join(process) != 0)
+    if (getppid() != parent || wefti_process_join(process, ticket) != 0)
         wefti_leave(1);
     wefti_handlers_reset();
     sigprocmask(SIG_SETMASK, signals, NULL);
@@ -130,16 +130,16 @@ _Noreturn static void fork_child(struct wefti_process *process, pid_t parent, co
     wefti_leave(status);
 }
 
-_Noreturn static void between_run(struct wefti_process *process, struct wefti_task_record *record, uint32_t *ended)
+_Noreturn static void between_run(struct wefti_process *process, uint64_t ticket, struct wefti_task_fork *forked)
 {
     sigset_t all, signals;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &signals);
     pid_t self = getpid(), child = fork();
     if (child == 0)
-        fork_child(process, self, &signals);
-    __atomic_store_n(&record->pid, child > 0 ? child : -errno, __ATOMIC_RELEASE);
-    wefti_futex_wake_shared((uint32_t *)&record->pid, UINT32_MAX);
+        fork_child(process, ticket, self, &signals);
+    __atomic_store_n(&forked->number, (uint32_t)(child > 0 ? child : -errno), __ATOMIC_RELEASE);
+    wefti_futex_wake_shared(&forked->number, UINT32_MAX);
     munmap((void *)wefti_arena_base, wefti_arena_size); /* NOLINT: an address */
     syscall(SYS_close_range, 0, ~0U, 0);
     prctl(PR_SET_NAME, "weft-between");
@@ -147,7 +147,7 @@ _Noreturn static void between_run(struct wefti_process *process, struct wefti_ta
     memset(&info, 0, sizeof(info));
     while (child > 0 && waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR)
         ;
-    __atomic_store_n(ended, 1 + (uint32_t)wefti_status_of(&info), __ATOMIC_RELEASE); /* pairs with the acquire of process_status */
+    __atomic_store_n(&forked->ended, 1 + (uint32_t)wefti_status_of(&info), __ATOMIC_RELEASE); /* pairs with the acquire of process_status */
     while (child > 0 && waitid(P_PID, (id_t)child, &info, WEXITED) != 0 && errno == EINTR)
         ;
     wefti_leave(0);
@@ -163,25 +163,26 @@ static bool between_dead(pid_t between)
 /* The number of the process, or minus an errno number: EAGAIN when the one in between has died before it said so. */
 static int32_t fork_number(const struct wefti_task_process *own)
 {
-    int32_t *number = &own->record->pid;
+    const uint32_t *number = &own->forked->number;
     double look = 0.001; /* seconds, until it is looked whether he lives: more and more seldom */
     for (bool dead = false; __atomic_load_n(number, __ATOMIC_ACQUIRE) == 0; dead = between_dead(own->between), look *= 2) {
         if (dead)
             return -EAGAIN;
-        weft_wait((uint32_t *)number, 0, weft_in(look));
+        wefti_futex_wait_shared(number, 0, weft_in(look));
     }
-    return *number;
+    return (int32_t)*number;
 }
 
 /* Forks it, and has it watched by the supervisor. 0; -1 with errno. */
 static int fork_start(struct wefti_task_process *own, bool threads)
 {
-    if (!(own->ended = ended_map()))
+    uint64_t ticket = wefti_held_ticket(&own->process->held);
+    if (!(own->forked = forked_map()))
         return -1;
     fflush(NULL); /* what is buffered would be printed twice */
     own->between = wefti_fails_with(EAGAIN) ? -1 : threads ? fork() : (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
     if (own->between == 0)
-        between_run(own->process, own->record, own->ended);
+        between_run(own->process, ticket, own->forked);
     if (own->between < 0) {
         own->between = 0;
         return -1;
@@ -252,6 +253,7 @@ bool wefti_task_process_run(weft_task *task, struct wefti_task_process *own, boo
     int (*main)(struct wefti_process * self) = task->method == WEFT_SPAWN ? spawn_main : wefti_task_child_main;
     if (!(own->record = wefti_task_record_make(task)) || !(own->process = wefti_process_new(main, own->record)))
         return false;
+    wefti_task_record_give(own->record, own->process);
     own->record->awaited = task->method == WEFT_SPAWN || process_doubtful(task);
     own->process->given = (uint32_t)task->given;
     int started = task->method == WEFT_FORK ? fork_start(own, task->insist && wefti_threads_live()) : wefti_process_start(own->process);
