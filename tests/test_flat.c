@@ -125,6 +125,19 @@ START_TEST(what_is_held_twice_is_written_once)
 }
 END_TEST
 
+START_TEST(references_upwards_are_known_there)
+{
+    char text[40];
+    weft_value list = weft_list(), outer = weft_list();
+    weft_list_append(list, weft_above(2));
+    weft_list_append(outer, list);
+    weft_value again = through(outer), copy = weft_copy(again);
+    weft_repr(copy, text, sizeof(text));
+    ck_assert_str_eq(text, "[[[[[...]]]]]");
+    weft_drop(outer), weft_drop(again), weft_drop(copy);
+}
+END_TEST
+
 START_TEST(many_that_are_held_twice)
 {
     weft_value texts = weft_list(), twice = weft_list();
@@ -257,6 +270,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, every_kind_comes_through);
     tcase_add_test(tests, a_dict_keeps_its_order);
     tcase_add_test(tests, what_is_held_twice_is_written_once);
+    tcase_add_test(tests, references_upwards_are_known_there);
     tcase_add_test(tests, many_that_are_held_twice);
     tcase_add_test(tests, nesting_has_no_limit);
     tcase_add_test(tests, a_pointer_that_means_nothing_there_is_refused);

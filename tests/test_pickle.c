@@ -392,6 +392,14 @@ START_TEST(what_lies_in_itself_refers_upwards)
 }
 END_TEST
 
+START_TEST(an_exception_tells_what_lies_in_itself)
+{
+    weft_value error = read_hex("8004 8c086275696c74696e73 8c0a56616c75654572726f72 93 5d94 28 6800 7d94 4e 6800 73 65 85 52 2e");
+    ck_assert_str_eq(weft_error_text(error), "[[...], {None: [...]}]");
+    weft_drop(error);
+}
+END_TEST
+
 static weft_value parent(weft_value child)
 {
     weft_value key = weft_str("p"), item = weft_none;
@@ -758,12 +766,16 @@ static void fail_each(const unsigned char *octets, size_t length, unsigned *fail
         struct wefti_octets out = {0};
         weft_small_fail_after(n);
         bool read = wefti_pickle_read(octets, length, n % 2 ? &stays : NULL, &value, &reason) == 0;
-        bool wrote = read && wefti_pickle_write(value, &out, SIZE_MAX, &reason) == 0;
+        weft_value copy = read ? weft_copy(value) : weft_none;
+        bool wrote = read && !weft_is_error(copy) && wefti_pickle_write(value, &out, SIZE_MAX, &reason) == 0;
         int error = errno;
+        if (weft_error_code(copy) == ENOMEM)
+            snprintf(reason.text, sizeof(reason.text), "out of memory");
         bool reached = weft_small_asked() >= n;
         weft_small_fail_after(0);
         if (read)
             weft_drop(value);
+        weft_drop(copy);
         free(out.octets);
         *failures += !wrote;
         if (!wrote) {
@@ -775,6 +787,15 @@ static void fail_each(const unsigned char *octets, size_t length, unsigned *fail
     }
 }
 
+/* Lists, tuples and dicts in themselves, in each other, in an object's state and in an exception's arguments. */
+static const char *const recursive[] = {
+    "8004 5d94 28 6800 6800 85 5d94 6800 61 7d94 4b01 6800 73 65 2e",
+    "8004 5d94 5d94 6801 6800 5d94 5d94 6801 6800 6802 8794 61 61 303030 6804 61 30 6804 61 2e",
+    "8004 28 4b01 4b02 4b03 5d94 28 4b01 4b02 4b03 6800 7494 61 31 6801 2e",
+    "8004 5d94 28 " MANAGERS "8c094e616d657370616365 93 29 81 94 7d 8c0161 6800 73 62 8c086275696c74696e73 8c0a56616c75654572726f72 93 "
+    "6800 85 52 65 2e",
+};
+
 START_TEST(any_allocation_may_fail)
 {
     FILE *captured = fopen(TESTS_FOLDER "/pickle/captured.hex", "r");
@@ -783,6 +804,11 @@ START_TEST(any_allocation_may_fail)
     unsigned failures = 0;
     while (getline(&line, &room, captured) > 0) {
         unsigned char *octets = octets_of(line, &length);
+        fail_each(octets, length, &failures);
+        free(octets);
+    }
+    for (size_t i = 0; i < sizeof(recursive) / sizeof(*recursive); i++) {
+        unsigned char *octets = octets_of(recursive[i], &length);
         fail_each(octets, length, &failures);
         free(octets);
     }
@@ -823,6 +849,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, operations_are_refused_by_number);
     tcase_add_test(tests, what_is_no_pickle_is_refused);
     tcase_add_test(tests, what_lies_in_itself_refers_upwards);
+    tcase_add_test(tests, an_exception_tells_what_lies_in_itself);
     tcase_add_test(tests, a_tuple_within_itself_is_where_it_was_first);
     tcase_add_test(tests, tuples_within_themselves_do_not_multiply);
     tcase_add_test(tests, a_reference_upwards_stays_in_its_place);

@@ -470,6 +470,15 @@ static void print_above(struct printer *out, const struct levels *levels, int64_
     print_text(out, found ? container_end(levels->of[depth - 1].container) : "");
 }
 
+/* While a pickle is read there may be cycles yet, and the text of an exception with such an argument is made then. */
+static bool levels_have(const struct levels *levels, weft_value value)
+{
+    size_t depth = levels->depth;
+    while (depth > 0 && wefti_handle_object(levels->of[depth - 1].container) != wefti_handle_object(value))
+        depth--;
+    return depth > 0;
+}
+
 static void print_begin(struct printer *out, struct levels *levels, weft_value value)
 {
     bool of_object = wefti_object_of(value, WEFT_OBJECT) != NULL;
@@ -484,7 +493,7 @@ static void print_begin(struct printer *out, struct levels *levels, weft_value v
     if (of_object && !print_name(out, &value))
         return;
     print_text(out, container_begin(value));
-    if (levels->depth < REPR_DEPTH) {
+    if (levels->depth < REPR_DEPTH && !levels_have(levels, value)) {
         levels->of[levels->depth++] = (struct level){value, 0, 0, of_object};
         return;
     }
