@@ -499,6 +499,13 @@ START_TEST(what_cannot_be_recursive_is_refused)
     ck_assert_str_eq(reason.text, "a reference upwards, out of what is sent");
     ck_fails(wefti_pickle_write(weft_above(0), &out, SIZE_MAX, &reason), EINVAL);
     weft_drop(wrong);
+    wrong = one(weft_above(1)); /* which nobody can make */
+    ck_fails(wefti_pickle_write(wrong, &out, SIZE_MAX, &reason), EINVAL);
+    ck_assert_str_eq(reason.text, "a value that lies in itself (a tuple)");
+    weft_drop(wrong);
+    wrong = list_of(one(pair(list_of(weft_above(1)), weft_above(2))));
+    ck_fails(wefti_pickle_write(wrong, &out, SIZE_MAX, &reason), EINVAL);
+    weft_drop(wrong);
     wrong = weft_object("ValueError", one(list_of(weft_above(3))), weft_none);
     ck_fails(wefti_pickle_write(wrong, &out, SIZE_MAX, &reason), EINVAL);
     ck_assert_str_eq(reason.text, "a value that lies in itself (an object)");

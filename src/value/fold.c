@@ -40,6 +40,7 @@ enum { NODE_COSTS = sizeof(struct node) + 4 * sizeof(struct wefti_seen_place) };
 
 struct frame {
     weft_value container;
+    size_t tuples;   /* so many levels, this one and those outside of it, are tuples */
     weft_value copy; /* or none */
     size_t at;
     size_t node;
@@ -174,6 +175,7 @@ static int fold_enter(struct folding *folding, weft_value value, struct node *no
     }
     struct frame *frame = &folding->frames[folding->depth++];
     *frame = (struct frame){.container = value, .node = (size_t)(node - folding->nodes), .begun = ++folding->moment};
+    frame->tuples = value.kind == WEFT_TUPLE ? 1 + (folding->depth > 1 ? frame[-1].tuples : 0) : 0;
     node->level = (uint32_t)(folding->depth - 1) & (LEVELS_MOST - 1);
     node->inside = 1;
     const struct wefti_container *container = wefti_handle_object(value);
@@ -187,6 +189,8 @@ static int fold_come_to(struct folding *folding, weft_value item)
     if (item.kind == WEFT_ABOVE) {
         if (item.as.integer < 1 || item.as.integer > (int64_t)folding->depth)
             return fold_fail(EDOM);
+        if (item.as.integer <= (int64_t)top->tuples) /* nothing of these can be there before all of it is */
+            return fold_fail(ELOOP);
         levels_set(&top->above, folding->depth - (size_t)item.as.integer);
         return 0;
     }

@@ -734,8 +734,8 @@ static int write_recursive(struct writer *writer, weft_value value)
         refuse(writer, EINVAL, "a reference upwards, out of what is sent");
     else if (errno == E2BIG)
         refuse(writer, EMSGSIZE, "a value that lies in itself, and too deep");
-    else if (errno == EINVAL)
-        refuse_recursive(writer, (weft_value){.kind = WEFT_OBJECT});
+    else if (errno == EINVAL || errno == ELOOP)
+        refuse_recursive(writer, (weft_value){.kind = errno == ELOOP ? WEFT_TUPLE : WEFT_OBJECT});
     else if (errno != EMSGSIZE)
         refuse(writer, ENOMEM, "out of memory");
     int error = errno;

@@ -32,8 +32,8 @@ typedef int wefti_recursive_spend(void *data, size_t octets, size_t things);
  * Of a value with cycles, which only who makes values can have: the same without, yours. Of one with references upwards: the same, where no
  * part lies in two places in which these mean different things. Lists and dicts that say WEFTI_LOOPING are copied, as are those that hold
  * such; all else is kept, unless it has to be another in another place. Each cycle has a list or dict that says so. `depth`: levels that
- * the value may come to. An error with EDOM (a reference leads out of the value), EINVAL (what cannot be written lies in itself), E2BIG
- * (too deep), ENOMEM, and what `spend` says.
+ * the value may come to. An error with EDOM (a reference leads out of the value), ELOOP (a tuple lies in itself through tuples alone),
+ * EINVAL (what cannot be written lies in itself), E2BIG (too deep), ENOMEM, and what `spend` says.
  */
 weft_value wefti_fold(weft_value value, size_t depth, wefti_recursive_spend *spend, void *data);
 /* Takes out of a list or dict all that may have made a cycle of it. */
