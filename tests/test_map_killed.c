@@ -346,8 +346,43 @@ START_TEST(who_mends_dies_too)
 }
 END_TEST
 
+/* An array has no structure: it is there, and can be freed, or it is not. */
+
+static weft_array *array;
+
+static void array_prepare(void)
+{
+    ck_assert_ptr_nonnull(array = weft_array_new('i', 10));
+}
+
+static void array_frees(void)
+{
+    step_begin();
+    weft_array_free(array);
+    step_end();
+}
+
+static void array_is_there_or_not(void)
+{
+    struct wefti_blocks_census census;
+    if (wefti_block_committed(array))
+        step_must(weft_array_free(array) == 0);
+    step_must(!wefti_block_committed(array));
+    wefti_blocks_count(&census);
+    step_must(census.wrong == 0 && census.in_hand == 0);
+}
+
+START_TEST(who_frees_an_array_may_die_at_any_instruction)
+{
+    STEP_OR_SKIP;
+    ck_assert_int_eq(weft_shared_limit(1 << 22), 0);
+    ck_assert_uint_gt(step_through(&(struct step_plan){.prepare = array_prepare, .body = array_frees, .check = array_is_there_or_not}), 30);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, who_frees_an_array_may_die_at_any_instruction);
     tcase_add_loop_test(tests, a_death_at_each_instruction, 0, CHANGES);
     tcase_add_loop_test(tests, who_mends_dies_too, REPLACED, REPLACED + 1);
 }

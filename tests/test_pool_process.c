@@ -868,6 +868,31 @@ START_TEST(who_asks_for_a_worker_may_die_at_any_instruction)
 }
 END_TEST
 
+/* The stepped process makes it: blocks of all sizes. */
+static void bare_is_made(void)
+{
+    char cpus[] = "0";
+    struct weft_pool_options options = {.workers = 1, .backlog = 4, .cpus = cpus, .initializer_argument = long_text('i', BARE_LONG)};
+    step_must(wefti_hold_process(WEFTI_HOLD_NOTHING, NULL, 0) == 0); /* there is a life */
+    step_begin();
+    step_must(wefti_process_pool_make(&options) != NULL);
+    step_end();
+}
+
+static void bare_nothing(void)
+{
+    blocks_before = blocks_but_lives();
+}
+
+START_TEST(who_makes_a_pool_may_die_at_any_instruction)
+{
+    STEP_OR_SKIP;
+    ck_assert_int_eq(weft_shared_limit(4 << 20), 0);
+    ck_assert_uint_gt(
+        step_through(&(struct step_plan){.prepare = bare_nothing, .body = bare_is_made, .check = bare_is_gone, .stride = 97}), 30);
+}
+END_TEST
+
 START_TEST(a_worker_may_die_at_any_instruction)
 {
     STEP_OR_SKIP;
@@ -1046,6 +1071,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, thousands_of_tasks_are_under_way);
     tcase_add_test(tests, who_submits_may_die_at_any_instruction);
     tcase_add_test(tests, who_frees_a_pool_may_die_at_any_instruction);
+    tcase_add_test(tests, who_makes_a_pool_may_die_at_any_instruction);
     tcase_add_test(tests, who_asks_for_a_worker_may_die_at_any_instruction);
     tcase_add_loop_test(tests, a_worker_may_die_at_any_instruction, 0, 2);
     tcase_add_test(tests, a_program_that_exits_finishes_its_pools);

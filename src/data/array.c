@@ -236,15 +236,16 @@ weft_array *weft_array_new(char type, size_t count)
 
 int weft_array_free(weft_array *array)
 {
-    uint32_t magic = ARRAY_MAGIC;
     if (!array)
         return 0;
     if (!wefti_member)
         return array_fails(ESTALE);
-    if (wefti_block_size(array) < sizeof(struct weft_array) ||
-        !__atomic_compare_exchange_n(&array->magic, &magic, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    bool whole = wefti_block_size(array) >= sizeof(struct weft_array) && __atomic_load_n(&array->magic, __ATOMIC_RELAXED) == ARRAY_MAGIC;
+    if (!whole || wefti_block_withdraw(array, wefti_member) != 0) /* from here on the sweep frees it */
         return array_fails(EINVAL);
-    return wefti_block_free(array);
+    __atomic_store_n(&array->magic, 0, __ATOMIC_RELAXED);
+    wefti_block_discard(array);
+    return 0;
 }
 
 size_t weft_array_length(const weft_array *array)

@@ -579,9 +579,10 @@ static void inherit(unsigned before)
             close(supervisor.polls[i].fd);
     supervisor.count = FIRST;
     supervisor.ready = 0;
-    wefti_seat_mend(supervisor.family, WEFTI_SEAT_KEEPER + before, NULL, NULL);
     for (uint32_t i = WEFTI_SEAT_FIRST; i < WEFTI_SEATS; i++)
         seat_inherit(i);
+    /* Last: what he had in hand is what he was putting right, and until that is done again nobody else may have those blocks. */
+    wefti_seat_mend(supervisor.family, WEFTI_SEAT_KEEPER + before, NULL, NULL);
 }
 
 /* From here on this process is the keeper of that number. */

@@ -408,6 +408,8 @@ void wefti_process_pools_finish(void);
 /* All that waits ends so. */
 void wefti_process_end_pending(struct wefti_process_pool *pool, enum weft_outcome outcome);
 void wefti_process_pool_release(struct wefti_process_handle *handle);
+/* All that a pool is made of, but its keeper; held, so that it goes with its maker. NULL with errno. */
+struct wefti_process_pool *wefti_process_pool_make(const struct weft_pool_options *options);
 /* Frees it. Who dies in the midst has it in his hands, or leaves it a pool, which his mender withdraws. */
 void wefti_process_pool_unmake(struct wefti_process_pool *pool);
 /* All of it is in the hands of the member after that, who may be dead (his blocks not repaired yet), and it is no pool any more. May be

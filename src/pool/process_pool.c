@@ -41,7 +41,8 @@ static struct wefti_process_handle *handle_find(const struct wefti_process_pool 
     return handle;
 }
 
-static struct wefti_process_handle *handle_make(struct wefti_process_pool *pool)
+/* `held`: the process says already that it has to do with the pool. */
+static struct wefti_process_handle *handle_make(struct wefti_process_pool *pool, bool held)
 {
     struct wefti_process_handle *handle = wefti_alloc(sizeof(*handle));
     const struct wefti_process_worker *worker = wefti_process_worker_here();
@@ -49,7 +50,7 @@ static struct wefti_process_handle *handle_make(struct wefti_process_pool *pool)
         return NULL;
     handle->pool = pool;
     handle->references = 1;
-    bool held = worker && worker->pool == pool; /* with its place */
+    held |= worker && worker->pool == pool; /* with its place */
     if (!held && wefti_hold_process(WEFTI_HOLD_POOL, pool, 0) != 0) {
         wefti_release(handle);
         return NULL;
@@ -66,7 +67,7 @@ struct wefti_process_handle *wefti_process_handle_of(struct wefti_process_pool *
     wefti_latch_close(&handles_latch);
     struct wefti_process_handle *handle = handle_find(pool);
     if (!handle && make)
-        handle = handle_make(pool);
+        handle = handle_make(pool, false);
     wefti_latch_open(&handles_latch);
     return handle;
 }
@@ -94,12 +95,13 @@ static uint64_t power_of_two(uint64_t least)
 
 static int ring_make(struct wefti_process_ring *ring, uint64_t cells)
 {
-    ring->cells = wefti_block_take(cells * sizeof(uint64_t));
-    if (!ring->cells)
+    uint64_t *room = wefti_block_take(cells * sizeof(uint64_t));
+    if (!room)
         return -1;
     ring->mask = cells - 1;
-    memset(ring->cells, 0, cells * sizeof(uint64_t));
-    wefti_block_commit(ring->cells, cells * sizeof(uint64_t));
+    memset(room, 0, cells * sizeof(uint64_t));
+    __atomic_store_n(&ring->cells, room, __ATOMIC_RELEASE); /* before it is committed, for the mender */
+    wefti_block_commit(room, cells * sizeof(uint64_t));
     return 0;
 }
 
@@ -212,21 +214,34 @@ static bool pool_place_workers(struct wefti_process_pool *pool, const struct wef
     return true;
 }
 
-/* All that a pool is made of, but its keeper; NULL with errno. */
-static struct wefti_process_pool *pool_make(const struct weft_pool_options *options)
+/* Of one that is held: all of it, whole or not. */
+static void pool_unmake(struct wefti_process_pool *pool)
+{
+    int error = errno;
+    wefti_process_pool_unmake(pool);
+    wefti_unhold_process(WEFTI_HOLD_POOL, pool);
+    errno = error;
+}
+
+/* All that a pool is made of, but its keeper, and held, from before it is committed: who dies in the midst leaves it a pool, whose maker is
+ * dead. NULL with errno. */
+struct wefti_process_pool *wefti_process_pool_make(const struct weft_pool_options *options)
 {
     struct wefti_process_pool *pool = wefti_block_take(sizeof(*pool));
     if (!pool)
         return NULL;
     pool_fill(pool, options);
     bool named = wefti_pool_name(options->name, pool->name, sizeof(pool->name));
+    pool->magic = WEFTI_PROCESS_MAGIC;
+    if (wefti_hold_process(WEFTI_HOLD_POOL, pool, 0) != 0) {
+        wefti_block_cancel(pool, sizeof(*pool));
+        return NULL;
+    }
     wefti_block_commit(pool, sizeof(*pool));
     if (named && pool_place_workers(pool, options) && wefti_pack(options->initializer_argument, &pool->initial, pool->initial_room) == 0 &&
         rings_make(pool) == 0)
         return pool;
-    int error = errno;
-    wefti_process_pool_unmake(pool);
-    errno = error;
+    pool_unmake(pool);
     return NULL;
 }
 
@@ -242,22 +257,19 @@ weft_pool *wefti_process_pool_new(const struct weft_pool_options *options)
 {
     if (!options_possible(options) || wefti_family_begin() != 0)
         return NULL;
-    struct wefti_process_pool *pool = pool_make(options);
+    struct wefti_process_pool *pool = wefti_process_pool_make(options);
     if (!pool)
         return NULL;
     wefti_latch_close(&handles_latch);
-    struct wefti_process_handle *handle = handle_make(pool);
+    struct wefti_process_handle *handle = handle_make(pool, true);
     wefti_latch_open(&handles_latch);
-    int error = errno;
     if (!handle) {
-        wefti_process_pool_unmake(pool);
-        errno = error;
+        pool_unmake(pool);
         return NULL;
     }
     pool->handle = handle;
-    __atomic_store_n(&pool->magic, WEFTI_PROCESS_MAGIC, __ATOMIC_RELEASE);
     if (wefti_process_keeper_start(handle) != 0) {
-        error = errno;
+        int error = errno;
         wefti_process_pool_release(handle);
         errno = error;
         return NULL;

@@ -169,7 +169,7 @@ uint64_t wefti_ring_living(const struct wefti_process_pool *pool, const struct w
 void wefti_ring_list(const struct wefti_process_pool *pool, const struct wefti_process_ring *ring)
 {
     uint64_t at = __atomic_load_n(&ring->head, __ATOMIC_SEQ_CST), end = __atomic_load_n(&ring->tail, __ATOMIC_SEQ_CST) + 1;
-    for (; (int64_t)(end - at) > 0; at++) { /* one more: whoever put in the last may not have moved tail on */
+    for (; ring->cells && (int64_t)(end - at) > 0; at++) { /* one more: whoever put in the last may not have moved tail on */
         uint64_t hint = cell_hint(cell_look(ring, at));
         if (hint && hint_holds(pool, hint))
             hint_task(pool, hint)->listed = 1;
