@@ -14,9 +14,8 @@
  * stood by has died, perhaps with a request in its hand. What has not been answered is then asked for again. A request that so comes twice
  * is met once: by who claims it (claim.c).
  *
- * The maker's hold of a record stands among what its process holds (life.h), so that the supervisor lets go for a maker that dies. Letting
- * go clears a bit, and frees the record if that was the last: a death in between leaves at worst the record, never frees it twice, as it is
- * freed only under its own ticket.
+ * The maker's hold of a record stands among what its process holds (life.h), so that the supervisor lets go for a maker that dies (held.h).
+ * What the process will hold stands in the record (`born`): the maker strikes it out when he lets go of one that never ran.
  */
 
 #include "family/family.h"
