@@ -13,6 +13,7 @@
 
 #include "base/leave.h"
 #include "family/family.h"
+#include "shared/block.h"
 #include "shared/life.h"
 
 static const weft_time MOMENT = 2000000;  /* a pause may well take that long */
@@ -132,6 +133,43 @@ void storm_ends(unsigned number)
 static void pause_for(uint64_t nanoseconds)
 {
     nanosleep(&(struct timespec){.tv_nsec = (long)nanoseconds}, NULL);
+}
+
+/* Blocks. */
+
+static uint64_t lives_count(void)
+{
+    uint64_t count = 0;
+    const struct wefti_family *family = wefti_family_get();
+    storm_must(family);
+    for (uint32_t i = 0; i < WEFTI_SEATS; i++)
+        for (const struct wefti_life *life = family->seats[i].lives; life; life = life->next) {
+            count++;
+            for (const struct wefti_life_more *more = life->more; more; more = more->next)
+                count++;
+        }
+    return count;
+}
+
+uint64_t storm_blocks(void)
+{
+    struct wefti_blocks_census census;
+    uint64_t lives = lives_count();
+    wefti_blocks_count(&census);
+    storm_must(census.wrong == 0);
+    return census.committed - lives;
+}
+
+void storm_blocks_are(uint64_t blocks)
+{
+    struct wefti_blocks_census census;
+    for (weft_time late = weft_in(10); storm_blocks() != blocks && weft_clock() < late;)
+        pause_for(1000000); /* the supervisor has yet to let the last processes go */
+    wefti_blocks_count(&census);
+    uint64_t found = storm_blocks();
+    if (found != blocks)
+        fprintf(stderr, "storm: %lld blocks more than there were\n", (long long)(found - blocks));
+    storm_must(found == blocks && census.in_hand == 0 && census.chunks_taken == 0);
 }
 
 /* Keepers. */

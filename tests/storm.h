@@ -50,6 +50,10 @@ void storm_leave(void);
 void storm_went_on(void);
 /* Which process has that place: another number than any before it. Of workers, and the root. */
 uint32_t storm_birth(unsigned number);
+/* Of the root: how many blocks there are in the arena, but for lives, which are never freed. */
+uint64_t storm_blocks(void);
+/* Of the root, in `check`: it comes to be so many soon, and nobody has one in hand. */
+void storm_blocks_are(uint64_t blocks);
 /* Of the root, in `finish`: waits for the end of a worker, which must be by itself. */
 void storm_ends(unsigned number);
 /* A random number of the worker's own. */

@@ -347,8 +347,7 @@ static void root_of_the_storm(void)
     uint32_t state = seed;
     MUST((begun = weft_shared_new(uint64_t)) && (lost = weft_shared_new(uint64_t)));
     weft_pool_free(weft_pool_new(WEFT_PROCESS, .workers = 1));
-    struct wefti_blocks_census first, now;
-    wefti_blocks_count(&first);
+    uint64_t before = storm_blocks();
     bool alone = false;
     for (weft_time end = weft_in(seconds); weft_clock() < end; alone = !alone)
         pool_storm(weft_in(alone ? 0.1 : 0.3), &state, alone);
@@ -356,13 +355,7 @@ static void root_of_the_storm(void)
         (unsigned long long)outcomes[WEFT_FAILED], (unsigned long long)outcomes[WEFT_LOST]);
     storm_tally_tell(&tally, "pool", seed);
     MUST(tally.inside * 100 >= INSIDE_LEAST * (tally.deaths - tally.keepers));
-    wefti_blocks_count(&now);
-    bool clean = now.wrong == 0 && now.in_hand == 0 && now.committed <= first.committed + 64; /* lives are used again */
-    if (!clean)
-        fprintf(stderr, "blocks: %llu wrong, %llu in hand (%llu), %llu committed (%llu)\n", (unsigned long long)now.wrong,
-            (unsigned long long)now.in_hand, (unsigned long long)first.in_hand, (unsigned long long)now.committed,
-            (unsigned long long)first.committed);
-    MUST(clean);
+    storm_blocks_are(before);
 }
 
 START_TEST(workers_and_supervisors_are_killed)

@@ -9,8 +9,6 @@
 
 #include "family/family.h"
 #include "queue/queue_shared_bids.h"
-#include "shared/block.h"
-#include "shared/life.h"
 #include "storm.h"
 
 enum { PRODUCERS = 2, CONSUMERS = 3, WORKERS = PRODUCERS + CONSUMERS, BIRTHS = 1 << 16, VALUES = 1 << 20, LONG_ENOUGH = 2000, TESTS = 6 };
@@ -157,31 +155,11 @@ static void buried(unsigned number)
     storm->takers += number >= PRODUCERS;
 }
 
-static uint64_t lives_count(void)
-{
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < WEFTI_SEATS; i++)
-        for (const struct wefti_life *life = wefti_family_now()->seats[i].lives; life; life = life->next) {
-            count++;
-            for (const struct wefti_life_more *more = life->more; more; more = more->next)
-                count++;
-        }
-    return count;
-}
-
-static uint64_t committed(void)
-{
-    struct wefti_blocks_census census;
-    wefti_blocks_count(&census);
-    storm_must(census.wrong == 0);
-    return census.committed - lives_count();
-}
-
 static void prepare(void)
 {
     storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    storm_must(storm != MAP_FAILED && wefti_family_get());
-    storm->before = committed();
+    storm_must(storm != MAP_FAILED);
+    storm->before = storm_blocks();
     storm->queue = weft_queue_new(.shared = true, .capacity = capacity, .joinable = joinable, .order = order,
         .key = order == WEFT_PRIORITY ? storm_key : NULL, .deaths = 60000);
     storm_must(storm->queue != NULL);
@@ -207,7 +185,6 @@ static void bids_are_nobodys(void)
 
 static void check(void)
 {
-    struct wefti_blocks_census census;
     uint64_t lost = 0;
     for (int role = 0; role < PRODUCERS; role++)
         for (uint64_t number = 1; number <= storm->begun[role]; number++)
@@ -216,11 +193,7 @@ static void check(void)
     if (capacity == WEFT_RENDEZVOUS)
         bids_are_nobodys();
     weft_queue_free(storm->queue);
-    for (weft_time late = weft_in(10); committed() != storm->before && weft_clock() < late;)
-        weft_sleep(0.001); /* the supervisor has yet to let the last processes go */
-    storm_must(committed() == storm->before);
-    wefti_blocks_count(&census);
-    storm_must(census.in_hand == 0 && census.chunks_taken == 0);
+    storm_blocks_are(storm->before);
 }
 
 static void storm_runs(size_t bound, bool leases, enum weft_queue_order which)

@@ -87,7 +87,7 @@ static void steps(void (*body)(void), size_t size, unsigned least)
     ck_assert_int_eq(weft_shared_limit(1 << 22), 0);
     result_size = size;
     ck_assert_uint_ge(step_through(&(struct step_plan){
-                          .prepare = prepare, .body = body, .check = nothing_is_left, .mender_points = 400, .mender_stride = 331}),
+                          .prepare = prepare, .body = body, .check = nothing_is_left, .mender_points = 400, .mender_stride = 997}),
         least);
 }
 
@@ -143,7 +143,7 @@ START_TEST(who_asks_may_die_at_any_instruction)
     STEP_OR_SKIP;
     ck_assert_int_eq(weft_shared_limit(1 << 22), 0);
     ck_assert_uint_ge(
-        step_through(&(struct step_plan){.prepare = prepare, .body = maker_asks, .check = no_block_is_left, .stride = 29}), 100);
+        step_through(&(struct step_plan){.prepare = prepare, .body = maker_asks, .check = no_block_is_left, .stride = 61}), 100);
 }
 END_TEST
 
@@ -193,7 +193,7 @@ START_TEST(who_ends_before_he_begins_leaves_nothing)
 {
     STEP_OR_SKIP;
     ck_assert_int_eq(weft_shared_limit(1 << 22), 0);
-    const struct step_plan plan = {.prepare = prepare_dead, .body = mender_steps, .check = both_are_gone, .stride = 3};
+    const struct step_plan plan = {.prepare = prepare_dead, .body = mender_steps, .check = both_are_gone, .stride = 7};
     for (process_state = WEFTI_PROCESS_NEW; process_state <= WEFTI_PROCESS_REFUSED; process_state++)
         ck_assert_uint_ge(step_through(&plan), 15);
 }
