@@ -14,7 +14,8 @@ WEFT_BEGIN
 
 /*
  * The pickle of a value, of protocol 4, which every Python 3 reads: bytes, yours, through *bytes. -1 with EFAULT (a pointer), EILSEQ (a str
- * that is no UTF-8), EINVAL (an object of a class that is not known), ENOMEM; *error (NULL is allowed) is then an error value, yours, whose
+ * that is no UTF-8), EINVAL (an object of a class that is not known, a reference upwards out of the value), EMSGSIZE (it lies in
+ * itself too often, or more than 1024 deep), ENOMEM; *error (NULL is allowed) is then an error value, yours, whose
  * text says why. Any task; never waits.
  */
 WEFT_API int weft_pickle_dump(weft_value value, weft_value *bytes, weft_value *error);

@@ -52,9 +52,9 @@ struct folding {
     wefti_recursive_spend *spend;
     void *data;
     uint64_t moment;
-    struct wefti_seen seen; /* number: in `nodes` */
-    struct node *nodes;
-    size_t count, room;
+    struct wefti_seen seen;
+    void *nodes; /* of struct node, by number */
+    size_t room; /* of them */
     struct frame *frames;
     size_t depth, most, frames_room;
 };
@@ -99,25 +99,16 @@ static void levels_add_node(struct levels *levels, const struct node *node)
 
 static struct node *node_find(struct folding *folding, weft_value value)
 {
-    struct wefti_seen_place *place = wefti_seen_place(&folding->seen, wefti_handle_object(value));
-    if (!place)
-        return NULL;
-    if (place->object)
-        return &folding->nodes[place->number];
-    if (folding->spend(folding->data, NODE_COSTS, 0) != 0)
-        return NULL;
-    if (folding->count == folding->room) {
-        size_t room = folding->room ? 2 * folding->room : 16;
-        struct node *grown = wefti_realloc(folding->nodes, room * sizeof(*grown));
-        if (!grown)
-            return NULL;
-        folding->nodes = grown;
-        folding->room = room;
-    }
-    *place = (struct wefti_seen_place){wefti_handle_object(value), folding->count};
-    folding->seen.count++;
-    folding->nodes[folding->count] = (struct node){.made = weft_none};
-    return &folding->nodes[folding->count++];
+    bool fresh;
+    struct node *node =
+        wefti_seen_record(&folding->seen, wefti_handle_object(value), &folding->nodes, &folding->room, sizeof(*node), &fresh);
+    return fresh && folding->spend(folding->data, NODE_COSTS, 0) != 0 ? NULL : node;
+}
+
+/* The nodes, in the order in which they were met. */
+static struct node *node_at(const struct folding *folding, size_t number)
+{
+    return (struct node *)folding->nodes + number;
 }
 
 static int fold_fail(int error)
@@ -174,7 +165,7 @@ static int fold_enter(struct folding *folding, weft_value value, struct node *no
         folding->frames_room = room;
     }
     struct frame *frame = &folding->frames[folding->depth++];
-    *frame = (struct frame){.container = value, .node = (size_t)(node - folding->nodes), .begun = ++folding->moment};
+    *frame = (struct frame){.container = value, .node = (size_t)(node - node_at(folding, 0)), .begun = ++folding->moment};
     frame->tuples = value.kind == WEFT_TUPLE ? 1 + (folding->depth > 1 ? frame[-1].tuples : 0) : 0;
     node->level = (uint32_t)(folding->depth - 1) & (LEVELS_MOST - 1);
     node->inside = 1;
@@ -214,7 +205,7 @@ static int fold_come_to(struct folding *folding, weft_value item)
 static int fold_leave(struct folding *folding)
 {
     struct frame frame = folding->frames[--folding->depth];
-    struct node *node = &folding->nodes[frame.node];
+    struct node *node = node_at(folding, frame.node);
     bool refers = levels_has(&frame.above, folding->depth);
     frame.above.words[folding->depth / 64] &= ~(UINT64_C(1) << folding->depth % 64);
     bool open = levels_end(&frame.above) > 0;
@@ -257,11 +248,11 @@ weft_value wefti_fold(weft_value value, size_t depth, wefti_recursive_spend *spe
     if (!wefti_recursive_kind(value))
         return weft_keep(value);
     int result = graph_fold(&folding, value), error = errno;
-    weft_value made = result == 0 ? weft_keep(folding.nodes[0].made) : wefti_value_failed(error);
+    weft_value made = result == 0 ? weft_keep(node_at(&folding, 0)->made) : wefti_value_failed(error);
     while (folding.depth)
         weft_drop(folding.frames[--folding.depth].copy);
-    for (size_t i = 0; i < folding.count; i++)
-        weft_drop(folding.nodes[i].made);
+    for (size_t i = 0; i < folding.seen.count; i++)
+        weft_drop(node_at(&folding, i)->made);
     wefti_release(folding.frames);
     wefti_release(folding.nodes);
     wefti_seen_end(&folding.seen);

@@ -48,7 +48,8 @@ char *wefti_octets_reserve(struct wefti_octets *octets, size_t more);
 
 /*
  * Appends the pickle of a value, in protocol 4, which every Python 3 reads; what is held more than once is written once. -1 with EFAULT (a
- * pointer), EILSEQ (a str that is no UTF-8), EINVAL (an object of a name that is not known), EMSGSIZE (more than `most` octets), ENOMEM;
+ * pointer), EILSEQ (a str that is no UTF-8), EINVAL (an object of a name that is not known, a reference out of the value), EMSGSIZE (more
+ * than `most` octets; it lies in itself too often, or more than 1024 deep), ENOMEM;
  * `out` is as long as it was then. An error value is written as the exception of its type; one without a type as OSError(code, text); one
  * of a type that is not known as RuntimeError.
  */

@@ -69,7 +69,7 @@ int wefti_recursive_put(weft_value copied, weft_value copy, size_t at, weft_valu
 
 /* What became of a container at a level. */
 struct done {
-    size_t level;
+    size_t level;    /* 0: of none yet */
     weft_value copy; /* or none: nothing was to be replaced */
 };
 
@@ -77,9 +77,9 @@ struct unfolding {
     weft_value container;
     size_t things;
     struct wefti_walk walk; /* a frame's partner is the copy, or none */
-    struct wefti_seen seen; /* number: in `done` */
-    struct done *done;
-    size_t count, room;
+    struct wefti_seen seen;
+    void *done;  /* of struct done, by number */
+    size_t room; /* of them */
 };
 
 /* Of what lies in the innermost frame: how many levels up the container is from there. */
@@ -90,23 +90,8 @@ static size_t level_inside(const struct unfolding *unfolding)
 
 static struct done *done_find(struct unfolding *unfolding, weft_value value)
 {
-    struct wefti_seen_place *place = wefti_seen_place(&unfolding->seen, wefti_handle_object(value));
-    if (!place)
-        return NULL;
-    if (place->object)
-        return &unfolding->done[place->number];
-    if (unfolding->count == unfolding->room) {
-        size_t room = unfolding->room ? 2 * unfolding->room : 16;
-        struct done *grown = wefti_realloc(unfolding->done, room * sizeof(*grown));
-        if (!grown)
-            return NULL;
-        unfolding->done = grown;
-        unfolding->room = room;
-    }
-    *place = (struct wefti_seen_place){wefti_handle_object(value), unfolding->count};
-    unfolding->seen.count++;
-    unfolding->done[unfolding->count] = (struct done){.level = SIZE_MAX};
-    return &unfolding->done[unfolding->count++];
+    bool fresh;
+    return wefti_seen_record(&unfolding->seen, wefti_handle_object(value), &unfolding->done, &unfolding->room, sizeof(struct done), &fresh);
 }
 
 /* What lies in the innermost frame, or is the item: 1 when *put is to replace it; or it is gone into, or nothing. */
@@ -202,8 +187,8 @@ static void unfolding_end(struct unfolding *unfolding)
     int error = errno;
     for (struct wefti_frame *frame; (frame = wefti_walk_top(&unfolding->walk)); wefti_walk_leave(&unfolding->walk))
         weft_drop(frame->partner);
-    for (size_t i = 0; i < unfolding->count; i++)
-        weft_drop(unfolding->done[i].copy);
+    for (size_t i = 0; i < unfolding->seen.count; i++)
+        weft_drop(((struct done *)unfolding->done)[i].copy);
     wefti_release(unfolding->done);
     wefti_walk_end(&unfolding->walk);
     wefti_seen_end(&unfolding->seen);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "value/seen.h"
 
+#include <string.h>
+
 #include "base/memory.h"
 
 static struct wefti_seen_place *seen_find(const struct wefti_seen *seen, const void *object)
@@ -33,6 +35,24 @@ struct wefti_seen_place *wefti_seen_place(struct wefti_seen *seen, const void *o
     if ((!seen->places || 2 * seen->count > seen->mask) && seen_grow(seen) != 0)
         return NULL;
     return seen_find(seen, object);
+}
+
+void *wefti_seen_record(struct wefti_seen *seen, const void *object, void **records, size_t *room, size_t each, bool *fresh)
+{
+    struct wefti_seen_place *place = wefti_seen_place(seen, object);
+    *fresh = place && !place->object;
+    if (!place || !*fresh)
+        return place ? (char *)*records + each * place->number : NULL;
+    if (seen->count == *room) {
+        size_t more = *room ? 2 * *room : 16;
+        void *grown = wefti_realloc(*records, more * each);
+        if (!grown)
+            return NULL;
+        *records = grown;
+        *room = more;
+    }
+    *place = (struct wefti_seen_place){object, seen->count};
+    return memset((char *)*records + each * seen->count++, 0, each);
 }
 
 void wefti_seen_end(struct wefti_seen *seen)
