@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,8 +293,8 @@ static void uses_rlock(weft_remote *remote, enum weft_task_kind kind)
     ck_assert_int_eq(weft_task_result(task, &result, weft_in(20)), 0);
     repr_is(result, "False");
     weft_task_free(task);
-    repr_is(call(lock, "release", weft_none), "None");
-    repr_is(call(lock, "release", weft_none), "None");
+    ck_assert_int_eq(weft_proxy_release(lock, weft_in(20)), 0);
+    ck_assert_int_eq(weft_proxy_release(lock, weft_in(20)), 0);
     type_is(call(lock, "release", weft_none), "RuntimeError");
     weft_proxy_free(lock);
 }
@@ -661,6 +662,137 @@ START_TEST(strangers_are_let_go)
 }
 END_TEST
 
+/* Which thread serves whom. */
+
+static weft_value thread_number(void *object, weft_value arguments, weft_value keywords)
+{
+    (void)object, (void)arguments, (void)keywords;
+    return weft_int(gettid());
+}
+
+static int stay(int processor)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)processor, &set);
+    return sched_setaffinity(0, sizeof(set), &set);
+}
+
+static weft_value thread_stays(void *object, weft_value arguments, weft_value keywords)
+{
+    (void)object, (void)keywords;
+    return weft_int(stay((int)weft_as_int(weft_list_at(arguments, 0))));
+}
+
+/* So many clients, of one task, each with a connection of its own to a manager with an object that tells who serves. */
+struct served {
+    weft_manager *manager;
+    weft_task *task;
+    int count;
+    weft_remote *remotes[6];
+    weft_proxy *proxies[6];
+};
+
+static struct served served_begin(unsigned threads, int count)
+{
+    static const struct weft_manager_method methods[] = {{"thread", thread_number}, {"stay", thread_stays}, {NULL, NULL}};
+    static const struct weft_manager_type type = {.methods = methods};
+    static int object;
+    struct served served = {.manager = manager_at("127.0.0.1:0", threads), .count = count};
+    ck_assert_int_eq(weft_manager_register(served.manager, "server", .type = &type, .object = &object), 0);
+    served.task = weft_spawn(WEFT_THREAD, serve, weft_ptr(served.manager));
+    for (int i = 0; i < count; i++) {
+        served.remotes[i] = remote_at(weft_manager_address(served.manager));
+        served.proxies[i] = proxy_of(served.remotes[i], "server");
+    }
+    return served;
+}
+
+static void served_end(struct served *served)
+{
+    for (int i = 0; i < served->count; i++) {
+        weft_proxy_free(served->proxies[i]);
+        weft_remote_free(served->remotes[i]);
+    }
+    serve_end(served->manager, served->task);
+    weft_manager_free(served->manager);
+}
+
+/* How many threads serve them, each as many as any other. */
+static int servers_of(struct served *served)
+{
+    int64_t threads[6];
+    int found = 0, same = 0;
+    for (int i = 0; i < served->count; i++)
+        threads[i] = weft_as_int(call(served->proxies[i], "thread", weft_none));
+    for (int i = 0; i < served->count; i++) {
+        bool first = true;
+        for (int k = 0; k < served->count; k++) {
+            first &= k >= i || threads[k] != threads[i];
+            same += threads[k] == threads[i];
+        }
+        found += first;
+    }
+    ck_assert_int_eq(same * found, served->count * served->count); /* the sum of squares is least where all are equal */
+    return found;
+}
+
+START_TEST(threads_share_the_clients)
+{
+    need_digests();
+    struct served three = served_begin(3, 6), one_by_one = served_begin(1, 3), careful = served_begin(0, 4);
+    ck_assert_int_eq(servers_of(&three), 3);
+    ck_assert_int_eq(servers_of(&one_by_one), 1);
+    ck_assert_int_eq(servers_of(&careful), 1); /* what is the program's own may not be safe with more */
+    served_end(&three), served_end(&one_by_one), served_end(&careful);
+}
+END_TEST
+
+/* Until the client's thread is `number`, or so many calls. */
+static bool comes_to(weft_proxy *proxy, int64_t number, int calls)
+{
+    bool there = false;
+    for (int i = 0; i < calls && !there; i++)
+        there = weft_as_int(call(proxy, "thread", weft_none)) == number;
+    return there;
+}
+
+START_TEST(a_client_is_served_where_it_runs)
+{
+    need_digests();
+    int processors[2], found = 0;
+    cpu_set_t set;
+    sched_getaffinity(0, sizeof(set), &set);
+    for (int i = 0; i < CPU_SETSIZE && found < 2; i++)
+        if (CPU_ISSET((size_t)i, &set))
+            processors[found++] = i;
+    if (found < 2)
+        fixture_skip("one processor");
+    struct served served = served_begin(2, 2);
+    int64_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        threads[i] = weft_as_int(call(served.proxies[i], "thread", weft_none));
+        repr_is(call(served.proxies[i], "stay", one(weft_int(processors[i]))), "0");
+    }
+    ck_assert_int_ne(threads[0], threads[1]);
+    for (int i = 0; i < 2; i++) { /* each is where its client is, and says so now and then */
+        stay(processors[i]);
+        ck_assert(!comes_to(served.proxies[i], threads[1 - i], 200));
+    }
+    ck_assert(comes_to(served.proxies[0], threads[1], 1000));
+    stay(processors[0]);
+    ck_assert(comes_to(served.proxies[0], threads[0], 1000));
+    weft_proxy *lock = proxy_of(served.remotes[0], "RLock");
+    ck_assert_int_eq(weft_proxy_acquire(lock, weft_in(20)), 0);
+    stay(processors[1]);
+    ck_assert(!comes_to(served.proxies[0], threads[1], 200)); /* who holds something stays with who knows of it */
+    ck_assert_int_eq(weft_proxy_release(lock, weft_in(20)), 0);
+    ck_assert(comes_to(served.proxies[0], threads[1], 1000));
+    weft_proxy_free(lock);
+    served_end(&served);
+}
+END_TEST
+
 enum { IDLE = 150 };
 
 /* As many wait for one item as there may be: one of them gets it, who is alive. */
@@ -707,6 +839,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, what_is_asked_for_is_checked);
     tcase_add_test(tests, in_a_process_of_its_own);
     tcase_add_test(tests, types_and_functions_of_the_programs_own);
+    tcase_add_test(tests, threads_share_the_clients);
+    tcase_add_test(tests, a_client_is_served_where_it_runs);
     tcase_add_test(tests, a_get_of_many_costs_no_thread);
     tcase_add_test(tests, strangers_are_let_go);
     tcase_add_test(tests, bad_frames_end_a_connection);

@@ -30,7 +30,7 @@ typedef struct weft_manager weft_manager;
  * A function that clients call. The arguments are a tuple (or list), the keywords a dict with strs; both are borrowed. What it returns is
  * the answer; an error value is raised over there as the exception of its type (weft_error_of_type(EINVAL, "ValueError", ...)), as OSError
  * if it has none. It runs as a coroutine and may wait (ECANCELED when its client is gone or the manager ends is what its waits say);
- * several may run at once.
+ * several may be under way at once, but on more than one thread only if you say so (.threads).
  */
 typedef weft_value weft_manager_function(void *object, weft_value arguments, weft_value keywords);
 
@@ -66,7 +66,7 @@ struct weft_manager_options {
     double handshake_seconds; /* that a client may take for its proof and first request; 0: 20 */
     size_t most;              /* octets of a request; 0: 64 MiB */
     int backlog;              /* 0: 128 */
-    unsigned threads;         /* that serve, each with coroutines of its own; 0: 1 */
+    unsigned threads;         /* that serve; 0: weft_cpu_count(), but 4 at most, and 1 where a function or type of yours is registered */
     uint64_t reserved[4];     /* 0 */
 };
 

@@ -47,7 +47,7 @@ struct weft_connection {
     /* The sender's. */
     bool unwritable; /* EPIPE for ever */
     struct wefti_pickle_reason reason;
-    void *owner; /* of a manager's: the manager */
+    void *owner; /* of a manager's: the server that has it (manager/serve.c) */
 };
 
 /* The next message into `body`, `most` octets at most; the header is forgotten then. -1 with the errors of weft_connection_receive. */

@@ -13,9 +13,10 @@
  * call to receive, one to send, and a share of an epoll_wait. A local socket gives less than was asked for, and keeps the rest, at the end
  * of a piece that descriptors came with; MSG_CTRUNC tells that, as there is no room for them.
  *
- * A thread that has asked (`asks`) looks for the answer for a while, where that has paid (wait/spin.h), and else waits for it without a
- * try: it cannot be there yet. (Not in a hub, which tells of what comes once, and may have told.) A hub is told that something was sent, so
- * that it may look for what comes of that, too: a question for who has answered, an answer for a coroutine that asked.
+ * A thread that has asked (`asks`) looks for the answer for a while, and lets others run between two looks, where that has paid
+ * (wait/spin.h), and else waits for it without a try: it cannot be there yet. (Not in a hub, which tells of what comes once, and may have
+ * told.) A hub is told that something was sent, so that it may look for what comes of that, too: a question for who has answered, an answer
+ * for a coroutine that asked.
  */
 
 #include <errno.h>
@@ -36,7 +37,7 @@
 #ifdef WEFTI_SMALL
 enum { PIECE = 16, SHORT = 20, SPIN_TIME = 2000 };
 #else
-enum { PIECE = 1 << 16, SHORT = 512, SPIN_TIME = 20000 /* ns */ };
+enum { PIECE = 1 << 16, SHORT = 512, SPIN_TIME = 50000 /* ns */ };
 #endif
 
 /* After a try that was in vain, or is known to be. */
@@ -75,19 +76,19 @@ static ssize_t peer_failed(void)
 /* A thread looks for the answer for a while, before it sleeps: as a try that is made again. Who looks for questions has it in that time. */
 static ssize_t receive_spin(struct weft_connection *connection, void *to, size_t length, weft_time deadline)
 {
-    bool all;
-    ssize_t got = -1;
+    bool all, lends = true;
     weft_time late = wefti_deadline(deadline), now = weft_clock();
     weft_time end = late - now < SPIN_TIME ? late : now + SPIN_TIME;
     errno = EAGAIN;
     if (end <= now || weft_cancelled() || !wefti_spin_pays(&connection->spin.spin))
         return -1;
-    do
+    ssize_t got = receive_try(connection, to, length, &all);
+    while (got < 0 && errno == EAGAIN && lends && now < end) {
+        lends = wefti_spin_lends(&connection->spin, &now);
         got = receive_try(connection, to, length, &all);
-    while (got < 0 && errno == EAGAIN && weft_clock() < end);
-    int error = errno;
-    wefti_spin_answered(&connection->spin, got >= 0);
-    errno = error;
+    }
+    if (lends)
+        wefti_spin_answered(&connection->spin, got >= 0);
     return got;
 }
 

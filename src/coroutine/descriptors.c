@@ -279,7 +279,6 @@ void wefti_descriptors_transferred(struct wefti_descriptors *descriptors, struct
 {
     struct wefti_transfer *transfer = item->transfer;
     item_unlink(descriptors, item);
-    descriptors->last = item->descriptor;
     transfer->begun = false;
     transfer->done = !transfer_is_void(result);
     transfer->result = result;
@@ -341,8 +340,6 @@ static void descriptor_report(struct wefti_descriptors *descriptors, const struc
     descriptor->ready |= event->events;
     if (opening == 0)
         descriptor->armed = 0;
-    else
-        descriptors->last = number;
     descriptor_deal(descriptors, descriptor, event->events);
     if (opening == 0 && descriptor->first) /* it was there a moment ago; if it is closed, so is the wait's subject */
         descriptor_arm(descriptors, number, descriptor, 0, descriptor_wanted(descriptor));
@@ -369,6 +366,14 @@ void wefti_descriptors_close(struct wefti_descriptors *descriptors, int number)
         descriptors->ready(item->wait);
     }
     descriptor_deal(descriptors, &descriptors->table[number], POLLNVAL);
+}
+
+void wefti_descriptors_leave(struct wefti_descriptors *descriptors, int number)
+{
+    if ((size_t)(unsigned)number >= descriptors->room || !descriptors->table[number].known)
+        return;
+    epoll_ctl(descriptors->epoll, EPOLL_CTL_DEL, number, NULL);
+    descriptors->table[number] = (struct wefti_descriptor){.first = descriptors->table[number].first};
 }
 
 /* The clock has rung. The moment may have come since the hub looked at the time: so it is to be set again, if the hub does not look before

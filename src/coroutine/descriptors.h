@@ -34,7 +34,6 @@ struct wefti_descriptors {
     struct wefti_descriptor *table;         /* by number */
     size_t room;
     size_t waiting;             /* items */
-    int last;                   /* the number that was reported last, of those that Weft opened */
     struct epoll_event *events; /* room for what epoll reports: not on a stack, which would grow by it */
 };
 
@@ -91,6 +90,8 @@ static inline void wefti_descriptor_dry(struct wefti_descriptors *descriptors, i
 
 /* Ends all waits for the number as if it were no descriptor any more: it is about to be closed. */
 void wefti_descriptors_close(struct wefti_descriptors *descriptors, int number);
+/* Forgets the number, that nobody waits for here: epoll tells of it no more. */
+void wefti_descriptors_leave(struct wefti_descriptors *descriptors, int number);
 
 /* Takes those out that were not reported. */
 void wefti_descriptors_remove(struct wefti_descriptors *descriptors, const struct wefti_wait *wait);

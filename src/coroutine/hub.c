@@ -25,8 +25,8 @@
  * rings the bell, too.
  *
  * Where somebody was sent something who answers at once (`expects`), a hub looks at its descriptors for a while before it sleeps, if that
- * has paid before (wait/spin.h): two that ask and answer in turn on two processors then need no wake, which costs more than all else they
- * do.
+ * has paid before, and lets other threads run between two looks (wait/spin.h): processes that ask and answer in turn then need no wake,
+ * which costs more than all else they do.
  *
  * A seed (WEFT_SEED, read when the hub is made): who runs next is then one of the first CHOICE of the queue, told by a generator of
  * numbers, and the thread has a time of its own (base/clock.h), which starts as the machine's and moves by a microsecond with each look,
@@ -212,26 +212,28 @@ static bool hub_spin(struct wefti_hub *hub, weft_time until)
     return wefti_spin_told(&hub->spin, false);
 }
 
-/*
- * Looks at the descriptors, too, for a while, when somebody was sent something who answers at once. It pays where it is the same one who
- * was heard last: several want the processors for themselves, and one of them is likely to be there anyway. True when there is something.
- */
+/* A look at the descriptors. True when somebody may go on. */
+static bool hub_polls(struct wefti_hub *hub)
+{
+    wefti_descriptors_poll(&hub->descriptors, WEFT_NOW);
+    return hub->first || wefti_inbox_has_notes(hub);
+}
+
+/* Looks at the descriptors, too, for a while, when somebody was sent something who answers at once. True when there is something. */
 static bool hub_spin_polling(struct wefti_hub *hub, weft_time until)
 {
-    bool expects = hub->expects;
+    bool expects = hub->expects, lends = true;
     hub->expects = false;
     if (!expects || !wefti_spin_pays(&hub->answer_spin.spin))
         return false;
     weft_time now = weft_clock();
     weft_time end = until - now < ANSWER_TIME ? until : now + ANSWER_TIME;
-    int before = hub->descriptors.last;
-    bool found;
-    do {
-        wefti_descriptors_poll(&hub->descriptors, WEFT_NOW);
-        found = hub->first || wefti_inbox_has_notes(hub);
-    } while (!found && weft_clock() < end);
-    wefti_spin_answered(&hub->answer_spin, found && hub->descriptors.last == before);
-    return found;
+    bool found = hub_polls(hub);
+    while (!found && lends && now < end) {
+        lends = wefti_spin_lends(&hub->answer_spin, &now);
+        found = hub_polls(hub);
+    }
+    return lends ? wefti_spin_answered(&hub->answer_spin, found) : found;
 }
 
 /* Sleeps until somebody may go on, or the moment: `until` as weft_clock tells it, and `real` as the machine does. */
@@ -643,6 +645,13 @@ void wefti_hub_close(struct wefti_hub *hub, int descriptor)
 {
     hub_enter(hub);
     wefti_descriptors_close(&hub->descriptors, descriptor);
+    flow_leave(hub->current);
+}
+
+void wefti_hub_leave(struct wefti_hub *hub, int descriptor)
+{
+    hub_enter(hub);
+    wefti_descriptors_leave(&hub->descriptors, descriptor);
     flow_leave(hub->current);
 }
 

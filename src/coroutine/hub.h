@@ -71,7 +71,7 @@ struct wefti_hub {
     struct wefti_flow *orphan;       /* this is a forked child, and this coroutine all that there was of the thread */
     struct wefti_moments moments;
     struct wefti_descriptors descriptors;
-    struct wefti_spin spin;
+    struct wefti_spin spin; /* for notes of other threads */
     struct wefti_answer_spin answer_spin;
     void **exceptions;                        /* libstdc++'s of this thread, or NULL */
     int *error;                               /* this thread's errno */
@@ -98,6 +98,8 @@ void wefti_flow_sleep(struct wefti_flow *flow);
 int wefti_flow_park(struct wefti_flow *flow, const struct wefti_wait *wait);
 /* Ends the waits of its flows for a descriptor that is about to be closed. By the hub's thread. */
 void wefti_hub_close(struct wefti_hub *hub, int descriptor);
+/* None of its flows waits for that, nor will: another hub is to have it. By the hub's thread. */
+void wefti_hub_leave(struct wefti_hub *hub, int descriptor);
 /* Puts a note into the inbox of its flow's hub, which is woken. By anybody; touches neither flow nor hub afterwards. */
 void wefti_note_post(struct wefti_note *note);
 

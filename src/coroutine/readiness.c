@@ -32,6 +32,13 @@ void wefti_readiness_close(int descriptor)
         wefti_hub_close(hub, descriptor);
 }
 
+void wefti_readiness_leave(int descriptor)
+{
+    struct wefti_hub *hub = wefti_hub_now();
+    if (hub)
+        wefti_hub_leave(hub, descriptor);
+}
+
 void wefti_readiness_soon(void)
 {
     struct wefti_hub *hub = wefti_hub_now();

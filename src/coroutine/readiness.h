@@ -13,6 +13,8 @@ bool wefti_readiness_may(int descriptor, uint32_t opening, short events);
 void wefti_readiness_dry(int descriptor, uint32_t opening, short events);
 /* It is about to be closed: the waits for it of this thread's tasks end, as POLLNVAL. */
 void wefti_readiness_close(int descriptor);
+/* None of this thread's tasks waits for it, nor will: it is about to be another thread's. */
+void wefti_readiness_leave(int descriptor);
 /* A call did not have to wait: once in a while the thread's other tasks get a turn, who would wait for ever for one whose peer is faster
  * than it is. */
 void wefti_readiness_turn(void);

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Managers: what is registered, and serving.
- *
- * Who serves has a group of tasks: for each thread one that accepts, and a coroutine on the same thread for each client. It waits for
- * `stop`, cancels the group, and comes back when all have ended. A thread accepts for itself: who is free first has the next client.
+ * Managers: what is registered, and a process that serves (serve.c).
  *
  * Own process: a fork of this one, in which the manager and the listening socket are copies; here the socket is closed. The process is the
  * family's, and ends with it.
@@ -21,8 +18,7 @@
 #include "manager/remote.h"
 #include "wait/wait.h"
 
-enum { STACK = 1 << 16 };
-static const double ACCEPT_REST = 0.05, HANDSHAKE_SECONDS = 20;
+static const double HANDSHAKE_SECONDS = 20;
 
 static int fails(int error)
 {
@@ -93,7 +89,6 @@ weft_manager *weft_manager_new_with(const struct weft_manager_options *options)
     if (!manager)
         return NULL;
     manager->options = read;
-    manager->options.threads = read.threads ? read.threads : 1;
     if (manager_prepare(manager) == 0 && (!read.standard || register_standard(manager) == 0))
         return manager;
     weft_manager_free(manager);
@@ -163,6 +158,7 @@ static int offer_fill(weft_manager *manager, struct wefti_offer_entry *offer, co
     offer->user = options->type;
     offer->function = options->function;
     offer->data = options->function ? options->object : options->data;
+    manager->runs_own |= options->type || options->function;
     offer->name = wefti_alloc_raw(strlen(options->name) + 1);
     if (!offer->name)
         return -1;
@@ -199,74 +195,7 @@ int weft_manager_register_with(const struct weft_manager_register_options *optio
     return fails(error);
 }
 
-/* Serving. */
-
-/* One more client; -1 when it cannot be served. */
-static int client_begin(weft_manager *manager, weft_connection *connection)
-{
-    connection->owner = manager;
-    if (weft_group_spawn(manager->group, WEFT_COROUTINE, wefti_session_run, weft_ptr(connection), .name = "manager-client", .daemon = true,
-            .stack_size = STACK) == 0)
-        return 0;
-    int error = errno;
-    weft_connection_close(connection);
-    return fails(error);
-}
-
-static weft_value accept_run(weft_value argument)
-{
-    weft_manager *manager = weft_as_ptr(argument);
-    for (;;) {
-        weft_connection *connection = wefti_listener_next(manager->listener, WEFT_FOREVER);
-        if (connection && client_begin(manager, connection) == 0)
-            continue;
-        if (errno == ECANCELED || errno == ESHUTDOWN || errno == EBADF || weft_cancelled())
-            return weft_none;
-        if (weft_sleep(ACCEPT_REST) != 0) /* no descriptors, no memory: those that there are may end */
-            return weft_none;
-    }
-}
-
-static int serve_begin(weft_manager *manager)
-{
-    manager->group = weft_group_new();
-    if (!manager->group)
-        return -1;
-    if (weft_group_spawn(
-            manager->group, WEFT_COROUTINE, accept_run, weft_ptr(manager), .name = "manager", .daemon = true, .stack_size = STACK) != 0)
-        return -1;
-    for (unsigned i = 1; i < manager->options.threads; i++)
-        if (weft_group_spawn(manager->group, WEFT_THREAD, accept_run, weft_ptr(manager), .name = "manager", .daemon = true) != 0)
-            return -1;
-    return 0;
-}
-
-static void serve_end(weft_manager *manager)
-{
-    int error = errno;
-    if (manager->group) {
-        weft_group_cancel(manager->group);
-        wefti_shield_raise();
-        weft_group_free(manager->group);
-        wefti_shield_lower();
-    }
-    manager->group = NULL;
-    __atomic_store_n(&manager->stop, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&manager->serving, 0, __ATOMIC_RELEASE);
-    weft_wake(&manager->serving, UINT32_MAX);
-    errno = error;
-}
-
-int weft_manager_serve(weft_manager *manager)
-{
-    if (__atomic_exchange_n(&manager->serving, 1, __ATOMIC_ACQUIRE) || manager->process)
-        return fails(EBUSY);
-    int result = serve_begin(manager);
-    while (result == 0 && !__atomic_load_n(&manager->stop, __ATOMIC_ACQUIRE))
-        result = weft_wait(&manager->stop, 0, WEFT_FOREVER);
-    serve_end(manager);
-    return result;
-}
+/* A process of its own. */
 
 /* Of the process that is being forked: its function's argument cannot lead here. */
 static weft_lock starting_lock;

@@ -18,6 +18,7 @@
 #include <weft/group.h>
 #include <weft/lock.h>
 #include <weft/manager.h>
+#include <weft/queue.h>
 
 #include "connection/connection.h"
 #include "value/value.h"
@@ -87,10 +88,21 @@ struct weft_manager {
     uint64_t next_ident; /* begins at random, so that a proxy of an earlier process finds nothing */
     uint32_t stop;       /* 1: end serving; waited for */
     uint32_t serving;    /* 1: somebody serves */
+    bool runs_own;       /* functions or types of the program's are registered */
     weft_group *group;   /* of all tasks that serve; while serving */
+    struct wefti_server *servers;
+    unsigned server_count;
     weft_task *process;  /* of weft_manager_start */
     weft_value address;  /* as Python has it */
     weft_value returned; /* "#RETURN" */
+};
+
+/* One of the threads that serve, while they do. */
+struct wefti_server {
+    weft_manager *manager;
+    weft_queue *arrivals; /* connections that another one gives it; NULL: there is no other */
+    uint32_t sessions;    /* clients in object mode that it has, or that are on their way to it */
+    int processor;        /* where it ran when it last looked; -1 */
 };
 
 /* Something that a session holds and gives back when it ends; a part of what is held. */
@@ -106,6 +118,7 @@ struct wefti_session {
     weft_connection *connection;
     struct wefti_holding *holdings;
     struct wefti_octets out; /* the reply that is being made */
+    uint32_t answered;       /* requests for objects */
     bool leaving;            /* the manager is to end once the reply is sent */
 };
 
@@ -232,14 +245,21 @@ void wefti_hold(struct wefti_holding *holding, struct wefti_session *session);
 void wefti_unhold(struct wefti_holding *holding);
 void wefti_holdings_end(struct wefti_session *session);
 
-/* session.c: what a task that serves a connection runs. */
+/* session.c: what a task that serves a connection runs; and one that is given it by another, from the first request for an object. */
 weft_value wefti_session_run(weft_value connection);
-/* The same from a client that has proved what it has to: its first request, which comes until then, and all others. True: it said
- * shutdown. */
-bool wefti_session_serve(weft_manager *manager, weft_connection *connection, weft_time late);
+weft_value wefti_session_go_on(weft_value connection);
+/* The same from a client that has proved what it has to: its first request, which comes until then, and all others. */
+enum wefti_session_end { WEFTI_SESSION_OVER, WEFTI_SESSION_STOPS /* it said shutdown */, WEFTI_SESSION_GIVEN /* and not the caller's */ };
+enum wefti_session_end wefti_session_serve(weft_manager *manager, weft_connection *connection, weft_time late);
 /* A new object of what was registered, or the one for all, with a reference for the client: (ident, names of methods). With the lock
  * held. */
 weft_value wefti_create(struct wefti_call *call, const struct wefti_offer_entry *offer);
+/* serve.c: the connection's client asks for objects from now on. True: another server has him, and the connection is that one's. */
+bool wefti_server_gives(weft_connection *connection);
+/* Now and then, between two requests: so does one that runs where he does, if there is one that has no more to do than the caller. */
+bool wefti_server_gives_nearer(weft_connection *connection);
+/* He does no more. */
+void wefti_server_done(weft_connection *connection);
 /* manager.c */
 void wefti_manager_stop(weft_manager *manager);
 /* Takes and gives the lock; also in a task that was cancelled. */

@@ -17,6 +17,8 @@
 #include "value/recursive.h"
 #include "wait/wait.h"
 
+enum { NEAR_EACH = 64 /* requests */ };
+
 /* "ValueError: text", for who gets no exception but its text. */
 static weft_value exception_text(weft_value exception)
 {
@@ -269,7 +271,8 @@ static int request_receive(struct wefti_session *session, weft_value *request, b
     return reply_text(session, "#TRACEBACK", text) == 0 && reply_send(session) == 0 ? 0 : -1;
 }
 
-static void serve_objects(struct wefti_session *session)
+/* True: another server goes on, nearer to the client. What it holds is known by the session, so not while it holds anything. */
+static bool serve_objects(struct wefti_session *session)
 {
     session->connection->settled = true;
     weft_value request;
@@ -280,8 +283,11 @@ static void serve_objects(struct wefti_session *session)
         bool good = serve_request(session, request, proxies);
         weft_drop(request);
         if (!good)
-            return;
+            return false;
+        if (++session->answered % NEAR_EACH == 0 && !session->holdings && wefti_server_gives_nearer(session->connection))
+            return true;
     }
+    return false;
 }
 
 /* The server's own functions. With the lock held. */
@@ -494,9 +500,22 @@ static bool serve_first(struct wefti_session *session, weft_value request, bool 
     return reply(&call, result, true) && accepted;
 }
 
-bool wefti_session_serve(weft_manager *manager, weft_connection *connection, weft_time late)
+/* All of what is left: from the first request for an object. */
+static enum wefti_session_end serve_rest(struct wefti_session *session)
+{
+    if (serve_objects(session))
+        return WEFTI_SESSION_GIVEN;
+    wefti_server_done(session->connection);
+    wefti_manager_enter(session->manager);
+    wefti_holdings_end(session);
+    wefti_manager_leave(session->manager);
+    return session->leaving ? WEFTI_SESSION_STOPS : WEFTI_SESSION_OVER;
+}
+
+enum wefti_session_end wefti_session_serve(weft_manager *manager, weft_connection *connection, weft_time late)
 {
     struct wefti_session session = {.manager = manager, .connection = connection};
+    enum wefti_session_end end = WEFTI_SESSION_OVER;
     weft_value request;
     bool proxies, objects = false;
     if (request_receive(&session, &request, &proxies, late) == 1) {
@@ -504,25 +523,40 @@ bool wefti_session_serve(weft_manager *manager, weft_connection *connection, wef
         weft_drop(request);
     }
     if (objects)
-        serve_objects(&session);
-    wefti_manager_enter(manager);
-    wefti_holdings_end(&session);
-    wefti_manager_leave(manager);
+        end = wefti_server_gives(connection) ? WEFTI_SESSION_GIVEN : serve_rest(&session);
+    else if (session.leaving)
+        end = WEFTI_SESSION_STOPS;
     wefti_release(session.out.octets);
-    return session.leaving;
+    return end;
+}
+
+static weft_value session_over(weft_manager *manager, weft_connection *connection, enum wefti_session_end end)
+{
+    if (end != WEFTI_SESSION_GIVEN)
+        weft_connection_close(connection);
+    if (end == WEFTI_SESSION_STOPS)
+        wefti_manager_stop(manager);
+    return weft_none;
 }
 
 weft_value wefti_session_run(weft_value argument)
 {
     weft_connection *connection = weft_as_ptr(argument);
-    weft_manager *manager = connection->owner;
+    weft_manager *manager = ((struct wefti_server *)connection->owner)->manager;
     weft_time late = weft_in(manager->options.handshake_seconds);
-    bool leaving = false;
+    enum wefti_session_end end = WEFTI_SESSION_OVER;
     connection->eager = true;
     if (wefti_listener_prove(manager->listener, connection, late) == 0)
-        leaving = wefti_session_serve(manager, connection, late);
-    weft_connection_close(connection);
-    if (leaving)
-        wefti_manager_stop(manager);
-    return weft_none;
+        end = wefti_session_serve(manager, connection, late);
+    return session_over(manager, connection, end);
+}
+
+weft_value wefti_session_go_on(weft_value argument)
+{
+    weft_connection *connection = weft_as_ptr(argument);
+    weft_manager *manager = ((struct wefti_server *)connection->owner)->manager;
+    struct wefti_session session = {.manager = manager, .connection = connection};
+    enum wefti_session_end end = serve_rest(&session);
+    wefti_release(session.out.octets);
+    return session_over(manager, connection, end);
 }

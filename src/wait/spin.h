@@ -7,7 +7,7 @@
 #ifndef WEFTI_SPIN_H
 #define WEFTI_SPIN_H
 
-#include <sys/resource.h>
+#include <sched.h>
 
 #include "wait/wait.h"
 
@@ -20,10 +20,11 @@ struct wefti_spin {
     uint32_t rest;     /* sleeps that are still to go without */
 };
 
-/* One thread's experience with waiting for what another process sends. */
+/* One's experience with waiting for what another process sends. All-zero is ready. */
 struct wefti_answer_spin {
     struct wefti_spin spin;
-    uint32_t preempted; /* how often the thread had been, at the end of the last one */
+    uint32_t crowds; /* spins that took the processor away for long, lately */
+    uint32_t calm;   /* spins since then that did not */
 };
 
 /* Asked before each sleep. */
@@ -48,18 +49,33 @@ static inline bool wefti_spin_told(struct wefti_spin *spin, bool paid)
 }
 
 /*
- * The same of a spin for what another process sends. Each look is a call of the kernel, and what it saves is a wake on both sides, as the
- * other one need not wake this one then. Where the thread has lost its processor to others since the last such spin, none is idle: then it
- * did not pay, whatever it found.
+ * Between two looks for what another process is to send: whoever else wants the processor has it, who may be the one that is looked for, or
+ * has to go first. Nobody is woken then, on either side. Where nobody wants it this comes back at once. *clock is the time before, and
+ * after. False where it took LONG: somebody has work that does not end, and the kernel gives him slices of some milliseconds at each yield.
+ * It is the last look then, whatever it finds, and 255 sleeps go without one; twice as many each time, if there were not CALM looks
+ * between.
  */
-static inline void wefti_spin_answered(struct wefti_answer_spin *answer, bool found)
+static inline bool wefti_spin_lends(struct wefti_answer_spin *answer, weft_time *clock)
 {
-    struct rusage used;
-    if (getrusage(RUSAGE_THREAD, &used) != 0)
-        used.ru_nivcsw = 0;
-    bool alone = answer->preempted == (uint32_t)used.ru_nivcsw;
-    answer->preempted = (uint32_t)used.ru_nivcsw;
-    wefti_spin_told(&answer->spin, found && alone);
+    enum { LONG = 500000 /* ns */, CROWDS_COUNTED = 8 };
+    weft_time before = *clock;
+    sched_yield();
+    *clock = weft_clock();
+    if (*clock - before < LONG)
+        return true;
+    answer->calm = 0;
+    answer->spin.rest = (256U << answer->crowds) - 1;
+    answer->crowds = answer->crowds < CROWDS_COUNTED ? answer->crowds + 1 : CROWDS_COUNTED;
+    return false;
+}
+
+/* Tells what came of such a spin, if it was not the last; returns it. */
+static inline bool wefti_spin_answered(struct wefti_answer_spin *answer, bool paid)
+{
+    enum { CALM = 256 };
+    if (answer->crowds > 0 && ++answer->calm == CALM)
+        answer->crowds = 0;
+    return wefti_spin_told(&answer->spin, paid);
 }
 
 #endif
