@@ -71,7 +71,8 @@ static inline void *wefti_realloc(void *block, size_t size)
 /* Frees what the others gave; NULL is allowed; keeps errno. */
 static inline void wefti_release(void *block)
 {
-    free(block);
+    if (block) /* NULL is common: no call then */
+        free(block);
 }
 
 #endif

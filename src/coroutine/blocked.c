@@ -44,6 +44,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/opening.h"
 #include "base/peek.h"
 #include "base/servant.h"
 #include "coroutine/hub.h"
@@ -420,7 +421,7 @@ void wefti_blocked_remove(struct wefti_hub *hub)
         wefti_futex_wake(&blocked_bell, 1);
 }
 
-void wefti_blocked_forked(struct wefti_hub *hub)
+WEFTI_FORKED void wefti_blocked_forked(struct wefti_hub *hub)
 {
     blocked_latch = (struct wefti_latch){0};
     blocked_hubs = hub;

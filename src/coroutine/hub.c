@@ -694,7 +694,7 @@ enum weft_flow weft_flow_here(void)
 }
 
 /* In a forked child: the flow that forked is all there is. */
-static void hub_forked(void)
+static WEFTI_FORKED void hub_forked(void)
 {
     struct wefti_hub *hub = hub_own;
     wefti_blocked_forked(hub);

@@ -397,7 +397,7 @@ bool wefti_words_remove(struct wefti_flow *flow, const struct wefti_wait *wait)
     return sent;
 }
 
-static void words_forked(void)
+static WEFTI_FORKED void words_forked(void)
 {
     words_latch = (struct wefti_latch){0};
     for (struct watcher *watcher = words_watchers, *next; watcher; watcher = next) {

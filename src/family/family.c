@@ -384,10 +384,14 @@ static int request_ask(struct wefti_family *family, const struct wefti_request *
 }
 
 /* The working directory and the first three; [0] is to be closed. -1 with EMFILE. */
-static int descriptors_gather(int handed[WEFTI_HANDED])
+static int descriptors_gather(struct wefti_process *process, int handed[WEFTI_HANDED])
 {
-    for (int i = 1; i < WEFTI_HANDED; i++) /* before another can come to lie where one is closed */
-        handed[i] = fcntl(i - 1, F_GETFD) < 0 ? asking : i - 1;
+    process->closed = 0;
+    for (int i = 1; i < WEFTI_HANDED; i++) { /* before another can come to lie where one is closed */
+        bool closed = fcntl(i - 1, F_GETFD) < 0;
+        process->closed |= (uint32_t)closed << (i - 1);
+        handed[i] = closed ? asking : i - 1;
+    }
     handed[0] = wefti_fails_with(EMFILE) ? -1 : open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     return handed[0] < 0 ? -1 : 0;
 }
@@ -427,7 +431,7 @@ int wefti_process_start(struct wefti_process *process)
         errno = EPERM;
         return -1;
     }
-    if (descriptors_gather(handed) != 0)
+    if (descriptors_gather(process, handed) != 0)
         return -1;
     if (process->given)
         handed[count++] = (int)process->given - 1;

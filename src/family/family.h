@@ -30,6 +30,7 @@ struct wefti_process {
     /* octets: the most memory that it had, or a child that it waited for, since it was made or reset that (clear_refs); 0: unknown */
     uint64_t peak;
     uint32_t creation_mask; /* umask */
+    uint32_t closed;        /* bit i: its maker has not the descriptor i, of the first three, and so it is not to have it */
     uint32_t given;         /* 1 + a descriptor that it gets beside the first three: its maker's number of it, then its own; 0: none */
     uint64_t signals;       /* the signal mask it begins with */
     uint64_t claim;         /* claim.c: its ticket, and in whose seat it is met */

@@ -59,6 +59,7 @@
 #include <weft/wait.h>
 
 #include "base/futex.h"
+#include "base/large.h"
 #include "base/leave.h"
 #include "base/memory.h"
 #include "family/claim.h"
@@ -93,7 +94,7 @@ enum {
     SPARE_AGAIN = 1000 /* ms until it is tried again to have a spare */
 };
 
-static struct supervisor supervisor;
+static WEFTI_LARGE struct supervisor supervisor;
 void (*wefti_process_warm)(void);
 
 /* ThreadSanitizer takes a mutex that the parent holds for held by the forked child, and ends one that then takes what it "has". */
@@ -229,12 +230,10 @@ static void child_close(bool stands_by)
  * exec, too. */
 static int child_place(struct wefti_process *process, const int *handed)
 {
-    struct stat socket, one;
-    if (fchdir(handed[0]) != 0 || fstat(supervisor.start.asking, &socket) != 0)
+    if (fchdir(handed[0]) != 0)
         return -1;
     for (int i = 1; i < WEFTI_HANDED; i++) {
-        bool closed = fstat(handed[i], &one) == 0 && one.st_ino == socket.st_ino && one.st_dev == socket.st_dev;
-        if (closed)
+        if (process->closed & 1U << (i - 1))
             close(i - 1);
         else if (dup2(handed[i], i - 1) < 0)
             return -1;
@@ -438,9 +437,10 @@ static void request_serve(void)
 /* Signals that came to a process that nobody had asked for are not those of the one that it becomes. */
 static void pending_drop(void)
 {
-    sigset_t all, pending;
-    sigfillset(&all);
-    while (sigpending(&pending) == 0 && !sigisemptyset(&pending) && sigtimedwait(&all, NULL, &(struct timespec){0}) > 0)
+    sigset_t all;
+    uint64_t pending;
+    memset(&all, UINT8_MAX, sizeof(all));
+    while (syscall(SYS_rt_sigpending, &pending, sizeof(pending)) == 0 && pending && sigtimedwait(&all, NULL, &(struct timespec){0}) > 0)
         ;
 }
 

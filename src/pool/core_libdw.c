@@ -163,7 +163,7 @@ char *wefti_core_backtrace(int core, pid_t thread)
     return text;
 }
 
-static void libdw_forked(void)
+static WEFTI_FORKED void libdw_forked(void)
 {
     libdw_lock = (weft_lock){0};
 }

@@ -473,7 +473,7 @@ void wefti_process_pool_count(weft_pool *given, struct weft_pool_counts *counts)
 }
 
 /* In a forked child of the host's own. */
-static void handles_forked(void)
+static WEFTI_FORKED void handles_forked(void)
 {
     handles_latch = (struct wefti_latch){0};
     for (struct wefti_process_handle *handle = handles; handle; handle = handle->next) {

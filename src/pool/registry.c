@@ -76,17 +76,17 @@ static void exit_finish(void)
     wefti_shield_lower();
 }
 
-static void fork_prepare(void)
+static WEFTI_FORKED void fork_prepare(void)
 {
     wefti_latch_close(&registry_latch);
 }
 
-static void fork_parent(void)
+static WEFTI_FORKED void fork_parent(void)
 {
     wefti_latch_open(&registry_latch);
 }
 
-static void fork_child(void)
+static WEFTI_FORKED void fork_child(void)
 {
     registry_latch = (struct wefti_latch){0};
     wefti_registry_forks++;

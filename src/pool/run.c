@@ -24,6 +24,7 @@
 
 #include <errno.h>
 
+#include "base/opening.h"
 #include "pool/pool.h"
 #include "task/task.h"
 #include "value/value.h"
@@ -334,7 +335,7 @@ bool wefti_run_inside(const struct weft_pool *pool)
     return run;
 }
 
-void wefti_run_forget(void)
+WEFTI_FORKED void wefti_run_forget(void)
 {
     graph = (struct wefti_latch){0};
 }

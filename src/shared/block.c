@@ -406,7 +406,7 @@ int weft_shared_free(void *block)
 }
 
 /* In a forked child: nothing is in its hands, and of its parent's family it is no member. */
-static void blocks_forked(void)
+static WEFTI_FORKED void blocks_forked(void)
 {
     wefti_member = wefti_arena_now() ? 0 : 1;
     for (unsigned i = 0; i < WEFTI_SLAB_CLASSES; i++) {

@@ -325,7 +325,7 @@ void wefti_life_sleeps(struct wefti_life *life, const uint32_t *const *words, un
     __atomic_store_n(&life->waits_used, used, __ATOMIC_SEQ_CST); /* pairs with sleepers_wake */
 }
 
-static void lives_forked(void)
+static WEFTI_FORKED void lives_forked(void)
 {
     latch = (struct wefti_latch){0};
     process_life = NULL;

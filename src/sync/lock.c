@@ -368,7 +368,7 @@ int wefti_lock_insist(weft_lock *lock)
     return taken;
 }
 
-static void lock_forked(void)
+static WEFTI_FORKED void lock_forked(void)
 {
     wefti_word_note(&fork_count, fork_count + 1);
 }

@@ -3,11 +3,12 @@
  * Functions that cross. A module is known by its build-id, which the linker puts into a note; where there is none, by its name and its
  * program headers, which are the same in every process that has the same file.
  *
- * What has been found out is kept in a table of entries that are written once and never change: an entry is claimed (EMPTY to FILLING),
- * written, and published (FULL, release; pairs with the acquire of who looks). So nobody needs a latch, and a child that was forked in the
- * middle has at worst an entry that is never used. An entry of the program itself or of Weft's own module holds for ever; one of another
- * module holds while no module has been unloaded since (the loader counts that), because another may lie at its address by now. When there
- * is no place, or an entry holds no longer, the modules are walked again: a microsecond, never a wrong answer.
+ * The program itself and Weft's own module, which nobody unloads, are noted when the library is loaded: a function there is found without a
+ * look at anything else. What has been found out of others is kept in a table of entries that are written once and never change: an entry
+ * is claimed (EMPTY to FILLING), written, and published (FULL, release; pairs with the acquire of who looks). So nobody needs a latch, and a
+ * child that was forked in the middle has at worst an entry that is never used. An entry holds while no module has been unloaded since (the
+ * loader counts that), because another may lie at its address by now. When there is no place, or an entry holds no longer, the modules are
+ * walked again: a microsecond, never a wrong answer.
  */
 
 #include "task/function.h"
@@ -19,11 +20,23 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/large.h"
+#include "base/opening.h"
+
 enum entry_state { EMPTY, FILLING, FULL };
+
+/* A module that nobody unloads; constant once the library is loaded. */
+struct module {
+    uint64_t hash;
+    uintptr_t bias, text; /* what it was moved by; where its code begins */
+    size_t size;          /* of that; 0: there is none */
+    char name[sizeof(((struct wefti_function *)0)->name)];
+};
+
+static struct module lasting[2];
 
 struct entry {
     uint32_t state;
-    bool lasting;        /* nobody can unload its module */
     uint64_t unloadings; /* how many there had been */
     weft_function *function;
     struct wefti_function packed;
@@ -35,15 +48,14 @@ enum { ENTRY_BITS = 2, PROBES = 2 };
 enum { ENTRY_BITS = 8, PROBES = 4 };
 #endif
 
-static struct entry entries[1 << ENTRY_BITS];
+static WEFTI_LARGE struct entry entries[1 << ENTRY_BITS];
 
 /* What a walk over the modules looks for, and what it found. */
 struct search {
     const struct wefti_function *wanted; /* NULL: the module that has `address` */
     uintptr_t address;
-    bool first;   /* the next module is the program itself */
-    bool lasting; /* out, as the next */
-    uint64_t unloadings;
+    bool first;          /* the next module is the program itself */
+    uint64_t unloadings; /* out, as the next */
     struct wefti_function packed;
 };
 
@@ -106,14 +118,19 @@ static bool module_has(const struct dl_phdr_info *info, uintptr_t address)
     return false;
 }
 
+static void module_name(const struct dl_phdr_info *info, bool program, char name[sizeof(lasting->name)])
+{
+    const char *last = name_last(program ? program_invocation_name : info->dlpi_name);
+    size_t length = strnlen(last, sizeof(lasting->name) - 1);
+    memcpy(name, last, length);
+    name[length] = 0;
+}
+
 static void module_found(struct search *search, const struct dl_phdr_info *info, uint64_t hash, uint64_t offset, bool program)
 {
-    const char *name = name_last(program ? program_invocation_name : info->dlpi_name);
-    size_t length = strnlen(name, sizeof(search->packed.name) - 1);
     search->unloadings = info->dlpi_subs;
-    search->lasting = program || module_has(info, (uintptr_t)&wefti_function_pack);
     search->packed = (struct wefti_function){.address = info->dlpi_addr + offset, .module = hash, .offset = offset};
-    memcpy(search->packed.name, name, length);
+    module_name(info, program, search->packed.name);
 }
 
 /* Of dl_iterate_phdr: the program itself comes first. Stops at the module that is looked for. */
@@ -150,8 +167,6 @@ static struct entry *entry_at(uint64_t address, unsigned probe)
 static bool entry_holds(const struct entry *entry)
 {
     uint64_t unloadings = 0;
-    if (entry->lasting)
-        return true;
     dl_iterate_phdr(unloadings_read, &unloadings);
     return unloadings == entry->unloadings;
 }
@@ -178,7 +193,6 @@ static void entry_add(const struct search *search, weft_function *function, cons
         uint32_t empty = EMPTY;
         if (!__atomic_compare_exchange_n(&entry->state, &empty, FILLING, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             continue;
-        entry->lasting = search->lasting;
         entry->unloadings = search->unloadings;
         entry->function = function;
         entry->packed = *packed;
@@ -187,8 +201,51 @@ static void entry_add(const struct search *search, weft_function *function, cons
     }
 }
 
+/* The modules that last. */
+
+static const struct module *lasting_has(uintptr_t address)
+{
+    for (size_t i = 0; i < sizeof(lasting) / sizeof(*lasting); i++)
+        if (address - lasting[i].text < lasting[i].size)
+            return &lasting[i];
+    return NULL;
+}
+
+static void lasting_note(struct module *module, const struct dl_phdr_info *info, bool program)
+{
+    *module = (struct module){.hash = module_hash(info), .bias = info->dlpi_addr};
+    module_name(info, program, module->name);
+    for (unsigned i = 0; i < info->dlpi_phnum && module->size == 0; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type == PT_LOAD && part->p_flags & PF_X) {
+            module->text = info->dlpi_addr + part->p_vaddr;
+            module->size = part->p_memsz;
+        }
+    }
+}
+
+/* Of dl_iterate_phdr. */
+static int lasting_visit(struct dl_phdr_info *info, size_t size, void *data)
+{
+    bool *first = data, program = *first;
+    (void)size;
+    *first = false;
+    if (program)
+        lasting_note(&lasting[0], info, true);
+    else if (module_has(info, (uintptr_t)&wefti_function_pack))
+        lasting_note(&lasting[1], info, false);
+    return 0;
+}
+
 int wefti_function_pack(weft_function *function, struct wefti_function *packed)
 {
+    const struct module *module = lasting_has((uintptr_t)function);
+    if (module) {
+        *packed =
+            (struct wefti_function){.address = (uintptr_t)function, .module = module->hash, .offset = (uintptr_t)function - module->bias};
+        memcpy(packed->name, module->name, sizeof(module->name));
+        return 0;
+    }
     const struct entry *entry = entry_find((uintptr_t)function, NULL);
     if (entry) {
         *packed = entry->packed;
@@ -206,15 +263,24 @@ int wefti_function_pack(weft_function *function, struct wefti_function *packed)
 
 bool wefti_function_lasts(weft_function *function)
 {
-    const struct entry *entry = entry_find((uintptr_t)function, NULL);
-    return entry && entry->lasting;
+    return lasting_has((uintptr_t)function) != NULL;
+}
+
+/* The same of what a packed function says; 0: it is in none of them. */
+static uintptr_t lasting_find(const struct wefti_function *packed)
+{
+    for (size_t i = 0; i < sizeof(lasting) / sizeof(*lasting); i++)
+        if (packed->module == lasting[i].hash && lasting[i].bias + packed->offset - lasting[i].text < lasting[i].size)
+            return lasting[i].bias + packed->offset;
+    return 0;
 }
 
 int wefti_function_find(const struct wefti_function *packed, weft_function **function)
 {
-    const struct entry *entry = entry_find(packed->address, packed);
-    if (entry) {
-        *function = entry->function;
+    uintptr_t address = lasting_find(packed);
+    const struct entry *entry = address ? NULL : entry_find(packed->address, packed);
+    if (address || entry) {
+        *function = entry ? entry->function : (weft_function *)address; /* NOLINT: it was a pointer before */
         return 0;
     }
     struct search search = {.wanted = packed, .first = true};
@@ -225,4 +291,10 @@ int wefti_function_find(const struct wefti_function *packed, weft_function **fun
     *function = (weft_function *)(uintptr_t)search.packed.address; /* NOLINT: it was a pointer before */
     entry_add(&search, *function, packed);
     return 0;
+}
+
+WEFTI_OPENING_TASK static void functions_open(void)
+{
+    bool first = true;
+    dl_iterate_phdr(lasting_visit, &first);
 }

@@ -163,7 +163,7 @@ int weft_offload(weft_function *function, weft_value argument, weft_value *resul
     return 0;
 }
 
-static void offload_forked(void)
+static WEFTI_FORKED void offload_forked(void)
 {
     jobs_latch = (struct wefti_latch){0};
     jobs_first = NULL;

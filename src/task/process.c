@@ -342,7 +342,7 @@ void wefti_processes_end(void)
     }
 }
 
-static void processes_forked(void)
+static WEFTI_FORKED void processes_forked(void)
 {
     living_latch = (struct wefti_latch){0};
     living = NULL;

@@ -24,6 +24,8 @@
 #include "shared/life.h"
 #include "value/flat.h"
 
+enum { LINEAGE_REST = WEFTI_DIGITS + 1 /* octets for what is put behind it */ };
+
 static char lineage[WEFTI_TASK_LINEAGE]; /* of the names of this process's children: "", "1:", "1:2:" ... */
 
 static void child_signals(const struct wefti_task_record *record)
@@ -45,14 +47,23 @@ static void child_context(struct wefti_task_record *record)
     context->watched = &record->cancel;
 }
 
+/* As much of the text as there is room for. */
+static char *lineage_add(char *end, const char *text)
+{
+    size_t length = strnlen(text, (size_t)(lineage + sizeof(lineage) - LINEAGE_REST - end));
+    return mempcpy(end, text, length);
+}
+
 /* The number at the end of a default name, or the ident: what the names of its children begin with. */
 static void child_lineage(const struct wefti_task_record *record)
 {
-    const char *name = record->octets, *number = strrchr(name, '-');
-    if (strncmp(name, "Process-", 8) == 0 && number == name + 7 && number[1])
-        snprintf(lineage, sizeof(lineage), "%.60s:", number + 1);
+    const char *number = record->octets + strlen("Process-");
+    char digits[WEFTI_DIGITS], *end;
+    if (strncmp(record->octets, "Process-", strlen("Process-")) == 0 && *number && !strchr(number, '-'))
+        end = lineage_add(lineage, number);
     else
-        snprintf(lineage, sizeof(lineage), "%.40s%llu:", record->lineage, (unsigned long long)record->ident & UINT32_MAX);
+        end = stpcpy(lineage_add(lineage, record->lineage), wefti_task_digits((uint32_t)record->ident, digits));
+    stpcpy(end, ":");
     wefti_task_process.lineage = lineage;
 }
 
@@ -125,22 +136,13 @@ int wefti_process_given(void)
     return given;
 }
 
-static weft_value child_nothing(weft_value nothing)
-{
-    return nothing;
-}
-
 /* In one that stands by, before anybody has asked for it: what it will use in wefti_task_child_main it uses once now, so that the pages are
- * there. */
+ * there. Each is a fault of some microseconds, and brings fifteen others that the end of the process takes down again; so what a process
+ * does on its way avoids what it need not use: printf, malloc, walks over the modules. */
 static void child_warm(void)
 {
-    struct wefti_function function;
-    char text[WEFTI_TASK_LINEAGE];
-    snprintf(text, sizeof(text), "%.40s%llu:", lineage, (unsigned long long)weft_clock());
-    char *volatile copy = strdup(text); /* volatile, or there would be no call */
-    free(copy);
     wefti_context_current();
-    wefti_function_pack(child_nothing, &function);
+    lineage_add(lineage, "");
     fflush(NULL);
 }
 

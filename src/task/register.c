@@ -99,7 +99,8 @@ static weft_task *dummy_make(void)
 struct weft_task *wefti_register_become(const char *name, uint64_t ident, bool daemon)
 {
     weft_task *task = register_main;
-    char *copy = strdup(name);
+    size_t length = strlen(name);
+    char *copy = length < sizeof(task->own_name) ? memcpy(task->own_name, name, length + 1) : strdup(name);
     task->name = copy ? copy : task->own_name;
     task->ident = ident;
     task->daemon = daemon;
@@ -207,12 +208,12 @@ void wefti_exit_joins(void)
         atexit(wefti_exit_join);
 }
 
-static void fork_prepare(void)
+static WEFTI_FORKED void fork_prepare(void)
 {
     wefti_latch_close(&register_latch);
 }
 
-static void fork_parent(void)
+static WEFTI_FORKED void fork_parent(void)
 {
     wefti_latch_open(&register_latch);
 }
@@ -232,7 +233,7 @@ static void task_lose(weft_task *task)
     __atomic_store_n(&task->state, WEFT_STOPPED, __ATOMIC_RELEASE);
 }
 
-static void fork_child(void)
+static WEFTI_FORKED void fork_child(void)
 {
     struct wefti_context *context = wefti_context_now;
     weft_task *self = context ? context->task : NULL;

@@ -11,7 +11,7 @@
 #include "wait/context.h"
 #include <weft/task.h>
 
-enum { WEFTI_NAME_LIMIT = 255, WEFTI_OWN_NAME = 24 };
+enum { WEFTI_NAME_LIMIT = 255, WEFTI_OWN_NAME = 24, WEFTI_DIGITS = sizeof("4294967295") };
 
 /* What differs by kind. */
 struct wefti_task_carrier {
@@ -118,6 +118,8 @@ static inline bool wefti_task_move(struct weft_task *task, uint32_t from, uint32
     return wefti_move(&task->state, from, to);
 }
 
+/* The number in decimal, at the end of `digits`: where it begins. */
+const char *wefti_task_digits(uint32_t number, char digits[WEFTI_DIGITS]);
 /* The name of a task that was given none: also in a signal handler, without a latch. */
 void wefti_task_default_name(const struct weft_task *task, char name[WEFTI_OWN_NAME]);
 

@@ -37,13 +37,21 @@ int weft_task_exitcode(const weft_task *task)
     return task->process ? task->carrier->exitcode(task) : weft_is_error(task->result);
 }
 
+const char *wefti_task_digits(uint32_t number, char digits[WEFTI_DIGITS])
+{
+    char *first = digits + WEFTI_DIGITS - 1;
+    *first = 0;
+    do
+        *--first = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    return first;
+}
+
 void wefti_task_default_name(const weft_task *task, char name[WEFTI_OWN_NAME])
 {
-    char digits[sizeof("4294967295")], *first = digits + sizeof(digits) - 1;
-    *first = 0;
-    for (uint32_t rest = task->number; first == digits + sizeof(digits) - 1 || rest; rest /= 10)
-        *--first = (char)('0' + rest % 10);
-    const char *parts[] = {task->carrier->noun, "-", task->carrier->lineage ? task->carrier->lineage : "", first};
+    char digits[WEFTI_DIGITS];
+    const char *parts[] = {
+        task->carrier->noun, "-", task->carrier->lineage ? task->carrier->lineage : "", wefti_task_digits(task->number, digits)};
     char *end = name;
     for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
         end = stpcpy(end, parts[i]); /* the longest is Coroutine-4294967295 */

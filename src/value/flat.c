@@ -321,15 +321,26 @@ static int take_again(struct reader *reader)
     return weft_is_none(object) ? refuse() : done_push(reader, weft_keep(object));
 }
 
+static bool kind_scalar(uint8_t kind)
+{
+    return kind <= WEFT_PTR || kind == WEFT_ABOVE;
+}
+
+static bool scalar_read(struct reader *reader, uint8_t kind, weft_value *value)
+{
+    uint8_t truth = 0;
+    *value = (weft_value){.kind = kind};
+    bool there =
+        kind == WEFT_NONE || (kind == WEFT_BOOL ? take(reader, &truth, 1) && truth < 2 : take(reader, &value->as, sizeof(value->as)));
+    if (kind == WEFT_BOOL)
+        value->as.integer = truth;
+    return there;
+}
+
 static int take_scalar(struct reader *reader, uint8_t kind)
 {
-    weft_value value = {.kind = kind};
-    uint8_t truth = 0;
-    bool there =
-        kind == WEFT_NONE || (kind == WEFT_BOOL ? take(reader, &truth, 1) && truth < 2 : take(reader, &value.as, sizeof(value.as)));
-    if (kind == WEFT_BOOL)
-        value.as.integer = truth;
-    return there ? done_push(reader, value) : refuse();
+    weft_value value;
+    return scalar_read(reader, kind, &value) ? done_push(reader, value) : refuse();
 }
 
 static int take_item(struct reader *reader)
@@ -337,7 +348,7 @@ static int take_item(struct reader *reader)
     uint8_t kind;
     if (!take(reader, &kind, 1))
         return refuse();
-    if (kind <= WEFT_PTR || kind == WEFT_ABOVE)
+    if (kind_scalar(kind))
         return take_scalar(reader, kind);
     if (wefti_kind_text(kind))
         return take_text(reader, kind);
@@ -432,10 +443,24 @@ static void values_drop(const struct stack *stack)
         weft_drop(((weft_value *)stack->items)[i]);
 }
 
+/* A scalar alone, for which nothing has to be allocated. */
+static bool read_alone(const void *octets, size_t length, weft_value *value)
+{
+    struct reader reader = {.at = octets, .end = (const char *)octets + length};
+    uint8_t kind;
+    weft_value alone;
+    if (!take(&reader, &kind, 1) || !kind_scalar(kind) || !scalar_read(&reader, kind, &alone) || reader.at != reader.end)
+        return false;
+    *value = alone;
+    return true;
+}
+
 int wefti_flat_read(const void *octets, size_t length, weft_value *value)
 {
     struct reader reader = {.at = octets, .end = (const char *)octets + length};
     int step;
+    if (read_alone(octets, length, value))
+        return 0;
     while ((step = read_step(&reader)) == 0)
         ;
     if (step == 1 && reader.at != reader.end)

@@ -237,7 +237,7 @@ static int find_number(struct writer *writer, weft_value value, uint64_t *number
 /* 1: it was written before, and is referred to; 0: it is to be written; -1. */
 static int put_again(struct writer *writer, weft_value value)
 {
-    uint64_t number;
+    uint64_t number = 0;
     int found = find_number(writer, value, &number);
     return found == 1 && put_get(writer, number) != 0 ? -1 : found;
 }
@@ -600,7 +600,7 @@ static int step_tuple(struct writer *writer, struct wefti_frame *frame)
 {
     weft_value item, tuple = frame->container;
     int32_t role = frame->partner.code;
-    uint64_t number;
+    uint64_t number = 0;
     int made = writer->repeats && frame->at && role != ITEMS ? find_number(writer, tuple, &number) : 0;
     if (made != 0)
         return made < 0 ? -1 : end_made(writer, frame, number);

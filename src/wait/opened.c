@@ -12,9 +12,10 @@
 
 #include "wait/opened.h"
 
+#include "base/large.h"
 #include "base/memory.h"
 
-uint32_t *wefti_opened_rows[WEFTI_OPENED_ROWS];
+WEFTI_LARGE uint32_t *wefti_opened_rows[WEFTI_OPENED_ROWS];
 static uint32_t opened_last;
 
 /* The entry of a number, or NULL. */

@@ -506,7 +506,7 @@ void wefti_yield(void)
 }
 
 /* In a forked child: the thread that forked is alone, and its doorbell is shared with the parent. */
-static void thread_forked(void)
+static WEFTI_FORKED void thread_forked(void)
 {
     wefti_forks++;
     struct thread_context *thread = &thread_own;

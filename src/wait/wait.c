@@ -43,6 +43,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "base/large.h"
 #include "base/opening.h"
 #include "hint.h"
 #include "shared/arena.h"
@@ -62,7 +63,7 @@ struct bucket {
     struct wefti_item *head, *tail;
 } __attribute__((aligned(64)));
 
-static struct bucket buckets[1 << BUCKET_BITS];
+static WEFTI_LARGE struct bucket buckets[1 << BUCKET_BITS];
 
 static struct bucket *bucket_of(const uint32_t *word)
 {
@@ -574,7 +575,7 @@ void wefti_context_uncancel(struct wefti_context *context)
 }
 
 /* In a forked child. Only what is not empty is written: to write is to copy a page, and most children find nothing. */
-static void lot_empty(void)
+static WEFTI_FORKED void lot_empty(void)
 {
     for (size_t i = 0; i < sizeof(buckets) / sizeof(*buckets); i++)
         if (buckets[i].head || buckets[i].tail || __atomic_load_n(&buckets[i].latch.word, __ATOMIC_RELAXED))

@@ -229,13 +229,14 @@ void wefti_watch_end(struct wefti_watch *watches, unsigned count)
         watcher_leave(&watches[i]);
 }
 
-static void watchers_forked(void)
+static WEFTI_FORKED void watchers_forked(void)
 {
     for (struct watcher *watcher = first_watcher.next, *next; watcher; watcher = next) {
         next = watcher->next;
         wefti_release(watcher);
     }
-    memset(&first_watcher, 0, sizeof(first_watcher));
+    if (first_watcher.next || first_watcher.serials || first_watcher.runs || __atomic_load_n(&first_watcher.latch.word, __ATOMIC_RELAXED))
+        memset(&first_watcher, 0, sizeof(first_watcher)); /* to write is to copy its page */
 }
 
 WEFTI_OPENING_WAIT static void watchers_open(void)
