@@ -5,10 +5,10 @@
  *
  * The program itself and Weft's own module, which nobody unloads, are noted when the library is loaded: a function there is found without a
  * look at anything else. What has been found out of others is kept in a table of entries that are written once and never change: an entry
- * is claimed (EMPTY to FILLING), written, and published (FULL, release; pairs with the acquire of who looks). So nobody needs a latch, and a
- * child that was forked in the middle has at worst an entry that is never used. An entry holds while no module has been unloaded since (the
- * loader counts that), because another may lie at its address by now. When there is no place, or an entry holds no longer, the modules are
- * walked again: a microsecond, never a wrong answer.
+ * is claimed (EMPTY to FILLING), written, and published (FULL, release; pairs with the acquire of who looks). So nobody needs a latch, and
+ * a child that was forked in the middle has at worst an entry that is never used. An entry holds while no module has been unloaded since
+ * (the loader counts that), because another may lie at its address by now. When there is no place, or an entry holds no longer, the modules
+ * are walked again: a microsecond, never a wrong answer.
  */
 
 #include "task/function.h"
