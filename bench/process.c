@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Weft's processes: a task is spawned, joined and its handle freed, one after another, default options. Of the row "process-large" by a
- * parent that has touched two gigabytes since its family began, but in the variant "small".
+ * parent that has touched two gigabytes since its family began, but in the variant "small". The variant "fork" is fork, _exit and waitpid in
+ * this program: what the C library and Weft's cost in its image.
  */
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <weft.h>
 
@@ -29,11 +32,24 @@ static double seconds(long times)
     return bench_clock() - start;
 }
 
+static double seconds_of_fork(long times)
+{
+    double start = bench_clock();
+    for (long i = 0; i < times; i++) {
+        pid_t child = fork();
+        bench_need(child >= 0, "fork");
+        if (child == 0)
+            _exit(0);
+        bench_need(waitpid(child, NULL, 0) == child, "waitpid");
+    }
+    return bench_clock() - start;
+}
+
 static double start_and_join(long iterations, const char *variant)
 {
-    (void)variant;
-    seconds(iterations / 10 + 1);
-    return seconds(iterations) / (double)iterations * 1e6;
+    double (*measured)(long times) = strcmp(variant, "fork") == 0 ? seconds_of_fork : seconds;
+    measured(iterations / 10 + 1);
+    return measured(iterations) / (double)iterations * 1e6;
 }
 
 static double start_and_join_large(long iterations, const char *variant)

@@ -197,6 +197,37 @@ START_TEST(starmap_spreads_its_items)
 }
 END_TEST
 
+static weft_value length_of(weft_value item)
+{
+    return weft_int((int64_t)weft_length(item));
+}
+
+static weft_value length_of_second(const weft_value *arguments, size_t count)
+{
+    return weft_int(count == 2 ? (int64_t)weft_length(arguments[1]) : -1);
+}
+
+/* An item that is the list, or in which that lies, comes as it is outside of it. */
+START_TEST(a_list_may_lie_in_itself)
+{
+    weft_value one = weft_int(1), items = weft_list(), inner = weft_list(), lengths;
+    weft_list_append(items, weft_tuple(&one, 1));
+    weft_list_append(items, weft_above(1));
+    weft_list_append(inner, weft_int(5));
+    weft_list_append(inner, weft_above(1)); /* itself */
+    for (size_t chunk = 0; chunk < 3; chunk++) {
+        ck_assert_int_eq(weft_pool_map(pool, length_of, items, &lengths, WEFT_FOREVER, .chunk = chunk), 0);
+        ck_assert_int_eq(weft_as_int(weft_list_at(lengths, 0)), 1);
+        ck_assert_int_eq(weft_as_int(weft_list_at(lengths, 1)), 2);
+        weft_drop(lengths);
+    }
+    weft_value spread = weft_tuple(&inner, 1);
+    ck_assert_int_eq(weft_pool_starmap(pool, length_of_second, spread, &lengths, WEFT_FOREVER), 0);
+    ck_assert_int_eq(weft_as_int(weft_list_at(lengths, 0)), 2);
+    weft_drop(lengths), weft_drop(spread), weft_drop(items);
+}
+END_TEST
+
 /* Every third is an error, with a text that has to be dropped. */
 static weft_value thirds_fail(weft_value number)
 {
@@ -451,6 +482,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, unordered_the_others_come_before);
     tcase_add_test(tests, no_more_is_submitted_than_asked_for);
     tcase_add_test(tests, starmap_spreads_its_items);
+    tcase_add_test(tests, a_list_may_lie_in_itself);
     tcase_add_test(tests, errors_are_results);
     tcase_add_test(tests, bad_calls_are_refused);
     tcase_add_test(tests, an_older_programs_options_are_read);

@@ -219,7 +219,7 @@ static weft_value interrupted(weft_value pointer)
 /* Before there are other threads, which are to leave the signals to that one. */
 static void interruptions_begin(void)
 {
-    weft_signals *signals = weft_signals_new(SIGINT, SIGTERM, SIGHUP);
+    weft_signals *signals = weft_signals_new(SIGINT, SIGTERM, SIGHUP, SIGPIPE);
     weft_task *task = signals ? weft_spawn(WEFT_THREAD, interrupted, weft_ptr(signals), .name = "Interrupted", .daemon = true) : NULL;
     if (!task)
         give_up("cannot wait for signals: %s", strerror(errno));
@@ -302,12 +302,15 @@ static void page_tell(const struct page *page)
     urls_done++;
     urls_failed += page->reason[0] != 0;
     bar_clear();
+    errno = 0;
     if (options.json)
         page_tell_json(page);
     else if (page->reason[0])
         printf("%s\tfailed: %s\n", page->url, page->reason);
     else
         printf("%s\t%ld\t%lld bytes\t%zu links\t%.3f s\n", page->url, page->status, page->octets, page->links.count, page->seconds);
+    if (errno == EPIPE && ferror(stdout))
+        kill(getpid(), SIGPIPE); /* nobody reads it any more: see interrupted, who waits for the process's signals, not for this thread's */
     bar_draw();
 }
 

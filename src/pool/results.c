@@ -17,6 +17,7 @@
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "value/recursive.h"
 #include "pool/arrivals.h"
 #include "pool/pool.h"
 #include "pool/process.h"
@@ -80,15 +81,23 @@ static bool pool_is_lost(const struct weft_pool *pool)
     return wefti_is_shared(pool) ? !wefti_member : __atomic_load_n(&pool->lost, __ATOMIC_RELAXED);
 }
 
+/* The same items, yours: of data that lies in itself as they are outside of it. An error as weft_unfold. */
+static weft_value items_outside(weft_value items)
+{
+    return wefti_item_recursive(items) ? wefti_recursive_items(items) : weft_keep(items);
+}
+
 weft_value wefti_results_star(weft_star_function *function, weft_value item)
 {
     weft_value few[FEW], *arguments = few;
     size_t count = weft_length(item);
     if (count > FEW && !(arguments = wefti_alloc_raw(count * sizeof(*arguments))))
         return weft_error(ENOMEM, NULL);
-    for (size_t i = 0; i < count; i++)
-        arguments[i] = weft_list_at(item, (ptrdiff_t)i);
-    weft_value result = function(arguments, count);
+    weft_value outside = items_outside(item);
+    for (size_t i = 0; i < count && !weft_is_error(outside); i++)
+        arguments[i] = weft_list_at(outside, (ptrdiff_t)i);
+    weft_value result = weft_is_error(outside) ? weft_keep(outside) : function(arguments, count);
+    weft_drop(outside);
     if (arguments != few)
         wefti_release(arguments);
     return result;
@@ -396,15 +405,20 @@ static struct weft_results *results_new(const struct plan *plan)
     chunk = chunk < total || !total ? chunk : total;
     size_t batches = plan_batches(plan, chunk), answers = chunk > 1 ? batches * chunk : 0;
     struct weft_results *results = wefti_alloc_raw(sizeof(*results) + batches * sizeof(struct batch) + answers * sizeof(weft_value));
-    if (!results)
+    weft_value items = results ? items_outside(plan->items) : weft_none;
+    if (!results || weft_is_error(items)) {
+        errno = weft_is_error(items) ? weft_error_code(items) : errno;
+        weft_drop(items);
+        wefti_release(results);
         return NULL;
+    }
     *results = (struct weft_results){.references = 1,
         .unordered = plan->unordered,
         .priority = plan->priority,
         .pool = plan->pool,
         .function = plan->function,
         .star = plan->star,
-        .items = weft_keep(plan->items),
+        .items = items,
         .total = total,
         .chunk = chunk};
     if (wefti_is_shared(plan->pool))

@@ -158,6 +158,17 @@ class Fetch(unittest.TestCase):
                 self.assertEqual([name[:5] for name in os.listdir(folder)], ["00001"])
         self.server.stopped.set()
 
+    def test_nobody_reads_it_any_more(self):
+        with tempfile.TemporaryDirectory() as folder:
+            words = [WEFT, "fetch", "--output", folder, "--retries", "3", f"{self.url}/a", f"{self.url}/half/1", f"{self.url}/later/unread"]
+            with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+                self.assertIn("/a\t200\t", program.stdout.readline())
+                program.stdout.close()
+                program.wait(30)
+            self.assertEqual(program.returncode, -signal.SIGPIPE)
+            self.assertEqual([name for name in os.listdir(folder) if name.endswith(".part")], [])
+        self.server.stopped.set()
+
     def test_what_cannot_be_kept(self):
         with tempfile.TemporaryDirectory() as folder:
             status, out, err = weft("fetch", "--output", __file__, f"{self.url}/a")
