@@ -5,8 +5,13 @@
  * Who serves has a group of tasks: servers, each a thread with a coroutine for each of its clients. It waits for `stop`, cancels the group,
  * and comes back when all have ended. The first server is the caller's own thread, which accepts. There a client proves himself, and asks
  * what is asked of the manager itself, mostly one thing in a connection. Who says that he is going to ask for objects stays for longer: the
- * server with the fewest of those has him from then on, through its queue of arrivals. So that a client is moved once at most, and only
- * where there are others: one alone is served where he was heard, and nobody has to be woken.
+ * server with the fewest of those has him from then on, through its queue of arrivals. One alone is served where he was heard, and nobody
+ * has to be woken.
+ *
+ * A message between processors interrupts the other one, one on the same processor does not. So a server looks now and then where a
+ * client's requests come from (SO_INCOMING_CPU: where the last one was sent, on this machine, or received, from another), and gives him to
+ * the server that ran there when it last looked, if that has no more clients than itself. Two servers never give each other the same one
+ * for ever: each gives only who is not where it runs.
  *
  * A connection that is given has nothing under way: its coroutine has sent the last reply, and the hub has forgotten the descriptor. The
  * queue orders what the giver did before what the taker does. What is in a queue when all have ended is closed.
