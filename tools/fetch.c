@@ -216,10 +216,26 @@ static weft_value interrupted(weft_value pointer)
     return weft_none;
 }
 
+/* Those of the signals that end a program which end this one: who started it may have them ignored (nohup). */
+static size_t interruptions_find(int *numbers)
+{
+    static const int all[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    struct sigaction now;
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        if (sigaction(all[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            numbers[count++] = all[i];
+    return count;
+}
+
 /* Before there are other threads, which are to leave the signals to that one. */
 static void interruptions_begin(void)
 {
-    weft_signals *signals = weft_signals_new(SIGINT, SIGTERM, SIGHUP, SIGPIPE);
+    int numbers[4];
+    size_t count = interruptions_find(numbers);
+    if (count == 0)
+        return;
+    weft_signals *signals = weft_signals_new_with(numbers, count);
     weft_task *task = signals ? weft_spawn(WEFT_THREAD, interrupted, weft_ptr(signals), .name = "Interrupted", .daemon = true) : NULL;
     if (!task)
         give_up("cannot wait for signals: %s", strerror(errno));

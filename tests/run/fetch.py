@@ -169,6 +169,24 @@ class Fetch(unittest.TestCase):
             self.assertEqual([name for name in os.listdir(folder) if name.endswith(".part")], [])
         self.server.stopped.set()
 
+    def test_what_is_ignored_ends_nothing(self):  # as of nohup
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with tempfile.TemporaryDirectory() as folder:
+            words = [WEFT, "fetch", "--output", folder, f"{self.url}/a", f"{self.url}/slow"]
+            with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, restore_signals=False) as program:
+                signal.signal(signal.SIGHUP, before)
+                self.assertIn("/a\t200\t", program.stdout.readline())
+                program.send_signal(signal.SIGHUP)
+                program.stdout.close()
+                self.server.stopped.set()
+                try:
+                    program.wait(30)
+                finally:
+                    program.kill()
+            self.assertEqual(program.returncode, 1)  # what it said reached nobody
+            self.assertEqual(sorted(name[:5] for name in os.listdir(folder)), ["00001", "00002"])
+            self.assertEqual([name for name in os.listdir(folder) if name.endswith(".part")], [])
+
     def test_what_cannot_be_kept(self):
         with tempfile.TemporaryDirectory() as folder:
             status, out, err = weft("fetch", "--output", __file__, f"{self.url}/a")
