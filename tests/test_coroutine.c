@@ -934,6 +934,31 @@ START_TEST(a_thread_ends_with_its_coroutines)
 }
 END_TEST
 
+static weft_value leave_one(weft_value gate)
+{
+    weft_task_free(spawn(wait_at, weft_as_ptr(gate)));
+    return weft_none;
+}
+
+static weft_value open_gate(weft_value gate)
+{
+    weft_event_set(weft_as_ptr(gate));
+    return weft_none;
+}
+
+/* A thread that has stopped, but for a coroutine of its own, which waits for one of who joins the thread. */
+START_TEST(who_joins_a_thread_lets_his_own_run)
+{
+    weft_event gate = {0};
+    weft_task *thread = weft_spawn(WEFT_THREAD, leave_one, weft_ptr(&gate));
+    fixture_until(weft_task_state_of(thread) == WEFT_STOPPED);
+    ck_fails(weft_task_join(thread, weft_in(0.001)), ETIMEDOUT);
+    weft_task *opens = spawn(open_gate, &gate);
+    end(thread);
+    end(opens);
+}
+END_TEST
+
 static int exit_output;
 
 static weft_value say(weft_value word)
@@ -1788,6 +1813,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_wake_is_not_lost_on_who_leaves);
     tcase_add_test(tests, a_wake_is_not_lost_on_who_leaves_over_io_uring);
     tcase_add_test(tests, a_thread_ends_with_its_coroutines);
+    tcase_add_test(tests, who_joins_a_thread_lets_his_own_run);
     tcase_add_test(tests, the_program_joins_them_at_exit);
     tcase_add_test(tests, who_never_waits_starves_nobody);
     tcase_add_test(tests, a_descriptor_is_looked_at_in_time);

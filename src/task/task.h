@@ -89,7 +89,8 @@ struct weft_task {
     pthread_t thread; /* known from STARTED on; written by the starter and by the thread, atomically, alike */
     enum weft_process_method method;
     bool insist;
-    int given; /* 1 + a descriptor that the process is to have (wefti_process_given); 0: none. Set before it is started */
+    int given;     /* 1 + a descriptor that the process is to have (wefti_process_given); 0: none. Set before it is started */
+    uint32_t gone; /* 1: of a thread, its coroutines have ended, too; a word that is waited for */
     struct wefti_task_process *process; /* the carrier's; constant while the state is STARTED or later; NULL in the process itself */
 };
 

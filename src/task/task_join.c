@@ -45,6 +45,16 @@ static bool task_begun(weft_task *task, weft_time deadline)
     return state != WEFT_INITIAL;
 }
 
+/* What has stopped may have coroutines that have not, and these may wait for some of the caller's thread: which runs on meanwhile. */
+static int task_reap(weft_task *task, weft_time deadline)
+{
+    while (deadline > WEFT_NOW && !__atomic_load_n(&task->gone, __ATOMIC_ACQUIRE))
+        if (weft_wait(&task->gone, 0, deadline) != 0)
+            return -1;
+    task->carrier->reap(task);
+    return 0;
+}
+
 /* Waits for the end; `reaps`: as the one who clears up. */
 static int task_wait(weft_task *task, bool reaps, weft_time deadline)
 {
@@ -52,9 +62,7 @@ static int task_wait(weft_task *task, bool reaps, weft_time deadline)
         return task->carrier->wait_and_reap(task, deadline);
     if (state_pass(task, WEFT_STARTED, deadline) != 0)
         return -1;
-    if (reaps && task->carrier->reap)
-        task->carrier->reap(task);
-    return 0;
+    return reaps && task->carrier->reap ? task_reap(task, deadline) : 0;
 }
 
 /*
