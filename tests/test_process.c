@@ -330,6 +330,19 @@ static weft_value names_its_child(weft_value unused)
     return value;
 }
 
+/* The name of the innermost of so many, each in the one before. */
+static weft_value names_the_innermost(weft_value depth)
+{
+    if (weft_as_int(depth) == 0)
+        return weft_str(weft_task_name(weft_current()));
+    weft_task *task = weft_spawn(WEFT_PROCESS, names_the_innermost, weft_int(weft_as_int(depth) - 1));
+    weft_value value;
+    if (!task || weft_task_result(task, &value, WEFT_FOREVER) != 0)
+        return weft_error(errno, NULL);
+    weft_task_free(task);
+    return value;
+}
+
 static void root_of_names(void)
 {
     char text[300];
@@ -350,6 +363,9 @@ static void root_of_names(void)
     weft_value value = result(task);
     MUST(strncmp(weft_as_str(value), "Process-3:1/Process-3:1/<", 25) == 0 && strstr(weft_as_str(value), "/1/"));
     weft_drop(value);
+    weft_task_free(task);
+    task = weft_spawn(WEFT_PROCESS, names_the_innermost, weft_int(18));
+    MUST(text_is(result(task), "Process-4:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1"));
     weft_task_free(task);
     MUST(strcmp(weft_task_name(weft_main()), "MainThread") == 0);
 }

@@ -26,6 +26,7 @@
 
 enum { LINEAGE_REST = WEFTI_DIGITS + 1 /* octets for what is put behind it */ };
 
+_Static_assert(WEFTI_NUMBERED_NAME >= sizeof("Process-") + WEFTI_TASK_LINEAGE + WEFTI_DIGITS, "a name has room for its lineage");
 static char lineage[WEFTI_TASK_LINEAGE]; /* of the names of this process's children: "", "1:", "1:2:" ... */
 
 static void child_signals(const struct wefti_task_record *record)

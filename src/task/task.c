@@ -52,11 +52,13 @@ static inline void task_wake(const weft_task *task)
  * renamed. */
 static bool task_christen(weft_task *task, struct wefti_task_carrier *carrier, const char *name)
 {
+    char numbered[WEFTI_NUMBERED_NAME];
     if (!name) {
         task->number = wefti_count(&carrier->numbers, 1);
-        if (carrier->renamed)
-            wefti_task_default_name(task, task->name = task->own_name);
-        return true;
+        if (!carrier->renamed)
+            return true;
+        wefti_task_default_name(task, numbered);
+        name = numbered; /* of a process in a process in a process ... it may be too long for own_name */
     }
     task->name = task->own_name;
     size_t length = strlen(name);

@@ -11,7 +11,7 @@
 #include "wait/context.h"
 #include <weft/task.h>
 
-enum { WEFTI_NAME_LIMIT = 255, WEFTI_OWN_NAME = 24, WEFTI_DIGITS = sizeof("4294967295") };
+enum { WEFTI_NAME_LIMIT = 255, WEFTI_OWN_NAME = 24, WEFTI_NUMBERED_NAME = 88, WEFTI_DIGITS = sizeof("4294967295") };
 
 /* What differs by kind. */
 struct wefti_task_carrier {
@@ -121,8 +121,9 @@ static inline bool wefti_task_move(struct weft_task *task, uint32_t from, uint32
 
 /* The number in decimal, at the end of `digits`: where it begins. */
 const char *wefti_task_digits(uint32_t number, char digits[WEFTI_DIGITS]);
-/* The name of a task that was given none: also in a signal handler, without a latch. */
-void wefti_task_default_name(const struct weft_task *task, char name[WEFTI_OWN_NAME]);
+/* The name of a task that was given none, of WEFTI_OWN_NAME octets at most, or WEFTI_NUMBERED_NAME where there is a lineage: also in a
+ * signal handler, without a latch. */
+void wefti_task_default_name(const struct weft_task *task, char *name);
 
 /* For the carriers: from here on `thread` is known. Said by the starter and by what runs, whoever is first. */
 void wefti_task_began(struct weft_task *task);

@@ -47,14 +47,14 @@ const char *wefti_task_digits(uint32_t number, char digits[WEFTI_DIGITS])
     return first;
 }
 
-void wefti_task_default_name(const weft_task *task, char name[WEFTI_OWN_NAME])
+void wefti_task_default_name(const weft_task *task, char *name)
 {
     char digits[WEFTI_DIGITS];
     const char *parts[] = {
         task->carrier->noun, "-", task->carrier->lineage ? task->carrier->lineage : "", wefti_task_digits(task->number, digits)};
     char *end = name;
     for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
-        end = stpcpy(end, parts[i]); /* the longest is Coroutine-4294967295 */
+        end = stpcpy(end, parts[i]); /* the longest without a lineage is Coroutine-4294967295 */
 }
 
 /* The name that the task's number makes, from here on its own, unless somebody else was faster. */
