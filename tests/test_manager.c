@@ -748,6 +748,52 @@ START_TEST(threads_share_the_clients)
 }
 END_TEST
 
+/* What is asked of it in an order that follows from a seed is answered in one. */
+START_TEST(a_seed_is_for_one_thread)
+{
+    need_digests();
+    setenv("WEFT_SEED", "7", 1);
+    weft_task *tasks[20];
+    weft_manager *manager = manager_at("127.0.0.1:0", 0);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    weft_remote *remote = remote_at(weft_manager_address(manager)); /* it serves by now */
+    int threads = 0;
+    for (size_t i = 0, count = weft_tasks(tasks, 20); i < count; i++) {
+        threads += weft_task_kind_of(tasks[i]) == WEFT_THREAD;
+        weft_task_free(tasks[i]);
+    }
+    ck_assert_int_eq(threads, 2); /* and this one */
+    weft_remote_free(remote);
+    serve_end(manager, task);
+    weft_manager_free(manager);
+}
+END_TEST
+
+/* Of two clients, whom two threads serve, one takes and the other gives back, while the first may be about to be served elsewhere. */
+START_TEST(a_lock_is_released_by_another)
+{
+    need_digests();
+    weft_manager *manager =
+        weft_manager_new("127.0.0.1:0", .key = KEY, .key_length = 6, .standard = true, .threads = 2, .locks_return = true);
+    ck_assert_int_eq(weft_manager_register(manager, "mutex", .standard = "Lock", .single = true), 0);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    weft_remote *remotes[2];
+    weft_proxy *locks[2];
+    for (int i = 0; i < 2; i++) {
+        remotes[i] = remote_at(weft_manager_address(manager));
+        locks[i] = proxy_of(remotes[i], "mutex");
+    }
+    for (int i = 0; i < 300; i++) {
+        repr_is(call(locks[0], "acquire", weft_none), "True");
+        repr_is(call(locks[1], "release", weft_none), "None");
+    }
+    for (int i = 0; i < 2; i++)
+        weft_proxy_free(locks[i]), weft_remote_free(remotes[i]);
+    serve_end(manager, task);
+    weft_manager_free(manager);
+}
+END_TEST
+
 /* Until the client's thread is `number`, or so many calls. */
 static bool comes_to(weft_proxy *proxy, int64_t number, int calls)
 {
@@ -840,6 +886,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, in_a_process_of_its_own);
     tcase_add_test(tests, types_and_functions_of_the_programs_own);
     tcase_add_test(tests, threads_share_the_clients);
+    tcase_add_test(tests, a_seed_is_for_one_thread);
+    tcase_add_test(tests, a_lock_is_released_by_another);
     tcase_add_test(tests, a_client_is_served_where_it_runs);
     tcase_add_test(tests, a_get_of_many_costs_no_thread);
     tcase_add_test(tests, strangers_are_let_go);

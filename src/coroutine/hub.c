@@ -57,6 +57,7 @@
 #include "base/opening.h"
 #include "coroutine/inbox.h"
 #include "coroutine/overflow.h"
+#include "coroutine/readiness.h"
 #include "coroutine/change.h"
 #include "hint.h"
 #include <weft/coroutine.h>
@@ -603,6 +604,12 @@ size_t wefti_coroutines_alive(void)
 {
     const struct wefti_hub *hub = wefti_hub_now();
     return hub ? hub->alive : 0;
+}
+
+bool wefti_readiness_seeded(void)
+{
+    const struct wefti_hub *hub = hub_get();
+    return hub && hub->seed != 0;
 }
 
 int wefti_hub_thread(void)

@@ -11,6 +11,8 @@
 bool wefti_readiness_may(int descriptor, uint32_t opening, short events);
 /* A try has just said EAGAIN, or has taken all that there was. */
 void wefti_readiness_dry(int descriptor, uint32_t opening, short events);
+/* Whether this thread's coroutines, which it need not have yet, take turns by a seed. */
+bool wefti_readiness_seeded(void);
 /* It is about to be closed: the waits for it of this thread's tasks end, as POLLNVAL. */
 void wefti_readiness_close(int descriptor);
 /* None of this thread's tasks waits for it, nor will: it is about to be another thread's. */

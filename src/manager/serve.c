@@ -127,12 +127,13 @@ void wefti_server_done(weft_connection *connection)
         __atomic_sub_fetch(&server->sessions, 1, __ATOMIC_RELAXED);
 }
 
+/* What a seed gives an order to is the coroutines of one thread. */
 static unsigned servers_wanted(const weft_manager *manager)
 {
     if (manager->options.threads > 0)
         return manager->options.threads;
     unsigned processors = weft_cpu_count();
-    return manager->runs_own ? 1 : processors < SERVERS ? processors : SERVERS;
+    return manager->runs_own || wefti_readiness_seeded() ? 1 : processors < SERVERS ? processors : SERVERS;
 }
 
 static int servers_begin(weft_manager *manager)

@@ -271,6 +271,15 @@ static int request_receive(struct wefti_session *session, weft_value *request, b
     return reply_text(session, "#TRACEBACK", text) == 0 && reply_send(session) == 0 ? 0 : -1;
 }
 
+/* Another session may release a Lock that this one has. */
+static bool session_holds(const struct wefti_session *session)
+{
+    wefti_manager_enter(session->manager);
+    bool holds = session->holdings != NULL;
+    wefti_manager_leave(session->manager);
+    return holds;
+}
+
 /* True: another server goes on, nearer to the client. What it holds is known by the session, so not while it holds anything. */
 static bool serve_objects(struct wefti_session *session)
 {
@@ -284,7 +293,7 @@ static bool serve_objects(struct wefti_session *session)
         weft_drop(request);
         if (!good)
             return false;
-        if (++session->answered % NEAR_EACH == 0 && !session->holdings && wefti_server_gives_nearer(session->connection))
+        if (++session->answered % NEAR_EACH == 0 && !session_holds(session) && wefti_server_gives_nearer(session->connection))
             return true;
     }
     return false;
