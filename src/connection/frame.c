@@ -101,8 +101,8 @@ static ssize_t receive_new(struct weft_connection *connection, void *to, size_t 
     bool asks = waits && connection->asks && wefti_may_spin();
     bool known = asks || (waits && opening && !wefti_readiness_may(descriptor, opening, POLLIN));
     ssize_t found = asks ? receive_spin(connection, to, length, deadline) : -1;
-    if (found >= 0)
-        return found;
+    if (found >= 0 || (asks && errno != EAGAIN && errno != EINTR)) /* an error is told once */
+        return found >= 0 ? found : peer_failed();
     while (!known || receive_wait(connection, deadline) == 0) {
         ssize_t got = receive_try(connection, to, length, &all);
         if (all)

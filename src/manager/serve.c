@@ -152,31 +152,40 @@ static int servers_begin(weft_manager *manager)
     return 0;
 }
 
-static int serve_begin(weft_manager *manager)
-{
-    manager->group = weft_group_new();
-    if (!manager->group || servers_begin(manager) != 0)
-        return -1;
-    for (unsigned i = 0; i < manager->server_count && manager->server_count > 1; i++)
-        if (weft_group_spawn(manager->group, i == 0 ? WEFT_COROUTINE : WEFT_THREAD, arrivals_run, weft_ptr(&manager->servers[i]),
-                .name = "manager", .daemon = true) != 0)
-            return -1;
-    return weft_group_spawn(
-        manager->group, WEFT_COROUTINE, accept_run, weft_ptr(&manager->servers[0]), .name = "manager", .daemon = true, .stack_size = STACK);
-}
-
-static void servers_end(weft_manager *manager)
+/* The servers from this one on are none. */
+static void servers_end(weft_manager *manager, unsigned first)
 {
     weft_value arrived;
-    for (unsigned i = 0; i < manager->server_count; i++) {
+    for (unsigned i = first; i < manager->server_count; i++) {
         struct wefti_server *server = &manager->servers[i];
         while (server->arrivals && weft_queue_get(server->arrivals, &arrived, WEFT_NOW) == 0)
             weft_connection_close(weft_as_ptr(arrived));
         weft_queue_free(server->arrivals);
     }
-    wefti_release(manager->servers);
-    manager->servers = NULL;
-    manager->server_count = 0;
+    manager->server_count = first;
+}
+
+static int server_spawn(weft_manager *manager, unsigned number)
+{
+    return weft_group_spawn(manager->group, number == 0 ? WEFT_COROUTINE : WEFT_THREAD, arrivals_run, weft_ptr(&manager->servers[number]),
+        .name = "manager", .daemon = true);
+}
+
+/* Where nobody has said how many, as many as there can be: each but the first is a thread. */
+static int serve_begin(weft_manager *manager)
+{
+    manager->group = weft_group_new();
+    if (!manager->group || servers_begin(manager) != 0)
+        return -1;
+    for (unsigned i = 0; i < manager->server_count && manager->server_count > 1; i++) {
+        if (server_spawn(manager, i) == 0)
+            continue;
+        if (manager->options.threads > 0 || i == 0)
+            return -1;
+        servers_end(manager, i);
+    }
+    return weft_group_spawn(
+        manager->group, WEFT_COROUTINE, accept_run, weft_ptr(&manager->servers[0]), .name = "manager", .daemon = true, .stack_size = STACK);
 }
 
 static void serve_end(weft_manager *manager)
@@ -188,7 +197,9 @@ static void serve_end(weft_manager *manager)
         weft_group_free(manager->group);
     }
     manager->group = NULL;
-    servers_end(manager);
+    servers_end(manager, 0);
+    wefti_release(manager->servers);
+    manager->servers = NULL;
     wefti_shield_lower();
     __atomic_store_n(&manager->stop, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&manager->serving, 0, __ATOMIC_RELEASE);
