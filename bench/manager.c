@@ -4,10 +4,17 @@
  * "manager-call": a client in C stores into a dictionary, one call at a time. "manager-calls": four such clients at once.
  * "manager-python": the client is CPython's, peers/managers.py; so it is in "manager-python-pairs" (put and get), "manager-python-four"
  * (four of them) and "manager-connect" (connect and the first call). "manager-processor": what such a client's call costs the server's
- * processor. "manager-idle": what a client costs of the server's memory that has proved itself, asked for objects, and keeps silent.
+ * processor; of its variant "bare": what one costs that answers with the same octets without a look at what was asked, a thread that blocks
+ * in recv and sends, which is the limit. "manager-idle": what a client costs of the server's memory that has proved itself, asked for
+ * objects, and keeps silent.
  */
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -178,17 +185,113 @@ static double python_connect(long iterations, const char *variant)
     return python_of("manager-connect", iterations, variant);
 }
 
+/*
+ * The bare one stands before a server: what comes it hands on, and the answers back, until a connection has asked LEARNED times. From then
+ * on it answers with the last answer that there was.
+ */
+enum { LEARNED = 50 };
+
+struct between {
+    int client, server;
+    char answer[1000];
+    ssize_t length; /* of the last answer */
+};
+
+static bool hand_on(int from, int to, char *octets, ssize_t *length)
+{
+    *length = recv(from, octets, sizeof((struct between){0}.answer), 0);
+    return *length > 0 && send(to, octets, (size_t)*length, MSG_NOSIGNAL) == *length;
+}
+
+static bool learn(struct between *between)
+{
+    char asked[sizeof(between->answer)];
+    ssize_t length;
+    for (int count = 0, answered = 0; count < LEARNED || answered < count;) {
+        struct pollfd both[] = {{.fd = between->client, .events = POLLIN}, {.fd = between->server, .events = POLLIN}};
+        if (poll(both, 2, -1) < 0)
+            return false;
+        if (both[1].revents) {
+            if (!hand_on(between->server, between->client, between->answer, &between->length))
+                return false;
+            answered = count;
+        } else if (both[0].revents) {
+            if (!hand_on(between->client, between->server, asked, &length))
+                return false;
+            count++;
+        }
+    }
+    return true;
+}
+
+static void *between_run(void *data)
+{
+    struct between *between = data;
+    char asked[1000];
+    if (learn(between))
+        while (recv(between->client, asked, sizeof(asked), 0) > 0 &&
+               send(between->client, between->answer, (size_t)between->length, MSG_NOSIGNAL) > 0)
+            ;
+    close(between->client);
+    close(between->server);
+    free(between);
+    return NULL;
+}
+
+static int tcp_dial(const char *address)
+{
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(strchr(address, ':') + 1)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int made = socket(AF_INET, SOCK_STREAM, 0);
+    bench_need(made >= 0 && connect(made, (struct sockaddr *)&to, sizeof(to)) == 0, "connect");
+    return made;
+}
+
+_Noreturn static void bare_run(int listener, const char *address)
+{
+    for (;;) {
+        struct between *between = calloc(1, sizeof(*between));
+        pthread_t thread;
+        between->client = accept(listener, NULL, NULL);
+        bench_need(between->client >= 0, "accept");
+        between->server = tcp_dial(address);
+        setsockopt(between->client, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+        setsockopt(between->server, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+        bench_need(pthread_create(&thread, NULL, between_run, between) == 0, "pthread_create");
+        pthread_detach(thread);
+    }
+}
+
+static struct server bare_begin(const char *address)
+{
+    struct server server;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    bench_need(bind(listener, (struct sockaddr *)&at, sizeof(at)) == 0 && listen(listener, 100) == 0, "listen");
+    bench_need(getsockname(listener, (struct sockaddr *)&at, &(socklen_t){sizeof(at)}) == 0, "getsockname");
+    snprintf(server.address, sizeof(server.address), "127.0.0.1:%d", ntohs(at.sin_port));
+    bench_need((server.process = fork()) >= 0, "fork");
+    if (server.process == 0)
+        bare_run(listener, address);
+    close(listener);
+    return server;
+}
+
 static double processor(long iterations, const char *variant)
 {
-    (void)variant;
-    struct server server = server_begin();
+    struct server weft = server_begin(), bare, server = weft;
+    bool is_bare = strcmp(variant, "bare") == 0;
+    if (is_bare)
+        server = bare = bare_begin(weft.address);
     clockid_t clock;
     struct timespec before, after;
     bench_need(clock_getcpuclockid(server.process, &clock) == 0, "clock_getcpuclockid");
     clock_gettime(clock, &before);
     python("manager-python", iterations, server.address);
     clock_gettime(clock, &after);
-    server_end(&server);
+    if (is_bare)
+        server_end(&bare);
+    server_end(&weft);
     return ((double)(after.tv_sec - before.tv_sec) * 1e9 + (double)(after.tv_nsec - before.tv_nsec)) / (double)iterations / 1e3;
 }
 
