@@ -290,6 +290,20 @@ START_TEST(it_may_end_by_pthread_exit)
 }
 END_TEST
 
+/* So may one that Weft has started, whether it is joined before or after that. */
+START_TEST(a_thread_of_wefts_may_end_by_pthread_exit)
+{
+    for (int late = 0; late < 2; late++) {
+        weft_task *task = weft_spawn(WEFT_THREAD, exit_inside, weft_none);
+        ck_assert_ptr_nonnull(task);
+        if (late)
+            fixture_until(weft_task_state_of(task) == WEFT_STOPPED);
+        ck_assert_int_eq(weft_task_join(task, weft_in(20)), 0);
+        weft_task_free(task);
+    }
+}
+END_TEST
+
 static void *wait_outside(void *data)
 {
     struct known *known = data;
@@ -379,6 +393,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, it_can_be_cancelled);
     tcase_add_test(tests, destructors_of_the_host_may_use_weft);
     tcase_add_test(tests, it_may_end_by_pthread_exit);
+    tcase_add_test(tests, a_thread_of_wefts_may_end_by_pthread_exit);
     tcase_add_test(tests, it_may_be_ended_by_pthread_cancel_outside_of_weft);
     tcase_add_test(tests, it_may_be_detached);
     tcase_add_test(tests, it_may_fork);

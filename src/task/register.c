@@ -143,7 +143,7 @@ weft_task *weft_current(void)
     return context->task ? context->task : task_bind(context);
 }
 
-/* A thread that Weft did not start ends: its handle, if it has one. */
+/* A thread ends that Weft did not start, or one that leaves its function by pthread_exit: its handle, if it has one. */
 static void dummy_end(struct wefti_context *context)
 {
     weft_task *task = context->task;
@@ -154,6 +154,7 @@ static void dummy_end(struct wefti_context *context)
     task->context = NULL;
     wefti_latch_open(&task->guard);
     wefti_register_remove(task);
+    wefti_task_gone(task);
     __atomic_store_n(&task->outcome, WEFT_DONE, __ATOMIC_RELAXED);
     __atomic_store_n(&task->state, WEFT_STOPPED, __ATOMIC_RELEASE);
     weft_wake(&task->state, UINT32_MAX);

@@ -119,6 +119,13 @@ static inline bool wefti_task_move(struct weft_task *task, uint32_t from, uint32
     return wefti_move(&task->state, from, to);
 }
 
+/* A thread's coroutines have ended: it has nothing left to do but end. Whoever joins it may. */
+static inline void wefti_task_gone(struct weft_task *task)
+{
+    __atomic_store_n(&task->gone, 1, __ATOMIC_RELEASE); /* pairs with the acquire of task_reap */
+    weft_wake(&task->gone, UINT32_MAX);
+}
+
 /* The number in decimal, at the end of `digits`: where it begins. */
 const char *wefti_task_digits(uint32_t number, char digits[WEFTI_DIGITS]);
 /* The name of a task that was given none, of WEFTI_OWN_NAME octets at most, or WEFTI_NUMBERED_NAME where there is a lineage: also in a

@@ -36,8 +36,7 @@ static void *thread_main(void *data)
     wefti_task_began(task);
     wefti_task_run(task);
     wefti_coroutines_join();
-    __atomic_store_n(&task->gone, 1, __ATOMIC_RELEASE); /* pairs with the acquire of task_reap */
-    weft_wake(&task->gone, UINT32_MAX);
+    wefti_task_gone(task);
     wefti_context_current()->task = NULL; /* the handle may go now, thread-locals are still to be destroyed */
     weft_task_free(task);
     return NULL;
