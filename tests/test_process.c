@@ -364,8 +364,12 @@ static void root_of_names(void)
     MUST(strncmp(weft_as_str(value), "Process-3:1/Process-3:1/<", 25) == 0 && strstr(weft_as_str(value), "/1/"));
     weft_drop(value);
     weft_task_free(task);
-    task = weft_spawn(WEFT_PROCESS, names_the_innermost, weft_int(18));
-    MUST(text_is(result(task), "Process-4:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1:1"));
+    int depth = WEFTI_SEATS > 20 ? 18 : 9; /* each has a seat */
+    task = weft_spawn(WEFT_PROCESS, names_the_innermost, weft_int(depth));
+    strcpy(text, "Process-4");
+    for (int i = 0; i < depth; i++)
+        strcat(text, ":1");
+    MUST(text_is(result(task), text));
     weft_task_free(task);
     MUST(strcmp(weft_task_name(weft_main()), "MainThread") == 0);
 }
