@@ -5,12 +5,10 @@
  * this program: what the C library and Weft's cost in its image.
  */
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <weft.h>
 
-#include "bench.h"
+#include "forks.h"
 
 static const size_t large = (size_t)2 << 30;
 
@@ -32,22 +30,9 @@ static double seconds(long times)
     return bench_clock() - start;
 }
 
-static double seconds_of_fork(long times)
-{
-    double start = bench_clock();
-    for (long i = 0; i < times; i++) {
-        pid_t child = fork();
-        bench_need(child >= 0, "fork");
-        if (child == 0)
-            _exit(0);
-        bench_need(waitpid(child, NULL, 0) == child, "waitpid");
-    }
-    return bench_clock() - start;
-}
-
 static double start_and_join(long iterations, const char *variant)
 {
-    double (*measured)(long times) = strcmp(variant, "fork") == 0 ? seconds_of_fork : seconds;
+    double (*measured)(long times) = strcmp(variant, "fork") == 0 ? bench_forks : seconds;
     measured(iterations / 10 + 1);
     return measured(iterations) / (double)iterations * 1e6;
 }

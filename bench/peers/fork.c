@@ -2,31 +2,16 @@
 /* Plain POSIX processes: fork, _exit and waitpid, one after another; of the row "process-large" by a parent that has touched two
  * gigabytes. */
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "../bench.h"
+#include "../forks.h"
 
 static const size_t large = (size_t)2 << 30;
-
-static double seconds(long times)
-{
-    double start = bench_clock();
-    for (long i = 0; i < times; i++) {
-        pid_t child = fork();
-        bench_need(child >= 0, "fork");
-        if (child == 0)
-            _exit(0);
-        bench_need(waitpid(child, NULL, 0) == child, "waitpid");
-    }
-    return bench_clock() - start;
-}
 
 static double start_and_join(long iterations, const char *variant)
 {
     (void)variant;
-    seconds(iterations / 10 + 1);
-    return seconds(iterations) / (double)iterations * 1e6;
+    bench_forks(iterations / 10 + 1);
+    return bench_forks(iterations) / (double)iterations * 1e6;
 }
 
 static double start_and_join_large(long iterations, const char *variant)

@@ -158,7 +158,6 @@ static int offer_fill(weft_manager *manager, struct wefti_offer_entry *offer, co
     offer->user = options->type;
     offer->function = options->function;
     offer->data = options->function ? options->object : options->data;
-    manager->runs_own |= options->type || options->function;
     offer->name = wefti_alloc_raw(strlen(options->name) + 1);
     if (!offer->name)
         return -1;

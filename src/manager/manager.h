@@ -88,7 +88,6 @@ struct weft_manager {
     uint64_t next_ident; /* begins at random, so that a proxy of an earlier process finds nothing */
     uint32_t stop;       /* 1: end serving; waited for */
     uint32_t serving;    /* 1: somebody serves */
-    bool runs_own;       /* functions or types of the program's are registered */
     weft_group *group;   /* of all tasks that serve; while serving */
     struct wefti_server *servers;
     unsigned server_count;

@@ -127,13 +127,22 @@ void wefti_server_done(weft_connection *connection)
         __atomic_sub_fetch(&server->sessions, 1, __ATOMIC_RELAXED);
 }
 
+/* Whether functions or types of the program's are registered, which may rely on one thread. */
+static bool runs_own(const weft_manager *manager)
+{
+    const struct wefti_offer_entry *offer = manager->offers;
+    while (offer && !offer->user && !offer->function)
+        offer = offer->next;
+    return offer != NULL;
+}
+
 /* What a seed gives an order to is the coroutines of one thread. */
 static unsigned servers_wanted(const weft_manager *manager)
 {
     if (manager->options.threads > 0)
         return manager->options.threads;
     unsigned processors = weft_cpu_count();
-    return manager->runs_own || wefti_readiness_seeded() ? 1 : processors < SERVERS ? processors : SERVERS;
+    return runs_own(manager) || wefti_readiness_seeded() ? 1 : processors < SERVERS ? processors : SERVERS;
 }
 
 static int servers_begin(weft_manager *manager)
