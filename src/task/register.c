@@ -147,7 +147,7 @@ weft_task *weft_current(void)
 static void dummy_end(struct wefti_context *context)
 {
     weft_task *task = context->task;
-    if (!task || task->state != WEFT_STARTED)
+    if (!task || __atomic_load_n(&task->state, __ATOMIC_RELAXED) != WEFT_STARTED) /* its starter may say so once more */
         return;
     context->task = NULL;
     wefti_latch_close(&task->guard);
