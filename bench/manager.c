@@ -5,8 +5,9 @@
  * "manager-python": the client is CPython's, peers/managers.py; so it is in "manager-python-pairs" (put and get), "manager-python-four"
  * (four of them) and "manager-connect" (connect and the first call). "manager-processor": what such a client's call costs the server's
  * processor; of its variant "bare": what one costs that answers with the same octets without a look at what was asked, a thread that blocks
- * in recv and sends, which is the limit. "manager-idle": what a client costs of the server's memory that has proved itself, asked for
- * objects, and keeps silent.
+ * in recv and sends, which is the limit. "manager-processor-crowd": the same where sixteen clients in C ask at once; of its variant
+ * "cpython" the server is CPython's, the clients are ours. "manager-idle": what a client costs of the server's memory that has proved
+ * itself, asked for objects, and keeps silent.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -112,12 +113,12 @@ static double one_client(long iterations, const char *variant)
     return took / (double)iterations * 1e6;
 }
 
-enum { CLIENTS = 4 };
+enum { CLIENTS = 4, CROWD = 16 };
 
-static void clients_of(const char *address, long each)
+static void clients_of(const char *address, int count, long each)
 {
-    pid_t children[CLIENTS];
-    for (int i = 0; i < CLIENTS; i++) {
+    pid_t children[CROWD];
+    for (int i = 0; i < count; i++) {
         children[i] = fork();
         bench_need(children[i] >= 0, "fork");
         if (children[i] != 0)
@@ -127,32 +128,39 @@ static void clients_of(const char *address, long each)
         client_end(client);
         _exit(0);
     }
-    for (int i = 0; i < CLIENTS; i++)
+    for (int i = 0; i < count; i++)
         waitpid(children[i], NULL, 0);
 }
 
 static double four_clients(long iterations, const char *variant)
 {
     weft_manager *manager = manager_begin(variant);
-    clients_of(weft_manager_address(manager), iterations / 40 + 1);
+    clients_of(weft_manager_address(manager), CLIENTS, iterations / 40 + 1);
     double start = bench_clock();
-    clients_of(weft_manager_address(manager), iterations / CLIENTS);
+    clients_of(weft_manager_address(manager), CLIENTS, iterations / CLIENTS);
     double took = bench_clock() - start;
     weft_manager_free(manager);
     return took / (double)iterations * 1e6;
 }
 
-/* What the script beside this file prints: microseconds of one operation. */
-static double python(const char *row, long iterations, const char *address)
+/* The script beside this file, begun: what it prints, to be closed with pclose. */
+static FILE *script(const char *row, long iterations, const char *address)
 {
     char command[1000];
-    double figure = -1;
     int folder = (int)(strrchr(__FILE__, '/') ? strrchr(__FILE__, '/') - __FILE__ : 0);
-    snprintf(command, sizeof(command), "/usr/bin/python3 '%.*s'/peers/managers.py %s %ld %s", folder ? folder : 1, folder ? __FILE__ : ".",
-        row, iterations, address);
-    FILE *client = popen(command, "r");
-    bench_need(client != NULL, "popen");
-    bench_need(fscanf(client, "%lf", &figure) == 1, command);
+    snprintf(command, sizeof(command), "exec /usr/bin/python3 '%.*s'/peers/managers.py %s %ld %s", folder ? folder : 1,
+        folder ? __FILE__ : ".", row, iterations, address);
+    FILE *printed = popen(command, "r");
+    bench_need(printed != NULL, "popen");
+    return printed;
+}
+
+/* Microseconds of one operation. */
+static double python(const char *row, long iterations, const char *address)
+{
+    double figure = -1;
+    FILE *client = script(row, iterations, address);
+    bench_need(fscanf(client, "%lf", &figure) == 1, row);
     pclose(client);
     return figure;
 }
@@ -277,22 +285,49 @@ static struct server bare_begin(const char *address)
     return server;
 }
 
+/* Microseconds of the processor that all threads of the server have used. */
+static double used(const struct server *server)
+{
+    clockid_t clock;
+    struct timespec now;
+    bench_need(clock_getcpuclockid(server->process, &clock) == 0, "clock_getcpuclockid");
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
 static double processor(long iterations, const char *variant)
 {
     struct server weft = server_begin(), bare, server = weft;
     bool is_bare = strcmp(variant, "bare") == 0;
     if (is_bare)
         server = bare = bare_begin(weft.address);
-    clockid_t clock;
-    struct timespec before, after;
-    bench_need(clock_getcpuclockid(server.process, &clock) == 0, "clock_getcpuclockid");
-    clock_gettime(clock, &before);
+    double before = used(&server);
     python("manager-python", iterations, server.address);
-    clock_gettime(clock, &after);
+    double took = used(&server) - before;
     if (is_bare)
         server_end(&bare);
     server_end(&weft);
-    return ((double)(after.tv_sec - before.tv_sec) * 1e9 + (double)(after.tv_nsec - before.tv_nsec)) / (double)iterations / 1e3;
+    return took / (double)iterations;
+}
+
+static double crowd(long iterations, const char *variant)
+{
+    FILE *theirs = strcmp(variant, "cpython") == 0 ? script("serve", 0, "") : NULL;
+    struct server server;
+    if (theirs)
+        bench_need(fscanf(theirs, "%d %99s", &server.process, server.address) == 2, "CPython's manager");
+    else
+        server = server_begin();
+    clients_of(server.address, CROWD, iterations / CROWD / 10 + 1);
+    double before = used(&server);
+    clients_of(server.address, CROWD, iterations / CROWD);
+    double took = used(&server) - before;
+    kill(server.process, SIGKILL);
+    if (theirs)
+        pclose(theirs);
+    else
+        waitpid(server.process, NULL, 0);
+    return took / (double)iterations;
 }
 
 /* KiB of a process that are no file's. */
@@ -339,6 +374,6 @@ int main(int argc, char **argv)
     static const struct bench_row rows[] = {{"manager-call", one_client}, {"manager-calls", four_clients},
         {"manager-call-unix", one_client}, {"manager-calls-unix", four_clients}, {"manager-python", python_sets},
         {"manager-python-pairs", python_pairs}, {"manager-python-four", python_four}, {"manager-connect", python_connect},
-        {"manager-processor", processor}, {"manager-idle", idle}, {NULL, NULL}};
+        {"manager-processor", processor}, {"manager-processor-crowd", crowd}, {"manager-idle", idle}, {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""CPython's managers: managers.py ROW ITERATIONS [ADDRESS]. The client is always CPython's; without an address, or with the word unix for one, so is the server. Prints microseconds of one operation."""
+"""CPython's managers: managers.py ROW ITERATIONS [ADDRESS]. The client is always CPython's; without an address, or with the word unix for one, so is the server. Prints microseconds of one operation. The row "serve" is a server only, which prints its number and address."""
 import multiprocessing
 import os
 import sys
@@ -21,7 +21,10 @@ def serve(pipe, where):
     Manager.register('get_dict', callable=lambda: words, proxytype=DictProxy)
     Manager.register('get_queue', callable=lambda: jobs)
     server = Manager(where, KEY).get_server()
-    pipe.send(server.address)
+    if pipe:
+        pipe.send(server.address)
+    else:
+        print(os.getpid(), '%s:%d' % server.address, flush=True)
     server.serve_forever()
 
 
@@ -99,6 +102,8 @@ def used(process):
 
 def main(row, iterations, where=None):
     multiprocessing.set_start_method('fork')
+    if row == 'serve':
+        serve(None, ('127.0.0.1', 0))
     server = None
     if where and where.startswith('unix:'):
         address = where[5:]
