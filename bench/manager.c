@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weft's managers, over TCP on this machine (the variant "unix": over a Unix socket), each server in a process of its own.
- * "manager-call": a client in C stores into a dictionary, one call at a time. "manager-calls": four such clients at once.
- * "manager-python": the client is CPython's, peers/managers.py; so it is in "manager-python-pairs" (put and get), "manager-python-four"
+ * Weft's managers, over TCP on this machine (the variant "unix": over a Unix socket), each server in a process of its own. "manager-call":
+ * a client in C stores into a dictionary, one call at a time. "manager-calls": four such clients at once. "manager-python": the client is
+ * CPython's, peers/managers.py; so it is in "manager-python-pairs" (put and get), "manager-python-four" and "manager-python-four-pairs"
  * (four of them) and "manager-connect" (connect and the first call). "manager-processor": what such a client's call costs the server's
  * processor; of its variant "bare": what one costs that answers with the same octets without a look at what was asked, a thread that blocks
  * in recv and sends, which is the limit. "manager-processor-crowd": the same where sixteen clients in C ask at once; of its variant
@@ -186,6 +186,11 @@ static double python_pairs(long iterations, const char *variant)
 static double python_four(long iterations, const char *variant)
 {
     return python_of("manager-python-four", iterations, variant);
+}
+
+static double python_four_pairs(long iterations, const char *variant)
+{
+    return python_of("manager-python-four-pairs", iterations, variant);
 }
 
 static double python_connect(long iterations, const char *variant)
@@ -373,7 +378,8 @@ int main(int argc, char **argv)
 {
     static const struct bench_row rows[] = {{"manager-call", one_client}, {"manager-calls", four_clients},
         {"manager-call-unix", one_client}, {"manager-calls-unix", four_clients}, {"manager-python", python_sets},
-        {"manager-python-pairs", python_pairs}, {"manager-python-four", python_four}, {"manager-connect", python_connect},
-        {"manager-processor", processor}, {"manager-processor-crowd", crowd}, {"manager-idle", idle}, {NULL, NULL}};
+        {"manager-python-pairs", python_pairs}, {"manager-python-four", python_four}, {"manager-python-four-pairs", python_four_pairs},
+        {"manager-connect", python_connect}, {"manager-processor", processor}, {"manager-processor-crowd", crowd}, {"manager-idle", idle},
+        {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }

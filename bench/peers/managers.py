@@ -36,34 +36,49 @@ def reach(address):
     return manager
 
 
-def sets(address, times):
-    words = reach(address).get_dict()
-    words['key'] = 0
+def sets_of(manager):
+    words = manager.get_dict()
+
+    def call(i):
+        words['key'] = i
+    return call
+
+
+def pairs_of(manager):
+    jobs = manager.get_queue()
+
+    def call(i):
+        jobs.put(i)
+        jobs.get()
+    return call
+
+
+def one(address, times, run):
+    call = run(reach(address))
+    call(0)
     start = time.perf_counter()
     for i in range(times):
-        words['key'] = i
+        call(i)
     return time.perf_counter() - start
+
+
+def sets(address, times):
+    return one(address, times, sets_of)
 
 
 def pairs(address, times):
-    jobs = reach(address).get_queue()
-    jobs.put(0), jobs.get()
-    start = time.perf_counter()
-    for i in range(times):
-        jobs.put(i)
-        jobs.get()
-    return time.perf_counter() - start
+    return one(address, times, pairs_of)
 
 
-def four(address, times):
+def four(address, times, run=sets_of):
     ready = multiprocessing.Barrier(5)
 
     def one():
-        words = reach(address).get_dict()
-        words['key'] = 0
+        call = run(reach(address))
+        call(0)
         ready.wait()
         for i in range(times // 4):
-            words['key'] = i
+            call(i)
         ready.wait()
     children = [multiprocessing.Process(target=one) for _ in range(4)]
     for child in children:
@@ -75,6 +90,10 @@ def four(address, times):
     for child in children:
         child.join()
     return took
+
+
+def four_pairs(address, times):
+    return four(address, times, pairs_of)
 
 
 def connects(address, times):
@@ -121,7 +140,7 @@ def main(row, iterations, where=None):
         print('%.6g' % ((used(server.pid) - before) / iterations / 1e3))
         server_end(server, address)
         return
-    run = {'manager-python': sets, 'manager-python-pairs': pairs, 'manager-python-four': four, 'manager-connect': connects, 'manager-call': sets, 'manager-calls': four,
+    run = {'manager-python': sets, 'manager-python-pairs': pairs, 'manager-python-four': four, 'manager-python-four-pairs': four_pairs, 'manager-connect': connects, 'manager-call': sets, 'manager-calls': four,
            'manager-call-unix': sets, 'manager-calls-unix': four}[row]
     print('%.6g' % (run(address, iterations) / iterations * 1e6))
     if server:
