@@ -1787,6 +1787,38 @@ START_TEST(the_first_error_of_a_group_ends_it)
 }
 END_TEST
 
+static weft_value waits_at(weft_value descriptor)
+{
+    weft_case readable = weft_case_descriptor((int)weft_as_int(descriptor), POLLIN, NULL);
+    ck_fails(weft_select(&readable, 1, weft_in(0.001)), ETIMEDOUT);
+    return weft_none;
+}
+
+/* Where the program runs without them. */
+START_TEST(no_descriptor_of_a_hub_is_a_stream)
+{
+    int ends[2], kept[3];
+    ck_assert_int_eq(pipe(ends), 0);
+    for (int i = 0; i < 3; i++) {
+        kept[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
+        close(i);
+    }
+    weft_task *task = weft_spawn(WEFT_COROUTINE, waits_at, weft_int(ends[0]));
+    weft_signals *signals = weft_signals_new(SIGUSR1);
+    bool ran = task && signals && weft_task_join(task, WEFT_FOREVER) == 0, taken = false;
+    for (int i = 0; i < 3; i++) {
+        taken |= fcntl(i, F_GETFD) >= 0;
+        dup2(kept[i], i);
+        close(kept[i]);
+    }
+    ck_assert(ran && !taken);
+    weft_signals_free(signals);
+    weft_task_free(task);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, a_pool_spreads_over_threads);
@@ -1830,6 +1862,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_seed_gives_the_same_order);
     tcase_add_test(tests, a_seed_gives_the_same_order_through_pipes);
     tcase_add_test(tests, a_guard_is_no_mapping);
+    tcase_add_test(tests, no_descriptor_of_a_hub_is_a_stream);
 }
 
 int main(void)

@@ -129,6 +129,32 @@ START_TEST(a_process_has_what_its_asker_has)
 }
 END_TEST
 
+static int has_no_streams(struct wefti_process *self)
+{
+    (void)self;
+    for (int i = 0; i < 3; i++)
+        MUST(fcntl(i, F_GETFD) < 0);
+    return 0;
+}
+
+/* What it prints must not go into the arena. */
+static void root_without_streams(void)
+{
+    for (int i = 0; i < 3; i++)
+        close(i);
+    MUST(wefti_family_begin() == 0);
+    for (int i = 0; i < 3; i++)
+        MUST(fcntl(i, F_GETFD) < 0 && write(i, "lost", 4) < 0);
+    MUST(ended(start(has_no_streams, NULL)) == 0);
+}
+
+START_TEST(no_descriptor_of_a_family_is_a_stream)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_without_streams);
+}
+END_TEST
+
 static void root_that_waits_for_all(void)
 {
     struct wefti_process *process = start(sleeps, NULL);
@@ -960,6 +986,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_process_runs_and_its_status_is_told);
     tcase_add_test(tests, what_the_dead_had_in_hand_is_taken_back);
     tcase_add_test(tests, a_process_has_what_its_asker_has);
+    tcase_add_test(tests, no_descriptor_of_a_family_is_a_stream);
     tcase_add_test(tests, the_host_sees_no_children);
     tcase_add_test(tests, processes_start_processes);
     tcase_add_test(tests, nothing_outlives_the_root);

@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/streams.h"
 #include "coroutine/told.h"
 #include "wait/opened.h"
 #include "wait/parked.h"
@@ -77,7 +78,8 @@ int wefti_descriptors_open(struct wefti_descriptors *descriptors)
         return -1;
     if (wefti_fails_with(EMFILE))
         return -1;
-    int epoll = epoll_create1(EPOLL_CLOEXEC), bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int epoll = wefti_beside_streams(epoll_create1(EPOLL_CLOEXEC));
+    int bell = wefti_beside_streams(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = BELL};
     if (epoll >= 0 && bell >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, bell, &event) == 0) {
         descriptors->epoll = epoll;
@@ -98,7 +100,7 @@ static int clock_open(struct wefti_descriptors *descriptors)
     if (descriptors->clock >= 0)
         return 0;
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = CLOCK};
-    int clock = wefti_fails() ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    int clock = wefti_fails() ? -1 : wefti_beside_streams(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (clock >= 0 && epoll_ctl(descriptors->epoll, EPOLL_CTL_ADD, clock, &event) == 0) {
         descriptors->clock = clock;
         return 0;

@@ -41,6 +41,7 @@
 #include "base/leave.h"
 #include "base/memory.h"
 #include "base/opening.h"
+#include "base/streams.h"
 #include "family/claim.h"
 #include "family/ids.h"
 #include "family/joined.h"
@@ -178,12 +179,28 @@ static int supervisor_start(struct wefti_family *family, struct wefti_supervisor
     return supervisor_await(start->asking);
 }
 
+/* 0 or an error number. */
+static int socket_make(int ends[2])
+{
+    if (wefti_fails_with(EMFILE) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return errno;
+    int error = 0;
+    for (int i = 0; i < 2; i++)
+        if ((ends[i] = wefti_beside_streams(ends[i])) < 0)
+            error = errno;
+    for (int i = 0; error && i < 2; i++)
+        if (ends[i] >= 0)
+            close(ends[i]);
+    return error;
+}
+
 static int family_start(void)
 {
     int ends[2];
     wefti_ids_note();
-    if (wefti_fails_with(EMFILE) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return errno;
+    int failed = socket_make(ends);
+    if (failed)
+        return failed;
     struct wefti_family *family = wefti_family_get();
     struct wefti_supervisor_start start = {.requests = ends[0], .asking = ends[1]};
     int error = family ? supervisor_start(family, &start) : errno;

@@ -27,6 +27,7 @@
 #include "address.h"
 #include "base/latch.h"
 #include "base/memory.h"
+#include "base/streams.h"
 #include "shared/life.h"
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -80,7 +81,7 @@ static int file_make(size_t size)
 {
     if (!file_may_be(size))
         return -1;
-    int fd = wefti_fails_with(EMFILE) ? -1 : memfd_create("weft-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = wefti_fails_with(EMFILE) ? -1 : wefti_beside_streams(memfd_create("weft-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (fd < 0)
         return -1;
     if (ftruncate(fd, (off_t)size) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)

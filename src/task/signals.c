@@ -18,6 +18,7 @@
 #include <sys/signalfd.h>
 
 #include "base/memory.h"
+#include "base/streams.h"
 #include "task/task.h"
 #include "wait/waitable.h"
 
@@ -100,7 +101,7 @@ weft_signals *weft_signals_new_with(const int *numbers, size_t count)
         return NULL;
     *signals = (weft_signals){.descriptor = -1, .set = set};
     if (!wefti_fails_with(EMFILE))
-        signals->descriptor = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        signals->descriptor = wefti_beside_streams(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (signals->descriptor < 0) {
         int error = errno;
         wefti_release(signals);

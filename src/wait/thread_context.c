@@ -30,6 +30,7 @@
 
 #include "base/memory.h"
 #include "base/opening.h"
+#include "base/streams.h"
 #include "wait/context.h"
 #include "wait/parked.h"
 #include "wait/watcher.h"
@@ -364,7 +365,7 @@ static int thread_sleep_polling(struct thread_context *thread, const struct weft
 static bool thread_doorbell(struct thread_context *thread)
 {
     if (thread->doorbell < 0 && !wefti_fails())
-        thread->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        thread->doorbell = wefti_beside_streams(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (thread->doorbell < 0)
         errno = EMFILE;
     return thread->doorbell >= 0;
