@@ -478,10 +478,42 @@ START_TEST(nobody_outlives_the_root)
 }
 END_TEST
 
+static weft_value is_ignored(weft_value number)
+{
+    struct sigaction action;
+    return weft_bool(sigaction((int)weft_as_int(number), NULL, &action) == 0 && action.sa_handler == SIG_IGN);
+}
+
+static void root_that_ignores_children(void)
+{
+    signal(SIGCHLD, SIG_IGN);
+    root_of_methods();
+    for (int i = 0; i < METHODS; i++) {
+        weft_task *task = weft_spawn(WEFT_PROCESS, is_ignored, weft_int(SIGCHLD), .method = methods[i]);
+        MUST(weft_as_bool(result(task)));
+        weft_task_free(task);
+    }
+}
+
+static void root_of_no_zombies(void)
+{
+    sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT}, NULL);
+    root_of_methods();
+}
+
+/* Their exit codes are no others. */
+START_TEST(the_host_may_ignore_its_children)
+{
+    NEEDS_PIDFDS;
+    root_runs(_i ? root_of_no_zombies : root_that_ignores_children);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, each_method_has_all_verbs);
     tcase_add_test(tests, each_method_in_each);
+    tcase_add_loop_test(tests, the_host_may_ignore_its_children, 0, 2);
     tcase_add_test(tests, a_fork_beside_threads_is_refused);
     tcase_add_loop_test(tests, a_fork_inherits_no_tasks_hubs_or_pools, 0, 2);
     tcase_add_test(tests, who_comes_late_has_fresh_images);

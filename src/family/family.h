@@ -89,6 +89,12 @@ extern void (*wefti_process_warm)(void) __attribute__((visibility("hidden")));
  * ignored. While all are blocked, or one could be called before.
  */
 void wefti_handlers_reset(void);
+/*
+ * Who waits for children has to heed their ends: where SIGCHLD is ignored, or they leave no zombies, the kernel keeps no status for him.
+ * From here on that is so; whether it was ignored, as his children then do.
+ */
+bool wefti_children_heed(void);
+void wefti_children_ignore(bool ignored);
 
 /*
  * The lives of supervisor and spare, as far as they have begun and last, as items to wait for, of which each ends when its keeper dies:

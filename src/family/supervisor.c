@@ -83,6 +83,7 @@ struct supervisor {
     int room;                             /* a descriptor that keeps the place of another, or -1 */
     uint32_t ready;                       /* the seat of who stands by, or comes to; 0: nobody */
     bool asked;                           /* one is to stand by: from the first request on */
+    bool ignored;                         /* SIGCHLD was ignored when the family began: so it is for those that are made */
     nfds_t count;                         /* of the next two */
     struct pollfd polls[WEFTI_SEATS + 4]; /* the socket, the root, the bell, the spare, the processes */
     struct made made[WEFTI_SEATS + 4];
@@ -264,6 +265,7 @@ _Noreturn static void child_run(struct wefti_process *process, const int *handed
         wefti_leave(1);
     umask(process->creation_mask);
     prctl(PR_SET_NAME, "weft-process");
+    wefti_children_ignore(supervisor.ignored);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &process->signals, NULL, sizeof(process->signals));
     int status = process->main(process);
     fflush(NULL);
@@ -688,6 +690,19 @@ void wefti_handlers_reset(void)
             sigaction(number, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
 }
 
+bool wefti_children_heed(void)
+{
+    struct sigaction before = {.sa_handler = SIG_DFL};
+    sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, &before);
+    return before.sa_handler == SIG_IGN;
+}
+
+void wefti_children_ignore(bool ignored)
+{
+    if (ignored)
+        sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+}
+
 _Noreturn void wefti_supervisor_run(struct wefti_family *family, const struct wefti_supervisor_start *start)
 {
     sigset_t all;
@@ -696,6 +711,7 @@ _Noreturn void wefti_supervisor_run(struct wefti_family *family, const struct we
     wefti_handlers_reset(); /* for those it makes */
     prctl(PR_SET_NAME, "weft-supervisor");
     supervisor.family = family;
+    supervisor.ignored = wefti_children_heed();
     supervisor.room = -1;
     supervisor.start = *start;
     descriptors_keep();

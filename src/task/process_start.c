@@ -118,12 +118,13 @@ void wefti_task_process_forget(struct wefti_task_process *own)
     own->forked = NULL;
 }
 
-_Noreturn static void fork_child(struct wefti_process *process, uint64_t ticket, pid_t parent, const sigset_t *signals)
+_Noreturn static void fork_child(struct wefti_process *process, uint64_t ticket, pid_t parent, const sigset_t *signals, bool ignored)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || wefti_process_join(process, ticket) != 0)
         wefti_leave(1);
     wefti_handlers_reset();
+    wefti_children_ignore(ignored);
     sigprocmask(SIG_SETMASK, signals, NULL);
     int status = wefti_task_child_main(process);
     fflush(NULL);
@@ -135,9 +136,10 @@ _Noreturn static void between_run(struct wefti_process *process, uint64_t ticket
     sigset_t all, signals;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &signals);
+    bool ignored = wefti_children_heed();
     pid_t self = getpid(), child = fork();
     if (child == 0)
-        fork_child(process, ticket, self, &signals);
+        fork_child(process, ticket, self, &signals, ignored);
     __atomic_store_n(&forked->number, (uint32_t)(child > 0 ? child : -errno), __ATOMIC_RELEASE);
     wefti_futex_wake_shared(&forked->number, UINT32_MAX);
     munmap((void *)wefti_arena_base, wefti_arena_size); /* NOLINT: an address */
