@@ -211,17 +211,32 @@ static bool chain_step(weft_value report, weft_value *task, long long *pid)
     return false;
 }
 
+/* Whether a chain has come to this thread before. */
+static bool been_there(const long long *threads, int count, long long thread)
+{
+    for (int i = 0; i < count; i++)
+        if (threads[i] == thread)
+            return true;
+    return false;
+}
+
 static void print_chain(weft_value report, weft_value process, weft_value first)
 {
     weft_value task = first;
-    long long pid = number(process, "pid"), start = number(first, "thread");
-    printf("   %lld/%lld ", pid, start);
+    long long pid = number(process, "pid"), threads[CHAIN_MOST] = {number(first, "thread")};
+    printf("   %lld/%lld ", pid, threads[0]);
     print_name(words(first, "name"));
-    for (int steps = 0; chain_step(report, &task, &pid); steps++) {
-        if (number(task, "thread") == start || steps == CHAIN_MOST) {
+    for (int count = 1; chain_step(report, &task, &pid); count++) {
+        long long thread = number(task, "thread");
+        if (been_there(threads, count, thread)) {
             printf(": a deadlock");
             break;
         }
+        if (count == CHAIN_MOST) {
+            printf(", and so on");
+            break;
+        }
+        threads[count] = thread;
         printf(", which");
     }
     putchar('\n');

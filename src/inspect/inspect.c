@@ -217,7 +217,7 @@ static void holding_report(unsigned kind, uint64_t address, uint64_t detail, voi
     wefti_field_set(one, "kind", weft_str(holding_name(kind)), &task->failed);
     address_set(one, address, &task->failed);
     if (kind == WEFTI_HOLD_PERMITS || kind == WEFTI_HOLD_READER)
-        wefti_field_set(one, "count", weft_int((int64_t)detail), &task->failed);
+        wefti_field_set(one, "count", weft_int((uint32_t)detail), &task->failed); /* beside the object's name */
     wefti_item_add(task->holds, one, &task->failed);
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * families deadlock|queue: a family for the test of weft ps. Says "ready PID" when its processes wait, and ends when its input does.
- * deadlock: two processes, each with a lock that the other wants. queue: one that waits for a value of a queue; a pool of two.
+ * families deadlock|onlooker|queue: a family for the test of weft ps. Says "ready PID" when its processes wait, and ends when its input
+ * does. deadlock: two processes, each with a lock that the other wants. onlooker: and a third that wants one of these, and has two permits
+ * and a place among readers. queue: one that waits for a value of a queue; a pool of two.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +24,22 @@ static weft_value take_both(weft_value first)
         weft_wait(taken, seen, WEFT_FOREVER);
     weft_lock_acquire(&locks[1 - mine], WEFT_FOREVER);
     return weft_none;
+}
+
+static weft_value look_on(weft_value unused)
+{
+    weft_semaphore *permits = weft_shared_new(weft_semaphore);
+    weft_rwlock *table = weft_shared_new(weft_rwlock);
+    if (!permits || !table)
+        return weft_error(errno, NULL);
+    *permits = (weft_semaphore)WEFT_SEMAPHORE(3);
+    weft_semaphore_acquire(permits, WEFT_FOREVER);
+    weft_semaphore_acquire(permits, WEFT_FOREVER);
+    weft_rwlock_acquire_read(table, WEFT_FOREVER);
+    for (uint32_t seen; (seen = __atomic_load_n(taken, __ATOMIC_ACQUIRE)) < 2;)
+        weft_wait(taken, seen, WEFT_FOREVER);
+    weft_lock_acquire(&locks[0], WEFT_FOREVER);
+    return unused;
 }
 
 static weft_value get_one(weft_value queue)
@@ -46,13 +64,15 @@ static int serve(void)
     return 0;
 }
 
-static int deadlock(void)
+static int deadlock(bool onlooker)
 {
     locks = weft_shared_alloc(2 * sizeof(*locks));
     taken = weft_shared_new(uint32_t);
     for (int i = 0; i < 2; i++)
         if (!weft_spawn(WEFT_PROCESS, take_both, weft_int(i), .daemon = true))
             return 1;
+    if (onlooker && !weft_spawn(WEFT_PROCESS, look_on, weft_none, .name = "Onlooker", .daemon = true))
+        return 1;
     return serve();
 }
 
@@ -70,5 +90,6 @@ static int queue(void)
 
 int main(int argc, char **argv)
 {
-    return argc == 2 && strcmp(argv[1], "deadlock") == 0 ? deadlock() : queue();
+    bool onlooker = argc == 2 && strcmp(argv[1], "onlooker") == 0;
+    return onlooker || (argc == 2 && strcmp(argv[1], "deadlock") == 0) ? deadlock(onlooker) : queue();
 }

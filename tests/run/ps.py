@@ -72,6 +72,17 @@ class Ps(unittest.TestCase):
             self.assertEqual(len(chains), 2)
             self.assertRegex(chains[0], r"^ +\d+/\d+ Process-\d+ waits [\d.]+ s for lock 0x[0-9a-f]+, which \d+/\d+ has, which waits .*: a deadlock$")
 
+    def test_who_waits_for_a_deadlock_is_told_of_it_once(self):
+        with Family("onlooker") as family:
+            report = family.until(lambda seen: len(waits(seen, "lock")) == 3)
+            holds = [hold for process in report["processes"] for task in process["tasks"] for hold in task["holds"]]
+            self.assertEqual({hold["kind"]: hold["count"] for hold in holds if "count" in hold}, {"permits": 2, "rwlock read": 1})
+            out = weft("ps", "--why", str(family.pid))[1]
+            chain = next(line for line in out.splitlines() if " Onlooker " in line)
+            self.assertRegex(chain, r": a deadlock$")
+            self.assertEqual(chain.count(" has, which "), 2)
+            self.assertRegex(weft("ps", str(family.pid))[1], r"permits 0x[0-9a-f]+ \(2\), rwlock read 0x[0-9a-f]+")
+
     def test_processes_queues_and_pools_are_shown(self):
         with Family("queue") as family:
             report = family.until(lambda seen: waits(seen, "queue"))
