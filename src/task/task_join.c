@@ -45,12 +45,20 @@ static bool task_begun(weft_task *task, weft_time deadline)
     return state != WEFT_INITIAL;
 }
 
-/* What has stopped may have coroutines that have not, and these may wait for some of the caller's thread: which runs on meanwhile. */
+/*
+ * What has stopped may have coroutines that have not, and these may wait for some of the caller's thread: which runs on meanwhile. Who does
+ * not wait leaves it to another, or to the last handle, of which the thread has one until then.
+ */
 static int task_reap(weft_task *task, weft_time deadline)
 {
-    while (deadline > WEFT_NOW && !__atomic_load_n(&task->gone, __ATOMIC_ACQUIRE))
+    while (!__atomic_load_n(&task->gone, __ATOMIC_ACQUIRE)) {
+        if (deadline <= WEFT_NOW) {
+            __atomic_store_n(&task->reaped, 0, __ATOMIC_RELEASE);
+            return 0;
+        }
         if (weft_wait(&task->gone, 0, deadline) != 0)
             return -1;
+    }
     task->carrier->reap(task);
     return 0;
 }
