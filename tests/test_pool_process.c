@@ -591,6 +591,78 @@ START_TEST(a_pool_ends_with_its_maker)
 }
 END_TEST
 
+/* Who has submitted a task dies, and another process, which waits for it, comes to look when the task has ended and is forgotten. */
+struct orphan {
+    weft_pool *pool;
+    weft_future *future;
+    weft_event submitted, gate;
+};
+
+static weft_value waits_at_gate(weft_value pointer)
+{
+    struct orphan *orphan = weft_as_ptr(pointer);
+    weft_event_wait(&orphan->gate, WEFT_FOREVER);
+    return weft_none;
+}
+
+static weft_value submits_and_sleeps(weft_value pointer)
+{
+    struct orphan *orphan = weft_as_ptr(pointer);
+    orphan->future = weft_pool_submit(orphan->pool, waits_at_gate, pointer);
+    MUST(orphan->future);
+    weft_event_set(&orphan->submitted);
+    weft_sleep(1000);
+    return weft_none;
+}
+
+static weft_value waits_for_orphan(weft_value pointer)
+{
+    struct orphan *orphan = weft_as_ptr(pointer);
+    weft_value value = weft_none;
+    MUST(weft_future_result(orphan->future, &value, WEFT_FOREVER) == 0);
+    MUST(weft_future_outcome(orphan->future) == WEFT_LOST && weft_future_done(orphan->future));
+    return value;
+}
+
+static void root_of_an_orphan(void)
+{
+    struct orphan *orphan = weft_shared_new(struct orphan);
+    MUST(orphan);
+    orphan->pool = pool_of(1);
+    weft_task *submitter = weft_spawn(WEFT_PROCESS, submits_and_sleeps, weft_ptr(orphan));
+    MUST(submitter && weft_event_wait(&orphan->submitted, WEFT_FOREVER) == 0);
+    weft_task *waiter = weft_spawn(WEFT_PROCESS, waits_for_orphan, weft_ptr(orphan));
+    const struct wefti_process_task *task = (struct wefti_process_task *)(void *)orphan->future;
+    MUST(waiter);
+    while (!(__atomic_load_n(&task->state, __ATOMIC_ACQUIRE) & WEFTI_TASK_WAITED))
+        weft_sleep(0.001);
+    MUST(weft_task_kill(submitter) == 0 && weft_task_join(submitter, WEFT_FOREVER) == 0);
+    MUST(kill(weft_task_native_id(waiter), SIGSTOP) == 0);
+    weft_event_set(&orphan->gate);
+    while (wefti_task_phase(__atomic_load_n(&task->state, __ATOMIC_ACQUIRE)) != WEFTI_TASK_FREE)
+        weft_sleep(0.001);
+    MUST(kill(weft_task_native_id(waiter), SIGCONT) == 0);
+    weft_value value = weft_none;
+    MUST(weft_task_result(waiter, &value, weft_in(20)) == 0 && weft_error_code(value) == EOWNERDEAD);
+    weft_value now = weft_none;
+    MUST(weft_future_result(orphan->future, &now, WEFT_NOW) == 0 && weft_error_code(now) == EOWNERDEAD);
+    weft_case ended = weft_case_future(orphan->future, NULL);
+    MUST(weft_select(&ended, 1, weft_in(20)) == 0);
+    weft_drop(now);
+    weft_drop(value);
+    weft_task_free(waiter);
+    weft_task_free(submitter);
+    weft_pool_free(orphan->pool);
+    weft_shared_free(orphan);
+}
+
+START_TEST(who_waits_for_the_task_of_a_dead_submitter_goes_on)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_an_orphan);
+}
+END_TEST
+
 /* More records than fit into one slab, all with callbacks: what is kept of each lies where it may. */
 static uint32_t many_called;
 
@@ -1078,6 +1150,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, what_cannot_cross_is_told);
     tcase_add_test(tests, terminate_ends_what_runs);
     tcase_add_test(tests, a_pool_ends_with_its_maker);
+    tcase_add_test(tests, who_waits_for_the_task_of_a_dead_submitter_goes_on);
 }
 
 int main(void)

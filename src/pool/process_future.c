@@ -25,18 +25,30 @@ static uint32_t task_look(const struct wefti_process_task *task)
     return __atomic_load_n(&task->state, __ATOMIC_ACQUIRE);
 }
 
-/* Waiting. */
+/* Waiting. Who waits for a task that another process has submitted does not hold it: when that one is dead, the record is freed as soon as
+ * the task has ended, perhaps before the waiter has come to look. */
 
+/* Whether the record is no longer what it was in that state, or nobody's. */
+static bool task_gone(uint32_t seen, uint32_t state)
+{
+    return wefti_task_age(seen) != wefti_task_age(state) || wefti_task_phase(state) == WEFTI_TASK_FREE;
+}
+
+/* 0: it has ended; 1: it is gone; -1. */
 static int task_sleep(struct wefti_process_task *task, weft_time deadline)
 {
-    for (;;) {
+    for (uint32_t seen = task_look(task);;) {
         uint32_t state = task_look(task);
+        if (task_gone(seen, state))
+            return 1;
         if (!wefti_task_ended(state) && !(state & WEFTI_TASK_WAITED))
             state = __atomic_or_fetch(&task->state, WEFTI_TASK_WAITED, __ATOMIC_SEQ_CST);
         if (wefti_task_ended(state))
             return 0;
-        if (weft_wait(&task->state, state, deadline) != 0)
-            return wefti_task_ended(task_look(task)) ? 0 : -1;
+        if (weft_wait(&task->state, state, deadline) != 0) {
+            state = task_look(task);
+            return task_gone(seen, state) ? 1 : wefti_task_ended(state) ? 0 : -1;
+        }
     }
 }
 
@@ -62,11 +74,14 @@ static void away_end(struct wefti_process_worker *worker)
     wefti_process_ring_bell(worker->pool);
 }
 
-int wefti_process_future_wait(struct weft_future *future, weft_time deadline)
+/* As task_sleep. */
+static int task_wait(struct wefti_process_task *task, weft_time deadline)
 {
-    struct wefti_process_task *task = task_of(future);
-    if (wefti_task_ended(task_look(task)) || !wefti_member)
+    uint32_t state = task_look(task);
+    if (wefti_task_ended(state) || !wefti_member)
         return 0;
+    if (wefti_task_phase(state) == WEFTI_TASK_FREE)
+        return 1;
     if (deadline <= WEFT_NOW) {
         errno = EAGAIN;
         return -1;
@@ -79,6 +94,11 @@ int wefti_process_future_wait(struct weft_future *future, weft_time deadline)
     int result = task_sleep(task, deadline);
     away_end(worker);
     return result;
+}
+
+int wefti_process_future_wait(struct weft_future *future, weft_time deadline)
+{
+    return task_wait(task_of(future), deadline) < 0 ? -1 : 0;
 }
 
 static weft_value task_value(const struct wefti_process_task *task)
@@ -94,12 +114,13 @@ static weft_value task_value(const struct wefti_process_task *task)
 int wefti_process_future_result(struct weft_future *future, weft_value *value, weft_time deadline)
 {
     struct wefti_process_task *task = task_of(future);
-    if (wefti_process_future_wait(future, deadline) != 0)
+    int waited = task_wait(task, deadline);
+    if (waited < 0)
         return -1;
-    if (wefti_member && !__atomic_load_n(&task->collected, __ATOMIC_RELAXED))
+    if (waited == 0 && wefti_member && !__atomic_load_n(&task->collected, __ATOMIC_RELAXED))
         __atomic_store_n(&task->collected, 1, __ATOMIC_RELAXED);
     if (value)
-        *value = task_value(task);
+        *value = waited ? weft_error(EOWNERDEAD, "the process that submitted the task is dead") : task_value(task);
     return 0;
 }
 
@@ -107,7 +128,7 @@ enum weft_outcome wefti_process_future_outcome(const struct weft_future *future)
 {
     uint32_t state = task_look(task_of(future));
     if (!wefti_task_ended(state))
-        return wefti_member ? WEFT_PENDING : WEFT_LOST;
+        return wefti_member && wefti_task_phase(state) != WEFTI_TASK_FREE ? WEFT_PENDING : WEFT_LOST;
     return (enum weft_outcome)(wefti_task_phase(state) - WEFTI_TASK_ENDED);
 }
 
@@ -119,7 +140,7 @@ bool wefti_process_future_running(const struct weft_future *future)
 uint32_t wefti_process_future_watch(struct weft_future *future, bool *ended)
 {
     uint32_t state = __atomic_or_fetch(&task_of(future)->state, WEFTI_TASK_WAITED, __ATOMIC_SEQ_CST);
-    *ended = wefti_task_ended(state);
+    *ended = wefti_task_ended(state) || wefti_task_phase(state) == WEFTI_TASK_FREE;
     return state;
 }
 
