@@ -151,6 +151,25 @@ static void fixture_summary(SRunner *runner)
     printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
 }
 
+void fixture_streams_close(int kept[3])
+{
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_ge(kept[i] = fcntl(i, F_DUPFD_CLOEXEC, 3), 3);
+    for (int i = 0; i < 3; i++)
+        close(i);
+}
+
+bool fixture_streams_back(const int kept[3])
+{
+    bool taken = false;
+    for (int i = 0; i < 3; i++) {
+        taken |= fcntl(i, F_GETFD) >= 0;
+        dup2(kept[i], i);
+        close(kept[i]);
+    }
+    return taken;
+}
+
 bool fixture_copies(void)
 {
     const char *preloaded = getenv("LD_PRELOAD");

@@ -80,6 +80,13 @@ void fixture_look_again(weft_time late, const char *expression);
  */
 void fixture_exit_output(void (*body)(int output), char *text, size_t size);
 
+/*
+ * As in a program that runs without them: closes the first three descriptors; puts them there again, and tells whether something had come
+ * to lie there. Nothing may fail a test in between, as nobody would read of it.
+ */
+void fixture_streams_close(int kept[3]);
+bool fixture_streams_back(const int kept[3]);
+
 /* Fails the test unless `call` returns -1 with errno `error`. */
 #define ck_fails(call, error)             \
     do {                                  \

@@ -254,6 +254,22 @@ START_TEST(what_is_accepted_has_what_the_listener_has)
 }
 END_TEST
 
+/* What a program prints that has no standard output must not go to a peer. */
+START_TEST(no_socket_is_a_stream)
+{
+    int kept[3];
+    fixture_streams_close(kept);
+    weft_listener *listener = weft_connection_listen("127.0.0.1:0");
+    int peer = listener ? weft_dial(weft_listener_address(listener), weft_in(20)) : -1;
+    weft_connection *made = peer >= 0 ? weft_connection_accept(listener, weft_in(20)) : NULL;
+    bool taken = fixture_streams_back(kept);
+    ck_assert(made && !taken);
+    weft_close(peer);
+    weft_connection_close(made);
+    weft_listener_close(listener);
+}
+END_TEST
+
 START_TEST(frames_of_all_shapes)
 {
     weft_listener *listener = weft_connection_listen("127.0.0.1:0", .most = 1000);
@@ -408,6 +424,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_wrong_key_is_refused_by_both);
     tcase_add_test(tests, strangers_get_nowhere);
     tcase_add_test(tests, what_is_accepted_has_what_the_listener_has);
+    tcase_add_test(tests, no_socket_is_a_stream);
     tcase_add_test(tests, frames_of_all_shapes);
     tcase_add_test(tests, a_send_that_stops_in_the_middle_is_the_last);
     tcase_add_test(tests, python_is_a_peer);

@@ -1800,18 +1800,10 @@ START_TEST(no_descriptor_of_a_hub_is_a_stream)
 {
     int ends[2], kept[3];
     ck_assert_int_eq(pipe(ends), 0);
-    for (int i = 0; i < 3; i++) {
-        kept[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
-        close(i);
-    }
+    fixture_streams_close(kept);
     weft_task *task = weft_spawn(WEFT_COROUTINE, waits_at, weft_int(ends[0]));
     weft_signals *signals = weft_signals_new(SIGUSR1);
-    bool ran = task && signals && weft_task_join(task, WEFT_FOREVER) == 0, taken = false;
-    for (int i = 0; i < 3; i++) {
-        taken |= fcntl(i, F_GETFD) >= 0;
-        dup2(kept[i], i);
-        close(kept[i]);
-    }
+    bool ran = task && signals && weft_task_join(task, WEFT_FOREVER) == 0, taken = fixture_streams_back(kept);
     ck_assert(ran && !taken);
     weft_signals_free(signals);
     weft_task_free(task);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/streams.h"
 
 enum { LAST_SIGNAL = 64, FILE_MODE = 0666 };
 
@@ -154,9 +155,9 @@ static int stream_pipe(struct wefti_plan *plan, int stream)
     if (wefti_fails_with(EMFILE) || pipe2(ends, O_CLOEXEC) != 0)
         return -1;
     int mine = stream == 0; /* which end */
-    plan->ours[stream] = ends[mine];
     plan->theirs[stream] = ends[1 - mine];
-    return fcntl(ends[mine], F_SETFL, O_NONBLOCK | (mine ? O_WRONLY : O_RDONLY));
+    plan->ours[stream] = wefti_beside_streams(ends[mine]);
+    return plan->ours[stream] < 0 ? -1 : fcntl(plan->ours[stream], F_SETFL, O_NONBLOCK | (mine ? O_WRONLY : O_RDONLY));
 }
 
 static int stream_open(struct wefti_plan *plan, int stream, const char *path, int flags)

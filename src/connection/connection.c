@@ -21,6 +21,7 @@
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/streams.h"
 #include "net/io.h"
 #include "wait/opened.h"
 #include "wait/wait.h"
@@ -87,7 +88,7 @@ static int socket_open(const union address *address)
 {
     if (wefti_fails_with(EMFILE))
         return -1;
-    int made = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int made = wefti_beside_streams(socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (made >= 0 && address->any.sa_family == AF_INET)
         setsockopt(made, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     return made;
@@ -238,7 +239,8 @@ void weft_listener_close(weft_listener *listener)
 static int accept_some(const weft_listener *listener, weft_time deadline)
 {
     for (;;) {
-        int came = wefti_fails_with(EMFILE) ? -1 : accept4(listener->descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int came =
+            wefti_fails_with(EMFILE) ? -1 : wefti_beside_streams(accept4(listener->descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (came >= 0 || (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED))
             return came;
         struct wefti_item item = {.kind = WEFTI_DESCRIPTOR, .descriptor = listener->descriptor, .events = POLLIN};

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/streams.h"
 #include "coroutine/coroutine.h"
 #include "coroutine/readiness.h"
 #include "wait/context.h"
@@ -296,7 +297,7 @@ static int accept_try(int descriptor, uint32_t opening, struct sockaddr *address
         errno = EAGAIN;
         return -1;
     }
-    return accept4(descriptor, address, length, SOCK_CLOEXEC);
+    return wefti_beside_streams(accept4(descriptor, address, length, SOCK_CLOEXEC));
 }
 
 int weft_accept(int fd, struct sockaddr *address, socklen_t *length, weft_time deadline)

@@ -18,6 +18,7 @@
 
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/streams.h"
 #include "net/io.h"
 #include "wait/opened.h"
 #include <weft/serve.h>
@@ -106,12 +107,12 @@ static void socket_close(int descriptor)
     errno = error;
 }
 
-/* A socket that does not block; Weft's. */
+/* A socket that does not block; Weft's. What a program without standard output prints must not go to a peer. */
 static int socket_open(int family)
 {
     if (wefti_fails_with(EMFILE))
         return -1;
-    int made = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int made = wefti_beside_streams(socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (made >= 0 && family != AF_UNIX)
         setsockopt(made, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     if (made >= 0)

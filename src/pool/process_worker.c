@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/streams.h"
 #include "family/family.h"
 #include "hint.h"
 #include "pool/process.h"
@@ -191,7 +192,7 @@ static void peak_renew(void)
         return;
     self.ticked = now.tv_nsec;
     if (self.refs < 0)
-        self.refs = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+        self.refs = wefti_beside_streams(open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC));
     ssize_t written = self.refs >= 0 ? pwrite(self.refs, "5", 1, 0) : 0;
     (void)written;
 }
