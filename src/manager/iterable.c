@@ -312,6 +312,10 @@ bool wefti_slice(
 
 bool wefti_index(struct wefti_call *call, weft_value value, int64_t length, const char *text, int64_t *index, weft_value *error)
 {
+    if (value.kind == WEFT_BIGINT) {
+        *error = wefti_raise_text(call, "IndexError", "cannot fit 'int' into an index-sized integer");
+        return false;
+    }
     if (!wefti_integer(call, value, 0, index, error))
         return false;
     if (*index < 0)

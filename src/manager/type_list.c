@@ -30,7 +30,7 @@ static void list_replace(struct wefti_call *call, weft_value list)
 
 static weft_value list_construct(struct wefti_call *call)
 {
-    weft_value items = wefti_given(call->bound[0]) ? wefti_items_of(call, call->bound[0]) : weft_list();
+    weft_value items = call->bound[0].kind == WEFTI_ABSENT ? weft_list() : wefti_items_of(call, call->bound[0]);
     if (wefti_raised(call))
         return items;
     weft_value *state = wefti_alloc(sizeof(*state));
@@ -322,7 +322,8 @@ static weft_value list_pop(struct wefti_call *call)
     weft_value error, item, at = call->bound[0].kind == WEFTI_ABSENT ? weft_int(-1) : call->bound[0];
     if (list_length(call) == 0)
         return wefti_raise_text(call, "IndexError", "pop from empty list");
-    if (!wefti_index(call, at, list_length(call), "pop index out of range", &index, &error))
+    if (!wefti_integer(call, at, 0, &index, &error) ||
+        !wefti_index(call, weft_int(index), list_length(call), "pop index out of range", &index, &error))
         return error;
     weft_list_pop(list_of(call), (ptrdiff_t)index, &item);
     return item;
