@@ -129,7 +129,8 @@ def lists(m):
         return lambda one: one.__setitem__(where, what)
 
     for call in (lambda o: o.append('x'), lambda o: o.extend([3, 1]), lambda o: o[2], lambda o: o[-1], lambda o: o[1:3], lambda o: o[::-2], lambda o: o[10:],
-                 lambda o: o[99], lambda o: o['x'], lambda o: o.insert(-2, 'y'), lambda o: o.insert(99, 'z'), lambda o: o.pop(), lambda o: o.pop(0), lambda o: o.pop(77),
+                 lambda o: o[99], lambda o: o['x'], lambda o: o[1 << 70], store(-1 << 70, 1), lambda o: o.pop(1 << 70),
+                 lambda o: o.insert(-2, 'y'), lambda o: o.insert(99, 'z'), lambda o: o.pop(), lambda o: o.pop(0), lambda o: o.pop(77),
                  lambda o: o.index(3), lambda o: o.index('none'), lambda o: o.index(3, 4), lambda o: o.count(3), lambda o: o.remove(3), lambda o: o.remove('none'),
                  store(0, 'first'), store(99, 1), store(slice(0, 2), [7, 8, 9]), store(slice(None, None, 2), [1]), store(slice(0, 4, 2), [5, 6]),
                  lambda o: o.__delitem__(0), lambda o: o.__delitem__(slice(1, 3)), lambda o: o.__delitem__(slice(None, None, -2)), lambda o: o.__delitem__(99),
@@ -137,6 +138,7 @@ def lists(m):
                  store(slice(None), [3, 1.5, 2, True]), lambda o: o.sort(), lambda o: o.sort(reverse=True), lambda o: o.extend(5)):
         both(call)
     raises(TypeError, m.list([1, 'x']).sort)
+    raises(RemoteError, m.list, None)
     l *= 2
     l += [9]
     assert l[-1] == 9 and len(l) == 9
@@ -623,7 +625,21 @@ def mistakes(m):
     assert d._callmethod('cas', ('a', 2, 3)) and not d._callmethod('cas', ('a', 2, 4)) and d['a'] == 3
 
 
-EVERYTHING = (queues, mistakes, dicts, lists, sets, locks, shapes, recursive, printed, processes, references, killed, same)
+def cut(m):
+    """A text that is cut to fit is cut between characters: what is told is told, wherever the cut comes."""
+    for before in range(3):
+        name = 'x' * before + '\u00e9\u2603' * 3000
+        d, n = m.dict({name: 1}), m.Namespace(**{name: 1})
+        assert 'refcount' in m._debug_info()
+        assert name[:100] in str(d) and name[:100] in str(n)
+        assert name[:30] in str(raises(RemoteError, d._callmethod, name))
+        assert name[:30] in str(raises(TypeError, d._callmethod, 'get', (), {name: 1}))
+        assert name[:30] in str(raises(AttributeError, getattr, n, name + 'no'))
+        assert name[:30] in str(raises(ValueError, m.list().index, name))
+        assert name[:30] in str(raises(RemoteError, m._create, name))
+
+
+EVERYTHING = (queues, mistakes, cut, dicts, lists, sets, locks, shapes, recursive, printed, processes, references, killed, same)
 RELAYING = (relay, strangers_refused)  # of a server that is one, and of one that is not
 
 

@@ -7,6 +7,7 @@
 
 #include "manager/manager.h"
 #include "value/object.h"
+#include "value/utf8.h"
 
 weft_value wefti_raise(struct wefti_call *call, const char *type, const weft_value *arguments, size_t count)
 {
@@ -30,6 +31,7 @@ weft_value wefti_raise_text(struct wefti_call *call, const char *type, const cha
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    wefti_utf8_whole(text);
     weft_value told = weft_str(text), made = wefti_raise(call, type, &told, 1);
     weft_drop(told);
     return made;
@@ -47,6 +49,7 @@ weft_value wefti_traceback(struct wefti_call *call, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    wefti_utf8_whole(text);
     call->kind = "#TRACEBACK";
     return weft_str(text);
 }

@@ -21,6 +21,7 @@
 #include "base/options.h"
 #include "manager/remote.h"
 #include "value/pickle.h"
+#include "value/utf8.h"
 #include "wait/wait.h"
 #include <weft/task.h>
 
@@ -325,7 +326,8 @@ static weft_value stranger_error(weft_value exception)
     if (shown.kind == WEFT_STR)
         snprintf(text, sizeof(text), "%s", weft_as_str(shown));
     else
-        weft_repr(shown, text, sizeof(text));
+        wefti_repr_begin(shown, text, sizeof(text));
+    wefti_utf8_whole(text);
     return weft_error_of_type(EREMOTEIO, type, "%s", text);
 }
 

@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "manager/manager.h"
 #include "value/recursive.h"
+#include "value/utf8.h"
 #include "wait/wait.h"
 
 enum { NEAR_EACH = 64 /* requests */ };
@@ -31,6 +32,7 @@ static weft_value exception_text(weft_value exception)
         snprintf(text, sizeof(text), "%s", weft_as_str(weft_list_at(arguments, 0)));
     else if (weft_length(arguments) > 0)
         wefti_repr_begin(weft_length(arguments) == 1 ? weft_list_at(arguments, 0) : arguments, text, sizeof(text));
+    wefti_utf8_whole(text);
     return weft_str_f("%s%s%s\n", name ? name : "OSError", *text ? ": " : "", text);
 }
 
@@ -49,8 +51,9 @@ static int reply_write(struct wefti_session *session, weft_value kind, weft_valu
     return result;
 }
 
-static int reply_text(struct wefti_session *session, const char *kind, const char *text)
+static int reply_text(struct wefti_session *session, const char *kind, char *text)
 {
+    wefti_utf8_whole(text);
     struct wefti_pickle_reason reason;
     weft_value kind_value = weft_str(kind), value = weft_str(text);
     int result = weft_is_error(kind_value) || weft_is_error(value) ? -1 : reply_write(session, kind_value, value, &reason);
@@ -362,16 +365,19 @@ static struct wefti_managed *managed_after(weft_manager *manager, uint64_t ident
     return next;
 }
 
-enum { DEBUG_MOST = 1000, DEBUG_TEXT = 75 };
+enum { DEBUG_MOST = 1000, DEBUG_TEXT = 75 /* octets of each */ };
 
 static weft_value own_debug_info(struct wefti_call *call)
 {
+    char text[DEBUG_TEXT + 1];
     weft_value lines = weft_str(""), longer;
     struct wefti_managed *object = managed_after(call->manager, 0, true);
     for (int i = 0; object && i < DEBUG_MOST; i++, object = managed_after(call->manager, object->ident, false)) {
         weft_value printed = object_repr(object);
-        longer = weft_str_f("%s%s  %lx:       refcount=%ld\n    %.*s", weft_is_error(lines) ? "" : weft_as_str(lines), i ? "\n" : "",
-            object->ident, object->references, DEBUG_TEXT, weft_is_error(printed) ? "" : weft_as_str(printed));
+        snprintf(text, sizeof(text), "%s", weft_is_error(printed) ? "" : weft_as_str(printed));
+        wefti_utf8_whole(text);
+        longer = weft_str_f("%s%s  %lx:       refcount=%ld\n    %s", weft_is_error(lines) ? "" : weft_as_str(lines), i ? "\n" : "",
+            object->ident, object->references, text);
         weft_drop(printed);
         weft_drop(lines);
         lines = longer;

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "manager/manager.h"
 #include "value/object.h"
+#include "value/utf8.h"
 
 struct holder {
     weft_value dict;
@@ -552,6 +553,7 @@ static weft_value namespace_repr(struct wefti_managed *object)
         text_add(&text, one);
     }
     text_add(&text, ")");
+    wefti_utf8_whole(text.octets);
     return weft_str(text.octets);
 }
 

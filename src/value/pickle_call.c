@@ -245,7 +245,7 @@ static weft_value error_of(struct wefti_reader *reader, const struct wefti_pickl
     bool system = count > 1 && is_system_error(name) && first.kind == WEFT_INT && second.kind == WEFT_STR;
     if (system) {
         length = (size_t)snprintf(room, sizeof(room), "[Errno %d] %s", (int)first.as.integer, weft_as_str(second));
-        length = length < sizeof(room) ? length : sizeof(room) - 1;
+        length = length < sizeof(room) ? length : wefti_utf8_whole(room);
     } else if (count == 1 && first.kind == WEFT_STR && strcmp(name->name, "KeyError") != 0) {
         text = weft_as_str(first);
         length = weft_length(first);

@@ -548,5 +548,5 @@ size_t weft_repr(weft_value value, char *buffer, size_t size)
 size_t wefti_repr_begin(weft_value value, char *buffer, size_t size)
 {
     size_t length = repr(value, buffer, size, size);
-    return length < size ? length : size - 1;
+    return length < size ? length : wefti_utf8_whole(buffer);
 }

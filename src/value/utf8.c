@@ -52,3 +52,16 @@ bool wefti_utf8_is(const char *text, size_t length)
     }
     return true;
 }
+
+size_t wefti_utf8_whole(char *text)
+{
+    size_t length = strlen(text), kept = 0;
+    uint32_t character;
+    for (size_t at = 0, octets; at < length; at += octets ? octets : 1) {
+        octets = wefti_utf8_character(text + at, length - at, &character);
+        memmove(text + kept, text + at, octets);
+        kept += octets;
+    }
+    text[kept] = 0;
+    return kept;
+}

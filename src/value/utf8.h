@@ -12,5 +12,7 @@
 size_t wefti_utf8_character(const char *text, size_t length, uint32_t *character);
 /* Whether all of it is characters. */
 bool wefti_utf8_is(const char *text, size_t length);
+/* Of a text whose parts may have been cut to fit: takes out what is left of a character. The length it has then. */
+size_t wefti_utf8_whole(char *text);
 
 #endif
