@@ -438,6 +438,44 @@ START_TEST(locks_of_the_gone_come_back)
 }
 END_TEST
 
+static weft_value give_and_end(weft_value proxy)
+{
+    return call(weft_as_ptr(proxy), "release", weft_none);
+}
+
+/* Permits come back from who took them, however he got them, and but once. */
+START_TEST(permits_of_the_gone_come_back)
+{
+    need_digests();
+    for (int i = 0; i < 2; i++) {
+        weft_manager *manager = weft_manager_new("127.0.0.1:0", .key = KEY, .key_length = 6, .standard = true, .locks_return = i > 0);
+        weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager)), *other;
+        weft_remote *remote = remote_at(weft_manager_address(manager));
+        weft_proxy *semaphore = proxy_of(remote, "Semaphore");
+        weft_value wait = two(weft_bool(true), weft_float(20)), result;
+        taken_by_one_who_goes(semaphore);
+        if (i == 0)
+            repr_is(call(semaphore, "acquire", one(weft_bool(false))), "False"); /* as in Python */
+        else
+            repr_is(call(semaphore, "acquire", weft_keep(wait)), "True");
+        for (int j = 0; i > 0 && j < 2; j++) {
+            other = weft_spawn(WEFT_THREAD, j == 0 ? give_and_end : take_and_end, weft_ptr(semaphore));
+            if (j > 0)
+                repr_is(call(semaphore, "release", weft_none), "None"); /* may be before he waits, or not */
+            ck_assert_int_eq(weft_task_result(other, &result, weft_in(20)), 0);
+            repr_is(result, j == 0 ? "None" : "True");
+            weft_task_free(other);
+            repr_is(call(semaphore, "acquire", weft_keep(wait)), "True");
+            repr_is(call(semaphore, "acquire", one(weft_bool(false))), "False");
+        }
+        weft_drop(wait);
+        weft_proxy_free(semaphore), weft_remote_free(remote);
+        serve_end(manager, task);
+        weft_manager_free(manager);
+    }
+}
+END_TEST
+
 /* Types of the program's own. */
 
 static weft_value counter_add(void *object, weft_value arguments, weft_value keywords)
@@ -898,6 +936,7 @@ static void add(TCase *tests)
     tcase_add_loop_test(tests, each_version_of_python_is_a_peer, 0, sizeof(pythons) / sizeof(*pythons));
     tcase_add_test(tests, a_client_uses_weft);
     tcase_add_test(tests, locks_of_the_gone_come_back);
+    tcase_add_test(tests, permits_of_the_gone_come_back);
     tcase_add_test(tests, a_worker_of_pythons_master);
 }
 

@@ -59,8 +59,10 @@ struct weft_manager_options {
     bool sha256_only;
     /* all that Python's SyncManager has is registered: Queue, dict, list, Lock ... (but Pool, whose arguments are programs) */
     bool standard;
-    bool no_shutdown;  /* clients may not end it */
-    bool locks_return; /* a plain Lock that a vanished client took last is given back, too */
+    bool no_shutdown; /* clients may not end it */
+    /* a plain Lock that a vanished client took last is given back, too, and so are the permits of Semaphores that it took and nobody gave
+     * back since */
+    bool locks_return;
     /* objects of classes that are not known here may lie in queues, lists and dicts, for those who know them; see weft/connection.h */
     bool relay;
     double handshake_seconds; /* that a client may take for its proof and first request; 0: 20 */

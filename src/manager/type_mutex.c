@@ -4,7 +4,8 @@
  * has one for each thread.
  *
  * A mutex or semaphore that is given up goes to the first who waits: it is his before he runs. So while somebody waits it is taken. What a
- * session that has ended held is given up then: RLocks, and Locks as the option says, which remember who took them last.
+ * session that has ended held is given up then: RLocks, and as the option says Locks, which remember who took them last, and permits, of
+ * which each session's are counted.
  */
 
 #include <errno.h>
@@ -178,7 +179,42 @@ static weft_value mutex_locked(struct wefti_call *call)
 struct semaphore {
     int64_t permits, most; /* most: of a bounded one */
     struct wefti_waiters waiters;
+    bool returns;         /* permits are given back when the session that took them ends */
+    struct taken *takens; /* if so: what sessions have of it */
 };
+
+/* The permits that a session has of a semaphore; it is there while it has or waits for some. */
+struct taken {
+    struct wefti_holding holding;
+    struct semaphore *semaphore;
+    int64_t permits;
+    bool waits;
+    struct taken *next;
+};
+
+static void taken_end(struct taken *taken)
+{
+    struct taken **at = &taken->semaphore->takens;
+    while (*at != taken)
+        at = &(*at)->next;
+    *at = taken->next;
+    wefti_unhold(&taken->holding);
+    wefti_release(taken);
+}
+
+static void taken_settle(struct taken *taken)
+{
+    if (taken->permits == 0 && !taken->waits)
+        taken_end(taken);
+}
+
+static struct taken *taken_of(const struct semaphore *semaphore, const struct wefti_session *session)
+{
+    struct taken *taken = semaphore->takens;
+    while (taken && taken->holding.session != session)
+        taken = taken->next;
+    return taken;
+}
 
 static weft_value semaphore_make(struct wefti_call *call, bool bounded)
 {
@@ -191,7 +227,8 @@ static weft_value semaphore_make(struct wefti_call *call, bool bounded)
     struct semaphore *semaphore = wefti_alloc(sizeof(*semaphore));
     if (!semaphore)
         return wefti_raise_memory(call);
-    *semaphore = (struct semaphore){.permits = permits, .most = bounded ? permits : INT64_MAX};
+    *semaphore =
+        (struct semaphore){.permits = permits, .most = bounded ? permits : INT64_MAX, .returns = call->manager->options.locks_return};
     call->object->state = semaphore;
     return weft_none;
 }
@@ -208,26 +245,93 @@ static weft_value semaphore_construct_bounded(struct wefti_call *call)
 
 static void semaphore_destroy(struct wefti_managed *object)
 {
-    wefti_release(object->state);
+    struct semaphore *semaphore = object->state;
+    while (semaphore->takens)
+        taken_end(semaphore->takens);
+    wefti_release(semaphore);
 }
 
 static void semaphore_give(struct semaphore *semaphore, int64_t permits)
 {
-    while (permits > 0 && wefti_waiters_give(&semaphore->waiters, WEFTI_GIVEN))
-        permits--;
+    struct wefti_waiter *next;
+    for (; permits > 0 && (next = wefti_waiters_give(&semaphore->waiters, WEFTI_GIVEN)); permits--)
+        if (semaphore->returns)
+            taken_of(semaphore, next->session)->permits++;
     semaphore->permits += permits;
+}
+
+static void taken_give_back(struct wefti_holding *holding)
+{
+    struct taken *taken = (struct taken *)holding;
+    struct semaphore *semaphore = taken->semaphore;
+    int64_t permits = taken->permits;
+    taken_end(taken);
+    semaphore_give(semaphore, permits);
+}
+
+/* Where the permits are counted that the session takes; NULL: no memory. */
+static struct taken *taken_begin(struct semaphore *semaphore, struct wefti_session *session)
+{
+    struct taken *taken = taken_of(semaphore, session);
+    if (taken || !(taken = wefti_alloc(sizeof(*taken))))
+        return taken;
+    *taken = (struct taken){.holding.give_back = taken_give_back, .semaphore = semaphore, .next = semaphore->takens};
+    semaphore->takens = taken;
+    wefti_hold(&taken->holding, session);
+    return taken;
+}
+
+/* So many are given back: the session's own first, then those of others, as anybody may give back a semaphore's. */
+static void taken_lessen(struct semaphore *semaphore, const struct wefti_session *session, int64_t permits)
+{
+    while (permits > 0) {
+        struct taken *taken = taken_of(semaphore, session);
+        if (!taken || taken->permits == 0)
+            for (taken = semaphore->takens; taken && taken->permits == 0; taken = taken->next)
+                ;
+        if (!taken)
+            return;
+        int64_t less = permits < taken->permits ? permits : taken->permits;
+        taken->permits -= less;
+        permits -= less;
+        taken_settle(taken);
+    }
 }
 
 static void semaphore_undo(struct wefti_call *call, weft_value result)
 {
-    if (result.as.integer)
-        semaphore_give(call->object->state, 1);
+    if (!result.as.integer)
+        return;
+    taken_lessen(call->object->state, call->session, 1);
+    semaphore_give(call->object->state, 1);
+}
+
+/* 0 when the session has one. `taken`: where that is counted; NULL: nowhere. */
+static int semaphore_take(struct semaphore *semaphore, struct taken *taken, struct wefti_call *call, weft_time deadline)
+{
+    struct wefti_waiter waiter = {.note = NULL};
+    if (semaphore->permits > 0) {
+        semaphore->permits--;
+        if (taken)
+            taken->permits++;
+        return 0;
+    }
+    if (taken)
+        taken->waits = true;
+    bool got = wefti_waiters_wait(&semaphore->waiters, &waiter, call, deadline);
+    int error = errno;
+    if (taken) {
+        taken->waits = false;
+        taken_settle(taken);
+    }
+    errno = error;
+    return got ? 0 : -1;
 }
 
 static weft_value semaphore_acquire(struct wefti_call *call)
 {
     struct semaphore *semaphore = call->object->state;
-    struct wefti_waiter waiter = {.note = NULL};
+    struct taken *taken = NULL;
     weft_time deadline = WEFT_NOW;
     weft_value error;
     bool blocking = wefti_flag(call->bound[0], true);
@@ -235,12 +339,10 @@ static weft_value semaphore_acquire(struct wefti_call *call)
         return wefti_raise_text(call, "ValueError", "can't specify timeout for non-blocking acquire");
     if (blocking && !wefti_timeout(call, call->bound[1], NULL, &deadline, &error))
         return error;
+    if (semaphore->returns && !(taken = taken_begin(semaphore, call->session)))
+        return wefti_raise_memory(call);
     call->undo = semaphore_undo;
-    if (semaphore->permits > 0) {
-        semaphore->permits--;
-        return weft_bool(true);
-    }
-    return waited_for(call, wefti_waiters_wait(&semaphore->waiters, &waiter, call, deadline) ? 0 : -1);
+    return waited_for(call, semaphore_take(semaphore, taken, call, deadline));
 }
 
 static weft_value semaphore_release(struct wefti_call *call)
@@ -254,6 +356,7 @@ static weft_value semaphore_release(struct wefti_call *call)
         return wefti_raise_text(call, "ValueError", "n must be one or more");
     if (permits > semaphore->most - semaphore->permits)
         return wefti_raise_text(call, "ValueError", "Semaphore released too many times");
+    taken_lessen(semaphore, call->session, permits);
     semaphore_give(semaphore, permits);
     return weft_none;
 }
