@@ -107,6 +107,16 @@ START_TEST(over_all_kinds_of_sockets)
 }
 END_TEST
 
+/* A socket's path as it stays behind when who listened there was killed. */
+static void left_by_the_dead(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int bound = socket(AF_UNIX, SOCK_STREAM, 0);
+    strcpy(address.sun_path, path);
+    ck_assert_int_eq(bind(bound, (struct sockaddr *)&address, sizeof(address)), 0);
+    close(bound);
+}
+
 START_TEST(addresses_and_options_are_checked)
 {
     ck_fails_null(weft_connection_listen(NULL), EINVAL);
@@ -138,6 +148,13 @@ START_TEST(addresses_and_options_are_checked)
     weft_listener_close(first);
     weft_listener_close(NULL);
     weft_connection_close(NULL);
+    left_by_the_dead(path + strlen("unix:"));
+    first = weft_connection_listen(path);
+    ck_assert_ptr_nonnull(first);
+    ck_fails_null(weft_connection_listen(path), EADDRINUSE);
+    weft_listener_close(first);
+    ck_assert_int_eq(close(creat(path + strlen("unix:"), 0600)), 0); /* no socket: somebody's */
+    ck_fails_null(weft_connection_listen(path), EADDRINUSE);
     free((char *)path);
 }
 END_TEST

@@ -50,9 +50,9 @@ WEFT_BEGIN
 
 /*
  * weft_connection_listen("127.0.0.1:0", .key_file = "key"). Yours: weft_listener_close. NULL with EINVAL (an address that is none, two
- * keys, a negative time), ENAMETOOLONG (a path of more than 107 octets), EADDRINUSE (also a path where something is), those of socket, bind
- * and open, ENODATA (the key's variable is not set), EFBIG (a key of more than 64 KiB), ENOTSUP (a key, and the library was built without
- * OpenSSL), ENOMEM.
+ * keys, a negative time), ENAMETOOLONG (a path of more than 107 octets), EADDRINUSE (also a path where something is; the socket of a
+ * program that has died is replaced), those of socket, bind and open, ENODATA (the key's variable is not set), EFBIG (a key of more than 64
+ * KiB), ENOTSUP (a key, and the library was built without OpenSSL), ENOMEM.
  */
 WEFT_API weft_listener *weft_connection_listen_with(const struct weft_connection_options *options) WEFT_WARN_UNUSED;
 #define weft_connection_listen(...) \

@@ -190,7 +190,7 @@ static int listener_bind(weft_listener *listener, const struct weft_connection_o
     char *path = listener->tcp || abstract ? NULL : wefti_alloc(sizeof(address.local.sun_path));
     if (!listener->tcp && !abstract && !path)
         return -1;
-    if (bind(listener->descriptor, &address.any, length) != 0) {
+    if (wefti_bind_fresh(listener->descriptor, &address.any, length) != 0) {
         wefti_release(path);
         return -1;
     }

@@ -24,6 +24,9 @@ ssize_t wefti_file_write(int descriptor, const struct iovec *parts, int count, w
 /* The address that "unix:/path" and "abstract:name" are: 1; 0: the text is of another sort; -1 with EINVAL (no name), ENAMETOOLONG. */
 int wefti_local_read(const char *text, struct sockaddr_un *local, socklen_t *length);
 
+/* bind(2); a socket's path where nobody listens any more is taken. EADDRINUSE: somebody does, or something else is there. */
+int wefti_bind_fresh(int descriptor, const struct sockaddr *address, socklen_t length);
+
 /* connect(2), which may wait, on a helper's thread. */
 int wefti_connect_elsewhere(int descriptor, const struct sockaddr *address, socklen_t length, weft_time deadline);
 

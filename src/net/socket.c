@@ -122,21 +122,24 @@ static int socket_open(int family)
 
 /* Listening. */
 
-/* A socket's file at the path of a local socket where nobody listens goes; what else is there is somebody's. True: it has gone. */
+/*
+ * The path of a local socket that nobody has any more goes; what else is there is somebody's. True: it has gone. Asked by a socket of
+ * another type, with which nobody can be connected: EPROTOTYPE where somebody is, listening or not yet, and no stranger comes to him.
+ */
 static bool path_is_stale(const union address *address, socklen_t length)
 {
     struct stat about;
     if (address->any.sa_family != AF_UNIX || address->local.sun_path[0] == 0 || lstat(address->local.sun_path, &about) != 0 ||
         !S_ISSOCK(about.st_mode))
         return false;
-    int asking = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int asking = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     bool stale = asking >= 0 && connect(asking, &address->any, length) != 0 && errno == ECONNREFUSED;
     if (asking >= 0)
         close(asking);
     return stale && unlink(address->local.sun_path) == 0;
 }
 
-static int address_bind(int descriptor, const struct sockaddr *address, socklen_t length)
+int wefti_bind_fresh(int descriptor, const struct sockaddr *address, socklen_t length)
 {
     if (bind(descriptor, address, length) == 0)
         return 0;
@@ -159,7 +162,7 @@ static int address_listen(const struct sockaddr *address, socklen_t length, cons
     if (address->sa_family == AF_INET6)
         setsockopt(made, IPPROTO_IPV6, IPV6_V6ONLY, &(int){0}, sizeof(int));
     if ((!options->reuse_port || setsockopt(made, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)) == 0) &&
-        address_bind(made, address, length) == 0 && listen(made, options->backlog ? options->backlog : BACKLOG) == 0)
+        wefti_bind_fresh(made, address, length) == 0 && listen(made, options->backlog ? options->backlog : BACKLOG) == 0)
         return made;
     socket_close(made);
     return -1;
