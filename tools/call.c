@@ -30,13 +30,17 @@ static void call_help(void)
 
 static int plan_read(struct call_plan *plan, int argc, char **argv)
 {
-    static const struct option rows[] = {
-        {"authkey-file", required_argument, NULL, 'k'}, {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option rows[] = {{"authkey-file", required_argument, NULL, 'k'}, {"authkey", required_argument, NULL, 'K'},
+        {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
     opterr = 0;
     for (int code; (code = getopt_long(argc, argv, "+h", rows, NULL)) != -1;) {
         if (code == 'h') {
             call_help();
             return EXIT_SUCCESS;
+        }
+        if (code == 'K') {
+            key_refuse(optarg);
+            return EXIT_USAGE;
         }
         if (code == '?' || (code == 't' && !seconds_number(optarg, "--timeout", &plan->seconds))) {
             if (code == '?')
@@ -158,8 +162,10 @@ static int call_answered(weft_value result)
 
 static int call_of(weft_remote *remote, weft_proxy *proxy, const struct call_plan *plan, weft_value arguments, weft_time late)
 {
-    weft_value result = weft_none;
-    if (weft_proxy_call(proxy, plan->method, &result, late, .arguments = arguments) != 0) {
+    weft_value result = weft_none, refused = weft_none;
+    if (weft_proxy_call(proxy, plan->method, &result, late, .arguments = arguments, .error = &refused) != 0) {
+        if (weft_is_error(refused))
+            return raised(refused);
         complain("%s: %s", plan->address, strerror(errno));
         return EXIT_USAGE;
     }

@@ -86,8 +86,7 @@ static int plan_read(struct manager_plan *plan, int argc, char **argv)
             plan->key_file = optarg;
             break;
         case 'K':
-            memset(optarg, '*', strlen(optarg));
-            complain("a key on the command line is seen by everybody: put it into a file, --authkey-file FILE");
+            key_refuse(optarg);
             return EXIT_USAGE;
         case 'q':
             good = queue_add(plan, optarg);

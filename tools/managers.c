@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "complain.h"
 
@@ -30,10 +32,33 @@ bool seconds_number(const char *word, const char *of, double *seconds)
     return false;
 }
 
+void key_refuse(char *key)
+{
+    memset(key, '*', strlen(key));
+    complain("a key on the command line is seen by everybody: put it into a file, --authkey-file FILE");
+}
+
+/* A file that says nothing but the end of a line; what is no file is read once, and not here. */
+static bool key_is_empty(const char *path)
+{
+    struct stat what;
+    if (stat(path, &what) != 0 || !S_ISREG(what.st_mode) || what.st_size > 1)
+        return false;
+    FILE *file = fopen(path, "r");
+    int first = file ? getc(file) : 0;
+    if (file)
+        fclose(file);
+    return first == EOF || first == '\n';
+}
+
 weft_remote *manager_reach(const char *address, const char *key_file, double seconds)
 {
     if (!key_file) {
         complain("the key is needed: --authkey-file FILE");
+        return NULL;
+    }
+    if (key_is_empty(key_file)) {
+        complain("the key in %s is empty", key_file);
         return NULL;
     }
     weft_remote *remote = weft_manager_connect(address, weft_in(seconds), .key_file = key_file);

@@ -19,6 +19,8 @@ void json_line(struct text *line, weft_value value);
 /* A whole number of at least `least`; false, having complained, for what is none. */
 bool whole_number(const char *word, const char *of, long least, long *number);
 bool seconds_number(const char *word, const char *of, double *seconds);
+/* Of a key that was given as a word of the command line: wipes it, and complains. */
+void key_refuse(char *key);
 /* The manager at an address; NULL, having complained. */
 weft_remote *manager_reach(const char *address, const char *key_file, double seconds);
 /* "KeyError: 'x'", or what the last line of a remote traceback says. */

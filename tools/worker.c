@@ -5,7 +5,8 @@
  *
  * Several at a time: a thread each, with a connection of its own. A command gets the item in place of {}, or as its last argument: a str as
  * it is, all else as JSON; what it prints is the result, a str without the newline at its end. One that fails, or cannot be run, is a
- * RuntimeError as result: the program that waits for ten results gets ten.
+ * RuntimeError as result: the program that waits for ten results gets ten. So is an item that cannot be read here, and a result that has no
+ * pickle; output that is no UTF-8 is bytes.
  */
 #include "managers.h"
 
@@ -45,14 +46,18 @@ static void worker_help(void)
 
 static int plan_read(struct worker_plan *plan, int argc, char **argv)
 {
-    static const struct option rows[] = {{"authkey-file", required_argument, NULL, 'k'}, {"tasks", required_argument, NULL, 'a'},
-        {"results", required_argument, NULL, 'r'}, {"module", required_argument, NULL, 'm'}, {"jobs", required_argument, NULL, 'j'},
-        {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option rows[] = {{"authkey-file", required_argument, NULL, 'k'}, {"authkey", required_argument, NULL, 'K'},
+        {"tasks", required_argument, NULL, 'a'}, {"results", required_argument, NULL, 'r'}, {"module", required_argument, NULL, 'm'},
+        {"jobs", required_argument, NULL, 'j'}, {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
     opterr = 0;
     for (int code; (code = getopt_long(argc, argv, "+h", rows, NULL)) != -1;) {
         if (code == 'h') {
             worker_help();
             return EXIT_SUCCESS;
+        }
+        if (code == 'K') {
+            key_refuse(optarg);
+            return EXIT_USAGE;
         }
         if (code == '?') {
             complain("unknown option %s, or it lacks its value; weft worker --help lists them", argv[optind - 1]);
@@ -157,16 +162,45 @@ static weft_value command_run(const struct worker_plan *plan, weft_value item)
     return result;
 }
 
+/* The result of an item, or of one that could not be read. */
+static weft_value result_of(const struct worker_plan *plan, weft_value item, bool readable)
+{
+    if (!readable)
+        return weft_error_of_type(EREMOTEIO, "RuntimeError", "the item is of a kind that is not known here");
+    return plan->function ? plan->function(item) : command_run(plan, item);
+}
+
+/* What has no pickle goes as what has. Given away on success. */
+static int result_put(weft_queue *results, weft_value result)
+{
+    if (weft_queue_put(results, result, WEFT_FOREVER) == 0)
+        return 0;
+    if (errno != EILSEQ && errno != EFAULT && errno != EINVAL && errno != EMSGSIZE)
+        return -1;
+    bool text = errno == EILSEQ && weft_kind(result) == WEFT_STR;
+    weft_value instead = text ? weft_bytes(weft_as_str(result), weft_length(result))
+                              : weft_error_of_type(EREMOTEIO, "RuntimeError", "the result cannot be sent: %s", strerror(errno));
+    if (weft_queue_put(results, instead, WEFT_FOREVER) == 0) {
+        weft_drop(result);
+        return 0;
+    }
+    int error = errno;
+    weft_drop(instead);
+    errno = error;
+    return -1;
+}
+
 /* One item after the other, until there are no more: none; an error value, whose text says why it ended. */
 static weft_value work_on(const struct worker_plan *plan, weft_queue *tasks, weft_queue *results)
 {
     for (;;) {
-        weft_value item;
-        if (weft_queue_get(tasks, &item, plan->idle > 0 ? weft_in(plan->idle) : WEFT_FOREVER) != 0)
+        weft_value item = weft_none;
+        bool readable = weft_queue_get(tasks, &item, plan->idle > 0 ? weft_in(plan->idle) : WEFT_FOREVER) == 0;
+        if (!readable && errno != EBADMSG)
             return errno == ETIMEDOUT ? weft_none : weft_error(errno, "no more items: %s", strerror(errno));
-        weft_value result = plan->function ? plan->function(item) : command_run(plan, item);
+        weft_value result = result_of(plan, item, readable);
         weft_drop(item);
-        if (weft_queue_put(results, result, WEFT_FOREVER) != 0) {
+        if (result_put(results, result) != 0) {
             int error = errno;
             weft_drop(result);
             return weft_error(error, "a result could not be handed over: %s", strerror(error));

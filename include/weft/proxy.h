@@ -59,7 +59,9 @@ struct weft_proxy_options {
     struct weft_guard *guard;
     weft_value arguments; /* a tuple or list, borrowed; none: no arguments */
     weft_value keywords;  /* a dict with strs, borrowed; none: none */
-    weft_value *error;    /* of weft_proxy_new: what was raised over there, yours; may be NULL */
+    /* Of weft_proxy_new: what was raised over there. Of weft_proxy_call that failed with EBADMSG, EFAULT, EILSEQ or EINVAL: what of the
+     * answer or the arguments was refused, by its name. Yours; may be NULL, and is untouched otherwise. */
+    weft_value *error;
     /* Of a call: where an answer that is another object goes, yours: dict's "__iter__", and a proxy of this manager's that was the answer;
      * *result is none then. NULL: the first is an error value of ENOTSUP, the second a value, of which weft_proxy_of_value makes one. */
     weft_proxy **proxy;

@@ -272,6 +272,18 @@ static int answer(weft_remote *remote, weft_value reply, weft_value *result, wef
     return 0;
 }
 
+/* Of a call that failed: what of its arguments or its answer is refused, if that is why. The connection is the same as that of the call. */
+static void refused_tell(weft_remote *remote, weft_value *error)
+{
+    int code = errno;
+    bool refused = code == EBADMSG || code == EFAULT || code == EILSEQ || code == EINVAL;
+    struct wefti_seat *seat = refused && error ? wefti_seat_of(remote, NULL, false) : NULL;
+    const char *reason = seat && seat->connection ? weft_connection_reason(seat->connection) : "";
+    if (*reason)
+        *error = weft_error_of_type(code, code == EBADMSG ? "_pickle.UnpicklingError" : "_pickle.PicklingError", "%s", reason);
+    errno = code;
+}
+
 int weft_proxy_call_with(
     weft_proxy *proxy, const char *method, weft_value *result, const struct weft_proxy_options *options, weft_time deadline)
 {
@@ -281,8 +293,10 @@ int weft_proxy_call_with(
         return -1;
     if (!proxy || !method)
         return fails(EINVAL);
-    if (proxy_exchange(proxy, method, &read, &reply, deadline) != 0)
+    if (proxy_exchange(proxy, method, &read, &reply, deadline) != 0) {
+        refused_tell(proxy->remote, read.error);
         return -1;
+    }
     return answer(proxy->remote, reply, result, read.proxy, deadline);
 }
 

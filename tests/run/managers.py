@@ -112,8 +112,29 @@ class Commands(unittest.TestCase):
             self.assertEqual(done, (0, "", ""))
             self.assertEqual(sorted(result.get(timeout=LATE) for _ in range(20)), sorted(f"{n} * {n}" for n in range(20)))
 
+    def test_a_worker_and_what_it_cannot_read_or_send(self):
+        """Each item has its result, and the next one comes."""
+        with SyncManagerWithQueues() as (address, task, result):
+            for item in (Decimal(1), "fine", r"\377"):
+                task.put(item)
+            done = weft("worker", "--authkey-file", KEY, "--timeout", "0.2", address, "printf")
+            self.assertEqual(done, (0, "", ""))
+            self.assertEqual(repr(result.get(timeout=LATE)), repr(RuntimeError("the item is of a kind that is not known here")))
+            self.assertEqual([result.get(timeout=LATE) for _ in range(2)], ["fine", b"\xff"])
+
+    def test_what_a_call_refuses_is_named(self):
+        with SyncManagerWithQueues() as (address, task, _):
+            task.put(Decimal(1))
+            said = weft("call", "--authkey-file", KEY, address, "get_task_queue", "get")
+            self.assertEqual(said, (1, "", "weft call: _pickle.UnpicklingError: refusing pickle global decimal.Decimal\n"))
+
     def test_keys_stay_secret(self):
-        self.assertEqual(weft("manager", "--authkey", "secret")[0], 255)
+        for words in (("manager",), ("call", "127.0.0.1:1", "d", "keys"), ("worker", "127.0.0.1:1", "true")):
+            status, _, said = weft(words[0], "--authkey", "hidden", *words[1:])
+            self.assertEqual(status, 255)
+            self.assertIn("seen by everybody", said)
+            self.assertNotIn("hidden", said)
+            self.assertIn("empty", weft(words[0], "--authkey-file", write("empty", "\n"), *words[1:])[2])
         self.assertIn("empty", weft("manager", "--authkey-file", write("empty", ""))[2])
         self.assertIn("key", weft("manager")[2])
         self.assertEqual(weft("manager", "--authkey-file", "/nowhere/key")[0], 255)
