@@ -741,6 +741,8 @@ START_TEST(no_pipe_is_a_stream)
     ck_assert_int_eq(weft_command_write(command, "x", 1, NULL, weft_in(20)), 0);
     ck_assert_int_eq(weft_command_read(command, 1, &octet, 1, weft_in(20)), 1);
     ck_assert_int_eq(octet, 'x');
+    ck_assert_int_eq(weft_command_close(command, 0), 0);
+    ck_assert_int_eq(weft_command_wait(command, NULL, weft_in(20)), 0);
     weft_command_free(command);
 }
 END_TEST
