@@ -72,14 +72,23 @@ static json_t *json_of_text(weft_value value)
 
 static json_t *json_of(weft_value value);
 
+/* A key as a str; one with a NUL or half a character in it, which JSON has not, as Python prints it. */
+static json_t *name_of(weft_value key)
+{
+    if (weft_kind(key) != WEFT_STR || strlen(weft_as_str(key)) != weft_length(key))
+        return json_of_text(key);
+    json_t *name = json_string(weft_as_str(key));
+    return name ? name : json_of_text(key);
+}
+
 static json_t *json_of_dict(weft_value dict)
 {
     json_t *object = json_object();
     weft_value key, item;
     size_t at = 0;
     while (weft_dict_next(dict, &at, &key, &item)) {
-        json_t *name = key.kind == WEFT_STR ? NULL : json_of_text(key);
-        json_object_set_new(object, name ? json_string_value(name) : weft_as_str(key), json_of(item));
+        json_t *name = name_of(key);
+        json_object_set_new(object, json_string_value(name), json_of(item));
         json_decref(name);
     }
     return object;

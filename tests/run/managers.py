@@ -112,6 +112,27 @@ class Commands(unittest.TestCase):
             self.assertEqual(done, (0, "", ""))
             self.assertEqual(sorted(result.get(timeout=LATE) for _ in range(20)), sorted(f"{n} * {n}" for n in range(20)))
 
+    def test_a_worker_with_a_function_of_a_module(self):
+        module = os.path.join(FOLDER.name, "twice.so")
+        source = write("twice.c", """
+            #include <weft.h>
+            weft_value twice(weft_value item);
+            weft_value twice(weft_value item)
+            {
+                if (item.kind != WEFT_INT)
+                    return weft_error_of_type(1, "TypeError", "no number");
+                return weft_int(2 * weft_as_int(item));
+            }""")
+        include = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "include")
+        subprocess.run(["cc", "-shared", "-fPIC", f"-I{include}", "-o", module, source], check=True)
+        with SyncManagerWithQueues() as (address, task, result):
+            for item in (4, "four", 1 << 40):
+                task.put(item)
+            done = weft("worker", "--authkey-file", KEY, "--timeout", "0.2", "--module", f"{module}:twice", address)
+            self.assertEqual(done, (0, "", ""))
+            self.assertEqual([repr(result.get(timeout=LATE)) for _ in range(3)], ["8", "TypeError('no number')", str(1 << 41)])
+            self.assertEqual(weft("worker", "--authkey-file", KEY, "--module", f"{module}:thrice", address)[0], 255)
+
     def test_a_worker_and_what_it_cannot_read_or_send(self):
         """Each item has its result, and the next one comes."""
         with SyncManagerWithQueues() as (address, task, result):
@@ -122,8 +143,11 @@ class Commands(unittest.TestCase):
             self.assertEqual(repr(result.get(timeout=LATE)), repr(RuntimeError("the item is of a kind that is not known here")))
             self.assertEqual([result.get(timeout=LATE) for _ in range(2)], ["fine", b"\xff"])
 
-    def test_what_a_call_refuses_is_named(self):
+    def test_a_call_drops_nothing_and_names_what_it_refuses(self):
         with SyncManagerWithQueues() as (address, task, _):
+            task.put({"a\0b": 1, "\ud800": 2, "a": 3, (1,): 4})
+            self.assertEqual(weft("call", "--authkey-file", KEY, address, "get_task_queue", "get"),
+                             (0, """{"'a\\\\x00b'":1,"'\\\\ud800'":2,"a":3,"(1,)":4}\n""", ""))
             task.put(Decimal(1))
             said = weft("call", "--authkey-file", KEY, address, "get_task_queue", "get")
             self.assertEqual(said, (1, "", "weft call: _pickle.UnpicklingError: refusing pickle global decimal.Decimal\n"))
