@@ -2,7 +2,7 @@
 /*
  * Where a program runs with its standard input, output or error closed, the next descriptor that is opened gets that number, and what the
  * program then prints goes into it: into the arena, for one, or to a peer. What the library keeps open has none of these numbers (but for
- * an io_uring and the pidfds of commands, which take no writes and give no reads).
+ * an io_uring, which takes no writes and gives no reads).
  */
 #ifndef WEFTI_STREAMS_H
 #define WEFTI_STREAMS_H

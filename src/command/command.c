@@ -8,6 +8,7 @@
 #include "command/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <string.h>
@@ -85,6 +86,16 @@ static struct weft_command *command_new(const struct weft_command_options *optio
     return command;
 }
 
+/* What tells of the end. Where there is no room for another number it stays what it is. */
+static void command_beside_streams(struct weft_command *command)
+{
+    int moved = command->end <= STDERR_FILENO ? fcntl(command->end, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : -1;
+    if (moved < 0)
+        return;
+    close(command->end);
+    command->end = moved;
+}
+
 /* The plan's ends of pipes become the command's. */
 static void command_adopt(struct weft_command *command, struct wefti_plan *plan)
 {
@@ -113,8 +124,10 @@ static struct weft_command *command_start(const struct weft_command_options *opt
         wefti_release(command);
         command = NULL;
     }
-    if (command)
+    if (command) {
+        command_beside_streams(command);
         command_adopt(command, &plan);
+    }
     wefti_plan_end(&plan);
     return command;
 }
