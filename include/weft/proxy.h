@@ -10,7 +10,8 @@
  * From any kind of task. Each task has a connection of its own to a manager, made at its first call and closed when it ends: to the manager
  * the connection is who it talks to, and who holds an RLock. After a fork the child makes its own. A connection that is lost, or whose call
  * was given up in the middle (a deadline, cancellation), is closed, and the call fails; the next call makes another (.reconnect says
- * otherwise). Nothing hangs beyond its deadline.
+ * otherwise). Nothing hangs: weft_proxy_call ends at its deadline, and what takes its deadline along (queues, and verbs that wait) at most
+ * ten seconds after it, where the manager does not answer.
  *
  * Python's servers run what they are sent; here nothing that comes back is run. A call that waits over there and is given up here costs a
  * Python server the item it would have got: give weft_queue_get a deadline, which goes along, and do not cancel.
@@ -143,8 +144,8 @@ WEFT_API int weft_remote_call_with(
         &(struct weft_proxy_options){.size = sizeof(struct weft_proxy_options), __VA_ARGS__}, (deadline_))
 
 /*
- * A queue over there as a queue here: put, get, task_done, join, size, empty and full of weft/queue.h, their deadlines included (of size,
- * empty and full 0 and false where the manager does not answer); close only ends it here. A lost manager is ECONNRESET and the like; what
+ * A queue over there as a queue here: put, get, task_done, join, size, empty and full of weft/queue.h, with their deadlines, which go along
+ * (the answer is given ten seconds longer; of size, empty and full 0 and false where the manager does not answer); close only ends it here. A lost manager is ECONNRESET and the like; what
  * else is raised there EREMOTEIO. Values cross as pickles. The proxy stays yours, and has to be there as long as the queue. Yours:
  * weft_queue_free. NULL with ENOMEM, EINVAL.
  *
