@@ -145,9 +145,9 @@ WEFT_API int weft_remote_call_with(
 
 /*
  * A queue over there as a queue here: put, get, task_done, join, size, empty and full of weft/queue.h, with their deadlines, which go along
- * (the answer is given ten seconds longer; of size, empty and full 0 and false where the manager does not answer); close only ends it here. A lost manager is ECONNRESET and the like; what
- * else is raised there EREMOTEIO. Values cross as pickles. The proxy stays yours, and has to be there as long as the queue. Yours:
- * weft_queue_free. NULL with ENOMEM, EINVAL.
+ * (the answer is given ten seconds longer; of size, empty and full 0 and false where the manager does not answer); close only ends it here.
+ * A lost manager is ECONNRESET and the like; what else is raised there EREMOTEIO. Values cross as pickles. The proxy stays yours, and has
+ * to be there as long as the queue. Yours: weft_queue_free. NULL with ENOMEM, EINVAL.
  *
  * In weft_select, where the manager is Weft's: each look is a call, which takes as long as the network does (until the deadline, but half a
  * second in any case; 10 s at most), and each end of a queue that is waited for costs the task one more connection, which it keeps until
