@@ -25,30 +25,32 @@ static uint32_t task_look(const struct wefti_process_task *task)
     return __atomic_load_n(&task->state, __ATOMIC_ACQUIRE);
 }
 
-/* Waiting. Who waits for a task that another process has submitted does not hold it: when that one is dead, the record is freed as soon as
- * the task has ended, perhaps before the waiter has come to look. */
+/*
+ * Waiting. Who waits for a task that another process has submitted does not hold it: when that one is dead, the record is freed as soon as
+ * the task has ended, perhaps before the waiter has come to look. Nobody is woken by that; so who finds it free, or about to be, is not to
+ * sleep.
+ */
 
-/* Whether the record is no longer what it was in that state, or nobody's. */
-static bool task_gone(uint32_t seen, uint32_t state)
+static bool task_free(uint32_t state)
 {
-    return wefti_task_age(seen) != wefti_task_age(state) || wefti_task_phase(state) == WEFTI_TASK_FREE;
+    uint32_t phase = wefti_task_phase(state);
+    return phase == WEFTI_TASK_FREE || phase == WEFTI_TASK_FREEING;
 }
 
-/* 0: it has ended; 1: it is gone; -1. */
-static int task_sleep(struct wefti_process_task *task, weft_time deadline)
+/* While it is what it was in the state `seen`. 0: it has ended; 1: it is gone; -1. */
+static int task_sleep(struct wefti_process_task *task, uint32_t seen, weft_time deadline)
 {
-    for (uint32_t seen = task_look(task);;) {
-        uint32_t state = task_look(task);
-        if (task_gone(seen, state))
-            return 1;
-        if (!wefti_task_ended(state) && !(state & WEFTI_TASK_WAITED))
+    for (int waited = 0;; waited = weft_wait(&task->state, seen, deadline)) {
+        uint32_t state = task_look(task), age = wefti_task_age(seen);
+        if (!task_free(state) && !wefti_task_ended(state) && !(state & WEFTI_TASK_WAITED))
             state = __atomic_or_fetch(&task->state, WEFTI_TASK_WAITED, __ATOMIC_SEQ_CST);
+        if (task_free(state) || wefti_task_age(state) != age)
+            return 1;
         if (wefti_task_ended(state))
             return 0;
-        if (weft_wait(&task->state, state, deadline) != 0) {
-            state = task_look(task);
-            return task_gone(seen, state) ? 1 : wefti_task_ended(state) ? 0 : -1;
-        }
+        if (waited != 0)
+            return -1;
+        seen = state;
     }
 }
 
@@ -80,7 +82,7 @@ static int task_wait(struct wefti_process_task *task, weft_time deadline)
     uint32_t state = task_look(task);
     if (wefti_task_ended(state) || !wefti_member)
         return 0;
-    if (wefti_task_phase(state) == WEFTI_TASK_FREE)
+    if (task_free(state))
         return 1;
     if (deadline <= WEFT_NOW) {
         errno = EAGAIN;
@@ -88,10 +90,10 @@ static int task_wait(struct wefti_process_task *task, weft_time deadline)
     }
     struct wefti_process_worker *worker = wefti_process_worker_here();
     if (!worker || worker->pool != task->pool)
-        return task_sleep(task, deadline);
+        return task_sleep(task, state, deadline);
     if (!away_begin(worker))
         return -1;
-    int result = task_sleep(task, deadline);
+    int result = task_sleep(task, state, deadline);
     away_end(worker);
     return result;
 }
@@ -128,7 +130,7 @@ enum weft_outcome wefti_process_future_outcome(const struct weft_future *future)
 {
     uint32_t state = task_look(task_of(future));
     if (!wefti_task_ended(state))
-        return wefti_member && wefti_task_phase(state) != WEFTI_TASK_FREE ? WEFT_PENDING : WEFT_LOST;
+        return wefti_member && !task_free(state) ? WEFT_PENDING : WEFT_LOST;
     return (enum weft_outcome)(wefti_task_phase(state) - WEFTI_TASK_ENDED);
 }
 
@@ -140,7 +142,7 @@ bool wefti_process_future_running(const struct weft_future *future)
 uint32_t wefti_process_future_watch(struct weft_future *future, bool *ended)
 {
     uint32_t state = __atomic_or_fetch(&task_of(future)->state, WEFTI_TASK_WAITED, __ATOMIC_SEQ_CST);
-    *ended = wefti_task_ended(state) || wefti_task_phase(state) == WEFTI_TASK_FREE;
+    *ended = wefti_task_ended(state) || task_free(state);
     return state;
 }
 
