@@ -25,7 +25,8 @@ typedef struct weft_pool weft_pool;
  * - Tasks run in copies of the program as it was when it first used a process feature (task.h, WEFT_ZYGOTE), each with one thread. They see
  *   its state of then, their argument, and shared memory. Arguments and results are copied; a pointer in them that does not lead into
  *   shared memory is EFAULT, in the submit, or as the task's failure. A function of a module that was loaded later fails with ENOEXEC. The
- *   first pool (or other process feature) is to be made before the program has other threads, else EBUSY.
+ *   first pool (or other process feature) is to be made before the program has other threads, else EBUSY. The processes have the program's
+ *   variables as they were at that moment: one that is set to the pool is not among them, so give it to tasks as their argument (weft_ptr).
  * - The pool and its futures lie in shared memory: any process of the program may submit, wait and cancel, as long as the process that made
  *   the pool has not freed it, and futures there as long as the one that submitted lives (who waits for one of a process that dies is told
  *   how it ended, or WEFT_LOST and EOWNERDEAD when he looks too late). Callbacks are called in the process that submitted, on a thread of
