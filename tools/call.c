@@ -153,11 +153,14 @@ static int not_registered(const struct call_plan *plan, weft_value error)
 static int call_answered(weft_value result)
 {
     struct text line = {0};
-    json_line(&line, result);
-    puts(text_string(&line));
+    bool fits = json_line(&line, result);
+    if (fits)
+        puts(text_string(&line));
+    else
+        complain("the answer is too much to print as JSON");
     text_free(&line);
     weft_drop(result);
-    return EXIT_SUCCESS;
+    return fits ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int call_of(weft_remote *remote, weft_proxy *proxy, const struct call_plan *plan, weft_value arguments, weft_time late)

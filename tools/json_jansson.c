@@ -137,11 +137,14 @@ static json_t *json_of(weft_value value)
     return made ? made : json_of_text(value);
 }
 
-void json_line(struct text *line, weft_value value)
+bool json_line(struct text *line, weft_value value)
 {
+    if (!json_fits(value))
+        return false;
     json_t *json = json_of(value);
     char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
     text_add_string(line, text ? text : "null");
     free(text);
     json_decref(json);
+    return true;
 }

@@ -73,6 +73,66 @@ weft_remote *manager_reach(const char *address, const char *key_file, double sec
     return NULL;
 }
 
+/* What is left of what a line may have; octets as many as an answer may have of which nothing comes twice. */
+struct line_room {
+    size_t values, octets;
+};
+
+static bool room_takes(struct line_room *room, weft_value value);
+
+static bool room_takes_all(struct line_room *room, weft_value container)
+{
+    weft_value key, item;
+    size_t at = 0;
+    bool fits = true, dict = container.kind == WEFT_DICT;
+    if (dict)
+        while (fits && weft_dict_next(container, &at, &key, &item))
+            fits = room_takes(room, key) && room_takes(room, item);
+    else if (container.kind == WEFT_SET || container.kind == WEFT_FROZENSET)
+        while (fits && weft_set_next(container, &at, &item))
+            fits = room_takes(room, item);
+    else
+        for (; fits && at < weft_length(container); at++)
+            fits = room_takes(room, weft_list_at(container, (ptrdiff_t)at));
+    return fits;
+}
+
+static bool room_takes(struct line_room *room, weft_value value)
+{
+    size_t octets = 0;
+    if (room->values == 0)
+        return false;
+    room->values--;
+    switch (weft_kind(value)) {
+    case WEFT_LIST:
+    case WEFT_TUPLE:
+    case WEFT_DICT:
+    case WEFT_SET:
+    case WEFT_FROZENSET:
+        return room_takes_all(room, value);
+    case WEFT_OBJECT:
+        return room_takes(room, weft_object_arguments(value)) && room_takes(room, weft_object_state(value));
+    case WEFT_STR:
+    case WEFT_BYTES:
+    case WEFT_BYTEARRAY:
+    case WEFT_NUMBERS:
+        octets = weft_length(value);
+        break;
+    default:
+        break;
+    }
+    if (octets > room->octets)
+        return false;
+    room->octets -= octets;
+    return true;
+}
+
+bool json_fits(weft_value value)
+{
+    struct line_room room = {.values = (size_t)1 << 22, .octets = (size_t)1 << 26};
+    return room_takes(&room, value);
+}
+
 void error_text(struct text *to, weft_value error)
 {
     const char *type = weft_error_type(error), *text = weft_error_text(error), *last = text;

@@ -13,8 +13,12 @@ int worker_main(int argc, char **argv);
 
 /* A value of JSON text, yours; an error value whose text says what is wrong with it. */
 weft_value json_value(const char *text);
-/* The value as one line of JSON: tuples and sets as lists, keys that are no strs and what else JSON does not have as Python prints it. */
-void json_line(struct text *line, weft_value value);
+/* Whether it is no more than can be printed: forty lists, each of which holds the next twice, are few octets to send, and a line without
+ * end. */
+bool json_fits(weft_value value);
+/* The value as one line of JSON: tuples and sets as lists, keys that are no strs and what else JSON does not have as Python prints it.
+ * False, and nothing is added: it does not fit. */
+bool json_line(struct text *line, weft_value value);
 
 /* A whole number of at least `least`; false, having complained, for what is none. */
 bool whole_number(const char *word, const char *of, long least, long *number);

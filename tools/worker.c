@@ -5,8 +5,8 @@
  *
  * Several at a time: a thread each, with a connection of its own. A command gets the item in place of {}, or as its last argument: a str as
  * it is, all else as JSON; what it prints is the result, a str without the newline at its end. One that fails, or cannot be run, is a
- * RuntimeError as result: the program that waits for ten results gets ten. So is an item that cannot be read here, and a result that has no
- * pickle; output that is no UTF-8 is bytes.
+ * RuntimeError as result: the program that waits for ten results gets ten. So is an item that cannot be read here or is too much for JSON,
+ * and a result that has no pickle; output that is no UTF-8 is bytes.
  */
 #include "managers.h"
 
@@ -102,12 +102,13 @@ static bool module_load(struct worker_plan *plan)
     return plan->function != NULL;
 }
 
-static void item_text(struct text *to, weft_value item)
+/* False: it is too much. */
+static bool item_text(struct text *to, weft_value item)
 {
-    if (weft_kind(item) == WEFT_STR)
-        text_add(to, weft_as_str(item), weft_length(item));
-    else
-        json_line(to, item);
+    if (weft_kind(item) != WEFT_STR)
+        return json_line(to, item);
+    text_add(to, weft_as_str(item), weft_length(item));
+    return true;
 }
 
 /* A word of the command with the item in place of each {}. */
@@ -138,10 +139,11 @@ static weft_value command_run(const struct worker_plan *plan, weft_value item)
 {
     struct text text = {0};
     struct weft_command_result done;
+    if (!item_text(&text, item))
+        return weft_error_of_type(EMSGSIZE, "RuntimeError", "the item is too much for JSON");
     char **words = memory_get(((size_t)plan->words + 2) * sizeof *words);
     int count = 0;
     bool used = false;
-    item_text(&text, item);
     for (; count < plan->words; count++)
         words[count] = word_of(plan->command[count], &text, &used);
     if (!used)

@@ -152,6 +152,27 @@ class Commands(unittest.TestCase):
             said = weft("call", "--authkey-file", KEY, address, "get_task_queue", "get")
             self.assertEqual(said, (1, "", "weft call: _pickle.UnpicklingError: refusing pickle global decimal.Decimal\n"))
 
+    def test_what_has_the_same_things_many_times(self):
+        """Few octets to send, and a line that nobody lives to see."""
+        doubled = ["lol"]
+        keys = ("lol",)
+        for _ in range(40):
+            doubled, keys = [doubled, doubled], (keys, keys)
+        texts = ["x" * (1 << 20)] * 65
+        whole = ["x" * (1 << 20)] * 63
+        with SyncManagerWithQueues() as (address, task, result):
+            for item in (doubled, {"a": doubled}, texts, keys, slice(keys)):
+                task.put(item)
+                said = weft("call", "--authkey-file", KEY, address, "get_task_queue", "get")
+                self.assertEqual(said, (1, "", "weft call: the answer is too much to print as JSON\n"))
+            task.put(whole)
+            self.assertEqual(len(weft("call", "--authkey-file", KEY, address, "get_task_queue", "get")[1]), 63 * ((1 << 20) + 3) + 2)
+            for item in (doubled, 1):
+                task.put(item)
+            done = weft("worker", "--authkey-file", KEY, "--timeout", "0.2", address, "echo")
+            self.assertEqual(done, (0, "", ""))
+            self.assertEqual([repr(result.get(timeout=LATE)) for _ in range(2)], ["RuntimeError('the item is too much for JSON')", "'1'"])
+
     def test_keys_stay_secret(self):
         for words in (("manager",), ("call", "127.0.0.1:1", "d", "keys"), ("worker", "127.0.0.1:1", "true")):
             status, _, said = weft(words[0], "--authkey", "hidden", *words[1:])
