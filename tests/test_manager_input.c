@@ -56,6 +56,7 @@ static void server_run(int tell, const struct server_options *options)
         fixture_leave(1);
     weft_manager_register(manager, "get_queue", .standard = "Queue", .single = true);
     weft_manager_register(manager, "get_lock", .standard = "RLock", .single = true);
+    weft_manager_register(manager, "get_plain_lock", .standard = "Lock", .single = true);
     weft_manager_register(manager, "get_semaphore", .standard = "Semaphore", .single = true);
     const char *address = weft_manager_address(manager);
     if (write(tell, address, strlen(address) + 1) < 0)
@@ -393,6 +394,50 @@ START_TEST(what_the_dead_asked_for_is_undone)
 {
     dead_before(NULL);
     dead_before(in_folder());
+}
+END_TEST
+
+/* A client that has read all that it was told asks for one thing more, and is gone before the server looks. */
+static void ask_and_die(const struct server *server, const struct request *request)
+{
+    struct stream stream = {.length = 0}, last = {.length = 0};
+    int socket = stranger(server->address), status;
+    char room[300];
+    add_proof(&stream, socket);
+    add_request(&stream, NULL, "accept_connection", one(weft_str("raw")));
+    add_request(&last, request->ident, request->method, weft_tuple(NULL, 0));
+    give(socket, stream.octets, stream.length);
+    skip_replies(socket, request);
+    kill(server->process, SIGSTOP);
+    ck_assert_int_eq(waitpid(server->process, &status, WUNTRACED), server->process);
+    give(socket, last.octets, last.length);
+    shutdown(socket, SHUT_WR);
+    kill(server->process, SIGCONT);
+    while (take(socket, room, 1))
+        ;
+    close(socket);
+}
+
+/* A Lock is nobody's, and does not come back with a session's end: so what took it for the dead has to be undone, also where a condition
+ * stands on it. */
+START_TEST(a_plain_lock_that_the_dead_asked_for)
+{
+    struct server server = server_begin((struct server_options){.address = NULL});
+    weft_remote *remote = remote_at(&server);
+    weft_proxy *lock = weft_proxy_new(remote, "get_plain_lock", weft_in(20));
+    weft_value stands = one(weft_proxy_value(lock, "Lock"));
+    weft_proxy *condition = weft_proxy_new(remote, "Condition", weft_in(20), .arguments = stands);
+    ck_assert(lock && condition);
+    const struct request requests[] = {{weft_proxy_ident(lock), "acquire", NULL}, {weft_proxy_ident(condition), "acquire", NULL}};
+    for (size_t i = 0; i < 2; i++) {
+        ask_and_die(&server, &requests[i]);
+        ck_assert_int_eq(weft_proxy_acquire(lock, weft_in(5)), 0);
+        ck_assert_int_eq(weft_proxy_release(lock, weft_in(20)), 0);
+    }
+    weft_drop(stands);
+    weft_proxy_free(condition), weft_proxy_free(lock);
+    weft_remote_free(remote);
+    server_end(&server);
 }
 END_TEST
 
@@ -867,6 +912,7 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, a_client_that_is_cut_off_anywhere_has_done_nothing);
     tcase_add_test(tests, what_the_dead_asked_for_is_undone);
+    tcase_add_test(tests, a_plain_lock_that_the_dead_asked_for);
     tcase_add_test(tests, a_client_that_ends_while_it_reads_an_answer);
     tcase_add_test(tests, one_octet_at_a_time);
     tcase_add_test(tests, a_proof_that_takes_too_long_is_ended);

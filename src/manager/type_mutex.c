@@ -142,11 +142,16 @@ static weft_value waited_for(struct wefti_call *call, int result)
     return errno == ETIMEDOUT || errno == EAGAIN ? weft_bool(false) : wefti_abandoned(call);
 }
 
-static void mutex_undo_acquire(struct wefti_call *call, weft_value result)
+/* An RLock comes back with the session's end. */
+static void acquire_undo(struct mutex *mutex, const struct wefti_call *call, weft_value result)
 {
-    struct mutex *mutex = call->object->state;
     if (result.as.integer && mutex_mine(mutex, call) && !mutex->again)
         mutex_give_up(mutex);
+}
+
+static void mutex_undo_acquire(struct wefti_call *call, weft_value result)
+{
+    acquire_undo(call->object->state, call, result);
 }
 
 static weft_value mutex_acquire_of(struct mutex *mutex, struct wefti_call *call)
@@ -401,8 +406,14 @@ static struct condition *condition_of(const struct wefti_call *call)
     return call->object->state;
 }
 
+static void condition_undo_acquire(struct wefti_call *call, weft_value result)
+{
+    acquire_undo(condition_of(call)->mutex, call, result);
+}
+
 static weft_value condition_acquire(struct wefti_call *call)
 {
+    call->undo = condition_undo_acquire;
     return mutex_acquire_of(condition_of(call)->mutex, call);
 }
 
