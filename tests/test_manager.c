@@ -624,6 +624,7 @@ START_TEST(bad_requests_are_refused_and_the_connection_goes_on)
         "KeyError: None"); /* lists will do, too */
     REFUSED("\x80\x04(\x8c\x01\x30\x8c\x01x)}\x94t.", "KeyError: '0'");
     REFUSED("\x80\x04(\x8c\x02\x31\x66\x8c\x03put)}\x94K\x01K\x02st.", "not a request");
+    REFUSED("\x80\x04(\x8c\x02\x30\0\x8c\x01x)}\x94t.", "KeyError: '0\\x00'");
     REFUSED("\x80\x04(N\x8c\x01x)}\x94t.trailing", "");
     char deep[3000];
     memset(deep, ']', sizeof(deep));
@@ -640,6 +641,35 @@ START_TEST(bad_requests_are_refused_and_the_connection_goes_on)
             "create\x8c\x04Pool\x85}\x94t.",
         "KeyError: 'Pool'");
     is_closed(client);
+    serve_end(manager, task);
+    weft_manager_free(manager);
+}
+END_TEST
+
+/* As Python's server: a name with a NUL in it is not the one before the NUL. */
+START_TEST(names_are_looked_at_to_their_end)
+{
+    need_digests();
+    weft_manager *manager = manager_at("127.0.0.1:0", 1);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    weft_remote *remote = remote_at(weft_manager_address(manager));
+    weft_value answer, name = one(weft_str_n("dict\0foo", 8));
+    ck_assert_int_eq(weft_remote_call(remote, "create", &answer, weft_in(20), .arguments = name), 0);
+    ck_assert_ptr_nonnull(strstr(weft_error_text(answer), "KeyError: 'dict\\x00foo'"));
+    weft_drop(answer), weft_drop(name);
+    weft_value parties = one(weft_int(2));
+    weft_proxy *dict = proxy_of(remote, "dict"), *barrier = weft_proxy_new(remote, "Barrier", weft_in(20), .arguments = parties);
+    weft_drop(parties);
+    weft_value keywords = weft_dict(), arguments = one(weft_int(1));
+    weft_dict_set(keywords, weft_str_n("default\0z", 9), weft_int(1));
+    ck_assert_int_eq(weft_proxy_call(dict, "setdefault", &answer, weft_in(20), .arguments = arguments, .keywords = keywords), 0);
+    ck_assert_ptr_nonnull(strstr(weft_error_text(answer), "unexpected keyword argument 'default\\x00z'"));
+    weft_drop(keywords), weft_drop(arguments);
+    type_is(answer, "TypeError");
+    type_is(call(barrier, "__getattribute__", one(weft_str_n("parties\0z", 9))), "AttributeError");
+    weft_proxy_free(dict);
+    weft_proxy_free(barrier);
+    weft_remote_free(remote);
     serve_end(manager, task);
     weft_manager_free(manager);
 }
@@ -930,6 +960,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_get_of_many_costs_no_thread);
     tcase_add_test(tests, strangers_are_let_go);
     tcase_add_test(tests, bad_frames_end_a_connection);
+    tcase_add_test(tests, names_are_looked_at_to_their_end);
     tcase_add_test(tests, bad_requests_are_refused_and_the_connection_goes_on);
     tcase_add_test(tests, a_lost_manager_is_an_error);
     tcase_add_test(tests, a_client_uses_python);

@@ -24,7 +24,8 @@ static bool bind_keyword(
     struct wefti_call *call, const char *const *parameters, size_t count, weft_value key, weft_value item, weft_value *error)
 {
     const char *name = weft_as_str(key);
-    for (size_t i = 0; i < count; i++) {
+    char text[120];
+    for (size_t i = 0; i < count && wefti_is_name(key); i++) {
         if (strcmp(parameters[i], name) != 0)
             continue;
         if (call->bound[i].kind != WEFTI_ABSENT)
@@ -32,7 +33,8 @@ static bool bind_keyword(
         call->bound[i] = item;
         return true;
     }
-    return refuse(error, wefti_raise_text(call, "TypeError", "%s() got an unexpected keyword argument '%.100s'", call->name, name));
+    wefti_repr_begin(key, text, sizeof(text));
+    return refuse(error, wefti_raise_text(call, "TypeError", "%s() got an unexpected keyword argument %s", call->name, text));
 }
 
 bool wefti_bind(struct wefti_call *call, const char *const *parameters, uint8_t required, weft_value *error)

@@ -15,6 +15,8 @@
 #ifndef WEFTI_MANAGER_H
 #define WEFTI_MANAGER_H
 
+#include <string.h>
+
 #include <weft/group.h>
 #include <weft/lock.h>
 #include <weft/manager.h>
@@ -149,6 +151,12 @@ static inline bool wefti_raised(const struct wefti_call *call)
 }
 /* "int", "str" ... as Python names the type of a value. */
 const char *wefti_type_name(weft_value value);
+
+/* Whether a str can be the name of something here: one with a NUL in it is none, and would be cut there by who compares it as a string. */
+static inline bool wefti_is_name(weft_value text)
+{
+    return strlen(weft_as_str(text)) == weft_length(text);
+}
 
 /* bind.c: arguments and keywords to parameters, into call->bound. False, *error being an exception. */
 bool wefti_bind(struct wefti_call *call, const char *const *parameters, uint8_t required, weft_value *error);

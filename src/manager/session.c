@@ -108,6 +108,13 @@ static bool reply(struct wefti_call *call, weft_value result, bool once)
     return made == 0;
 }
 
+static weft_value key_unknown(struct wefti_call *call, weft_value key)
+{
+    char text[120];
+    wefti_repr_begin(key, text, sizeof(text));
+    return wefti_traceback(call, "KeyError: %s\n", text);
+}
+
 /* Object mode. */
 
 /* A str that a repr gives is the text; what is the object's value is printed. */
@@ -126,13 +133,14 @@ static weft_value object_repr(struct wefti_managed *object)
 }
 
 /* What every object answers, whatever it exposes. With the lock held. */
-static weft_value call_fallback(struct wefti_call *call, const char *name)
+static weft_value call_fallback(struct wefti_call *call, weft_value called)
 {
     struct wefti_managed *object = call->object;
+    const char *name = weft_as_str(called);
     if (strcmp(name, "__str__") == 0 || strcmp(name, "__repr__") == 0)
         return object_repr(object);
     if (strcmp(name, "#GETVALUE") != 0)
-        return wefti_traceback(call, "KeyError: '%.100s'\n", name);
+        return key_unknown(call, called);
     if (object->type->value)
         return object->type->value(object);
     call->kind = "#UNSERIALIZABLE";
@@ -157,11 +165,13 @@ static weft_value call_object(struct wefti_call *call, weft_value name)
 {
     weft_value result;
     call->name = weft_as_str(name);
+    if (!wefti_is_name(name))
+        return key_unknown(call, name);
     call->method = wefti_method_find(call->object->type, call->name);
     if (call->method)
         return call_method(call);
     if (!wefti_user_has(call->object, call->name))
-        return call_fallback(call, call->name);
+        return call_fallback(call, name);
     wefti_manager_leave(call->manager);
     result = wefti_user_call(call, call->name);
     wefti_manager_enter(call->manager);
@@ -180,13 +190,11 @@ static bool serve_request(struct wefti_session *session, weft_value request, boo
     struct wefti_call call = {
         .manager = manager, .session = session, .arguments = weft_list_at(request, 2), .keywords = weft_list_at(request, 3)};
     weft_value ident = weft_list_at(request, 0), result;
-    char text[60];
     wefti_manager_enter(manager);
     call.object = wefti_managed_named(manager, ident);
-    if (!call.object) {
-        wefti_repr_begin(ident, text, sizeof(text));
-        result = wefti_traceback(&call, "KeyError: %s\n", text);
-    } else {
+    if (!call.object)
+        result = key_unknown(&call, ident);
+    else {
         call.object->users++;
         if (!proxies || (wefti_proxies_pin(&call, call.arguments, &result) && wefti_proxies_pin(&call, call.keywords, &result)))
             result = call_object(&call, weft_list_at(request, 1));
@@ -310,19 +318,12 @@ static weft_value own_dummy(struct wefti_call *call)
     return weft_none;
 }
 
-static weft_value ident_unknown(struct wefti_call *call, weft_value ident)
-{
-    char text[60];
-    wefti_repr_begin(ident, text, sizeof(text));
-    return wefti_traceback(call, "KeyError: %s\n", text);
-}
-
 /* incref and decref. */
 static weft_value own_refer(struct wefti_call *call, long change)
 {
     struct wefti_managed *object = wefti_managed_named(call->manager, call->bound[0]);
     if (!object)
-        return ident_unknown(call, call->bound[0]);
+        return key_unknown(call, call->bound[0]);
     object->references += object->references + change < 0 ? 0 : change;
     wefti_managed_settle(call->manager, object);
     return weft_none;
@@ -342,7 +343,7 @@ static weft_value own_get_methods(struct wefti_call *call)
 {
     weft_value token = call->bound[0], ident = token.kind == WEFT_OBJECT ? weft_list_at(weft_object_state(token), 2) : weft_none;
     struct wefti_managed *object = wefti_managed_named(call->manager, ident);
-    return object ? wefti_exposed(object) : ident_unknown(call, ident);
+    return object ? wefti_exposed(object) : key_unknown(call, ident);
 }
 
 static weft_value own_number(struct wefti_call *call)
@@ -461,9 +462,9 @@ static weft_value own_create(struct wefti_call *call)
     weft_value all = call->arguments, name = weft_list_at(all, 0), rest = weft_list(), result;
     if (weft_length(all) == 0 || name.kind != WEFT_STR)
         return weft_drop(rest), wefti_traceback(call, "TypeError: create() needs the name of a type\n");
-    const struct wefti_offer_entry *offer = offer_named(call->manager, weft_as_str(name));
+    const struct wefti_offer_entry *offer = wefti_is_name(name) ? offer_named(call->manager, weft_as_str(name)) : NULL;
     if (!offer)
-        return weft_drop(rest), wefti_traceback(call, "KeyError: '%.100s'\n", weft_as_str(name));
+        return weft_drop(rest), key_unknown(call, name);
     for (size_t i = 1; i < weft_length(all); i++)
         if (weft_is_error(rest) || weft_list_append(rest, weft_keep(weft_list_at(all, (ptrdiff_t)i))) != 0)
             return weft_drop(rest), wefti_raise_memory(call);
@@ -492,10 +493,13 @@ static const struct wefti_managed_type own_type = {
 static weft_value own_call(struct wefti_call *call, weft_value name, bool proxies)
 {
     weft_value error;
+    char text[120];
     call->name = weft_as_str(name);
-    call->method = wefti_method_find(&own_type, call->name);
-    if (!call->method)
-        return wefti_traceback(call, "AssertionError: '%.100s' unrecognized\n", call->name);
+    call->method = wefti_is_name(name) ? wefti_method_find(&own_type, call->name) : NULL;
+    if (!call->method) {
+        wefti_repr_begin(name, text, sizeof(text));
+        return wefti_traceback(call, "AssertionError: %s unrecognized\n", text);
+    }
     if (proxies && (!wefti_proxies_pin(call, call->arguments, &error) || !wefti_proxies_pin(call, call->keywords, &error)))
         return error;
     if (!call->method->raw && !wefti_bind(call, call->method->parameters, call->method->required, &error))

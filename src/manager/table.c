@@ -33,7 +33,7 @@ struct wefti_managed *wefti_managed_named(weft_manager *manager, weft_value iden
     if (ident.kind != WEFT_STR || weft_length(ident) == 0 || weft_length(ident) >= WEFTI_IDENT)
         return NULL;
     uint64_t number = 0;
-    for (const char *at = weft_as_str(ident); *at; at++) {
+    for (const char *at = weft_as_str(ident), *end = at + weft_length(ident); at < end; at++) {
         bool digit = *at >= '0' && *at <= '9', letter = *at >= 'a' && *at <= 'f';
         if ((!digit && !letter) || (*at == '0' && number == 0))
             return NULL;

@@ -146,7 +146,7 @@ static weft_value barrier_attribute(struct wefti_call *call)
     weft_value name = call->bound[0];
     if (weft_equal(name, weft_none) || name.kind != WEFT_STR)
         return wefti_raise_text(call, "TypeError", "attribute name must be string, not '%s'", wefti_type_name(name));
-    const char *text = weft_as_str(name);
+    const char *text = wefti_is_name(name) ? weft_as_str(name) : "";
     if (__builtin_strcmp(text, "parties") == 0)
         return weft_int(barrier->parties);
     if (__builtin_strcmp(text, "n_waiting") == 0)
