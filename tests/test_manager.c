@@ -122,6 +122,46 @@ static void root_with_a_manager(void)
     weft_manager_free(manager);
 }
 
+/* A weft_..._new that failed, and nobody looked. */
+START_TEST(what_is_asked_of_nothing_is_refused)
+{
+    weft_value value = weft_int(7);
+    size_t size = 7;
+    ck_fails_null(weft_manager_address(NULL), EINVAL);
+    ck_fails(weft_manager_register(NULL, "dict", .standard = "dict"), EINVAL);
+    ck_fails(weft_manager_serve(NULL), EINVAL);
+    ck_fails(weft_manager_start(NULL), EINVAL);
+    weft_manager_shutdown(NULL);
+    ck_assert_uint_eq(weft_manager_objects(NULL), 0);
+    weft_manager_free(NULL);
+    ck_fails_null(weft_manager_connect(NULL, WEFT_NOW, .key = KEY, .key_length = 6), EINVAL);
+    ck_fails(weft_remote_call(NULL, "dummy", &value, WEFT_NOW), EINVAL);
+    weft_remote_free(NULL);
+    ck_fails_null(weft_proxy_new(NULL, "dict", WEFT_NOW), EINVAL);
+    ck_fails_null(weft_proxy_ident(NULL), EINVAL);
+    ck_assert_int_eq(weft_error_code(weft_proxy_value(NULL, NULL)), EINVAL);
+    ck_fails_null(weft_proxy_of_value(NULL, value, NULL, WEFT_NOW), EINVAL);
+    ck_fails_null(weft_queue_of_proxy(NULL), EINVAL);
+    ck_fails(weft_proxy_call(NULL, "get", &value, WEFT_NOW), EINVAL);
+    int (*const verbs[])(weft_proxy *, weft_time) = {weft_proxy_acquire, weft_proxy_release, weft_proxy_wait, weft_proxy_set,
+        weft_proxy_clear, weft_proxy_is_set, weft_proxy_abort, weft_proxy_reset};
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+        ck_fails(verbs[i](NULL, WEFT_NOW), EINVAL);
+    ck_fails(weft_proxy_notify(NULL, 1, WEFT_NOW), EINVAL);
+    ck_fails(weft_proxy_item(NULL, value, &value, WEFT_NOW), EINVAL);
+    ck_fails(weft_proxy_item_set(NULL, value, value, WEFT_NOW), EINVAL);
+    ck_fails(weft_proxy_item_pop(NULL, value, &value, WEFT_NOW), EINVAL);
+    ck_fails(weft_proxy_item_add(NULL, value, value, &value, WEFT_NOW), EINVAL);
+    ck_fails(weft_proxy_item_compare_and_set(NULL, value, value, value, WEFT_NOW), EINVAL);
+    ck_fails(weft_proxy_size(NULL, &size, WEFT_NOW), EINVAL);
+    ck_fails(weft_proxy_keys(NULL, &value, WEFT_NOW), EINVAL);
+    ck_fails(weft_proxy_load(NULL, &value, WEFT_NOW), EINVAL);
+    ck_fails(weft_proxy_store(NULL, value, WEFT_NOW), EINVAL);
+    ck_assert_int_eq(weft_as_int(value) + (int64_t)size, 14);
+    weft_proxy_free(NULL);
+}
+END_TEST
+
 START_TEST(in_a_process_of_its_own)
 {
     NEEDS_PIDFDS;
@@ -951,6 +991,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, the_tutorial_pair);
     tcase_add_test(tests, a_relay_carries_what_it_does_not_know);
     tcase_add_test(tests, what_is_asked_for_is_checked);
+    tcase_add_test(tests, what_is_asked_of_nothing_is_refused);
     tcase_add_test(tests, in_a_process_of_its_own);
     tcase_add_test(tests, types_and_functions_of_the_programs_own);
     tcase_add_test(tests, threads_share_the_clients);

@@ -98,12 +98,12 @@ WEFT_BEGIN
 WEFT_API weft_manager *weft_manager_new_with(const struct weft_manager_options *options) WEFT_WARN_UNUSED;
 #define weft_manager_new(...) \
     weft_manager_new_with(&(struct weft_manager_options){.size = sizeof(struct weft_manager_options), .address = __VA_ARGS__})
-/* Where it listens, with the port that it got; borrowed. */
+/* Where it listens, with the port that it got; borrowed. NULL with EINVAL: there is no manager (NULL). */
 WEFT_API const char *weft_manager_address(const weft_manager *manager);
 /*
  * weft_manager_register(manager, "get_task_queue", .queue = tasks): what clients get by that name, instead of what was registered by it
- * before. Before it serves. -1 with EINVAL (no name, nothing or two things to register, an unknown standard type, arguments that it does
- * not take), EBUSY (it serves), ENOMEM.
+ * before. Before it serves. -1 with EINVAL (no manager, no name, nothing or two things to register, an unknown standard type, arguments
+ * that it does not take), EBUSY (it serves), ENOMEM.
  */
 WEFT_API int weft_manager_register_with(const struct weft_manager_register_options *options);
 #define weft_manager_register(manager_, ...)                            \
@@ -111,22 +111,22 @@ WEFT_API int weft_manager_register_with(const struct weft_manager_register_optio
         .size = sizeof(struct weft_manager_register_options), .manager = (manager_), .name = __VA_ARGS__})
 /*
  * Serves, one coroutine a client, until weft_manager_shutdown or a client's shutdown: 0. -1 with ECANCELED, EBUSY (it serves already),
- * ENOMEM, EAGAIN (no thread could be had). All clients have been let go of when it returns. From any kind of task; serving again is
- * allowed.
+ * ENOMEM, EAGAIN (no thread could be had), EINVAL (no manager: NULL). All clients have been let go of when it returns. From any kind of
+ * task; serving again is allowed.
  */
 WEFT_API int weft_manager_serve(weft_manager *manager);
 /*
  * Serves in a process of its own, a copy of this one, which ends with the family (weft/task.h: method WEFT_FORK; EBUSY while other threads
  * live). Objects that were registered are copies there, but for what lies in shared memory. 0; -1 with the errors of weft_spawn, EBUSY
- * also: it serves already.
+ * also: it serves already; EINVAL also: no manager (NULL).
  */
 WEFT_API int weft_manager_start(weft_manager *manager);
 /*
  * Ends weft_manager_serve, or the process of weft_manager_start and waits for that. Where nobody serves yet, the next weft_manager_serve
- * ends as soon as it has begun. From any task. Cannot fail.
+ * ends as soon as it has begun. NULL is allowed. From any task. Cannot fail.
  */
 WEFT_API void weft_manager_shutdown(weft_manager *manager);
-/* How many objects clients refer to, at this moment; 0 of one that serves in another process. Any task; cannot fail. */
+/* How many objects clients refer to, at this moment; 0 of one that serves in another process, and of NULL. Any task; cannot fail. */
 WEFT_API size_t weft_manager_objects(weft_manager *manager);
 /* Ends it, with its process if it has one, and all objects; NULL is allowed. Nobody may be serving. Keeps errno. */
 WEFT_API void weft_manager_free(weft_manager *manager);

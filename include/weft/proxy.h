@@ -100,7 +100,8 @@ WEFT_API weft_proxy *weft_proxy_new_with(
         (remote_), (name_), &(struct weft_proxy_options){.size = sizeof(struct weft_proxy_options), __VA_ARGS__}, (deadline_))
 /* Takes the reference back, as far as the manager can be reached within a few seconds; NULL is allowed. Any task; keeps errno. */
 WEFT_API void weft_proxy_free(weft_proxy *proxy);
-/* The name by which the manager knows the object; borrowed, until the proxy is freed (another one when it was renewed). */
+/* The name by which the manager knows the object; borrowed, until the proxy is freed (another one when it was renewed). NULL with EINVAL:
+ * there is no proxy. */
 WEFT_API const char *weft_proxy_ident(const weft_proxy *proxy);
 
 /*
@@ -115,8 +116,8 @@ WEFT_API weft_value weft_proxy_value(const weft_proxy *proxy, const char *type) 
 /*
  * A proxy of what a value stands for that has come from a manager: an object by the name of "multiprocessing.managers.RebuildProxy"
  * (weft_object_name). The remote, and its key, are those of the manager whose object it is; what the value says of an address is not looked
- * at. The value stays yours. Yours: weft_proxy_free. NULL with the errors of weft_proxy_call, EINVAL (it is no such value), EREMOTEIO:
- * there is no such object there; *error, which may be NULL, is what was said, yours.
+ * at. The value stays yours. Yours: weft_proxy_free. NULL with the errors of weft_proxy_call, EINVAL (no remote, or it is no such value),
+ * EREMOTEIO: there is no such object there; *error, which may be NULL, is what was said, yours.
  */
 WEFT_API weft_proxy *weft_proxy_of_value(weft_remote *remote, weft_value value, weft_value *error, weft_time deadline) WEFT_WARN_UNUSED;
 
@@ -125,7 +126,7 @@ WEFT_API weft_proxy *weft_proxy_of_value(weft_remote *remote, weft_value value, 
  * dropped). What is raised over there is an answer, too: an error value with the exception's type and text (weft_error_type: "KeyError";
  * "multiprocessing.managers.RemoteError" for what the server itself refuses). 0; -1 with ECONNRESET, EPIPE, ECONNREFUSED and their like
  * (the manager is gone), EAGAIN, ETIMEDOUT, ECANCELED, EACCES (the key), EPROTO, EBADMSG (an answer that is refused), EFAULT, EILSEQ,
- * EINVAL (arguments that have no pickle), ENOMEM. Of a call that failed nobody knows whether it was done.
+ * EINVAL (arguments that have no pickle, no proxy, no name), ENOMEM. Of a call that failed nobody knows whether it was done.
  */
 WEFT_API int weft_proxy_call_with(
     weft_proxy *proxy, const char *method, weft_value *result, const struct weft_proxy_options *options, weft_time deadline);
@@ -159,10 +160,10 @@ WEFT_API weft_queue *weft_queue_of_proxy(weft_proxy *proxy) WEFT_WARN_UNUSED;
 /*
  * Verbs of local objects for objects of a manager, Weft's or Python's. Each is one weft_proxy_call, and has its errors; where the manager
  * does not answer in time that is ETIMEDOUT (EAGAIN). What is raised over there is an errno: what stands with each, and with all of them
- * EINVAL (TypeError, ValueError: arguments of the wrong kind), EREMOTEIO (any other exception; weft_proxy_call shows which), ENOTSUP (the
- * object has no such verb). Outputs are untouched then, values that come out are yours, keys are only looked at. A deadline is how long the
- * verb may wait over there, and goes along; the answer is given ten seconds longer where it waits for others. All of this from any kind of
- * task.
+ * EINVAL (TypeError, ValueError: arguments of the wrong kind; no proxy), EREMOTEIO (any other exception; weft_proxy_call shows which),
+ * ENOTSUP (the object has no such verb). Outputs are untouched then, values that come out are yours, keys are only looked at. A deadline is
+ * how long the verb may wait over there, and goes along; the answer is given ten seconds longer where it waits for others. All of this from
+ * any kind of task.
  *
  * Lock, RLock, Semaphore, BoundedSemaphore, Condition: takes it. 0; -1 with EAGAIN (WEFT_NOW), ETIMEDOUT, ECANCELED. An RLock or a
  * Condition is the calling task's, whose connection holds it; a Lock is nobody's, as in Python: whoever has it already waits for himself,

@@ -97,7 +97,10 @@ weft_manager *weft_manager_new_with(const struct weft_manager_options *options)
 
 const char *weft_manager_address(const weft_manager *manager)
 {
-    return weft_listener_address(manager->listener);
+    if (manager)
+        return weft_listener_address(manager->listener);
+    errno = EINVAL;
+    return NULL;
 }
 
 /* Registering. */
@@ -209,6 +212,8 @@ static weft_value process_run(weft_value argument)
 
 int weft_manager_start(weft_manager *manager)
 {
+    if (!manager)
+        return fails(EINVAL);
     if (__atomic_load_n(&manager->serving, __ATOMIC_RELAXED) || manager->process)
         return fails(EBUSY);
     weft_lock_acquire(&starting_lock, WEFT_FOREVER);
@@ -224,6 +229,8 @@ int weft_manager_start(weft_manager *manager)
 
 void weft_manager_shutdown(weft_manager *manager)
 {
+    if (!manager)
+        return;
     if (!manager->process) {
         wefti_manager_stop(manager); /* who is about to serve must not miss it */
         return;
@@ -237,6 +244,8 @@ void weft_manager_shutdown(weft_manager *manager)
 size_t weft_manager_objects(weft_manager *manager)
 {
     size_t count = 0;
+    if (!manager)
+        return 0;
     wefti_manager_enter(manager);
     for (size_t i = 0; manager->buckets && i <= manager->bucket_mask; i++)
         for (struct wefti_managed *object = manager->buckets[i]; object; object = object->next)

@@ -165,7 +165,10 @@ void weft_proxy_free(weft_proxy *proxy)
 
 const char *weft_proxy_ident(const weft_proxy *proxy)
 {
-    return __atomic_load_n(&proxy->ident, __ATOMIC_ACQUIRE)->text;
+    if (proxy)
+        return __atomic_load_n(&proxy->ident, __ATOMIC_ACQUIRE)->text;
+    errno = EINVAL;
+    return NULL;
 }
 
 /* Renewing. */

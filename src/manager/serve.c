@@ -218,6 +218,10 @@ static void serve_end(weft_manager *manager)
 
 int weft_manager_serve(weft_manager *manager)
 {
+    if (!manager) {
+        errno = EINVAL;
+        return -1;
+    }
     if (__atomic_exchange_n(&manager->serving, 1, __ATOMIC_ACQUIRE) || manager->process) {
         errno = EBUSY;
         return -1;
