@@ -89,6 +89,24 @@ START_TEST(bad_options_are_refused)
 }
 END_TEST
 
+START_TEST(what_is_asked_of_no_queue_is_refused)
+{
+    weft_value value = weft_int(7);
+    ck_fails(weft_queue_put(NULL, value, WEFT_NOW), EINVAL);
+    ck_fails(weft_queue_get(NULL, &value, WEFT_FOREVER), EINVAL);
+    ck_fails(weft_queue_put_many(NULL, &value, 1, WEFT_NOW), EINVAL);
+    ck_fails(weft_queue_get_many(NULL, &value, 1, WEFT_FOREVER), EINVAL);
+    ck_fails(weft_queue_task_done(NULL), EINVAL);
+    ck_fails(weft_queue_deliveries(NULL), EINVAL);
+    ck_fails(weft_queue_dead_letter(NULL, &value, WEFT_FOREVER), EINVAL);
+    ck_fails(weft_queue_join(NULL, WEFT_FOREVER), EINVAL);
+    ck_assert(weft_queue_empty(NULL) && !weft_queue_full(NULL) && !weft_queue_closed(NULL));
+    ck_assert_uint_eq(weft_queue_size(NULL) + weft_queue_capacity(NULL) + weft_queue_close_now(NULL), 0);
+    weft_queue_close(NULL);
+    ck_assert_int_eq(weft_as_int(value), 7);
+}
+END_TEST
+
 static const size_t capacities[] = {1, 2, 3, 1000, 4096};
 
 START_TEST(bound_is_exact)
@@ -383,6 +401,7 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, default_queue_holds_1024);
     tcase_add_test(tests, bad_options_are_refused);
+    tcase_add_test(tests, what_is_asked_of_no_queue_is_refused);
     tcase_add_loop_test(tests, bound_is_exact, 0, sizeof(capacities) / sizeof(*capacities));
     tcase_add_test(tests, unbounded_grows_and_shrinks);
     tcase_add_test(tests, deadlines_end_waits_and_leave_everything);

@@ -19,6 +19,9 @@
  * there is no value or no room, and has done nothing. So after such a moment WEFT_NOW may say EAGAIN though there is one. What has no
  * deadline (task_done, deliveries, close, free) waits until he has left; size, empty and full wait for ten
  * milliseconds at most, and only after a death.
+ *
+ * What is asked of no queue (NULL: weft_queue_new failed, and nobody looked) fails with EINVAL; of the calls that cannot fail, close does
+ * nothing, and the others find it empty, of no capacity, and neither full nor closed.
  */
 #ifndef WEFT_QUEUE_H
 #define WEFT_QUEUE_H

@@ -56,18 +56,31 @@ void weft_queue_free(weft_queue *queue)
     wefti_queue_kind(queue)->free(queue);
 }
 
+/* NULL: a weft_queue_new that failed, and nobody looked. */
+static int fails_no_queue(void)
+{
+    errno = EINVAL;
+    return -1;
+}
+
 int weft_queue_put(weft_queue *queue, weft_value value, weft_time deadline)
 {
+    if (__builtin_expect(!queue, 0))
+        return fails_no_queue();
     return wefti_queue_kind(queue)->put(queue, value, deadline);
 }
 
 int weft_queue_get(weft_queue *queue, weft_value *value, weft_time deadline)
 {
+    if (__builtin_expect(!queue, 0))
+        return fails_no_queue();
     return wefti_queue_kind(queue)->get(queue, value, deadline);
 }
 
 long weft_queue_put_many(weft_queue *queue, const weft_value *values, size_t count, weft_time deadline)
 {
+    if (__builtin_expect(!queue, 0))
+        return fails_no_queue();
     size_t put = 0;
     int error = 0;
     while (put < count) {
@@ -89,6 +102,8 @@ long weft_queue_put_many(weft_queue *queue, const weft_value *values, size_t cou
 
 long weft_queue_get_many(weft_queue *queue, weft_value *values, size_t count, weft_time deadline)
 {
+    if (__builtin_expect(!queue, 0))
+        return fails_no_queue();
     int error = 0;
     size_t got = wefti_queue_kind(queue)->get_some(queue, values, count, &error);
     if (got > 0 || count == 0)
@@ -104,16 +119,22 @@ long weft_queue_get_many(weft_queue *queue, weft_value *values, size_t count, we
 
 size_t weft_queue_size(const weft_queue *queue)
 {
+    if (__builtin_expect(!queue, 0))
+        return 0;
     return wefti_queue_kind(queue)->size(queue);
 }
 
 bool weft_queue_empty(const weft_queue *queue)
 {
+    if (__builtin_expect(!queue, 0))
+        return true;
     return wefti_queue_kind(queue)->size(queue) == 0;
 }
 
 bool weft_queue_full(const weft_queue *queue)
 {
+    if (__builtin_expect(!queue, 0))
+        return false;
     if (wefti_queue_kind(queue)->full)
         return wefti_queue_kind(queue)->full(queue);
     return queue->capacity == WEFT_RENDEZVOUS || wefti_queue_kind(queue)->size(queue) >= queue->capacity;
@@ -121,6 +142,8 @@ bool weft_queue_full(const weft_queue *queue)
 
 size_t weft_queue_capacity(const weft_queue *queue)
 {
+    if (__builtin_expect(!queue, 0))
+        return 0;
     return queue->capacity;
 }
 
@@ -149,6 +172,8 @@ static bool queue_done(weft_queue *queue, size_t count)
 
 int weft_queue_task_done(weft_queue *queue)
 {
+    if (__builtin_expect(!queue, 0))
+        return fails_no_queue();
     if (wefti_queue_is_shared(queue))
         return wefti_queue_shared_task_done(queue);
     if (queue->kind->task_done)
@@ -175,6 +200,8 @@ bool wefti_queue_joined(weft_queue *queue, const uint32_t **bell, uint32_t *seen
 
 int weft_queue_join(weft_queue *queue, weft_time deadline)
 {
+    if (__builtin_expect(!queue, 0))
+        return fails_no_queue();
     const uint32_t *bell;
     uint32_t seen = 0;
     if (wefti_queue_is_shared(queue))
@@ -195,11 +222,15 @@ int wefti_queue_back(weft_queue *queue, weft_value value)
 
 void weft_queue_close(weft_queue *queue)
 {
+    if (__builtin_expect(!queue, 0))
+        return;
     wefti_queue_kind(queue)->close(queue);
 }
 
 size_t weft_queue_close_now(weft_queue *queue)
 {
+    if (__builtin_expect(!queue, 0))
+        return 0;
     weft_value values[DROPPED_TOGETHER];
     size_t dropped = 0, some;
     int error;
@@ -217,6 +248,8 @@ size_t weft_queue_close_now(weft_queue *queue)
 
 bool weft_queue_closed(const weft_queue *queue)
 {
+    if (__builtin_expect(!queue, 0))
+        return false;
     return wefti_queue_is_closed(queue);
 }
 

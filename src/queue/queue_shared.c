@@ -463,18 +463,18 @@ int wefti_queue_shared_join(struct weft_queue *queue, weft_time deadline)
 long weft_queue_deliveries(weft_queue *queue)
 {
     struct wefti_shared_queue *shared = (struct wefti_shared_queue *)queue;
-    if (wefti_queue_is_shared(queue) && wefti_queue_shared_kind(shared)->deliveries)
+    if (queue && wefti_queue_is_shared(queue) && wefti_queue_shared_kind(shared)->deliveries)
         return wefti_queue_shared_kind(shared)->deliveries(shared);
-    errno = ENOTSUP;
+    errno = queue ? ENOTSUP : EINVAL;
     return -1;
 }
 
 int weft_queue_dead_letter(weft_queue *queue, weft_value *value, weft_time deadline)
 {
     struct wefti_shared_queue *shared = (struct wefti_shared_queue *)queue;
-    if (wefti_queue_is_shared(queue) && wefti_queue_shared_kind(shared)->letter)
+    if (queue && wefti_queue_is_shared(queue) && wefti_queue_shared_kind(shared)->letter)
         return wefti_queue_shared_kind(shared)->letter(shared, value, deadline);
-    errno = ENOTSUP;
+    errno = queue ? ENOTSUP : EINVAL;
     return -1;
 }
 
