@@ -656,6 +656,40 @@ static void root_of_an_orphan(void)
     weft_shared_free(orphan);
 }
 
+/* A future that another process keeps is there, with its result, when who has submitted the task is dead. */
+static void root_that_keeps(void)
+{
+    struct orphan *orphan = weft_shared_new(struct orphan);
+    MUST(orphan);
+    orphan->pool = pool_of(1);
+    weft_task *submitter = weft_spawn(WEFT_PROCESS, submits_and_sleeps, weft_ptr(orphan));
+    MUST(submitter && weft_event_wait(&orphan->submitted, WEFT_FOREVER) == 0);
+    weft_future *kept = weft_future_keep(orphan->future);
+    MUST(weft_task_kill(submitter) == 0 && weft_task_join(submitter, WEFT_FOREVER) == 0);
+    weft_event_set(&orphan->gate);
+    for (int i = 0; i < 2 * WEFTI_PROCESS_FIRST; i++) {
+        weft_value value = weft_none;
+        weft_future *other = weft_pool_submit(orphan->pool, waits_at_gate, weft_ptr(orphan));
+        MUST(other && other != kept && weft_future_result(other, &value, WEFT_FOREVER) == 0 && weft_is_none(value));
+        weft_future_free(other);
+    }
+    const struct wefti_process_task *task = (struct wefti_process_task *)(void *)kept;
+    weft_value value = weft_int(1);
+    MUST(weft_future_result(kept, &value, WEFT_NOW) == 0 && weft_is_none(value) && weft_future_outcome(kept) == WEFT_DONE);
+    weft_future_free(kept);
+    MUST(wefti_task_phase(__atomic_load_n(&task->state, __ATOMIC_ACQUIRE)) == WEFTI_TASK_FREE);
+    weft_task_free(submitter);
+    weft_pool_free(orphan->pool);
+    weft_shared_free(orphan);
+}
+
+START_TEST(who_keeps_the_future_of_a_dead_submitter_has_it)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_keeps);
+}
+END_TEST
+
 START_TEST(who_waits_for_the_task_of_a_dead_submitter_goes_on)
 {
     NEEDS_PIDFDS;
@@ -1151,6 +1185,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, terminate_ends_what_runs);
     tcase_add_test(tests, a_pool_ends_with_its_maker);
     tcase_add_test(tests, who_waits_for_the_task_of_a_dead_submitter_goes_on);
+    tcase_add_test(tests, who_keeps_the_future_of_a_dead_submitter_has_it);
 }
 
 int main(void)

@@ -27,11 +27,11 @@ typedef struct weft_pool weft_pool;
  *   shared memory is EFAULT, in the submit, or as the task's failure. A function of a module that was loaded later fails with ENOEXEC. The
  *   first pool (or other process feature) is to be made before the program has other threads, else EBUSY. The processes have the program's
  *   variables as they were at that moment: one that is set to the pool is not among them, so give it to tasks as their argument (weft_ptr).
- * - The pool and its futures lie in shared memory: any process of the program may submit, wait and cancel, as long as the process that made
- *   the pool has not freed it, and futures there as long as the one that submitted lives (who waits for one of a process that dies is told
- *   how it ended, or WEFT_LOST and EOWNERDEAD when he looks too late). Callbacks are called in the process that submitted, on a thread of
- *   the pool there (weft_pool_shutdown is EDEADLK in them, and the shutting down has begun all the same); only that process can add some,
- *   else EPERM.
+ * - The pool and its futures lie in shared memory: any process of the program may submit, wait and cancel, as long as the process that
+ *   made the pool has not freed it, and futures there as long as the one that submitted lives, or another that has said weft_future_keep
+ *   (who only waits for one of a process that dies is told how it ended, or WEFT_LOST and EOWNERDEAD when he looks too late). Callbacks are
+ *   called in the process that submitted, on a thread of the pool there (weft_pool_shutdown is EDEADLK in them, and the shutting down has
+ *   begun all the same); only that process can add some, else EPERM.
  * - Any process may die at any moment. A worker's death costs the task that it was running: WEFT_LOST, with an error of EOWNERDEAD that
  *   names the task, the process, how it ended, whether its core was dumped (the kernel does so where RLIMIT_CORE lets it: that has the
  *   stack, which weft_future_backtrace tells, and gdb, and `weft bt` those of coroutines), and its peak memory (of that task, or of one

@@ -64,11 +64,21 @@ static inline uint32_t wefti_task_age(uint32_t state)
     return state >> WEFTI_TASK_AGE_SHIFT;
 }
 
-/* holds: how many there are. */
-enum { WEFTI_TASK_HOLDS = (1 << WEFTI_TASK_AGE_SHIFT) - 1 };
-static inline uint32_t wefti_task_holds(const uint32_t *holds)
+/*
+ * holds, who has futures of a task:
+ *   bits 0-20   how many the process has that submitted it; 0 when that is dead
+ *   bits 21-31  the record's generation
+ *   bits 32-63  how many others have, by weft_future_keep; what a dead one had of these stays, and so does the record, until the pool goes
+ */
+enum { WEFTI_TASK_HOLDS = (1 << WEFTI_TASK_AGE_SHIFT) - 1, WEFTI_TASK_OTHERS_SHIFT = 32 };
+static inline uint32_t wefti_task_holds(uint64_t holds)
 {
-    return __atomic_load_n(holds, __ATOMIC_SEQ_CST) & WEFTI_TASK_HOLDS;
+    return ((uint32_t)holds & WEFTI_TASK_HOLDS) + (uint32_t)(holds >> WEFTI_TASK_OTHERS_SHIFT);
+}
+
+static inline bool wefti_task_held(const uint64_t *holds)
+{
+    return wefti_task_holds(__atomic_load_n(holds, __ATOMIC_SEQ_CST)) > 0;
 }
 
 /* The same task in another phase: its flags and generation stay. */
@@ -116,12 +126,10 @@ struct wefti_process_pool;
 /* A task of a pool of processes: its future. The first line of the cache is all that a small one needs. */
 struct wefti_process_task {
     uint32_t state;
-    /* futures of it, in the process that submitted it; that process's death makes it 0. Above those bits the record's generation */
-    uint32_t holds;
-    uint32_t number; /* constant */
-    uint16_t owner;  /* the seat of who submitted it; constant from RESERVED to FREE */
-    uint8_t call;    /* bits of enum wefti_process_call; so too */
-    uint8_t tries;   /* how often it may begin again after a worker's death */
+    uint16_t owner; /* the seat of who submitted it; constant from RESERVED to FREE */
+    uint8_t call;   /* bits of enum wefti_process_call; so too */
+    uint8_t tries;  /* how often it may begin again after a worker's death */
+    uint64_t holds;
     weft_function *function;
     uint64_t module;              /* see function.h */
     struct wefti_packed argument; /* constant while it waits and runs */
@@ -141,6 +149,7 @@ struct wefti_process_task {
     uint8_t called;                   /* the callbacks have been called: who adds one now calls it */
     uint8_t again;                    /* it waits in the ring of those that begin again */
     uint8_t stop;                     /* enum weft_outcome of what is STOPPED; WEFT_LOST: for its memory. Written before the bit */
+    uint32_t number;                  /* constant */
     uint8_t listed;                   /* the mender's: it stands in a ring */
     char name[35];                    /* "": none */
     unsigned char argument_room[WEFTI_PACKED_ROOM], result_room[WEFTI_PACKED_ROOM];

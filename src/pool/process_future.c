@@ -26,9 +26,9 @@ static uint32_t task_look(const struct wefti_process_task *task)
 }
 
 /*
- * Waiting. Who waits for a task that another process has submitted does not hold it: when that one is dead, the record is freed as soon as
- * the task has ended, perhaps before the waiter has come to look. Nobody is woken by that; so who finds it free, or about to be, is not to
- * sleep.
+ * Waiting. Who only waits for a task that another process has submitted does not hold it: when that one is dead, the record is freed as
+ * soon as the task has ended, perhaps before the waiter has come to look. Nobody is woken by that; so who finds it free, or about to be, is
+ * not to sleep.
  */
 
 static bool task_free(uint32_t state)
@@ -216,7 +216,7 @@ void wefti_process_future_call_back(struct wefti_process_handle *handle, struct 
         wefti_release(callback);
     }
     bool failed = wefti_task_phase(task_look(task)) == WEFTI_TASK_ENDED + WEFT_FAILED;
-    if (failed && !__atomic_load_n(&task->collected, __ATOMIC_RELAXED) && wefti_task_holds(&task->holds) == 0)
+    if (failed && !__atomic_load_n(&task->collected, __ATOMIC_RELAXED) && !wefti_task_held(&task->holds))
         task_report(task, "task", task_value(task));
     __atomic_and_fetch(&task->state, ~(uint32_t)WEFTI_TASK_CALLS, __ATOMIC_SEQ_CST);
     wefti_process_task_release(task);
@@ -266,10 +266,30 @@ int wefti_process_future_add(struct weft_future *future, const struct wefti_call
 
 /* Owners. */
 
+/* What a future counts of the process that submitted the task, or of another. */
+static uint64_t hold_of(bool owners)
+{
+    return owners ? 1 : UINT64_C(1) << WEFTI_TASK_OTHERS_SHIFT;
+}
+
 void wefti_process_future_keep(struct weft_future *future)
 {
+    struct wefti_process_task *task = task_of(future);
     if (wefti_member)
-        __atomic_add_fetch(&task_of(future)->holds, 1, __ATOMIC_RELAXED);
+        __atomic_add_fetch(&task->holds, hold_of(task->owner == wefti_member), __ATOMIC_RELAXED);
+}
+
+/* One less: of those that the caller's process has, else of the other kind, which was handed to it. What is left; of none, all there is. */
+static uint64_t hold_drop(struct wefti_process_task *task)
+{
+    uint64_t holds = __atomic_load_n(&task->holds, __ATOMIC_RELAXED), left;
+    do {
+        bool owners = task->owner == wefti_member ? (holds & WEFTI_TASK_HOLDS) > 0 : holds >> WEFTI_TASK_OTHERS_SHIFT == 0;
+        if (wefti_task_holds(holds) == 0)
+            return holds;
+        left = holds - hold_of(owners);
+    } while (!__atomic_compare_exchange_n(&task->holds, &holds, left, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    return left;
 }
 
 void wefti_process_future_free(struct weft_future *future)
@@ -279,11 +299,11 @@ void wefti_process_future_free(struct weft_future *future)
     if (!wefti_member)
         return;
     bool mine = pool->maker == wefti_member && task->owner == wefti_member;
-    uint32_t holds = wefti_task_holds(&task->holds), state = task_look(task);
+    uint32_t holds = wefti_task_holds(__atomic_load_n(&task->holds, __ATOMIC_SEQ_CST)), state = task_look(task);
     if (holds == 1 && wefti_task_phase(state) == WEFTI_TASK_ENDED + WEFT_FAILED && !(state & WEFTI_TASK_CALLS) &&
         !__atomic_load_n(&task->collected, __ATOMIC_RELAXED))
         task_report(task, "task", task_value(task));
-    if ((__atomic_sub_fetch(&task->holds, 1, __ATOMIC_SEQ_CST) & WEFTI_TASK_HOLDS) != 0)
+    if (holds == 0 || wefti_task_holds(hold_drop(task)) > 0)
         return;
     wefti_process_task_release(task);
     if (mine)

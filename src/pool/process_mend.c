@@ -9,8 +9,8 @@
  *   RUNNING in its place    what it was running: waits again if it has a try left, else is lost, or what it was STOPPED for
  *   RUNNING, VISIT, its own it ran that itself: lost
  *   RESERVED, FREEING by it the record is cleared
- *   its own                 nobody holds it any more, and nobody calls back; one that waits and stands in no ring was never accepted, and
- *   is cleared
+ *   its own                 it holds nothing of it, and nobody calls back; one that waits and stands in no ring was never accepted, and is
+ *   cleared
  * Each step is one compare-and-swap, or may be done twice. Whoever waits is woken; so are all workers that sleep, as the dead one may have
  * been called or have owed a call.
  *
@@ -54,8 +54,8 @@ static void running_mend(
 }
 
 /*
- * Nobody calls back for the task any more, and nobody holds it. Each of the two steps may let somebody else free the record, and another
- * have it: so they change what is of this generation only.
+ * Nobody calls back for the task any more, and its submitter holds nothing of it. Each of the two steps may let somebody else free the
+ * record, and another have it: so they change what is of this generation only.
  */
 static void owner_leave(struct wefti_process_task *task, uint32_t seen)
 {
@@ -64,9 +64,10 @@ static void owner_leave(struct wefti_process_task *task, uint32_t seen)
         if (__atomic_compare_exchange_n(
                 &task->state, &state, state & ~(uint32_t)WEFTI_TASK_CALLS, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
             break;
-    uint32_t holds = __atomic_load_n(&task->holds, __ATOMIC_SEQ_CST), none = age << WEFTI_TASK_AGE_SHIFT;
-    while (wefti_task_age(holds) == age && holds != none)
-        if (__atomic_compare_exchange_n(&task->holds, &holds, none, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    uint64_t holds = __atomic_load_n(&task->holds, __ATOMIC_SEQ_CST);
+    while (wefti_task_age((uint32_t)holds) == age && (holds & WEFTI_TASK_HOLDS))
+        if (__atomic_compare_exchange_n(
+                &task->holds, &holds, holds & ~(uint64_t)WEFTI_TASK_HOLDS, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
             break;
 }
 

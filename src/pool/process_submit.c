@@ -43,7 +43,7 @@ static int task_fill(struct wefti_process_task *task, const struct weft_submit_o
     struct wefti_function packed;
     __atomic_store_n(&task->owner, wefti_member, __ATOMIC_RELAXED);
     uint32_t age = wefti_task_age(__atomic_load_n(&task->state, __ATOMIC_RELAXED));
-    __atomic_store_n(&task->holds, holds | age << WEFTI_TASK_AGE_SHIFT, __ATOMIC_RELAXED);
+    __atomic_store_n(&task->holds, (uint64_t)(holds | age << WEFTI_TASK_AGE_SHIFT), __ATOMIC_RELAXED);
     task->function = options->function;
     if (wefti_function_pack(options->function, &packed) != 0)
         return errno;

@@ -136,7 +136,7 @@ void wefti_process_task_clear(struct wefti_process_task *task, uint32_t state, u
 void wefti_process_task_release(struct wefti_process_task *task)
 {
     uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST), left;
-    if (!wefti_task_ended(state) || (state & WEFTI_TASK_CALLS) || wefti_task_holds(&task->holds) > 0)
+    if (!wefti_task_ended(state) || (state & WEFTI_TASK_CALLS) || wefti_task_held(&task->holds))
         return;
     uint32_t freeing = WEFTI_TASK_FREEING;
     if (wefti_process_task_move(task, state, freeing, wefti_member, 0, &left))

@@ -155,7 +155,7 @@ enum weft_outcome wefti_process_task_outcome(const struct wefti_process_task *ta
 static void worker_end(struct wefti_process_worker *worker, struct wefti_process_task *task, uint32_t state, enum weft_outcome outcome)
 {
     uint32_t left, flags = 0;
-    bool unheld = wefti_task_holds(&task->holds) == 0;
+    bool unheld = !wefti_task_held(&task->holds);
     if (outcome == WEFT_FAILED && unheld && task->owner == worker->pool->maker)
         flags = WEFTI_TASK_CALLS; /* there it is reported */
     __atomic_store_n(&worker->ended[outcome], worker->ended[outcome] + 1, __ATOMIC_RELAXED);
