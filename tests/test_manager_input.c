@@ -706,7 +706,7 @@ static weft_connection *client_in_object_mode(const struct server *server)
 
 START_TEST(bombs_do_no_harm)
 {
-    size_t part = fixture_copies() ? 20 : 1; /* of what is only to be survived: Valgrind is slow */
+    size_t part = fixture_copies() || FIXTURE_TSAN ? 20 : 1; /* of what is only to be survived, where that is slow */
     struct server server = server_begin((struct server_options){.address = NULL});
     weft_remote *remote = remote_at(&server);
     weft_proxy *list = weft_proxy_new(remote, "list", weft_in(20)), *dict = weft_proxy_new(remote, "dict", weft_in(20));
