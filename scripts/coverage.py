@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Prints what the tests covered, floor by floor: scripts/coverage.py build-check. Fails when a floor has less than nine lines in ten."""
+"""Prints what the tests covered, floor by floor: scripts/coverage.py build-coverage. Fails when a floor has less than nine lines in ten."""
 
 import json
 import subprocess
