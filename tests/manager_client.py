@@ -107,6 +107,9 @@ def dicts(m):
     raises(KeyError, d.popitem)
     assert m.dict([('x', 1)]).copy() == {'x': 1}
     raises(RemoteError, m.dict, 5)
+    raises(TypeError, d._callmethod, '__ior__')
+    raises(TypeError, d._callmethod, '__ior__', ({},), {'x': 1})
+    assert not d.copy()
     assert d._callmethod('incr', ('n',)) == 1 and d._callmethod('incr', ('n', 5)) == 6
     assert d._callmethod('cas', ('n', 6, 7)) is True and d._callmethod('cas', ('n', 6, 8)) is False and d['n'] == 7
 
@@ -138,6 +141,9 @@ def lists(m):
                  store(slice(None), [3, 1.5, 2, True]), lambda o: o.sort(), lambda o: o.sort(reverse=True), lambda o: o.extend(5)):
         both(call)
     raises(TypeError, m.list([1, 'x']).sort)
+    raises(TypeError, m.list().pop, None)
+    ranges = [range(3), range(0), range(1, 9, 2), range(-5), range(3, 0, -1)]
+    assert str(m.list(ranges)) == str(ranges), str(m.list(ranges))
     raises(RemoteError, m.list, None)
     l *= 2
     l += [9]
@@ -187,6 +193,12 @@ def sets(m):
     raises(KeyError, s.pop)
     s.update(m.list([1, 2]), m.dict({3: 4}))
     assert (s | m.set([9])) == {1, 2, 3, 9} and s.issubset(m.set(range(5))) and m.set(s).copy() == s.copy()
+    thawed = m.set(frozenset([1, 'x']))
+    thawed.add(2)
+    assert thawed._getvalue() == {1, 'x', 2} and type(thawed._getvalue()) is set and type(m.set(frozenset())._getvalue()) is set
+    for method in ('__rand__', '__ror__', '__rsub__', '__rxor__', '__and__', '__or__'):
+        got, wanted = thawed._callmethod(method, (frozenset([1, 3]),)), getattr({1, 'x', 2}, method)(frozenset([1, 3]))
+        assert got == wanted and type(got) is type(wanted), (method, got, wanted)
     assert str(m.set([1])) == '{1}' and str(m.set()) == 'set()'
     raises(RemoteError, m.set, 5)
     raises(RemoteError, m.set, [[]])
@@ -283,6 +295,17 @@ def shapes(m):
     raises(IndexError, a.__getitem__, 3)
     raises(OverflowError, a.__setitem__, 0, 1 << 40)
     raises(TypeError, a.__setitem__, 0, 'x')
+    mirror = array.array('i', [9, 2, 3])
+    for where, values in ((slice(1, 2), [5, 6, 7]), (slice(0, 3), [1]), (slice(3, 1), [8, 8]), (slice(None), []), (slice(5, 9), [4, 5, 6, 7]), (slice(None, None, 2), [1, 2])):
+        mirror[where] = a[where] = array.array('i', values)  # an array may grow and shrink
+        assert a._getvalue() == mirror, (a, mirror)
+    raises(ValueError, a.__setitem__, slice(None, None, 2), array.array('i', [1]))
+    raises(ValueError, a.__setitem__, slice(0, 2), [1])
+    for octets in (b'', b'ab\xff\xfe', bytearray(b'1234')):
+        assert m.Array('h', octets)._getvalue() == array.array('h', octets), octets
+    raises(RemoteError, m.Array, 'h', b'abc')
+    raises(RemoteError, m.Array, 'h', '')
+    a[:] = array.array('i', [9, 2, 3])
     nested = m.list([m.dict({'in': 1})])
     inner = nested[0]
     inner['new'] = 2

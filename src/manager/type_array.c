@@ -131,19 +131,40 @@ static struct numbers *numbers_of(const struct wefti_call *call)
     return call->object->state;
 }
 
-/* Numbers of a value: items, or as many zeros. NULL, having raised. */
+static struct numbers *numbers_new(char letter, size_t length)
+{
+    size_t size = wefti_numbers_size(letter);
+    struct numbers *made = wefti_alloc(sizeof(*made) + length * size);
+    if (made)
+        *made = (struct numbers){.letter = letter, .size = size, .length = (int64_t)length};
+    return made;
+}
+
+/* Numbers as they lie in octets. NULL, having raised. */
+static struct numbers *numbers_of_octets(struct wefti_call *call, char letter, weft_value octets, weft_value *error)
+{
+    size_t size = wefti_numbers_size(letter), length = weft_length(octets);
+    if (length % size != 0)
+        return *error = wefti_raise_text(call, "ValueError", "bytes length not a multiple of item size"), NULL;
+    struct numbers *made = numbers_new(letter, length / size);
+    if (!made)
+        return *error = wefti_raise_memory(call), NULL;
+    if (length > 0)
+        memcpy(made->octets, weft_as_bytes(octets), length);
+    return made;
+}
+
+/* Numbers of a value's items. NULL, having raised. */
 static struct numbers *numbers_make(struct wefti_call *call, char letter, weft_value source, weft_value *error)
 {
     size_t size = wefti_numbers_size(letter);
     weft_value items = wefti_items_of(call, source);
     if (wefti_raised(call))
         return *error = items, NULL;
-    struct numbers *made = wefti_alloc(sizeof(*made) + weft_length(items) * size);
+    struct numbers *made = numbers_new(letter, weft_length(items));
     bool good = true;
     char octets[8];
-    if (made)
-        *made = (struct numbers){.letter = letter, .size = size, .length = (int64_t)weft_length(items)};
-    else
+    if (!made)
         *error = wefti_raise_memory(call);
     for (size_t i = 0; made && good && i < weft_length(items); i++) {
         good = number_octets(call, letter, weft_list_at(items, (ptrdiff_t)i), octets, error);
@@ -161,7 +182,14 @@ static weft_value array_construct(struct wefti_call *call)
     weft_value error, letter = call->bound[0];
     if (letter.kind != WEFT_STR || weft_length(letter) != 1 || !wefti_numbers_size(weft_as_str(letter)[0]))
         return wefti_raise_text(call, "ValueError", "bad typecode (must be b, B, h, H, i, I, l, L, q, Q, f or d)");
-    call->object->state = numbers_make(call, weft_as_str(letter)[0], call->bound[1], &error);
+    char type = weft_as_str(letter)[0];
+    weft_value from = call->bound[1];
+    if (from.kind == WEFT_STR)
+        return wefti_raise_text(call, "TypeError", "cannot use a str to initialize an array with typecode '%c'", type);
+    if (from.kind == WEFT_BYTES || from.kind == WEFT_BYTEARRAY)
+        call->object->state = numbers_of_octets(call, type, from, &error);
+    else
+        call->object->state = numbers_make(call, type, from, &error);
     return call->object->state ? weft_none : error;
 }
 
@@ -217,6 +245,22 @@ static weft_value array_getitem(struct wefti_call *call)
     return one;
 }
 
+/* Other numbers in place of `count` of its own, more or fewer. */
+static weft_value array_splice(struct wefti_call *call, const struct numbers *from, int64_t start, int64_t count)
+{
+    struct numbers *old = numbers_of(call), *made = numbers_new(old->letter, (size_t)(old->length - count + from->length));
+    if (!made)
+        return wefti_raise_memory(call);
+    size_t size = old->size, before = (size_t)start * size, put = (size_t)from->length * size, gone = (size_t)count * size;
+    memcpy(made->octets, old->octets, before);
+    memcpy(made->octets + before, from->octets, put);
+    memcpy(made->octets + before + put, old->octets + before + gone, (size_t)old->length * size - before - gone);
+    call->object->state = made;
+    wefti_release(old);
+    return weft_none;
+}
+
+/* Of an array a slice may grow and shrink, as in Python; it also takes other items, as many as it has, which Python does not. */
 static weft_value array_set_slice(struct wefti_call *call)
 {
     struct numbers *numbers = numbers_of(call), *from;
@@ -227,12 +271,16 @@ static weft_value array_set_slice(struct wefti_call *call)
     from = numbers_make(call, numbers->letter, call->bound[1], &error);
     if (!from)
         return error;
-    if (from->length != count)
-        error = wefti_raise_text(call, "ValueError", "attempt to assign array of size %ld to slice of size %ld", from->length, count);
-    for (int64_t i = 0; i < count && !wefti_raised(call); i++)
-        memcpy(numbers->octets + (size_t)(start + i * step) * numbers->size, from->octets + (size_t)i * numbers->size, numbers->size);
+    weft_value result = weft_none;
+    if (from->length == count)
+        for (int64_t i = 0; i < count; i++)
+            memcpy(numbers->octets + (size_t)(start + i * step) * numbers->size, from->octets + (size_t)i * numbers->size, numbers->size);
+    else if (step == 1 && call->bound[1].kind == WEFT_NUMBERS)
+        result = array_splice(call, from, start, count);
+    else
+        result = wefti_raise_text(call, "ValueError", "attempt to assign array of size %ld to slice of size %ld", from->length, count);
     wefti_release(from);
-    return wefti_raised(call) ? error : weft_none;
+    return result;
 }
 
 static weft_value array_setitem(struct wefti_call *call)

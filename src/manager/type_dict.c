@@ -377,6 +377,10 @@ static weft_value dict_ror(struct wefti_call *call)
 static weft_value dict_ior(struct wefti_call *call)
 {
     weft_value error;
+    if (weft_length(call->keywords) > 0)
+        return wefti_raise_text(call, "TypeError", "__ior__() takes no keyword arguments");
+    if (weft_length(call->arguments) != 1)
+        return wefti_raise_text(call, "TypeError", "expected 1 argument, got %zu", weft_length(call->arguments));
     return dict_update_from(call, dict_of(call), &error) ? dict_copy(call) : error;
 }
 

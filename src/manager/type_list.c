@@ -320,10 +320,11 @@ static weft_value list_pop(struct wefti_call *call)
 {
     int64_t index;
     weft_value error, item, at = call->bound[0].kind == WEFTI_ABSENT ? weft_int(-1) : call->bound[0];
+    if (!wefti_integer(call, at, 0, &index, &error))
+        return error;
     if (list_length(call) == 0)
         return wefti_raise_text(call, "IndexError", "pop from empty list");
-    if (!wefti_integer(call, at, 0, &index, &error) ||
-        !wefti_index(call, weft_int(index), list_length(call), "pop index out of range", &index, &error))
+    if (!wefti_index(call, weft_int(index), list_length(call), "pop index out of range", &index, &error))
         return error;
     weft_list_pop(list_of(call), (ptrdiff_t)index, &item);
     return item;

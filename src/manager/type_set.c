@@ -158,12 +158,40 @@ static const struct verb *verb_of(const struct wefti_call *call)
     return verb;
 }
 
+/* The frozenset of a set's members; yours. An error with errno. */
+static weft_value set_frozen(weft_value set)
+{
+    weft_value member, *members = NULL;
+    size_t count = 0, at = 0;
+    if (weft_length(set) > 0 && !(members = wefti_alloc_raw(weft_length(set) * sizeof(*members))))
+        return weft_error(errno, NULL);
+    while (weft_set_next(set, &at, &member))
+        members[count++] = weft_keep(member);
+    weft_value frozen = weft_frozenset(members, count);
+    for (size_t i = 0; weft_is_error(frozen) && i < count; i++)
+        weft_drop(members[i]);
+    wefti_release(members);
+    return frozen;
+}
+
+/* A set's members as a frozenset, in its place: an operator's result is of its left side's type. Takes `set`. */
+static weft_value set_as_frozen(struct wefti_call *call, weft_value set, weft_value *error)
+{
+    weft_value frozen = set_frozen(set);
+    weft_drop(set);
+    if (weft_is_error(frozen))
+        *error = wefti_raise_memory(call);
+    return frozen;
+}
+
 /* One argument more; takes `set`, and returns what comes of it, or *error. */
 static weft_value set_with(struct wefti_call *call, const struct verb *verb, weft_value set, weft_value given, weft_value *error)
 {
     weft_value other = set_given(call, given, verb->sign, error), made = weft_none;
     if (!wefti_raised(call))
         made = set_combined(call, verb->turned ? other : set, verb->turned ? set : other, verb->sense, error);
+    if (!wefti_raised(call) && verb->turned && other.kind == WEFT_FROZENSET)
+        made = set_as_frozen(call, made, error);
     weft_drop(other);
     weft_drop(set);
     return made;
@@ -260,21 +288,11 @@ static weft_value set_test(struct wefti_call *call)
  * errno. */
 static weft_value set_sought(struct wefti_call *call)
 {
-    weft_value given = call->bound[0], member, *members = NULL;
-    size_t work = 0, count = 0, at = 0;
+    weft_value given = call->bound[0];
+    size_t work = 0;
     if (!item_usable(&work, given))
         return weft_error(errno, NULL);
-    if (given.kind != WEFT_SET)
-        return weft_keep(given);
-    if (weft_length(given) > 0 && !(members = wefti_alloc_raw(weft_length(given) * sizeof(*members))))
-        return weft_error(errno, NULL);
-    while (weft_set_next(given, &at, &member))
-        members[count++] = weft_keep(member);
-    weft_value frozen = weft_frozenset(members, count);
-    for (size_t i = 0; weft_is_error(frozen) && i < count; i++)
-        weft_drop(members[i]);
-    wefti_release(members);
-    return frozen;
+    return given.kind == WEFT_SET ? set_frozen(given) : weft_keep(given);
 }
 
 /* 0 when it was there, and is gone; -1 with errno. */
@@ -351,12 +369,25 @@ static weft_value set_iter(struct wefti_call *call)
     return weft_is_error(made) ? wefti_raise_memory(call) : made;
 }
 
+/* A set of what was given: of a frozenset, which a copy would stay, its members. */
+static weft_value set_begun(weft_value given)
+{
+    if (given.kind != WEFT_FROZENSET)
+        return weft_copy(given);
+    weft_value set = weft_set();
+    size_t work = 0;
+    if (weft_is_error(set) || set_add_those(set, given, set, false, &work))
+        return set;
+    weft_drop(set);
+    return weft_error(errno, NULL);
+}
+
 static weft_value set_construct(struct wefti_call *call)
 {
     bool given = call->bound[0].kind != WEFTI_ABSENT;
     weft_value error = weft_none, set = given ? set_given(call, call->bound[0], NULL, &error) : weft_set();
     weft_value *held = wefti_alloc(sizeof(*held));
-    if (held && !wefti_raised(call) && !weft_is_error(*held = given ? weft_copy(set) : weft_keep(set))) {
+    if (held && !wefti_raised(call) && !weft_is_error(*held = given ? set_begun(set) : weft_keep(set))) {
         call->object->state = held;
         weft_drop(set);
         return weft_none;

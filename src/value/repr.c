@@ -388,6 +388,20 @@ static bool print_complex(struct printer *out, weft_value object)
     return true;
 }
 
+/* range(0, 3), without a step that is 1. */
+static bool print_range(struct printer *out, weft_value object)
+{
+    weft_value arguments = weft_object_arguments(object), step = weft_list_at(arguments, 2);
+    if (strcmp(weft_object_name(object), "range") != 0 || weft_length(arguments) != 3 || step.kind != WEFT_INT || step.as.integer != 1)
+        return false;
+    print_text(out, "range(");
+    print_plain(out, weft_list_at(arguments, 0));
+    print_text(out, ", ");
+    print_plain(out, weft_list_at(arguments, 1));
+    print_text(out, ")");
+    return true;
+}
+
 /*
  * A proxy that lies in something, as Python prints one: <DictProxy object, typeid 'dict' at 0x...>, though for the number of the object it
  * is of, not for where it lies itself.
@@ -448,7 +462,7 @@ static bool print_inert(struct printer *out, weft_value *object)
 /* An object's name, without its module. Then its arguments are what is printed as a container; false when it has none. */
 static bool print_name(struct printer *out, weft_value *object)
 {
-    if (print_complex(out, *object) || print_proxy(out, *object))
+    if (print_complex(out, *object) || print_range(out, *object) || print_proxy(out, *object))
         return false;
     if (print_inert(out, object))
         return !weft_is_none(*object);
