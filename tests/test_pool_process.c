@@ -697,6 +697,133 @@ START_TEST(who_waits_for_the_task_of_a_dead_submitter_goes_on)
 }
 END_TEST
 
+/* Callbacks that take their time. */
+
+static weft_value endless(weft_value unused)
+{
+    for (;;)
+        weft_sleep(1);
+    return unused;
+}
+
+static weft_value fatal(weft_value unused)
+{
+    raise(SIGKILL);
+    return unused;
+}
+
+static int callback_waits(weft_future *future, void *gate)
+{
+    (void)future;
+    return weft_is_error(wait_at(weft_ptr(gate)));
+}
+
+static void root_of_slow_callbacks(void)
+{
+    struct gate gate = {0};
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 1, .task_timeout = 0.05);
+    MUST(pool && weft_pool_start(pool, nothing, weft_none, .on_done = callback_waits, .data = &gate) == 0);
+    fixture_until(gate_reached(&gate) == 1);
+    weft_future *late = weft_pool_submit(pool, endless, weft_none), *dies = weft_pool_submit(pool, fatal, weft_none);
+    MUST(late && dies && weft_future_result(late, NULL, weft_in(10)) == 0 && weft_future_outcome(late) == WEFT_TIMED_OUT);
+    MUST(weft_future_result(dies, NULL, weft_in(10)) == 0 && weft_future_outcome(dies) == WEFT_LOST);
+    MUST(weft_pool_apply(pool, nothing, weft_none, NULL, weft_in(10)) == 0);
+    MUST(weft_pool_shutdown(pool, false, WEFT_NOW) == -1 && errno == EAGAIN);
+    weft_event_set(&gate.open);
+    weft_future_free(late);
+    weft_future_free(dies);
+    weft_pool_free(pool);
+}
+
+START_TEST(a_callback_that_waits_holds_up_no_limit_and_no_worker)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_slow_callbacks);
+}
+END_TEST
+
+static weft_pool *applied_to;
+
+static int callback_applies(weft_future *future, void *done)
+{
+    (void)future;
+    for (int i = 0; i < 5; i++)
+        MUST(weft_pool_apply(applied_to, nothing, weft_none, NULL, weft_in(10)) == 0);
+    weft_event_set(done);
+    return 0;
+}
+
+/* Each task wants a worker of its own, that somebody has to start while the callback waits for the task. */
+static void root_of_applying_callbacks(void)
+{
+    weft_event done = {0};
+    weft_pool *pool = applied_to = weft_pool_new(WEFT_PROCESS, .workers = 1, .max_tasks_per_worker = 1);
+    MUST(pool && weft_pool_start(pool, nothing, weft_none, .on_done = callback_applies, .data = &done) == 0);
+    MUST(weft_event_wait(&done, WEFT_FOREVER) == 0);
+    weft_pool_free(pool);
+}
+
+START_TEST(a_callback_may_wait_for_other_tasks)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_applying_callbacks);
+}
+END_TEST
+
+enum { FIRSTS = 4 };
+static struct gate firsts;
+static int firsts_called;
+
+static int callback_notes(weft_future *future, void *unused)
+{
+    (void)future, (void)unused;
+    __atomic_add_fetch(&firsts_called, 1, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+static weft_value first_submit(weft_value pool)
+{
+    wait_at(weft_ptr(&firsts));
+    return weft_bool(weft_pool_start(weft_as_ptr(pool), nothing, weft_none, .on_done = callback_notes) == 0);
+}
+
+/* In a process that has not made the pool, threads want to be called for the first time, all at once. */
+static weft_value submit_firsts(weft_value pool)
+{
+    weft_task *threads[FIRSTS];
+    for (int i = 0; i < FIRSTS; i++)
+        MUST((threads[i] = weft_spawn(WEFT_THREAD, first_submit, weft_keep(pool))));
+    fixture_until(gate_reached(&firsts) == FIRSTS);
+    weft_event_set(&firsts.open);
+    for (int i = 0; i < FIRSTS; i++) {
+        weft_value value;
+        MUST(weft_task_result(threads[i], &value, WEFT_FOREVER) == 0 && weft_as_bool(value));
+        weft_task_free(threads[i]);
+    }
+    fixture_until(__atomic_load_n(&firsts_called, __ATOMIC_SEQ_CST) == FIRSTS);
+    /* its main task, and one that calls */
+    return weft_int((int64_t)weft_active_count());
+}
+
+static void root_of_firsts(void)
+{
+    weft_pool *pool = pool_of(1);
+    for (int i = 0; i < 100; i++) {
+        weft_value alive = weft_none;
+        weft_task *task = weft_spawn(WEFT_PROCESS, submit_firsts, weft_ptr(pool));
+        MUST(task && weft_task_result(task, &alive, WEFT_FOREVER) == 0 && weft_as_int(alive) == 2);
+        weft_task_free(task);
+    }
+    weft_pool_free(pool);
+}
+
+START_TEST(one_thread_calls_in_a_process_that_did_not_make_the_pool)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_firsts);
+}
+END_TEST
+
 /* More records than fit into one slab, all with callbacks: what is kept of each lies where it may. */
 static uint32_t many_called;
 
@@ -1174,6 +1301,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, without_a_core_there_is_no_stack);
     tcase_add_test(tests, workers_are_placed);
     tcase_add_test(tests, an_interrupt_is_for_the_program_to_answer);
+    tcase_add_test(tests, a_callback_that_waits_holds_up_no_limit_and_no_worker);
+    tcase_add_test(tests, a_callback_may_wait_for_other_tasks);
+    tcase_add_test(tests, one_thread_calls_in_a_process_that_did_not_make_the_pool);
     tcase_add_test(tests, thousands_of_tasks_are_under_way);
     tcase_add_test(tests, who_submits_may_die_at_any_instruction);
     tcase_add_test(tests, who_frees_a_pool_may_die_at_any_instruction);

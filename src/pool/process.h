@@ -216,7 +216,7 @@ struct wefti_process_pool {
     uint64_t signals;                    /* the mask that workers have */
     struct wefti_process_worker *table[WEFTI_PROCESS_WORKERS];
     struct wefti_process_task
-        *slab[WEFTI_PROCESS_SLABS]; /* records; then a bit for each that has ended with CALLS, hints for the keepers */
+        *slab[WEFTI_PROCESS_SLABS]; /* records; then a bit for each that has ended with CALLS, hints for the callers */
     uint32_t closed;                /* no more submits */
     uint32_t broken;                /* 2: an initializer failed; 1: that is being written down */
     uint32_t terminated;            /* what runs is killed */
@@ -247,7 +247,9 @@ struct wefti_process_pool {
 
     /* Who waits for room. */
     uint32_t room __attribute__((aligned(64))); /* bit 0: somebody waits; bit 1: for the first there is; waited for */
-    uint32_t bell __attribute__((aligned(64))); /* changes when there is something for keepers to do; waited for */
+    uint32_t bell __attribute__((aligned(64))); /* changes when there is something for the keeper to do; waited for */
+    uint32_t chime;                             /* changes when there is something to call, in any process; waited for */
+    uint32_t called_by;                         /* the maker has a caller: the keeper need not see to calls */
     uint64_t tally[WEFT_LOST + 1];              /* tasks that no worker has ended; counted atomically */
     weft_time watched;                          /* the keeper looks at limits then, whatever comes */
     struct wefti_process_ring rings[WEFTI_RINGS];
@@ -256,9 +258,13 @@ struct wefti_process_pool {
 /* What a process has of a pool in its own memory: the maker always, others once they have callbacks. */
 struct wefti_process_handle {
     struct wefti_process_pool *pool;
-    struct wefti_latch latch;          /* of callbacks, and of `thread` */
-    weft_task *keeper;                 /* the thread that calls, and in the maker keeps */
+    struct wefti_latch latch;          /* of callbacks */
+    weft_task *keeper;                 /* the maker's thread that keeps */
+    weft_task *caller;                 /* the thread that calls */
     struct wefti_context *context;     /* the keeper's */
+    struct wefti_context *calling;     /* the caller's */
+    uint32_t caller_state;             /* process_caller.c; waited for */
+    uint32_t callless;                 /* the caller is to end */
     uint32_t references;               /* of the pool's handle, and each future here */
     uint32_t lost;                     /* this is a forked child */
     uint32_t stop;                     /* 1: the keeper has ended, or is to; 2: it frees the pool then */
@@ -335,8 +341,9 @@ bool wefti_process_task_move(struct wefti_process_task *task, uint32_t seen, uin
 bool wefti_process_task_end(struct wefti_process_task *task, uint32_t seen, enum weft_outcome outcome);
 /* After a move to ENDED: wakes who waits, rings who has callbacks, frees it if nobody holds it. */
 void wefti_process_task_told(struct wefti_process_pool *pool, struct wefti_process_task *task, uint32_t left);
-/* Lets the keepers look. */
+/* Lets the keeper look; the callers. */
 void wefti_process_ring_bell(struct wefti_process_pool *pool);
+void wefti_process_ring_chime(struct wefti_process_pool *pool);
 /* The reason that a task that never returned has instead of a result. */
 weft_value wefti_process_task_reason(const struct wefti_process_task *task, uint32_t state);
 
@@ -369,13 +376,23 @@ void wefti_process_wake_all(struct wefti_process_pool *pool);
 
 /* process_keeper.c */
 
-/* Starts it, if there is none. 0; -1 with EAGAIN, ENOMEM. */
+/* Starts it. 0; -1 with EAGAIN, ENOMEM. */
 int wefti_process_keeper_start(struct wefti_process_handle *handle);
 /* Stops the task, as `outcome` says, and its worker's whole tree. False: the task has ended by itself, or begun anew. */
 bool wefti_process_stop(struct wefti_process_pool *pool, struct wefti_process_worker *worker, struct wefti_process_task *task,
     uint32_t state, enum weft_outcome outcome);
 
 #include "pool/stop.h"
+
+/* process_caller.c */
+
+/* Sees to it that this process is called back. 0; -1 with EAGAIN, ENOMEM. */
+int wefti_process_caller_want(struct wefti_process_handle *handle);
+/* The keeper's: starts the caller when it is needed; ends it. */
+void wefti_process_caller_see(struct wefti_process_handle *handle);
+void wefti_process_caller_end(struct wefti_process_handle *handle);
+/* A thread of the pool's in this process; NULL with EAGAIN, ENOMEM. */
+weft_task *wefti_process_thread(struct wefti_process_handle *handle, weft_function *function);
 
 static inline struct wefti_process_pool *wefti_process_pool_of(weft_pool *pool)
 {

@@ -3,7 +3,7 @@
  * Futures of pools of processes: the records of process_task.c, as who submitted sees them.
  *
  * Callbacks are in the memory of the process that submitted, in a list that the record points to, under that process's latch. While there
- * are any the record has CALLS; who ends the task then rings the bell, and that process's keeper calls them, one by one, takes CALLS away
+ * are any the record has CALLS; who ends the task then rings, and that process's caller calls them, one by one, takes CALLS away
  * under the latch when there are no more, and `called` says that nobody will call any more.
  */
 
@@ -244,7 +244,7 @@ int wefti_process_future_add(struct weft_future *future, const struct wefti_call
     }
     struct wefti_process_handle *handle = wefti_process_handle_of(task->pool, true);
     struct wefti_callback *node = wefti_alloc_raw(sizeof(*node));
-    if (!handle || !node || (!handle->keeper && wefti_process_keeper_start(handle) != 0)) {
+    if (!handle || !node || wefti_process_caller_want(handle) != 0) {
         wefti_release(node);
         return -1;
     }

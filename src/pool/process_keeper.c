@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The keeper of a pool of processes: a thread of the process that made the pool. It starts workers, clears the places of those that have
- * ended, stops tasks that have run for too long, and calls what is to be called when tasks end. Nothing that a submit or a task does waits
- * for it, but the first submit, which waits until there is a worker.
+ * ended, and stops tasks that have run for too long. Nothing that a submit or a task does waits for it, but the first submit, which waits
+ * until there is a worker. It runs nothing of the program's, which could hold it up: callbacks are the caller's (process_caller.c).
  *
- * It sleeps on `bell`, which whoever wants something of it changes after saying what: the other words of the pool. Other processes that
- * submit with callbacks have a thread of the same kind, which does nothing but call.
+ * It sleeps on `bell`, which whoever wants something of it changes after saying what: the other words of the pool.
  *
  * A place of the table goes NONE -> COMING (keeper) -> THERE (worker) -> LEFT (the mender, when the worker's process is dead) -> NONE
  * (keeper). A process that died before it had joined the pool is found by the state of the process itself, which the keeper waits for too
@@ -13,8 +12,6 @@
  */
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -278,30 +275,6 @@ static weft_time memory_keep(struct wefti_process_pool *pool)
     return any ? weft_clock() + MEMORY_LOOK : WEFT_FOREVER;
 }
 
-/* Calls. */
-
-static void word_call(struct wefti_process_handle *handle, uint64_t *word, uint32_t first)
-{
-    uint64_t bits = __atomic_load_n(word, __ATOMIC_SEQ_CST);
-    for (; bits; bits &= bits - 1) {
-        uint32_t at = (uint32_t)__builtin_ctzll(bits);
-        struct wefti_process_task *task = wefti_process_task_at(handle->pool, first + at);
-        if (__atomic_load_n(&task->owner, __ATOMIC_RELAXED) != wefti_member)
-            continue;
-        __atomic_and_fetch(word, ~(UINT64_C(1) << at), __ATOMIC_SEQ_CST);
-        uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST);
-        if (wefti_task_ended(state) && (state & WEFTI_TASK_CALLS))
-            wefti_process_future_call_back(handle, task);
-    }
-}
-
-static void calls_make(struct wefti_process_handle *handle)
-{
-    uint32_t records = wefti_process_records(__atomic_load_n(&handle->pool->slabs, __ATOMIC_ACQUIRE));
-    for (uint32_t first = 0; first < records; first += 64)
-        word_call(handle, wefti_process_task_bits(handle->pool, first), first);
-}
-
 /* The whole. */
 
 static void pool_break(struct wefti_process_pool *pool)
@@ -345,14 +318,14 @@ static bool keeper_finished(struct wefti_process_pool *pool)
 }
 
 /* Sleeps until the bell rings, somebody who is to come has died before, or something is due. */
-static void keeper_sleep(struct wefti_process_pool *pool, uint32_t bell, weft_time until, bool keeps)
+static void keeper_sleep(struct wefti_process_pool *pool, uint32_t bell, weft_time until)
 {
     struct wefti_item items[WATCHED_AT_ONCE + WEFTI_KEEPERS];
-    unsigned count = keeps ? wefti_family_watch(items) : 0;
-    if (keeps && count == 0)
+    unsigned count = wefti_family_watch(items);
+    if (count == 0)
         return; /* the next round sees to it */
     items[count++] = (struct wefti_item){.kind = WEFTI_WORD, .word = &pool->bell, .expected = bell};
-    for (uint32_t i = 0; keeps && i < wefti_process_places(pool) && count < WATCHED_AT_ONCE; i++)
+    for (uint32_t i = 0; i < wefti_process_places(pool) && count < WATCHED_AT_ONCE; i++)
         if (__atomic_load_n(&pool->table[i]->state, __ATOMIC_SEQ_CST) == WEFTI_WORKER_COMING)
             items[count++] =
                 (struct wefti_item){.kind = WEFTI_WORD, .word = &pool->table[i]->process->state, .expected = WEFTI_PROCESS_RUNS};
@@ -415,19 +388,19 @@ static weft_value keeper_main(weft_value pointer)
 {
     struct wefti_process_handle *handle = weft_as_ptr(pointer);
     struct wefti_process_pool *pool = handle->pool;
-    bool keeps = pool->maker == wefti_member;
     wefti_shield_raise();
     __atomic_store_n(&handle->context, wefti_context_current(), __ATOMIC_RELAXED);
     for (;;) {
         uint32_t bell = __atomic_load_n(&pool->bell, __ATOMIC_SEQ_CST);
-        weft_time until = keeps ? keeper_keep(handle) : WEFT_FOREVER;
-        calls_make(handle);
-        if (keeps ? keeper_finished(pool) : __atomic_load_n(&handle->stop, __ATOMIC_SEQ_CST))
+        weft_time until = keeper_keep(handle);
+        wefti_process_caller_see(handle);
+        if (keeper_finished(pool))
             break;
-        keeper_sleep(pool, bell, until, keeps);
+        keeper_sleep(pool, bell, until);
     }
+    wefti_process_caller_end(handle);
     __atomic_store_n(&handle->context, NULL, __ATOMIC_RELAXED);
-    bool freed = keeps && __atomic_exchange_n(&handle->stop, 1, __ATOMIC_SEQ_CST) == 2; /* from a callback: nobody waits */
+    bool freed = __atomic_exchange_n(&handle->stop, 1, __ATOMIC_SEQ_CST) == 2; /* from a callback: nobody waits */
     __atomic_store_n(&pool->finished, 1, __ATOMIC_SEQ_CST);
     weft_wake(&pool->finished, UINT32_MAX);
     wefti_shield_lower();
@@ -438,13 +411,6 @@ static weft_value keeper_main(weft_value pointer)
 
 int wefti_process_keeper_start(struct wefti_process_handle *handle)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    weft_task *keeper = weft_spawn(WEFT_THREAD, keeper_main, weft_ptr(handle), .name = handle->pool->name, .daemon = true);
-    int error = errno;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    errno = error;
-    handle->keeper = keeper;
-    return keeper ? 0 : -1;
+    handle->keeper = wefti_process_thread(handle, keeper_main);
+    return handle->keeper ? 0 : -1;
 }

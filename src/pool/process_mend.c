@@ -106,7 +106,7 @@ static void task_mend(
     if (phase > WEFTI_TASK_RESERVED && phase != WEFTI_TASK_FREEING && __atomic_load_n(&task->owner, __ATOMIC_SEQ_CST) == seat)
         owned_mend(task, state);
     if (wefti_task_ended(state) &&
-        (state & WEFTI_TASK_CALLS)) /* who ended it may not have come to say so; its keeper looks twice at worst */
+        (state & WEFTI_TASK_CALLS)) /* who ended it may not have come to say so; its caller looks twice at worst */
         __atomic_or_fetch(wefti_process_task_bits(pool, task->number), UINT64_C(1) << task->number % 64, __ATOMIC_SEQ_CST);
     wefti_process_task_release(task);
 }
@@ -168,6 +168,7 @@ void wefti_process_pool_mend(uint32_t dead, void *object, uint64_t detail)
         maker_mend(pool);
     wefti_process_wake_all(pool);
     wefti_process_ring_bell(pool);
+    wefti_process_ring_chime(pool);
     if (!pool->maker && !workers_left(pool))
         wefti_process_pool_withdraw(pool, (uint16_t)seat);
 }

@@ -304,7 +304,9 @@ static bool pool_inside(const struct wefti_process_pool *pool)
 {
     const struct wefti_process_worker *worker = wefti_process_worker_here();
     const struct wefti_process_handle *handle = pool->maker == wefti_member ? pool->handle : NULL;
-    return (worker && worker->pool == pool) || (handle && __atomic_load_n(&handle->context, __ATOMIC_RELAXED) == wefti_context_current());
+    const struct wefti_context *self = handle ? wefti_context_current() : NULL;
+    return (worker && worker->pool == pool) || (self && (__atomic_load_n(&handle->context, __ATOMIC_RELAXED) == self ||
+                                                            __atomic_load_n(&handle->calling, __ATOMIC_RELAXED) == self));
 }
 
 static int pool_join(struct wefti_process_pool *pool, weft_time deadline)

@@ -73,7 +73,7 @@ static int task_watch(struct wefti_process_task *task, const struct weft_submit_
     struct wefti_process_handle *handle = options->on_done ? wefti_process_handle_of(task->pool, true) : NULL;
     if (!options->on_done)
         return 0;
-    if (!handle || (!handle->keeper && wefti_process_keeper_start(handle) != 0))
+    if (!handle || wefti_process_caller_want(handle) != 0)
         return errno;
     struct wefti_callback *callback = wefti_alloc_raw(sizeof(*callback));
     if (!callback)

@@ -149,13 +149,21 @@ void wefti_process_ring_bell(struct wefti_process_pool *pool)
     weft_wake(&pool->bell, UINT32_MAX);
 }
 
+void wefti_process_ring_chime(struct wefti_process_pool *pool)
+{
+    __atomic_add_fetch(&pool->chime, 1, __ATOMIC_SEQ_CST);
+    weft_wake(&pool->chime, UINT32_MAX);
+    if (!__atomic_load_n(&pool->called_by, __ATOMIC_SEQ_CST))
+        wefti_process_ring_bell(pool);
+}
+
 void wefti_process_task_told(struct wefti_process_pool *pool, struct wefti_process_task *task, uint32_t left)
 {
     if (left & WEFTI_TASK_WAITED)
         weft_wake(&task->state, UINT32_MAX);
     if (left & WEFTI_TASK_CALLS) {
         __atomic_or_fetch(wefti_process_task_bits(pool, task->number), UINT64_C(1) << task->number % 64, __ATOMIC_SEQ_CST);
-        wefti_process_ring_bell(pool);
+        wefti_process_ring_chime(pool);
         return;
     }
     wefti_process_task_release(task);
