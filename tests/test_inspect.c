@@ -3,6 +3,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +155,93 @@ START_TEST(a_deadlock_is_seen_from_outside)
         found |= weft_as_int(at(roots, (ptrdiff_t)i)) == root;
     ck_assert(found);
     weft_drop(roots);
+    root_end(root, &said);
+}
+END_TEST
+
+/* What a task waits for without holding anything of it. */
+struct awaited {
+    weft_lock lock;
+    weft_condition condition;
+    weft_event event;
+    weft_semaphore semaphore;
+    uint32_t word, past; /* past: the event */
+};
+
+static int waits_for_condition(struct wefti_process *self)
+{
+    struct awaited *awaited = self->data;
+    MUST(weft_lock_acquire(&awaited->lock, WEFT_FOREVER) == 0);
+    return weft_condition_wait(&awaited->condition, &awaited->lock, WEFT_FOREVER);
+}
+
+static int waits_for_an_event(struct wefti_process *self)
+{
+    struct awaited *awaited = self->data;
+    return weft_event_wait(&awaited->event, WEFT_FOREVER);
+}
+
+static int waits_for_a_permit(struct wefti_process *self)
+{
+    struct awaited *awaited = self->data;
+    return weft_semaphore_acquire(&awaited->semaphore, WEFT_FOREVER);
+}
+
+/* Has waited for an event before. */
+static int waits_for_a_word(struct wefti_process *self)
+{
+    struct awaited *awaited = self->data;
+    MUST(weft_event_wait(&awaited->event, weft_in(0.01)) == -1);
+    __atomic_store_n(&awaited->past, 1, __ATOMIC_RELEASE);
+    return weft_wait(&awaited->word, 0, WEFT_FOREVER);
+}
+
+static void root_with_waits(const struct said *said)
+{
+    char octet;
+    MUST(weft_shared_limit(1 << 22) == 0);
+    struct awaited *awaited = weft_shared_new(struct awaited);
+    MUST(awaited && wefti_family_begin() == 0);
+    started(waits_for_a_word, awaited);
+    while (!__atomic_load_n(&awaited->past, __ATOMIC_ACQUIRE))
+        weft_yield();
+    started(waits_for_condition, awaited);
+    started(waits_for_an_event, awaited);
+    started(waits_for_a_permit, awaited);
+    while (sleepers() < 4)
+        weft_yield();
+    MUST(write(said->ready[1], "", 1) == 1);
+    MUST(read(said->leave[0], &octet, 1) == 1);
+}
+
+/* Which address a process of the family waits for that is of that kind; 0: none does. */
+static uint64_t address_of(weft_value report, const char *kind)
+{
+    weft_value processes = field(report, "processes");
+    for (size_t i = 0; i < weft_length(processes); i++) {
+        weft_value tasks = field(at(processes, (ptrdiff_t)i), "tasks");
+        for (size_t j = 0; j < weft_length(tasks); j++) {
+            weft_value wait = at(field(at(tasks, (ptrdiff_t)j), "waits"), 0);
+            if (weft_kind(wait) == WEFT_DICT && strcmp(weft_as_str(field(wait, "kind")), kind) == 0)
+                return strtoull(weft_as_str(field(wait, "address")), NULL, 16);
+        }
+    }
+    return 0;
+}
+
+START_TEST(what_is_waited_for_has_its_name)
+{
+    NEEDS_PIDFDS;
+    struct said said;
+    weft_value report;
+    pid_t root = root_start(root_with_waits, &said);
+    ck_assert_int_eq(weft_inspect(root, &report), 0);
+    uint64_t word = address_of(report, "word"), first = word - offsetof(struct awaited, word);
+    ck_assert_uint_ne(word, 0);
+    ck_assert_uint_eq(address_of(report, "condition"), first + offsetof(struct awaited, condition));
+    ck_assert_uint_eq(address_of(report, "event"), first + offsetof(struct awaited, event));
+    ck_assert_uint_eq(address_of(report, "permits"), first + offsetof(struct awaited, semaphore));
+    weft_drop(report);
     root_end(root, &said);
 }
 END_TEST
@@ -419,6 +507,7 @@ END_TEST
 static void add(TCase *tests)
 {
     tcase_add_test(tests, a_deadlock_is_seen_from_outside);
+    tcase_add_test(tests, what_is_waited_for_has_its_name);
     tcase_add_test(tests, what_is_no_family_is_told);
     tcase_add_test(tests, a_damaged_arena_is_refused);
     tcase_add_test(tests, states_have_their_names);

@@ -39,6 +39,7 @@ static const char *const holding_names[WEFTI_HOLD_KINDS] = {[WEFTI_HOLD_LOCK] = 
     [WEFTI_HOLD_QUEUE] = "queue",
     [WEFTI_HOLD_MAP] = "map",
     [WEFTI_HOLD_POOL] = "pool"};
+static const char *const sleep_names[WEFTI_SLEEPS] = {"word", "condition", "event", "permits"};
 
 static void address_set(weft_value dict, uint64_t address, bool *failed)
 {
@@ -231,17 +232,28 @@ static void holding_covers(unsigned kind, uint64_t address, uint64_t detail, voi
     }
 }
 
-static weft_value wait_report(struct task_report *task, const uint32_t *word)
+/* What else the word of that number lies in: only of the first the task has said it. */
+static const char *sleep_name(const struct task_report *task, uint32_t number)
+{
+    uint32_t sleep = __atomic_load_n(&task->life->sleep, __ATOMIC_RELAXED);
+    return sleep_names[number == 0 && sleep < WEFTI_SLEEPS ? sleep : WEFTI_SLEEP_WORD];
+}
+
+static weft_value wait_report(struct task_report *task, uint32_t number)
 {
     weft_value one = weft_dict();
-    task->word = (uint64_t)(uintptr_t)word;
+    task->word = (uint64_t)(uintptr_t)task->life->waits[number];
     task->kind = 0;
     task->object = task->word;
     holdings_each(task->view, task->life, holding_covers, task);
     const struct object *object = object_of(task->objects, task->word);
     if (object)
         task->object = object_address(task->objects, object);
-    wefti_field_set(one, "kind", weft_str(object ? object->kind : task->kind ? holding_name(task->kind) : "word"), &task->failed);
+    wefti_field_set(one, "kind",
+        weft_str(object       ? object->kind
+                 : task->kind ? holding_name(task->kind)
+                              : sleep_name(task, number)),
+        &task->failed);
     address_set(one, task->object, &task->failed);
     uint32_t owner = task->kind == WEFTI_HOLD_LOCK && !object ? lock_owner(task->view, task->object) : 0;
     const struct wefti_life *other = owner ? life_of(task->view, task->family, owner) : NULL;
@@ -264,7 +276,7 @@ static weft_value task_report(const struct objects *objects, const struct wefti_
     holdings_each(view, life, holding_report, &task);
     uint32_t used = __atomic_load_n(&life->waits_used, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < used && i < WEFTI_LIFE_WAITS; i++)
-        wefti_item_add(waits, wait_report(&task, life->waits[i]), &task.failed);
+        wefti_item_add(waits, wait_report(&task, i), &task.failed);
     double since = used > 0 ? (double)(weft_clock() - (weft_time)life->since) / 1e9 : 0;
     wefti_field_set(report, "holds", task.holds, failed);
     wefti_field_set(report, "waits", waits, failed);

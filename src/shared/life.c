@@ -255,6 +255,7 @@ static void holdings_mend(uint32_t dead, struct wefti_holding *holdings, unsigne
 static void life_mend(struct wefti_life *life)
 {
     wefti_life_wakes(life);
+    life->sleep = WEFTI_SLEEP_WORD;
     life->leases = 0;
     wefti_joint_recover(life);
     holdings_mend(life->ident, life->holdings, WEFTI_LIFE_HOLDINGS);

@@ -36,6 +36,9 @@ enum wefti_holding_kind {
     WEFTI_HOLD_KINDS
 };
 
+/* What a task sleeps on that it holds nothing of. */
+enum wefti_sleep { WEFTI_SLEEP_WORD, WEFTI_SLEEP_CONDITION, WEFTI_SLEEP_EVENT, WEFTI_SLEEP_PERMITS, WEFTI_SLEEPS };
+
 struct wefti_holding {
     uint64_t object; /* its address, the kind in bits 56 to 63; 0: free. Written last when the holding begins, alone when it ends */
     uint64_t detail; /* the kind's own */
@@ -69,8 +72,8 @@ struct wefti_life {
     uint32_t waits_used; /* how many of `waits` it sleeps on; stored (sequentially consistent) after them and before the sleep */
     uint32_t inside;     /* it is changing a holding together with its object: signal handlers that interrupt that leave both alone */
     const uint32_t *waits[WEFTI_LIFE_WAITS];
-    uint32_t leases;   /* how many of the holdings are a queue's leases: the queue floor's, which need not look for what is not there */
-    uint32_t reserved; /* 0 */
+    uint32_t leases; /* how many of the holdings are a queue's leases: the queue floor's, which need not look for what is not there */
+    uint32_t sleep;  /* enum wefti_sleep: what the first of `waits` lies in, where no holding tells; for `weft ps` */
     struct wefti_joint joint;
     union {
         uint64_t meeting; /* shared/meeting.h; not only its task's to write */

@@ -57,8 +57,10 @@ static int condition_sleep(weft_condition *condition, weft_lock *lock, weft_time
     struct moment moment = condition_moment(condition);
     wefti_word_add(&condition->waiting, 1);
     weft_lock_release(lock);
+    struct wefti_life *life = wefti_sleep_begin(condition, WEFTI_SLEEP_CONDITION);
     int waited = moment_wait(condition, &moment, deadline);
     int error = errno;
+    wefti_sleep_end(life);
     wefti_word_add(&condition->waiting, UINT32_MAX);
     int taken = wefti_lock_insist(lock);
     errno = error;

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 
+#include "sync/inside.h"
 #include "sync/word.h"
 #include "wait/waitable.h"
 
@@ -28,7 +29,10 @@ int weft_event_wait(weft_event *event, weft_time deadline)
         }
         if (!(word & WAITERS) && !wefti_word_move(&event->word, &word, word | WAITERS))
             continue;
-        if (weft_wait(&event->word, word | WAITERS, deadline) < 0)
+        struct wefti_life *life = wefti_sleep_begin(event, WEFTI_SLEEP_EVENT);
+        int waited = weft_wait(&event->word, word | WAITERS, deadline);
+        wefti_sleep_end(life);
+        if (waited < 0)
             return -1;
         word = wefti_word_look(&event->word);
     }

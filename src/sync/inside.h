@@ -3,10 +3,15 @@
 #ifndef WEFTI_SYNC_INSIDE_H
 #define WEFTI_SYNC_INSIDE_H
 
+#include <errno.h>
+
 #include <weft/barrier.h>
 #include <weft/lock.h>
 #include <weft/rwlock.h>
 #include <weft/semaphore.h>
+
+#include "shared/life.h"
+#include "wait/context.h"
 
 /* Whether the caller holds the lock. */
 bool wefti_lock_mine(const weft_lock *lock);
@@ -46,6 +51,28 @@ bool wefti_barrier_shared_broken(const weft_barrier *barrier);
 /* semaphore_shared.c */
 int wefti_semaphore_shared_acquire(weft_semaphore *semaphore, weft_time deadline);
 int wefti_semaphore_shared_release(weft_semaphore *semaphore, uint32_t permits);
+
+/*
+ * Says in the caller's life what the word that it is about to sleep on lies in, and that it does no more: for `weft ps`, which cannot tell.
+ * Only of what lies in the arena, else NULL; so too where there is no life to be had.
+ */
+static inline struct wefti_life *wefti_sleep_begin(const void *object, enum wefti_sleep sleep)
+{
+    if (!wefti_is_shared(object))
+        return NULL;
+    int error = errno;
+    struct wefti_life *life = wefti_context_life(wefti_context_current());
+    if (life)
+        __atomic_store_n(&life->sleep, sleep, __ATOMIC_RELAXED);
+    errno = error;
+    return life;
+}
+
+static inline void wefti_sleep_end(struct wefti_life *life)
+{
+    if (life)
+        __atomic_store_n(&life->sleep, WEFTI_SLEEP_WORD, __ATOMIC_RELAXED);
+}
 
 /* Takes the lock whatever comes, cancellation too. 0; 1 (its owner died); -1 with EDEADLK. Keeps errno unless it fails. */
 int wefti_lock_insist(weft_lock *lock);

@@ -145,7 +145,10 @@ int wefti_semaphore_shared_acquire(weft_semaphore *semaphore, weft_time deadline
         if (!permits_announce(semaphore))
             continue;
         slept = WAITERS;
-        if (weft_wait(&semaphore->word, (uint32_t)WAITERS, deadline) < 0)
+        wefti_sleep_begin(semaphore, WEFTI_SLEEP_PERMITS);
+        int waited = weft_wait(&semaphore->word, (uint32_t)WAITERS, deadline);
+        wefti_sleep_end(life);
+        if (waited < 0)
             return -1;
     }
 }
