@@ -656,6 +656,64 @@ static void root_of_an_orphan(void)
     weft_shared_free(orphan);
 }
 
+/* Waits in a select that is not to take another task of the same record for the one that it began with. */
+static weft_value selects_orphan(weft_value pointer)
+{
+    struct orphan *orphan = weft_as_ptr(pointer);
+    weft_value value = weft_none;
+    weft_case ended = weft_case_future(orphan->future, &value);
+    MUST(weft_select(&ended, 1, WEFT_FOREVER) == 0 && ended.error == 0);
+    return value;
+}
+
+/* While the waiter is stopped the record gets another task, which does not end as long as he waits. */
+static void root_of_a_selected_orphan(void)
+{
+    struct orphan *orphan = weft_shared_new(struct orphan), *next = weft_shared_new(struct orphan);
+    MUST(orphan && next);
+    orphan->pool = pool_of(1);
+    weft_task *submitter = weft_spawn(WEFT_PROCESS, submits_and_sleeps, weft_ptr(orphan));
+    MUST(submitter && weft_event_wait(&orphan->submitted, WEFT_FOREVER) == 0);
+    weft_task *waiter = weft_spawn(WEFT_PROCESS, selects_orphan, weft_ptr(orphan));
+    const struct wefti_process_task *task = (struct wefti_process_task *)(void *)orphan->future;
+    MUST(waiter);
+    while (!(__atomic_load_n(&task->state, __ATOMIC_ACQUIRE) & WEFTI_TASK_WAITED))
+        weft_sleep(0.001);
+    MUST(weft_task_kill(submitter) == 0 && weft_task_join(submitter, WEFT_FOREVER) == 0);
+    MUST(kill(weft_task_native_id(waiter), SIGSTOP) == 0);
+    weft_event_set(&orphan->gate);
+    while (wefti_task_phase(__atomic_load_n(&task->state, __ATOMIC_ACQUIRE)) != WEFTI_TASK_FREE)
+        weft_sleep(0.001);
+    weft_future *others[2 * WEFTI_PROCESS_FIRST];
+    bool again = false;
+    for (int i = 0; i < 2 * WEFTI_PROCESS_FIRST; i++) {
+        others[i] = weft_pool_submit(orphan->pool, waits_at_gate, weft_ptr(next));
+        again |= others[i] == orphan->future;
+        MUST(others[i]);
+    }
+    MUST(again && kill(weft_task_native_id(waiter), SIGCONT) == 0);
+    weft_value value = weft_none;
+    MUST(weft_task_result(waiter, &value, weft_in(20)) == 0 && weft_error_code(value) == EOWNERDEAD);
+    weft_event_set(&next->gate);
+    for (int i = 0; i < 2 * WEFTI_PROCESS_FIRST; i++) {
+        MUST(weft_future_result(others[i], NULL, WEFT_FOREVER) == 0);
+        weft_future_free(others[i]);
+    }
+    weft_drop(value);
+    weft_task_free(waiter);
+    weft_task_free(submitter);
+    weft_pool_free(orphan->pool);
+    weft_shared_free(orphan);
+    weft_shared_free(next);
+}
+
+START_TEST(who_selects_on_the_task_of_a_dead_submitter_goes_on)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_a_selected_orphan);
+}
+END_TEST
+
 /* A future that another process keeps is there, with its result, when who has submitted the task is dead. */
 static void root_that_keeps(void)
 {
@@ -1316,6 +1374,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, terminate_ends_what_runs);
     tcase_add_test(tests, a_pool_ends_with_its_maker);
     tcase_add_test(tests, who_waits_for_the_task_of_a_dead_submitter_goes_on);
+    tcase_add_test(tests, who_selects_on_the_task_of_a_dead_submitter_goes_on);
     tcase_add_test(tests, who_keeps_the_future_of_a_dead_submitter_has_it);
 }
 

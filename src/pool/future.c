@@ -554,6 +554,14 @@ void weft_future_free(weft_future *future)
 static int future_case_ready(weft_case *one)
 {
     struct weft_future *future = one->object;
+    if (wefti_is_shared(future)) {
+        struct wefti_place *place = wefti_case_place(one);
+        if (!place->noted) {
+            place->noted = true;
+            place->note = wefti_process_future_age(future);
+        }
+        return wefti_process_future_look(future, place->note, one->operation);
+    }
     if (!future_ended(future))
         return 0;
     return weft_future_result(future, one->operation, WEFT_NOW) == 0 ? 1 : -1;
@@ -566,7 +574,7 @@ static bool future_case_enqueue(weft_case *one, struct wefti_item *item)
     item->kind = WEFTI_WORD;
     item->word = &future->state;
     if (wefti_is_shared(future)) {
-        item->expected = wefti_process_future_watch(future, &ended);
+        item->expected = wefti_process_future_watch(future, wefti_case_place(one)->note, &ended);
         return ended;
     }
     wefti_run_select(future->pool);
@@ -577,7 +585,8 @@ static bool future_case_enqueue(weft_case *one, struct wefti_item *item)
 static void future_case_dequeue(weft_case *one)
 {
     const struct weft_future *future = one->object;
-    wefti_run_select_end(future->pool); /* there is no wake to hand on: a future that has ended wakes all */
+    if (!wefti_is_shared(future))
+        wefti_run_select_end(future->pool); /* there is no wake to hand on: a future that has ended wakes all */
 }
 
 static const struct weft_waitable future_waitable = {

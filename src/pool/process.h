@@ -461,7 +461,13 @@ int wefti_process_future_add(struct weft_future *future, const struct wefti_call
 void wefti_process_future_call_back(struct wefti_process_handle *handle, struct wefti_process_task *task);
 void wefti_process_future_keep(struct weft_future *future);
 void wefti_process_future_free(struct weft_future *future);
-/* The word that changes when it ends, marked as waited for; *ended: it has. */
-uint32_t wefti_process_future_watch(struct weft_future *future, bool *ended);
+/*
+ * For select, which does not hold it either. The generation is noted at the first look: when the record is in another, the task is gone.
+ * look: false while it has not ended, else as wefti_process_future_result. watch: the word that changes then, marked as waited for; *ended:
+ * that is worth another look already.
+ */
+uint32_t wefti_process_future_age(const struct weft_future *future);
+bool wefti_process_future_look(struct weft_future *future, uint32_t age, weft_value *value);
+uint32_t wefti_process_future_watch(struct weft_future *future, uint32_t age, bool *ended);
 
 #endif

@@ -113,16 +113,22 @@ static weft_value task_value(const struct wefti_process_task *task)
     return wefti_task_ended(state) ? wefti_process_task_reason(task, state) : weft_error(EOWNERDEAD, NULL);
 }
 
+/* Of a task that has ended, or is gone. */
+static void result_give(struct wefti_process_task *task, bool gone, weft_value *value)
+{
+    if (!gone && wefti_member && !__atomic_load_n(&task->collected, __ATOMIC_RELAXED))
+        __atomic_store_n(&task->collected, 1, __ATOMIC_RELAXED);
+    if (value)
+        *value = gone ? weft_error(EOWNERDEAD, "the process that submitted the task is dead") : task_value(task);
+}
+
 int wefti_process_future_result(struct weft_future *future, weft_value *value, weft_time deadline)
 {
     struct wefti_process_task *task = task_of(future);
     int waited = task_wait(task, deadline);
     if (waited < 0)
         return -1;
-    if (waited == 0 && wefti_member && !__atomic_load_n(&task->collected, __ATOMIC_RELAXED))
-        __atomic_store_n(&task->collected, 1, __ATOMIC_RELAXED);
-    if (value)
-        *value = waited ? weft_error(EOWNERDEAD, "the process that submitted the task is dead") : task_value(task);
+    result_give(task, waited == 1, value);
     return 0;
 }
 
@@ -139,10 +145,36 @@ bool wefti_process_future_running(const struct weft_future *future)
     return wefti_member && wefti_task_phase(task_look(task_of(future))) == WEFTI_TASK_RUNNING;
 }
 
-uint32_t wefti_process_future_watch(struct weft_future *future, bool *ended)
+/* Select. */
+
+uint32_t wefti_process_future_age(const struct weft_future *future)
 {
-    uint32_t state = __atomic_or_fetch(&task_of(future)->state, WEFTI_TASK_WAITED, __ATOMIC_SEQ_CST);
-    *ended = wefti_task_ended(state) || task_free(state);
+    return wefti_task_age(task_look(task_of(future)));
+}
+
+static bool task_gone(uint32_t state, uint32_t age)
+{
+    return task_free(state) || wefti_task_age(state) != age;
+}
+
+bool wefti_process_future_look(struct weft_future *future, uint32_t age, weft_value *value)
+{
+    struct wefti_process_task *task = task_of(future);
+    uint32_t state = task_look(task);
+    bool gone = wefti_member && task_gone(state, age);
+    if (wefti_member && !gone && !wefti_task_ended(state))
+        return false;
+    result_give(task, gone, value);
+    return true;
+}
+
+uint32_t wefti_process_future_watch(struct weft_future *future, uint32_t age, bool *ended)
+{
+    struct wefti_process_task *task = task_of(future);
+    uint32_t state = task_look(task);
+    if (!task_gone(state, age) && !wefti_task_ended(state) && !(state & WEFTI_TASK_WAITED))
+        state = __atomic_or_fetch(&task->state, WEFTI_TASK_WAITED, __ATOMIC_SEQ_CST);
+    *ended = wefti_task_ended(state) || task_gone(state, age);
     return state;
 }
 
