@@ -49,7 +49,7 @@
 #include "shared/life.h"
 #include "wait/wait.h"
 
-enum { GRACE = 500000000 /* ns */, JOIN_LOOK = 250000000 /* ns */, JOIN_LOOKS = 3 };
+enum { GRACE = 500000000 /* ns */, JOIN_LOOK = 100000000 /* ns */, JOIN_LOOKS = 4 };
 
 static int asking = -1; /* the members' end of the socket */
 bool wefti_family_threaded;
@@ -473,7 +473,8 @@ static bool record_is(const struct wefti_process *process, uint64_t ticket)
 /*
  * It belongs to nobody yet. So it is told of nothing when its maker dies before he has asked for its adoption, but finds that the record is
  * gone; and when the family ends it is not killed, and the one wake that the kernel has for who watches a keeper may have gone to one who
- * is. So it does not rely on being woken.
+ * is. So it does not rely on being woken. The looks together take less than half of the second in which a family is to end, and longer than
+ * a spare takes to begin.
  */
 int wefti_process_join(struct wefti_process *process, uint64_t ticket)
 {
