@@ -926,6 +926,27 @@ START_TEST(want_of_descriptors_is_told)
 }
 END_TEST
 
+/* The family begins with a few descriptors more each time, until there are enough. */
+static void root_with_few_to_begin_with(void)
+{
+    int lowest = dup(0), few = 0;
+    close(lowest);
+    for (; few < 20; few++) {
+        MUST(setrlimit(RLIMIT_NOFILE, &(struct rlimit){(rlim_t)(lowest + few), 100}) == 0);
+        if (wefti_family_begin() == 0)
+            break;
+        MUST(errno == EMFILE);
+    }
+    MUST(few > 3 && few < 20);
+}
+
+START_TEST(a_family_that_lacks_descriptors_says_so)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_with_few_to_begin_with);
+}
+END_TEST
+
 #ifdef WEFTI_SMALL
 static void root_of_too_many(void)
 {
@@ -1011,6 +1032,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, all_who_wait_are_told);
     tcase_add_test(tests, a_family_begins_before_there_are_threads);
     tcase_add_test(tests, want_of_descriptors_is_told);
+    tcase_add_test(tests, a_family_that_lacks_descriptors_says_so);
 #ifdef WEFTI_SMALL
     tcase_add_test(tests, a_full_table_says_so);
     tcase_add_test(tests, whatever_it_asks_for_may_fail);

@@ -163,6 +163,11 @@ static int supervisor_await(int socket)
 static int supervisor_start(struct wefti_family *family, struct wefti_supervisor_start *start)
 {
     start->root = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (start->root < 0 && (errno == EMFILE || errno == ENFILE)) {
+        int failed = errno;
+        close(start->requests);
+        return failed;
+    }
     fflush(NULL); /* what is buffered here would be printed again by each process that is made */
     long between = wefti_fails_with(EAGAIN) ? -1 : wefti_family_threaded ? fork() : syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
     if (between == 0)
