@@ -372,6 +372,76 @@ START_TEST(unfolding_goes_through_what_is_shared_once)
 }
 END_TEST
 
+static weft_value pair_at(bool dict, weft_value pair, int which)
+{
+    weft_value item = weft_none;
+    if (!dict)
+        return weft_list_at(pair, which);
+    ck_assert_int_eq(weft_dict_get_str(pair, which ? "second" : "first", &item), 0);
+    return item;
+}
+
+static weft_value pair_of(bool dict, weft_value first, weft_value second)
+{
+    if (!dict)
+        return weft_tuple((weft_value[]){first, second}, 2);
+    weft_value pair = weft_dict();
+    ck_assert_int_eq(weft_dict_set_str(pair, "first", first), 0);
+    ck_assert_int_eq(weft_dict_set_str(pair, "second", second), 0);
+    return pair;
+}
+
+/* Sixty of them, each of which holds the next twice. Where `copies` has the bit of its level, the next is there in two copies, which hold
+ * the same. */
+static weft_value shared_twice(weft_value inmost, bool dict, uint64_t copies)
+{
+    weft_value outer = inmost, other = weft_keep(inmost);
+    for (int level = 0; level < 60; level++) {
+        weft_value first = pair_of(dict, outer, other);
+        other =
+            copies >> level & 1 ? pair_of(dict, weft_keep(pair_at(dict, first, 0)), weft_keep(pair_at(dict, first, 1))) : weft_keep(first);
+        outer = first;
+    }
+    weft_drop(other);
+    return outer;
+}
+
+START_TEST(what_is_shared_is_compared_once)
+{
+    static const uint64_t copies[] = {0, UINT64_C(0x5555555555555555), UINT64_C(0xaaaaaaaaaaaaaaaa), UINT64_MAX};
+    for (int i = 0; i < 32; i++) {
+        bool dict = i & 16;
+        weft_value one = shared_twice(weft_int(1), dict, copies[i & 3]), same = shared_twice(weft_float(1), dict, copies[i >> 2 & 3]);
+        weft_value other = shared_twice(weft_int(2), dict, copies[i >> 2 & 3]);
+        ck_assert(weft_equal(one, same) && weft_equal(same, one));
+        ck_assert(!weft_equal(one, other) && !weft_equal(other, one));
+        weft_drop(one), weft_drop(same), weft_drop(other);
+    }
+}
+END_TEST
+
+/* What was compared with several is the same as all of them, and what differs is found wherever it lies. */
+START_TEST(a_difference_among_many_is_found)
+{
+    enum { MANY = 20000 };
+    for (int where = -1; where < MANY; where = where < 0 ? 0 : 2 * where + 1) {
+        weft_value lists[2] = {weft_list(), weft_list()}, item[2], shared[2];
+        for (int i = 0; i < 2; i++)
+            shared[i] = weft_tuple((weft_value[]){weft_int(5), weft_tuple((weft_value[]){weft_int(6)}, 1)}, 2);
+        for (int i = 0; i < MANY; i++) {
+            item[0] = weft_keep(shared[i % 2]);
+            item[1] = i % 3 ? weft_keep(shared[1]) : weft_tuple((weft_value[]){weft_int(5), weft_tuple((weft_value[]){weft_int(6)}, 1)}, 2);
+            if (i == where)
+                weft_drop(item[1]), item[1] = weft_tuple((weft_value[]){weft_int(5), weft_tuple((weft_value[]){weft_int(7)}, 1)}, 2);
+            ck_assert_int_eq(weft_list_append(lists[0], item[0]) | weft_list_append(lists[1], item[1]), 0);
+        }
+        ck_assert_int_eq(weft_equal(lists[0], lists[1]), where < 0);
+        for (int i = 0; i < 2; i++)
+            weft_drop(lists[i]), weft_drop(shared[i]);
+    }
+}
+END_TEST
+
 START_TEST(they_are_printed_as_python_prints_them)
 {
     weft_value set = weft_set();
@@ -413,6 +483,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, references_lead_upwards);
     tcase_add_test(tests, what_lies_outside_learns_of_references);
     tcase_add_test(tests, unfolding_goes_through_what_is_shared_once);
+    tcase_add_test(tests, what_is_shared_is_compared_once);
+    tcase_add_test(tests, a_difference_among_many_is_found);
     tcase_add_test(tests, they_are_printed_as_python_prints_them);
 }
 

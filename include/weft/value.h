@@ -265,7 +265,8 @@ WEFT_API bool weft_set_next(weft_value set, size_t *at, weft_value *item);
  * Equal as in Python: 1 == 1.0 == true; containers item by item; bytes and bytearrays, sets and frozensets alike; errors by code, type and
  * the text they were made with; numbers of the same type (floats as numbers, others by their octets); objects by their three parts;
  * pointers by address. NaN equals nothing, and a container with one equals only itself. Any depth: two that are nested deep need memory,
- * and without it they are unequal with errno ENOMEM (errno is untouched otherwise).
+ * and without it they are unequal with errno ENOMEM (errno is untouched otherwise). What lies in many places (sixty lists, each of which
+ * holds the next twice) is not looked at again in each.
  */
 WEFT_API bool weft_equal(weft_value a, weft_value b);
 /* What weft_keep and weft_drop do where there may be something to count: call those. */
@@ -295,8 +296,9 @@ WEFT_API weft_value weft_copy(weft_value value);
  * As Python would print it: None, True, 12, 1.5, 'text', b'\x00', [1, 2], (1,), {'a': 1}; besides <error ENOENT: no such page>, <ptr
  * 0x7f00>, <error ENOENT: KeyError: 'k'>.
  * Written as snprintf does: returns the length it has or would have had, and writes at most `size` octets with the zero (NULL with 0
- * measures). What is no UTF-8 in a str is printed as \x..; containers in more than 100 others are [...], (...), {...}. Keeps errno. Cannot
- * fail.
+ * measures). What is no UTF-8 in a str is printed as \x..; containers in more than 100 others are [...], (...), {...}. What lies in many
+ * places is printed in each, and measured there, whatever the size: sixty lists, each of which holds the next twice, take for ever. Keeps
+ * errno. Cannot fail.
  */
 WEFT_API size_t weft_repr(weft_value value, char *buffer, size_t size);
 
