@@ -415,6 +415,29 @@ static void uses_decimals(const char *address, bool relay)
     weft_remote_free(remote);
 }
 
+/* A queue's item that cannot be read, and a put of what has no pickle, are named; and the next call goes on. */
+static void queue_refuses_decimals(const char *address)
+{
+    weft_remote *remote = remote_at(address);
+    weft_proxy *proxy = proxy_of(remote, "Queue");
+    weft_queue *queue = weft_queue_of_proxy(proxy);
+    weft_value got, unsent = weft_object("no.such", weft_none, weft_none);
+    ck_assert_str_eq(weft_proxy_reason(proxy), "");
+    ck_assert_int_eq(weft_queue_put(queue, decimal("1.50"), weft_in(20)), 0);
+    ck_assert_int_eq(weft_queue_put(queue, weft_int(7), weft_in(20)), 0);
+    ck_fails(weft_queue_get(queue, &got, weft_in(20)), EBADMSG);
+    ck_assert_str_eq(weft_proxy_reason(proxy), "refusing pickle global decimal.Decimal");
+    ck_assert_int_eq(weft_queue_get(queue, &got, weft_in(20)), 0);
+    ck_assert_str_eq(weft_proxy_reason(proxy), "");
+    repr_is(got, "7");
+    ck_fails(weft_queue_put(queue, unsent, weft_in(20)), EINVAL);
+    ck_assert_ptr_nonnull(strstr(weft_proxy_reason(proxy), "no.such"));
+    weft_drop(unsent);
+    weft_queue_free(queue);
+    weft_proxy_free(proxy);
+    weft_remote_free(remote);
+}
+
 /* Whose shape is not that of one. */
 static void is_not_sent(weft_proxy *list, weft_value value)
 {
@@ -493,6 +516,7 @@ START_TEST(what_only_python_knows)
     FILE *peer = python_standard(address, &hold);
     uses_decimals(address, true);
     uses_decimals(address, false);
+    queue_refuses_decimals(address);
     weft_remote *remote = remote_at(address);
     weft_proxy *list = proxy_of(remote, "list");
     is_not_sent(list, weft_object("python.global", one(weft_str("decimal")), weft_none));
@@ -509,6 +533,37 @@ START_TEST(what_only_python_knows)
     weft_proxy_free(list);
     weft_remote_free(remote);
     python_standard_end(peer, hold);
+}
+END_TEST
+
+/* What is too deep is refused by name, and no connection is lost of it. */
+START_TEST(an_item_that_is_too_deep)
+{
+    need_digests();
+    weft_queue *queue = weft_queue_new();
+    weft_manager *manager = manager_at("127.0.0.1:0", 1);
+    weft_value deep = weft_int(1), got, error = weft_none;
+    for (int i = 0; i < 1001; i++)
+        deep = one(deep);
+    ck_assert_int_eq(weft_queue_put(queue, weft_keep(deep), WEFT_NOW) | weft_queue_put(queue, deep, WEFT_NOW), 0);
+    ck_assert_int_eq(weft_queue_put(queue, weft_int(7), WEFT_NOW), 0);
+    ck_assert_int_eq(weft_manager_register(manager, "queue", .queue = queue), 0);
+    weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
+    weft_remote *remote = REMOTE(weft_manager_address(manager), .reconnect = WEFT_RECONNECT_NEVER);
+    weft_proxy *proxy = proxy_of(remote, "queue");
+    weft_queue *there = weft_queue_of_proxy(proxy);
+    ck_fails(weft_queue_get(there, &got, weft_in(20)), EMSGSIZE);
+    ck_assert_str_eq(weft_proxy_reason(proxy), "the pickle's values lie more than 1000 within each other");
+    ck_fails(weft_proxy_call(proxy, "get", &got, weft_in(20), .error = &error), EMSGSIZE);
+    type_is(error, "_pickle.UnpicklingError");
+    ck_assert_int_eq(weft_queue_get(there, &got, weft_in(20)), 0);
+    repr_is(got, "7");
+    weft_queue_free(there);
+    weft_proxy_free(proxy);
+    weft_remote_free(remote);
+    serve_end(manager, task);
+    weft_manager_free(manager);
+    weft_queue_free(queue);
 }
 END_TEST
 
@@ -1135,6 +1190,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, queues_of_all_orders_elsewhere);
     tcase_add_test(tests, a_child_has_connections_of_its_own);
     tcase_add_test(tests, what_only_python_knows);
+    tcase_add_test(tests, an_item_that_is_too_deep);
     tcase_add_test(tests, a_relay_reads_what_it_may);
     tcase_add_test(tests, who_is_gone_without_a_word_is_noticed);
     tcase_add_test(tests, never_again);

@@ -30,7 +30,7 @@ struct manager_plan {
     const char **dicts;
     size_t queue_count, dict_count;
     long threads;
-    bool python, relay, no_shutdown;
+    bool python, relay, locks_return, no_shutdown;
 };
 
 static void manager_help(void)
@@ -43,6 +43,7 @@ static void manager_help(void)
            "      --dict NAME             a dictionary\n"
            "      --python                also all types of Python's SyncManager (but Pool)\n"
            "      --relay                 objects of classes that are not known here are carried as they came\n"
+           "      --locks-return          Locks and permits of Semaphores of a client that has gone are given back\n"
            "      --threads N             that serve; 1\n"
            "      --no-shutdown           clients may not end it\n"
            "  -h, --help                  this\n");
@@ -73,8 +74,8 @@ static int plan_read(struct manager_plan *plan, int argc, char **argv)
 {
     static const struct option rows[] = {{"listen", required_argument, NULL, 'l'}, {"authkey-file", required_argument, NULL, 'k'},
         {"authkey", required_argument, NULL, 'K'}, {"queue", required_argument, NULL, 'q'}, {"dict", required_argument, NULL, 'd'},
-        {"python", no_argument, NULL, 'p'}, {"relay", no_argument, NULL, 'r'}, {"threads", required_argument, NULL, 't'},
-        {"no-shutdown", no_argument, NULL, 'n'}, {"help", no_argument, NULL, 'h'}, {0}};
+        {"python", no_argument, NULL, 'p'}, {"relay", no_argument, NULL, 'r'}, {"locks-return", no_argument, NULL, 'b'},
+        {"threads", required_argument, NULL, 't'}, {"no-shutdown", no_argument, NULL, 'n'}, {"help", no_argument, NULL, 'h'}, {0}};
     opterr = 0;
     for (int code; (code = getopt_long(argc, argv, "l:h", rows, NULL)) != -1;) {
         bool good = true;
@@ -99,6 +100,9 @@ static int plan_read(struct manager_plan *plan, int argc, char **argv)
             break;
         case 'r':
             plan->relay = true;
+            break;
+        case 'b':
+            plan->locks_return = true;
             break;
         case 't':
             good = whole_number(optarg, "--threads", 1, &plan->threads);
@@ -137,7 +141,7 @@ static weft_manager *manager_make(const struct manager_plan *plan)
         listen = here;
     }
     weft_manager *manager = weft_manager_new(listen, .key_file = plan->key_file, .standard = plan->python, .relay = plan->relay,
-        .no_shutdown = plan->no_shutdown, .threads = (unsigned)plan->threads);
+        .locks_return = plan->locks_return, .no_shutdown = plan->no_shutdown, .threads = (unsigned)plan->threads);
     if (!manager && errno == EINVAL)
         complain("'%s' is no address, or the key in %s is empty", listen, plan->key_file);
     else if (!manager)

@@ -164,11 +164,11 @@ static weft_value command_run(const struct worker_plan *plan, weft_value item)
     return result;
 }
 
-/* The result of an item, or of one that could not be read. */
-static weft_value result_of(const struct worker_plan *plan, weft_value item, bool readable)
+/* The result of an item; of one that could not be read when `refused` says why. */
+static weft_value result_of(const struct worker_plan *plan, weft_value item, const char *refused)
 {
-    if (!readable)
-        return weft_error_of_type(EREMOTEIO, "RuntimeError", "the item is of a kind that is not known here");
+    if (refused)
+        return weft_error_of_type(EREMOTEIO, "RuntimeError", "the item cannot be read: %s", refused);
     return plan->function ? plan->function(item) : command_run(plan, item);
 }
 
@@ -193,14 +193,14 @@ static int result_put(weft_queue *results, weft_value result)
 }
 
 /* One item after the other, until there are no more: none; an error value, whose text says why it ended. */
-static weft_value work_on(const struct worker_plan *plan, weft_queue *tasks, weft_queue *results)
+static weft_value work_on(const struct worker_plan *plan, const weft_proxy *proxy, weft_queue *tasks, weft_queue *results)
 {
     for (;;) {
         weft_value item = weft_none;
         bool readable = weft_queue_get(tasks, &item, plan->idle > 0 ? weft_in(plan->idle) : WEFT_FOREVER) == 0;
-        if (!readable && errno != EBADMSG)
+        if (!readable && errno != EBADMSG && errno != EMSGSIZE)
             return errno == ETIMEDOUT ? weft_none : weft_error(errno, "no more items: %s", strerror(errno));
-        weft_value result = result_of(plan, item, readable);
+        weft_value result = result_of(plan, item, readable ? NULL : weft_proxy_reason(proxy));
         weft_drop(item);
         if (result_put(results, result) != 0) {
             int error = errno;
@@ -217,7 +217,7 @@ static weft_value work(weft_value argument)
     weft_proxy *tasks = weft_proxy_new(plan->remote, plan->tasks, weft_in(60));
     weft_proxy *results = tasks ? weft_proxy_new(plan->remote, plan->results, weft_in(60)) : NULL;
     weft_queue *task_queue = results ? weft_queue_of_proxy(tasks) : NULL, *result_queue = task_queue ? weft_queue_of_proxy(results) : NULL;
-    weft_value ended = result_queue ? work_on(plan, task_queue, result_queue)
+    weft_value ended = result_queue ? work_on(plan, tasks, task_queue, result_queue)
                                     : weft_error(errno, "there are no queues %s and %s: %s", plan->tasks, plan->results, strerror(errno));
     if (result_queue)
         weft_queue_free(result_queue);

@@ -66,7 +66,7 @@ struct weft_manager_options {
     /* objects of classes that are not known here may lie in queues, lists and dicts, for those who know them; see weft/connection.h */
     bool relay;
     double handshake_seconds; /* that a client may take for its proof and first request; 0: 20 */
-    size_t most;              /* octets of a request; 0: 64 MiB */
+    size_t most;              /* octets of a request, whose connection ends if it has more; 0: 64 MiB */
     int backlog;              /* 0: 128 */
     unsigned threads;         /* that serve; 0: weft_cpu_count(), but 4 at most, and 1 with WEFT_SEED, or a function or type of yours */
     uint64_t reserved[4];     /* 0 */

@@ -48,7 +48,7 @@ struct weft_remote_options {
     bool sha256_only;
     bool relay;               /* answers may have objects of classes that are not known here; see weft/connection.h */
     double handshake_seconds; /* 0: 20 */
-    size_t most;              /* octets of an answer; 0: 64 MiB */
+    size_t most;              /* octets of an answer; more are EPROTO, and the connection ends; 0: 64 MiB */
     enum weft_reconnect reconnect;
     double reconnect_seconds; /* of UNSENT and AGAIN, from the loss on; 0: 5 */
     const char *known_as;     /* the address as the manager itself has it ("0.0.0.0:5000"), for proxies in arguments; NULL: as `address` */
@@ -60,8 +60,8 @@ struct weft_proxy_options {
     struct weft_guard *guard;
     weft_value arguments; /* a tuple or list, borrowed; none: no arguments */
     weft_value keywords;  /* a dict with strs, borrowed; none: none */
-    /* Of weft_proxy_new: what was raised over there. Of weft_proxy_call that failed with EBADMSG, EFAULT, EILSEQ or EINVAL: what of the
-     * answer or the arguments was refused, by its name. Yours; may be NULL, and is untouched otherwise. */
+    /* Of weft_proxy_new: what was raised over there. Of weft_proxy_call that failed with EBADMSG, EMSGSIZE, EFAULT, EILSEQ or EINVAL: what
+     * of the answer or the arguments was refused, by its name (weft_proxy_reason). Yours; may be NULL, and is untouched otherwise. */
     weft_value *error;
     /* Of a call: where an answer that is another object goes, yours: dict's "__iter__", and a proxy of this manager's that was the answer;
      * *result is none then. NULL: the first is an error value of ENOTSUP, the second a value, of which weft_proxy_of_value makes one. */
@@ -125,8 +125,9 @@ WEFT_API weft_proxy *weft_proxy_of_value(weft_remote *remote, weft_value value, 
  * weft_proxy_call(proxy, "put", &result, weft_in(5), .arguments = tuple): calls a method, and waits for the answer, which is yours (NULL:
  * dropped). What is raised over there is an answer, too: an error value with the exception's type and text (weft_error_type: "KeyError";
  * "multiprocessing.managers.RemoteError" for what the server itself refuses). 0; -1 with ECONNRESET, EPIPE, ECONNREFUSED and their like
- * (the manager is gone), EAGAIN, ETIMEDOUT, ECANCELED, EACCES (the key), EPROTO, EBADMSG (an answer that is refused), EFAULT, EILSEQ,
- * EINVAL (arguments that have no pickle, no proxy, no name), ENOMEM. Of a call that failed nobody knows whether it was done.
+ * (the manager is gone), EAGAIN, ETIMEDOUT, ECANCELED, EACCES (the key), EPROTO, EBADMSG, EMSGSIZE (an answer that is refused:
+ * weft_proxy_reason), EFAULT, EILSEQ, EINVAL (arguments that have no pickle, no proxy, no name), ENOMEM. Of a call that failed nobody knows
+ * whether it was done.
  */
 WEFT_API int weft_proxy_call_with(
     weft_proxy *proxy, const char *method, weft_value *result, const struct weft_proxy_options *options, weft_time deadline);
@@ -134,6 +135,12 @@ WEFT_API int weft_proxy_call_with(
 #define WEFT_PROXY_CALL_(proxy_, method_, result_, deadline_, ...) \
     weft_proxy_call_with(                                          \
         (proxy_), (method_), (result_), &(struct weft_proxy_options){.size = sizeof(struct weft_proxy_options), __VA_ARGS__}, (deadline_))
+/*
+ * What was refused, by its name ("refusing pickle global jobs.Job"), in the calling task's last call of this proxy's manager: after EBADMSG,
+ * EMSGSIZE, EFAULT, EILSEQ or EINVAL of weft_proxy_call, of a verb, or of a queue of it (weft_queue_of_proxy). "" when nothing was, and
+ * when the arguments were not such as could be looked at. Borrowed, until the task's next call of that manager. Keeps errno.
+ */
+WEFT_API const char *weft_proxy_reason(const weft_proxy *proxy);
 /*
  * One of the manager's own functions, on a connection for that: "number_of_objects", "debug_info", "shutdown" ... As weft_proxy_call.
  */
@@ -147,8 +154,10 @@ WEFT_API int weft_remote_call_with(
 /*
  * A queue over there as a queue here: put, get, task_done, join, size, empty and full of weft/queue.h, with their deadlines, which go along
  * (the answer is given ten seconds longer; of size, empty and full 0 and false where the manager does not answer); close only ends it here.
- * A lost manager is ECONNRESET and the like; what else is raised there EREMOTEIO. Values cross as pickles. The proxy stays yours, and has
- * to be there as long as the queue. Yours: weft_queue_free. NULL with ENOMEM, EINVAL.
+ * A lost manager is ECONNRESET and the like; what else is raised there EREMOTEIO. Values cross as pickles: an item that cannot be read here
+ * (of a class that is not known, and there is no .relay: EBADMSG; nested too deep: EMSGSIZE) has been taken out of the queue and is gone,
+ * and weft_proxy_reason names it; what has no pickle is EFAULT, EILSEQ or EINVAL of put, and stays yours. The proxy stays yours, and
+ * has to be there as long as the queue. Yours: weft_queue_free. NULL with ENOMEM, EINVAL.
  *
  * In weft_select, where the manager is Weft's: each look is a call, which takes as long as the network does (until the deadline, but half a
  * second in any case; 10 s at most), and each end of a queue that is waited for costs the task one more connection, which it keeps until

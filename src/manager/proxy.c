@@ -275,15 +275,22 @@ static int answer(weft_remote *remote, weft_value reply, weft_value *result, wef
     return 0;
 }
 
-/* Of a call that failed: what of its arguments or its answer is refused, if that is why. The connection is the same as that of the call. */
-static void refused_tell(weft_remote *remote, weft_value *error)
+const char *weft_proxy_reason(const weft_proxy *proxy)
+{
+    int before = errno;
+    const struct wefti_seat *seat = proxy ? wefti_seat_of(proxy->remote, NULL, false) : NULL;
+    errno = before;
+    return seat && seat->connection ? weft_connection_reason(seat->connection) : "";
+}
+
+/* Of a call that failed: what of its arguments or its answer is refused, if that is why. */
+static void refused_tell(const weft_proxy *proxy, weft_value *error)
 {
     int code = errno;
-    bool refused = code == EBADMSG || code == EFAULT || code == EILSEQ || code == EINVAL;
-    struct wefti_seat *seat = refused && error ? wefti_seat_of(remote, NULL, false) : NULL;
-    const char *reason = seat && seat->connection ? weft_connection_reason(seat->connection) : "";
+    bool came = code == EBADMSG || code == EMSGSIZE;
+    const char *reason = error && wefti_error_is_refusal(code) ? weft_proxy_reason(proxy) : "";
     if (*reason)
-        *error = weft_error_of_type(code, code == EBADMSG ? "_pickle.UnpicklingError" : "_pickle.PicklingError", "%s", reason);
+        *error = weft_error_of_type(code, came ? "_pickle.UnpicklingError" : "_pickle.PicklingError", "%s", reason);
     errno = code;
 }
 
@@ -297,7 +304,7 @@ int weft_proxy_call_with(
     if (!proxy || !method)
         return fails(EINVAL);
     if (proxy_exchange(proxy, method, &read, &reply, deadline) != 0) {
-        refused_tell(proxy->remote, read.error);
+        refused_tell(proxy, read.error);
         return -1;
     }
     return answer(proxy->remote, reply, result, read.proxy, deadline);

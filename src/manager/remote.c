@@ -142,7 +142,7 @@ static bool is_reply(weft_value reply)
 }
 
 /* One request and its answer; *sent: it may have reached the manager. -1, and then the connection is to be closed, unless errno says that
- * nothing was sent (EFAULT, EILSEQ, EINVAL) or that the answer was refused. */
+ * nothing was sent or that the answer was refused (wefti_error_is_refusal). */
 static int exchange_on(weft_connection *connection, weft_value request, weft_value *reply, bool *sent, weft_time deadline)
 {
     if (weft_is_error(request))
@@ -246,14 +246,18 @@ int wefti_seat_answer(struct wefti_seat *seat, weft_value *reply, weft_time dead
     return fails(EPROTO);
 }
 
+bool wefti_error_is_refusal(int error)
+{
+    return error == EBADMSG || error == EMSGSIZE || error == EFAULT || error == EILSEQ || error == EINVAL;
+}
+
 static int exchange_here(weft_remote *remote, weft_value request, weft_value *reply, bool *sent, weft_time deadline)
 {
     struct wefti_seat *seat = wefti_seat_of(remote, NULL, false);
     if (!seat || wefti_seat_open(seat, deadline) != 0)
         return -1;
     int result = exchange_on(seat->connection, request, reply, sent, deadline);
-    bool whole = result == 0 || errno == EFAULT || errno == EILSEQ || errno == EINVAL || errno == EBADMSG;
-    if (!whole) {
+    if (result != 0 && !wefti_error_is_refusal(errno)) {
         wefti_seat_close(seat);
         seat->lost = true;
     }

@@ -94,6 +94,8 @@ void wefti_remote_release(weft_remote *remote);
  */
 int wefti_remote_exchange(weft_remote *remote, const char *ident, const char *method, weft_value arguments, weft_value keywords,
     weft_value *reply, weft_time deadline);
+/* Of a call that failed: what was to be sent has no pickle, or what came is refused. The connection is whole, and has the reason. */
+bool wefti_error_is_refusal(int error);
 /* A tuple of values, which it takes; where one of them is an error, for want of memory, it is that, and all are dropped. */
 weft_value wefti_tuple_whole(weft_value *items, size_t count);
 /* What an answer comes to: 0 with a value, 1 with (exposed, token) of another object; the reply is given away. */

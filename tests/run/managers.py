@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from decimal import Decimal
 from multiprocessing.managers import BaseManager, SyncManager
@@ -140,8 +141,20 @@ class Commands(unittest.TestCase):
                 task.put(item)
             done = weft("worker", "--authkey-file", KEY, "--timeout", "0.2", address, "printf")
             self.assertEqual(done, (0, "", ""))
-            self.assertEqual(repr(result.get(timeout=LATE)), repr(RuntimeError("the item is of a kind that is not known here")))
+            self.assertEqual(repr(result.get(timeout=LATE)), repr(RuntimeError("the item cannot be read: refusing pickle global decimal.Decimal")))
             self.assertEqual([result.get(timeout=LATE) for _ in range(2)], ["fine", b"\xff"])
+
+    def test_locks_of_who_has_gone(self):
+        """Each thread is a client; what one took that has ended comes back where that was asked for."""
+        for options, free in ((["--locks-return"], True), ([], False)):
+            with Manager("--python", *options) as manager:
+                made = manager.python(SyncManager)
+                for lock in (made.Lock(), made.Semaphore(1)):
+                    thread = threading.Thread(target=lock.acquire)
+                    thread.start()
+                    thread.join()  # and with it its connection
+                    del thread
+                    self.assertEqual(lock.acquire(True, LATE if free else 0.2), free)
 
     def test_a_call_drops_nothing_and_names_what_it_refuses(self):
         with SyncManagerWithQueues() as (address, task, _):
