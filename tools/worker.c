@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "complain.h"
 
@@ -79,6 +80,10 @@ static int plan_read(struct worker_plan *plan, int argc, char **argv)
         complain("it takes an address, and a command or --module; weft worker --help says more");
         return EXIT_USAGE;
     }
+    if (plan->words > 0 && *argv[optind + 1] == '-') {
+        complain("%s comes after the address, where the command is: options stand before it", argv[optind + 1]);
+        return EXIT_USAGE;
+    }
     plan->address = argv[optind];
     plan->command = argv + optind + 1;
     return -1;
@@ -86,15 +91,16 @@ static int plan_read(struct worker_plan *plan, int argc, char **argv)
 
 static bool module_load(struct worker_plan *plan)
 {
-    char file[4096];
+    char file[4096] = "./"; /* without it the loader looks for a name everywhere but here */
     const char *colon = strrchr(plan->module, ':');
-    if (!colon || !colon[1] || (size_t)(colon - plan->module) >= sizeof file) {
+    if (!colon || !colon[1] || (size_t)(colon - plan->module) >= sizeof file - 2) {
         complain("--module takes FILE:FUNCTION, not '%s'", plan->module);
         return false;
     }
-    memcpy(file, plan->module, (size_t)(colon - plan->module));
-    file[colon - plan->module] = 0;
-    void *module = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    memcpy(file + 2, plan->module, (size_t)(colon - plan->module));
+    file[2 + (colon - plan->module)] = 0;
+    bool here = !strchr(file + 2, '/') && access(file, F_OK) == 0;
+    void *module = dlopen(here ? file : file + 2, RTLD_NOW | RTLD_LOCAL);
     if (module)
         *(void **)&plan->function = dlsym(module, colon + 1);
     if (!plan->function)

@@ -133,6 +133,11 @@ class Commands(unittest.TestCase):
             self.assertEqual(done, (0, "", ""))
             self.assertEqual([repr(result.get(timeout=LATE)) for _ in range(3)], ["8", "TypeError('no number')", str(1 << 41)])
             self.assertEqual(weft("worker", "--authkey-file", KEY, "--module", f"{module}:thrice", address)[0], 255)
+            task.put(3)
+            self.assertEqual(weft("worker", "--authkey-file", KEY, address, "--module", f"{module}:twice")[0], 255)
+            words = [WEFT, "worker", "--authkey-file", KEY, "--timeout", "0.2", "--module", f"{os.path.basename(module)}:twice", address]
+            self.assertEqual(subprocess.run(words, cwd=os.path.dirname(module), timeout=LATE, check=False).returncode, 0)
+            self.assertEqual(result.get(timeout=LATE), 6)
 
     def test_a_worker_and_what_it_cannot_read_or_send(self):
         """Each item has its result, and the next one comes."""
