@@ -17,7 +17,8 @@
  * of its own are joined, its pools finish, and it ends without calling the program's exit handlers. A process that ends in another way
  * (exit, _exit, a signal) has no result: its task is WEFT_LOST, and its result an error value of EOWNERDEAD whose text names the task, the
  * pid and the signal or status. All processes end with the first one of the program, however that ends. To the program they are no
- * children: wait() sees none.
+ * children: wait() sees none. What a process forks by itself, by fork(2) or system(3), is not among them: it outlives both, as it would
+ * without Weft.
  */
 #ifndef WEFT_TASK_H
 #define WEFT_TASK_H
