@@ -624,14 +624,20 @@ static weft_value waits_for_orphan(weft_value pointer)
     return value;
 }
 
-static void root_of_an_orphan(void)
+/* Who waits for the task of a dead submitter, and is stopped until its record is free. */
+struct orphaned {
+    struct orphan *orphan;
+    weft_task *submitter, *waiter;
+};
+
+static struct orphaned orphaned_begin(weft_function *waits)
 {
     struct orphan *orphan = weft_shared_new(struct orphan);
     MUST(orphan);
     orphan->pool = pool_of(1);
     weft_task *submitter = weft_spawn(WEFT_PROCESS, submits_and_sleeps, weft_ptr(orphan));
     MUST(submitter && weft_event_wait(&orphan->submitted, WEFT_FOREVER) == 0);
-    weft_task *waiter = weft_spawn(WEFT_PROCESS, waits_for_orphan, weft_ptr(orphan));
+    weft_task *waiter = weft_spawn(WEFT_PROCESS, waits, weft_ptr(orphan));
     const struct wefti_process_task *task = (struct wefti_process_task *)(void *)orphan->future;
     MUST(waiter);
     while (!(__atomic_load_n(&task->state, __ATOMIC_ACQUIRE) & WEFTI_TASK_WAITED))
@@ -641,19 +647,37 @@ static void root_of_an_orphan(void)
     weft_event_set(&orphan->gate);
     while (wefti_task_phase(__atomic_load_n(&task->state, __ATOMIC_ACQUIRE)) != WEFTI_TASK_FREE)
         weft_sleep(0.001);
-    MUST(kill(weft_task_native_id(waiter), SIGCONT) == 0);
+    return (struct orphaned){.orphan = orphan, .submitter = submitter, .waiter = waiter};
+}
+
+/* He goes on, and has been told. */
+static void orphaned_told(struct orphaned orphaned)
+{
     weft_value value = weft_none;
-    MUST(weft_task_result(waiter, &value, weft_in(20)) == 0 && weft_error_code(value) == EOWNERDEAD);
+    MUST(kill(weft_task_native_id(orphaned.waiter), SIGCONT) == 0);
+    MUST(weft_task_result(orphaned.waiter, &value, weft_in(20)) == 0 && weft_error_code(value) == EOWNERDEAD);
+    weft_drop(value);
+}
+
+static void orphaned_end(struct orphaned orphaned)
+{
+    weft_task_free(orphaned.waiter);
+    weft_task_free(orphaned.submitter);
+    weft_pool_free(orphaned.orphan->pool);
+    weft_shared_free(orphaned.orphan);
+}
+
+static void root_of_an_orphan(void)
+{
+    struct orphaned orphaned = orphaned_begin(waits_for_orphan);
+    weft_future *future = orphaned.orphan->future;
+    orphaned_told(orphaned);
     weft_value now = weft_none;
-    MUST(weft_future_result(orphan->future, &now, WEFT_NOW) == 0 && weft_error_code(now) == EOWNERDEAD);
-    weft_case ended = weft_case_future(orphan->future, NULL);
+    MUST(weft_future_result(future, &now, WEFT_NOW) == 0 && weft_error_code(now) == EOWNERDEAD);
+    weft_case ended = weft_case_future(future, NULL);
     MUST(weft_select(&ended, 1, weft_in(20)) == 0);
     weft_drop(now);
-    weft_drop(value);
-    weft_task_free(waiter);
-    weft_task_free(submitter);
-    weft_pool_free(orphan->pool);
-    weft_shared_free(orphan);
+    orphaned_end(orphaned);
 }
 
 /* Waits in a select that is not to take another task of the same record for the one that it began with. */
@@ -669,42 +693,25 @@ static weft_value selects_orphan(weft_value pointer)
 /* While the waiter is stopped the record gets another task, which does not end as long as he waits. */
 static void root_of_a_selected_orphan(void)
 {
-    struct orphan *orphan = weft_shared_new(struct orphan), *next = weft_shared_new(struct orphan);
-    MUST(orphan && next);
-    orphan->pool = pool_of(1);
-    weft_task *submitter = weft_spawn(WEFT_PROCESS, submits_and_sleeps, weft_ptr(orphan));
-    MUST(submitter && weft_event_wait(&orphan->submitted, WEFT_FOREVER) == 0);
-    weft_task *waiter = weft_spawn(WEFT_PROCESS, selects_orphan, weft_ptr(orphan));
-    const struct wefti_process_task *task = (struct wefti_process_task *)(void *)orphan->future;
-    MUST(waiter);
-    while (!(__atomic_load_n(&task->state, __ATOMIC_ACQUIRE) & WEFTI_TASK_WAITED))
-        weft_sleep(0.001);
-    MUST(weft_task_kill(submitter) == 0 && weft_task_join(submitter, WEFT_FOREVER) == 0);
-    MUST(kill(weft_task_native_id(waiter), SIGSTOP) == 0);
-    weft_event_set(&orphan->gate);
-    while (wefti_task_phase(__atomic_load_n(&task->state, __ATOMIC_ACQUIRE)) != WEFTI_TASK_FREE)
-        weft_sleep(0.001);
+    struct orphaned orphaned = orphaned_begin(selects_orphan);
+    struct orphan *next = weft_shared_new(struct orphan);
     weft_future *others[2 * WEFTI_PROCESS_FIRST];
     bool again = false;
+    MUST(next);
     for (int i = 0; i < 2 * WEFTI_PROCESS_FIRST; i++) {
-        others[i] = weft_pool_submit(orphan->pool, waits_at_gate, weft_ptr(next));
-        again |= others[i] == orphan->future;
+        others[i] = weft_pool_submit(orphaned.orphan->pool, waits_at_gate, weft_ptr(next));
+        again |= others[i] == orphaned.orphan->future;
         MUST(others[i]);
     }
-    MUST(again && kill(weft_task_native_id(waiter), SIGCONT) == 0);
-    weft_value value = weft_none;
-    MUST(weft_task_result(waiter, &value, weft_in(20)) == 0 && weft_error_code(value) == EOWNERDEAD);
+    MUST(again);
+    orphaned_told(orphaned);
     weft_event_set(&next->gate);
     for (int i = 0; i < 2 * WEFTI_PROCESS_FIRST; i++) {
         MUST(weft_future_result(others[i], NULL, WEFT_FOREVER) == 0);
         weft_future_free(others[i]);
     }
-    weft_drop(value);
-    weft_task_free(waiter);
-    weft_task_free(submitter);
-    weft_pool_free(orphan->pool);
-    weft_shared_free(orphan);
     weft_shared_free(next);
+    orphaned_end(orphaned);
 }
 
 START_TEST(who_selects_on_the_task_of_a_dead_submitter_goes_on)
