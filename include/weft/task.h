@@ -49,7 +49,7 @@ enum weft_process_method {
      * processes are forked: the other waits for the end of the first, and holds nothing.
      */
     WEFT_FORK = 1,
-    WEFT_SPAWN = 2 /* a fresh image of the program: needs weft_init, else ENOSYS */
+    WEFT_SPAWN = 2 /* a fresh image of the program: needs weft_init first thing in main, else ENOSYS */
 };
 
 typedef struct weft_task weft_task;
