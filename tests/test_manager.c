@@ -755,7 +755,7 @@ static void ends(int descriptor)
 START_TEST(strangers_are_let_go)
 {
     need_digests();
-    double patience = fixture_copies() ? 5 : 0.5; /* in which we have to prove ourselves, too */
+    double patience = fixture_copies() ? 5 : 2; /* in which we have to prove ourselves, too */
     weft_manager *manager = weft_manager_new("127.0.0.1:0", .key = KEY, .key_length = 6, .standard = true, .handshake_seconds = patience);
     weft_task *task = weft_spawn(WEFT_THREAD, serve, weft_ptr(manager));
     int silent = stranger(manager), talker = stranger(manager);

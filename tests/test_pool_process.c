@@ -634,7 +634,8 @@ static struct orphaned orphaned_begin(weft_function *waits)
 {
     struct orphan *orphan = weft_shared_new(struct orphan);
     MUST(orphan);
-    orphan->pool = pool_of(1);
+    orphan->pool = weft_pool_new(WEFT_PROCESS, .workers = 1, .backlog = WEFTI_PROCESS_FIRST);
+    MUST(orphan->pool);
     weft_task *submitter = weft_spawn(WEFT_PROCESS, submits_and_sleeps, weft_ptr(orphan));
     MUST(submitter && weft_event_wait(&orphan->submitted, WEFT_FOREVER) == 0);
     weft_task *waiter = weft_spawn(WEFT_PROCESS, waits, weft_ptr(orphan));
@@ -695,10 +696,10 @@ static void root_of_a_selected_orphan(void)
 {
     struct orphaned orphaned = orphaned_begin(selects_orphan);
     struct orphan *next = weft_shared_new(struct orphan);
-    weft_future *others[2 * WEFTI_PROCESS_FIRST];
+    weft_future *others[WEFTI_PROCESS_FIRST]; /* one of which has the record */
     bool again = false;
     MUST(next);
-    for (int i = 0; i < 2 * WEFTI_PROCESS_FIRST; i++) {
+    for (int i = 0; i < WEFTI_PROCESS_FIRST; i++) {
         others[i] = weft_pool_submit(orphaned.orphan->pool, waits_at_gate, weft_ptr(next));
         again |= others[i] == orphaned.orphan->future;
         MUST(others[i]);
@@ -706,7 +707,7 @@ static void root_of_a_selected_orphan(void)
     MUST(again);
     orphaned_told(orphaned);
     weft_event_set(&next->gate);
-    for (int i = 0; i < 2 * WEFTI_PROCESS_FIRST; i++) {
+    for (int i = 0; i < WEFTI_PROCESS_FIRST; i++) {
         MUST(weft_future_result(others[i], NULL, WEFT_FOREVER) == 0);
         weft_future_free(others[i]);
     }
@@ -732,7 +733,7 @@ static void root_that_keeps(void)
     weft_future *kept = weft_future_keep(orphan->future);
     MUST(weft_task_kill(submitter) == 0 && weft_task_join(submitter, WEFT_FOREVER) == 0);
     weft_event_set(&orphan->gate);
-    for (int i = 0; i < 2 * WEFTI_PROCESS_FIRST; i++) {
+    for (int i = 0; i < WEFTI_PROCESS_FIRST; i++) {
         weft_value value = weft_none;
         weft_future *other = weft_pool_submit(orphan->pool, waits_at_gate, weft_ptr(orphan));
         MUST(other && other != kept && weft_future_result(other, &value, WEFT_FOREVER) == 0 && weft_is_none(value));
