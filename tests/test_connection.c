@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,6 +156,70 @@ START_TEST(addresses_and_options_are_checked)
     weft_listener_close(first);
     ck_assert_int_eq(close(creat(path + strlen("unix:"), 0600)), 0); /* no socket: somebody's */
     ck_fails_null(weft_connection_listen(path), EADDRINUSE);
+    free((char *)path);
+}
+END_TEST
+
+/* Listeners that start at once where a dead one was: one has the path, and it stays his. */
+static uint32_t starters;
+
+static weft_value take_over(weft_value path)
+{
+    __atomic_sub_fetch(&starters, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&starters, __ATOMIC_ACQUIRE) > 0)
+        sched_yield();
+    weft_listener *listener = weft_connection_listen(weft_as_str(path));
+    return listener ? weft_ptr(listener) : weft_error(errno, NULL);
+}
+
+START_TEST(a_path_is_taken_from_the_dead_by_one)
+{
+    enum { ROUNDS = 500, AT_ONCE = 3 };
+    const char *path = in_folder("unix:", "socket");
+    for (int round = 0; round < ROUNDS; round++) {
+        weft_task *tasks[AT_ONCE];
+        weft_listener *listener = NULL;
+        left_by_the_dead(path + strlen("unix:"));
+        starters = AT_ONCE;
+        for (int i = 0; i < AT_ONCE; i++)
+            ck_assert_ptr_nonnull(tasks[i] = weft_spawn(WEFT_THREAD, take_over, weft_str(path)));
+        for (int i = 0; i < AT_ONCE; i++) {
+            weft_value result;
+            ck_assert_int_eq(weft_task_result(tasks[i], &result, WEFT_FOREVER), 0);
+            weft_task_free(tasks[i]);
+            if (weft_is_error(result))
+                ck_assert_int_eq(weft_error_code(result), EADDRINUSE);
+            else {
+                ck_assert_ptr_null(listener);
+                listener = weft_as_ptr(result);
+            }
+            weft_drop(result);
+        }
+        ck_assert_ptr_nonnull(listener);
+        int dialled = weft_dial(path, weft_in(10));
+        ck_assert_int_ge(dialled, 0);
+        weft_close(dialled);
+        weft_listener_close(listener);
+        ck_assert_int_eq(access(path + strlen("unix:"), F_OK), -1);
+    }
+    free((char *)path);
+}
+END_TEST
+
+START_TEST(a_path_that_is_anothers_by_now_stays)
+{
+    const char *path = in_folder("unix:", "socket");
+    weft_listener *first = weft_connection_listen(path);
+    ck_assert_ptr_nonnull(first);
+    ck_assert_int_eq(unlink(path + strlen("unix:")), 0);
+    weft_listener *second = weft_connection_listen(path);
+    ck_assert_ptr_nonnull(second);
+    weft_listener_close(first);
+    int dialled = weft_dial(path, weft_in(10));
+    ck_assert_int_ge(dialled, 0);
+    weft_close(dialled);
+    weft_listener_close(second);
+    ck_assert_int_eq(access(path + strlen("unix:"), F_OK), -1);
     free((char *)path);
 }
 END_TEST
@@ -437,6 +502,8 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, over_all_kinds_of_sockets);
     tcase_add_test(tests, addresses_and_options_are_checked);
+    tcase_add_test(tests, a_path_is_taken_from_the_dead_by_one);
+    tcase_add_test(tests, a_path_that_is_anothers_by_now_stays);
     tcase_add_test(tests, digests_are_those_of_python);
     tcase_add_test(tests, a_wrong_key_is_refused_by_both);
     tcase_add_test(tests, strangers_get_nowhere);

@@ -177,6 +177,23 @@ START_TEST(a_local_socket_leaves_no_file)
 }
 END_TEST
 
+START_TEST(a_path_that_is_anothers_by_now_stays)
+{
+    snprintf(address, sizeof(address), "unix:%s/s", fixture_folder());
+    weft_server *first = weft_serve(weft_listen(address), answer, .threads = 1);
+    ck_assert_ptr_nonnull(first);
+    ck_assert_int_eq(unlink(address + 5), 0);
+    weft_server *second = weft_serve(weft_listen(address), answer, .threads = 1);
+    ck_assert_ptr_nonnull(second);
+    ck_assert_int_eq(weft_server_stop(first, weft_in(20)), 0);
+    int one = dial();
+    ask(one, 'x');
+    weft_close(one);
+    ck_assert_int_eq(weft_server_stop(second, weft_in(20)), 0);
+    ck_assert_int_ne(access(address + 5, F_OK), 0);
+}
+END_TEST
+
 static void limit_check(enum weft_task_kind kind)
 {
     weft_server *server = weft_serve(listen_somewhere(), answer, .task = kind, .limit = 2);
@@ -434,6 +451,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, processes);
     tcase_add_test(tests, processes_that_take_turns);
     tcase_add_test(tests, a_local_socket_leaves_no_file);
+    tcase_add_test(tests, a_path_that_is_anothers_by_now_stays);
     tcase_add_test(tests, no_more_than_the_limit);
     tcase_add_test(tests, a_stop_ends_those_who_stay);
     tcase_add_test(tests, a_stop_ends_processes);

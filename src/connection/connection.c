@@ -38,7 +38,8 @@ struct weft_listener {
     size_t most;
     double seconds;
     struct wefti_key key;
-    char *path;        /* NULL: nothing to remove */
+    char *path; /* NULL: nothing to remove */
+    struct wefti_path bound;
     char address[128]; /* as its peers may dial it */
 };
 
@@ -194,8 +195,10 @@ static int listener_bind(weft_listener *listener, const struct weft_connection_o
         wefti_release(path);
         return -1;
     }
-    if (path)
+    if (path) {
         memcpy(path, address.local.sun_path, sizeof(address.local.sun_path));
+        wefti_path_note(&listener->bound, path);
+    }
     listener->path = path;
     listener_name(listener, options->address);
     return listen(listener->descriptor, options->backlog);
@@ -227,9 +230,9 @@ void weft_listener_close(weft_listener *listener)
     if (!listener)
         return;
     int error = errno;
-    descriptor_close(listener->descriptor);
     if (listener->path && getpid() == listener->maker)
-        unlink(listener->path);
+        wefti_path_remove(&listener->bound, listener->path);
+    descriptor_close(listener->descriptor);
     wefti_release(listener->path);
     wefti_key_wipe(&listener->key);
     wefti_release(listener);

@@ -3,6 +3,7 @@
 #ifndef WEFTI_IO_H
 #define WEFTI_IO_H
 
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <weft/io.h>
@@ -26,6 +27,18 @@ int wefti_local_read(const char *text, struct sockaddr_un *local, socklen_t *len
 
 /* bind(2); a socket's path where nobody listens any more is taken. EADDRINUSE: somebody does, or something else is there. */
 int wefti_bind_fresh(int descriptor, const struct sockaddr *address, socklen_t length);
+
+/* What the path of a bound socket led to; of the same number in the same file system may be another, later. */
+struct wefti_path {
+    dev_t device;
+    ino_t number;
+    struct timespec made;
+};
+
+/* A local socket's path, just bound. */
+void wefti_path_note(struct wefti_path *noted, const char *path);
+/* Removes it, unless something else has come to be there. While the socket is still open, so that nobody takes the path over meanwhile. */
+void wefti_path_remove(const struct wefti_path *noted, const char *path);
 
 /* connect(2), which may wait, on a helper's thread. */
 int wefti_connect_elsewhere(int descriptor, const struct sockaddr *address, socklen_t length, weft_time deadline);

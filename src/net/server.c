@@ -337,14 +337,21 @@ static unsigned acceptors_plan(const struct weft_serve_options *options, enum we
     return options->threads ? options->threads : 1;
 }
 
+/* False: it has none. */
+static bool listener_path(const weft_server *server, struct sockaddr_un *local)
+{
+    socklen_t length = sizeof(*local);
+    memset(local, 0, sizeof(*local));
+    return getsockname(server->listener, (struct sockaddr *)local, &length) == 0 && local->sun_family == AF_UNIX && local->sun_path[0] &&
+           length > offsetof(struct sockaddr_un, sun_path);
+}
+
 /* The path of a local socket that this process made goes. */
 static void listener_close(weft_server *server)
 {
-    struct sockaddr_un local = {0};
-    socklen_t length = sizeof(local);
-    if (getsockname(server->listener, (struct sockaddr *)&local, &length) == 0 && local.sun_family == AF_UNIX && local.sun_path[0] &&
-        length > offsetof(struct sockaddr_un, sun_path) && getpid() == server->maker)
-        unlink(local.sun_path);
+    struct sockaddr_un local;
+    if (getpid() == server->maker && listener_path(server, &local))
+        wefti_path_remove(&server->path, local.sun_path);
     weft_close(server->listener);
 }
 
@@ -411,6 +418,9 @@ weft_server *weft_serve_with(const struct weft_serve_options *options)
         return NULL;
     *server = (weft_server){.options = read, .listener = read.listener, .maker = getpid(), .serve = serve_here};
     server->options.argument = weft_keep(read.argument);
+    struct sockaddr_un local;
+    if (listener_path(server, &local))
+        wefti_path_note(&server->path, local.sun_path);
     server->idle = (weft_time)(read.idle_timeout < 1e9 ? read.idle_timeout * 1e9 : 0);
     if (read.task == WEFT_PROCESS)
         server->serve = read.workers ? wefti_keep_worker : wefti_serve_by_process;

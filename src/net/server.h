@@ -8,6 +8,8 @@
 #include <weft/serve.h>
 #include <weft/lock.h>
 
+#include "net/io.h"
+
 struct weft_server;
 
 /* One that is being served; its task's, and the list's. */
@@ -30,11 +32,12 @@ struct weft_server {
     int listener;
     weft_time idle;
     pid_t maker;
-    uint32_t stopping;    /* 1: no more connections; a word that is waited for */
-    uint32_t running;     /* places that are taken; waited for. Who makes it 0 touches the server no more */
-    uint32_t accepting;   /* tasks that may still accept; waited for */
-    uint32_t ended;       /* grows with each connection that has ended; waited for */
-    uint32_t connections; /* in the list; written under the lock */
+    struct wefti_path path; /* of a local socket */
+    uint32_t stopping;      /* 1: no more connections; a word that is waited for */
+    uint32_t running;       /* places that are taken; waited for. Who makes it 0 touches the server no more */
+    uint32_t accepting;     /* tasks that may still accept; waited for */
+    uint32_t ended;         /* grows with each connection that has ended; waited for */
+    uint32_t connections;   /* in the list; written under the lock */
     void (*serve)(struct wefti_served *served);
     weft_lock lock; /* of the list */
     struct wefti_served *first;

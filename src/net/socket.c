@@ -122,21 +122,64 @@ static int socket_open(int family)
 
 /* Listening. */
 
+void wefti_path_note(struct wefti_path *noted, const char *path)
+{
+    struct stat about;
+    *noted = (struct wefti_path){0};
+    if (lstat(path, &about) == 0 && S_ISSOCK(about.st_mode))
+        *noted = (struct wefti_path){about.st_dev, about.st_ino, about.st_mtim};
+}
+
+static bool path_is(const struct wefti_path *noted, const char *path)
+{
+    struct wefti_path now;
+    wefti_path_note(&now, path);
+    return now.number != 0 && now.device == noted->device && now.number == noted->number && now.made.tv_sec == noted->made.tv_sec &&
+           now.made.tv_nsec == noted->made.tv_nsec;
+}
+
+void wefti_path_remove(const struct wefti_path *noted, const char *path)
+{
+    if (path_is(noted, path))
+        unlink(path);
+}
+
 /*
- * The path of a local socket that nobody has any more goes; what else is there is somebody's. True: it has gone. Asked by a socket of
- * another type, with which nobody can be connected: EPROTOTYPE where somebody is, listening or not yet, and no stranger comes to him.
+ * A socket that asks whether somebody is at a path: of another type, with which nobody can be connected. Its own name is the file's, and
+ * there is one of each name at a time, until it is closed: of all that find the file of a dead one, one asks, and removes it. -1: another
+ * does.
+ */
+static int path_asker(const struct wefti_path *found)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int octets =
+        snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "weft-path-%jx-%jx", (uintmax_t)found->device, (uintmax_t)found->number);
+    int made = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (made >= 0 && bind(made, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)octets)) == 0)
+        return made;
+    if (made >= 0)
+        close(made);
+    return -1;
+}
+
+/*
+ * The path of a local socket that nobody has any more goes; what else is there is somebody's: EPROTOTYPE is the answer where somebody is,
+ * listening or not yet, and no stranger comes to him. True: it has gone. Looked at again by who may remove it, as another may have done so,
+ * and be there himself.
  */
 static bool path_is_stale(const union address *address, socklen_t length)
 {
-    struct stat about;
-    if (address->any.sa_family != AF_UNIX || address->local.sun_path[0] == 0 || lstat(address->local.sun_path, &about) != 0 ||
-        !S_ISSOCK(about.st_mode))
+    const char *path = address->local.sun_path;
+    struct wefti_path found;
+    if (address->any.sa_family != AF_UNIX || *path == 0)
         return false;
-    int asking = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool stale = asking >= 0 && connect(asking, &address->any, length) != 0 && errno == ECONNREFUSED;
-    if (asking >= 0)
-        close(asking);
-    return stale && unlink(address->local.sun_path) == 0;
+    wefti_path_note(&found, path);
+    int asker = found.number ? path_asker(&found) : -1;
+    if (asker < 0)
+        return false;
+    bool stale = path_is(&found, path) && connect(asker, &address->any, length) != 0 && errno == ECONNREFUSED && unlink(path) == 0;
+    close(asker);
+    return stale;
 }
 
 int wefti_bind_fresh(int descriptor, const struct sockaddr *address, socklen_t length)
