@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* fork, _exit and waitpid, one after another: what a process costs that is nobody's task. */
+/* fork, _exit and waitpid, one after another: what a process costs that is nobody's task; and memory for its parent to have touched. */
 #ifndef FORKS_H
 #define FORKS_H
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench.h"
+
+/* What a small parent has touched, and a large one. */
+static const size_t bench_small = (size_t)10 << 20, bench_large = (size_t)2 << 30;
+
+/* Touches `size` octets of small pages, which stay. */
+static inline void bench_touch(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bench_need(memory != MAP_FAILED, "mmap");
+    madvise(memory, size, MADV_NOHUGEPAGE);
+    memset(memory, 1, size);
+}
 
 static inline double bench_forks(long times)
 {

@@ -135,7 +135,7 @@ static double recovery(long iterations, const char *variant)
 int main(int argc, char **argv)
 {
     static const struct bench_row rows[] = {{"pool-empty", empty}, {"pool-round-trip", round_trip}, {"pool-round-trip-pinned", round_trip},
-        {"pool-process-empty", process_empty}, {"pool-process-round-trip", process_round_trip}, {"pool-process-recovery", recovery},
-        {NULL, NULL}};
+        {"pool-process-empty", process_empty}, {"pool-process-round-trip", process_round_trip},
+        {"pool-process-round-trip-pinned", process_round_trip}, {"pool-process-recovery", recovery}, {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weft's processes: a task is spawned, joined and its handle freed, one after another, default options. Of the row "process-large" by a
- * parent that has touched two gigabytes since its family began, but in the variant "small". The variant "fork" is fork, _exit and waitpid in
- * this program: what the C library and Weft's cost in its image.
+ * Weft's processes: a task is spawned, joined and its handle freed, one after another, default options. Row "process": by a parent that
+ * had touched ten megabytes before its family began, so that those are in every process's image; in the variant "later", that touched
+ * them since. "process-bare": by one that has touched nothing. "process-large": by one that has touched two gigabytes since its family
+ * began, but in the variant "small" nothing. The variant "fork" is fork, _exit and waitpid in this program: what the C library and Weft's
+ * cost in its image.
  */
-#include <sys/mman.h>
-
 #include <weft.h>
 
 #include "forks.h"
-
-static const size_t large = (size_t)2 << 30;
 
 static weft_value nothing(weft_value argument)
 {
@@ -30,27 +28,37 @@ static double seconds(long times)
     return bench_clock() - start;
 }
 
-static double start_and_join(long iterations, const char *variant)
+static double start_and_join_bare(long iterations, const char *variant)
 {
     double (*measured)(long times) = strcmp(variant, "fork") == 0 ? bench_forks : seconds;
     measured(iterations / 10 + 1);
     return measured(iterations) / (double)iterations * 1e6;
 }
 
+/* By a parent that touches `size` octets after its family has begun. */
+static double start_and_join_later(long iterations, size_t size)
+{
+    seconds(1);
+    bench_touch(size);
+    return start_and_join_bare(iterations, "");
+}
+
+static double start_and_join(long iterations, const char *variant)
+{
+    if (strcmp(variant, "later") == 0)
+        return start_and_join_later(iterations, bench_small);
+    bench_touch(bench_small);
+    return start_and_join_bare(iterations, variant);
+}
+
 static double start_and_join_large(long iterations, const char *variant)
 {
-    if (strcmp(variant, "small") == 0)
-        return start_and_join(iterations, "");
-    seconds(iterations / 10 + 1);
-    void *memory = mmap(NULL, large, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    bench_need(memory != MAP_FAILED, "mmap");
-    madvise(memory, large, MADV_NOHUGEPAGE);
-    memset(memory, 1, large);
-    return seconds(iterations) / (double)iterations * 1e6;
+    return strcmp(variant, "small") == 0 ? start_and_join_bare(iterations, "") : start_and_join_later(iterations, bench_large);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct bench_row rows[] = {{"process", start_and_join}, {"process-large", start_and_join_large}, {NULL, NULL}};
+    static const struct bench_row rows[] = {
+        {"process", start_and_join}, {"process-bare", start_and_join_bare}, {"process-large", start_and_join_large}, {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }

@@ -3,7 +3,7 @@
  * The limit of a pool of processes: two processes that take numbers from a lock-free ring in shared memory (Vyukov's, of 1024 places) and
  * put each back into a ring of results. Who finds a ring empty looks for 20 us, then sleeps on a futex; variant `sleeps`: sleeps at once.
  * No functions, no values, no cancelling, and a process that dies stops it. pool-process-empty: all that was put in is waited for at the
- * end. pool-process-round-trip: one at a time.
+ * end. pool-process-round-trip and its pinned row: one at a time.
  */
 #include <linux/futex.h>
 #include <sched.h>
@@ -201,6 +201,7 @@ static double round_trip(long iterations, const char *variant)
 
 int main(int argc, char **argv)
 {
-    static const struct bench_row rows[] = {{"pool-process-empty", empty}, {"pool-process-round-trip", round_trip}, {NULL, NULL}};
+    static const struct bench_row rows[] = {{"pool-process-empty", empty}, {"pool-process-round-trip", round_trip},
+        {"pool-process-round-trip-pinned", round_trip}, {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }
