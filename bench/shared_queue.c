@@ -49,7 +49,8 @@ static double measure(long iterations, size_t size, bool pointer, bool joinable)
     bench_need(run != NULL, "weft_shared_new");
     *run = (struct run){.messages = warm + iterations, .size = size, .joinable = joinable};
     run->block = pointer ? weft_shared_alloc(size) : NULL;
-    run->queue = weft_queue_new(.shared = true, .capacity = size > 1000 ? CAPACITY_LARGE : CAPACITY, .joinable = joinable);
+    long capacity = size > 1000 && !pointer ? CAPACITY_LARGE : CAPACITY;
+    run->queue = weft_queue_new(.shared = true, .capacity = capacity, .joinable = joinable);
     bench_need(run->queue != NULL, "weft_queue_new");
     weft_task *producer = weft_spawn(WEFT_PROCESS, produce, weft_ptr(run));
     bench_need(producer != NULL, "weft_spawn");
@@ -75,7 +76,13 @@ static double hundred(long iterations, const char *variant)
 
 static double large(long iterations, const char *variant)
 {
-    return measure(iterations, 65536, strcmp(variant, "pointer") == 0, false);
+    (void)variant;
+    return measure(iterations, 65536, false, false);
+}
+
+static double block(long iterations, const char *variant)
+{
+    return strcmp(variant, "number") == 0 ? numbers(iterations, "") : measure(iterations, 65536, true, false);
 }
 
 static double joinable(long iterations, const char *variant)
@@ -91,6 +98,6 @@ static double joinable_numbers(long iterations, const char *variant)
 int main(int argc, char **argv)
 {
     static const struct bench_row rows[] = {{"shared-queue-8", numbers}, {"shared-queue-100", hundred}, {"shared-queue-64k", large},
-        {"shared-queue-joinable", joinable}, {"shared-queue-joinable-8", joinable_numbers}, {NULL, NULL}};
+        {"shared-queue-block", block}, {"shared-queue-joinable", joinable}, {"shared-queue-joinable-8", joinable_numbers}, {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }
