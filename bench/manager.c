@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Weft's managers, over TCP on this machine (the variant "unix": over a Unix socket), each server in a process of its own. "manager-call":
- * a client in C stores into a dictionary, one call at a time. "manager-calls": four such clients at once. "manager-python": the client is
+ * a client in C stores into a dictionary, one call at a time; with everything on one processor in "manager-call-pinned". "manager-get": it
+ * asks for what is there. "manager-calls": four such clients at once. "manager-python": the client is
  * CPython's, peers/managers.py; so it is in "manager-python-pairs" (put and get), "manager-python-four" and "manager-python-four-pairs"
  * (four of them) and "manager-connect" (connect and the first call). "manager-processor": what such a client's call costs the server's
  * processor; of its variant "bare": what one costs that answers with the same octets without a look at what was asked, a thread that blocks
- * in recv and sends, which is the limit. "manager-processor-crowd": the same where sixteen clients in C ask at once; of its variant
+ * in recv and sends, which is the limit; "manager-processor-four": the same with four of them. "manager-processor-crowd": the same where sixteen clients in C ask at once; of its variant
  * "cpython" the server is CPython's, the clients are ours. "manager-idle": what a client costs of the server's memory that has proved
  * itself, asked for objects, and keeps silent.
  */
@@ -100,6 +101,30 @@ static double seconds(const struct client *client, long times)
         bench_need(weft_proxy_call(client->dict, "__setitem__", NULL, WEFT_FOREVER, .arguments = arguments) == 0, "weft_proxy_call");
     weft_drop(arguments);
     return bench_clock() - start;
+}
+
+static double seconds_of_gets(const struct client *client, long times)
+{
+    weft_value argument = weft_tuple((weft_value[]){weft_str("key")}, 1), got;
+    double start = bench_clock();
+    for (long i = 0; i < times; i++) {
+        bench_need(weft_proxy_call(client->dict, "__getitem__", &got, WEFT_FOREVER, .arguments = argument) == 0, "weft_proxy_call");
+        bench_need(weft_as_int(got) == 12345, "what was stored");
+        weft_drop(got);
+    }
+    weft_drop(argument);
+    return bench_clock() - start;
+}
+
+static double one_client_gets(long iterations, const char *variant)
+{
+    weft_manager *manager = manager_begin(variant);
+    struct client client = client_begin(weft_manager_address(manager));
+    seconds(&client, iterations / 10 + 1);
+    double took = seconds_of_gets(&client, iterations);
+    client_end(client);
+    weft_manager_free(manager);
+    return took / (double)iterations * 1e6;
 }
 
 static double one_client(long iterations, const char *variant)
@@ -300,19 +325,29 @@ static double used(const struct server *server)
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-static double processor(long iterations, const char *variant)
+static double processor_of(const char *row, long iterations, const char *variant)
 {
     struct server weft = server_begin(), bare, server = weft;
     bool is_bare = strcmp(variant, "bare") == 0;
     if (is_bare)
         server = bare = bare_begin(weft.address);
     double before = used(&server);
-    python("manager-python", iterations, server.address);
+    python(row, iterations, server.address);
     double took = used(&server) - before;
     if (is_bare)
         server_end(&bare);
     server_end(&weft);
     return took / (double)iterations;
+}
+
+static double processor(long iterations, const char *variant)
+{
+    return processor_of("manager-python", iterations, variant);
+}
+
+static double processor_four(long iterations, const char *variant)
+{
+    return processor_of("manager-python-four", iterations, variant);
 }
 
 static double crowd(long iterations, const char *variant)
@@ -379,7 +414,8 @@ int main(int argc, char **argv)
     static const struct bench_row rows[] = {{"manager-call", one_client}, {"manager-calls", four_clients},
         {"manager-call-unix", one_client}, {"manager-calls-unix", four_clients}, {"manager-python", python_sets},
         {"manager-python-pairs", python_pairs}, {"manager-python-four", python_four}, {"manager-python-four-pairs", python_four_pairs},
-        {"manager-connect", python_connect}, {"manager-processor", processor}, {"manager-processor-crowd", crowd}, {"manager-idle", idle},
-        {NULL, NULL}};
+        {"manager-connect", python_connect}, {"manager-processor", processor}, {"manager-processor-four", processor_four},
+        {"manager-call-pinned", one_client}, {"manager-call-unix-pinned", one_client}, {"manager-get", one_client_gets},
+        {"manager-processor-crowd", crowd}, {"manager-idle", idle}, {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }

@@ -44,6 +44,15 @@ def sets_of(manager):
     return call
 
 
+def gets_of(manager):
+    words = manager.get_dict()
+    words['key'] = 12345
+
+    def call(i):
+        words['key']
+    return call
+
+
 def pairs_of(manager):
     jobs = manager.get_queue()
 
@@ -64,6 +73,10 @@ def one(address, times, run):
 
 def sets(address, times):
     return one(address, times, sets_of)
+
+
+def gets(address, times):
+    return one(address, times, gets_of)
 
 
 def pairs(address, times):
@@ -134,15 +147,13 @@ def main(row, iterations, where=None):
         server = multiprocessing.Process(target=serve, args=(theirs, f'/tmp/weft-bench-{os.getpid()}' if where else ('127.0.0.1', 0)), daemon=True)
         server.start()
         address = ours.recv()
-    if row == 'manager-processor':
-        before = used(server.pid)
-        sets(address, iterations)
-        print('%.6g' % ((used(server.pid) - before) / iterations / 1e3))
-        server_end(server, address)
-        return
     run = {'manager-python': sets, 'manager-python-pairs': pairs, 'manager-python-four': four, 'manager-python-four-pairs': four_pairs, 'manager-connect': connects, 'manager-call': sets, 'manager-calls': four,
-           'manager-call-unix': sets, 'manager-calls-unix': four}[row]
-    print('%.6g' % (run(address, iterations) / iterations * 1e6))
+           'manager-call-unix': sets, 'manager-calls-unix': four, 'manager-call-pinned': sets, 'manager-call-unix-pinned': sets, 'manager-get': gets, 'manager-processor': sets, 'manager-processor-four': four}[row]
+    before = used(server.pid) if server and row.startswith('manager-processor') else None
+    took = run(address, iterations)
+    if before is not None:
+        took = (used(server.pid) - before) / 1e9
+    print('%.6g' % (took / iterations * 1e6))
     if server:
         server_end(server, address)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * redis-server over TCP on this machine, or, the variant being "unix", over a Unix socket; without persistence. One client in C that says
- * SET, one call at a time ("manager-call"), or four ("manager-calls"). Nothing but sockets on this side.
+ * SET, one call at a time ("manager-call"; GET in "manager-get"), or four ("manager-calls"). Nothing but sockets on this side.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -60,16 +60,31 @@ static int client_begin(void)
     return -1;
 }
 
-static double seconds(int client, long times)
+static double asked(int client, long times, const char *request, const char *answer)
 {
-    static const char request[] = "*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\n12345\r\n";
-    char answer[64];
+    char octets[64];
+    ssize_t length = (ssize_t)strlen(request), answered = (ssize_t)strlen(answer);
     double start = bench_clock();
     for (long i = 0; i < times; i++) {
-        bench_need(send(client, request, sizeof(request) - 1, 0) == sizeof(request) - 1, "send");
-        bench_need(recv(client, answer, sizeof(answer), 0) == 5, "recv");
+        bench_need(send(client, request, (size_t)length, 0) == length, "send");
+        bench_need(recv(client, octets, sizeof(octets), 0) == answered && memcmp(octets, answer, (size_t)answered) == 0, answer);
     }
     return bench_clock() - start;
+}
+
+static double seconds(int client, long times)
+{
+    return asked(client, times, "*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\n12345\r\n", "+OK\r\n");
+}
+
+static double one_client_gets(long iterations, const char *variant)
+{
+    pid_t server = server_begin(variant);
+    int client = client_begin();
+    seconds(client, iterations / 10 + 1);
+    double took = asked(client, iterations, "*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n", "$5\r\n12345\r\n");
+    server_end(server);
+    return took / (double)iterations * 1e6;
 }
 
 static double one_client(long iterations, const char *variant)
@@ -109,6 +124,7 @@ static double four_clients(long iterations, const char *variant)
 int main(int argc, char **argv)
 {
     static const struct bench_row rows[] = {{"manager-call", one_client}, {"manager-calls", four_clients},
-        {"manager-call-unix", one_client}, {"manager-calls-unix", four_clients}, {NULL, NULL}};
+        {"manager-call-unix", one_client}, {"manager-calls-unix", four_clients}, {"manager-call-pinned", one_client},
+        {"manager-call-unix-pinned", one_client}, {"manager-get", one_client_gets}, {NULL, NULL}};
     return bench_main(argc, argv, rows);
 }
