@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * redis-server over TCP on this machine, or, the variant being "unix", over a Unix socket; without persistence. One client in C that says
- * SET, one call at a time ("manager-call"; GET in "manager-get"), or four ("manager-calls"). Nothing but sockets on this side.
+ * SET, one call at a time ("manager-call"; GET in "manager-get"), or four ("manager-calls"). Nothing but sockets on this side; in the
+ * variants "benchmark" and "benchmark-unix" the client is redis-benchmark, which comes with redis-server.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -21,7 +22,7 @@ static char path[60];
 static pid_t server_begin(const char *variant)
 {
     char word[16];
-    port = strcmp(variant, "unix") == 0 ? 0 : 20000 + getpid() % 20000;
+    port = strstr(variant, "unix") ? 0 : 20000 + getpid() % 20000;
     snprintf(word, sizeof(word), "%d", port);
     snprintf(path, sizeof(path), "/tmp/weft-bench-redis-%d", (int)getpid());
     pid_t child = fork();
@@ -87,14 +88,31 @@ static double one_client_gets(long iterations, const char *variant)
     return took / (double)iterations * 1e6;
 }
 
+/* Microseconds of a SET by redis-benchmark, which prints a line of CSV for it: its name, then calls a second. */
+static double benchmark(long iterations)
+{
+    char where[80], command[300], line[300] = "";
+    double calls = 0;
+    if (port)
+        snprintf(where, sizeof(where), "-p %d", port);
+    else
+        snprintf(where, sizeof(where), "-s %s", path);
+    snprintf(command, sizeof(command), "redis-benchmark %s -c 1 -n %ld -t set -d 5 --csv 2>/dev/null", where, iterations);
+    FILE *printed = popen(command, "r");
+    while (printed && calls == 0 && fgets(line, sizeof(line), printed))
+        sscanf(line, "\"SET\",\"%lf\"", &calls);
+    bench_need(printed && pclose(printed) == 0 && calls > 0, command);
+    return 1e6 / calls;
+}
+
 static double one_client(long iterations, const char *variant)
 {
     pid_t server = server_begin(variant);
     int client = client_begin();
     seconds(client, iterations / 10 + 1);
-    double took = seconds(client, iterations);
+    double each = strstr(variant, "benchmark") ? benchmark(iterations) : seconds(client, iterations) / (double)iterations * 1e6;
     server_end(server);
-    return took / (double)iterations * 1e6;
+    return each;
 }
 
 static void clients_run(long each)
