@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -609,6 +610,58 @@ START_TEST(a_process_inherits_nothing_of_its_starters)
 }
 END_TEST
 
+/* Everything but the streams, as closefrom(3) of a daemon does; then the numbers are its own files'. What it does by shared memory leaves
+ * these as they are; processes it has none. */
+static weft_value closes_all(weft_value counter)
+{
+    enum { FILES = 8, BLOCKS = 64 };
+    struct stat before[FILES], after[FILES];
+    void *blocks[BLOCKS];
+    int files[FILES];
+    syscall(SYS_close_range, 3, ~0U, 0);
+    for (int i = 0; i < FILES; i++) {
+        files[i] = memfd_create("own", MFD_CLOEXEC);
+        if (files[i] < 0 || ftruncate(files[i], 1) != 0 || fstat(files[i], &before[i]) != 0)
+            return weft_error(errno, "a file of its own");
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = weft_shared_alloc((size_t)1 << 18);
+        if (!blocks[i])
+            return weft_error(errno, "a block");
+        memset(blocks[i], 1, (size_t)1 << 18);
+    }
+    for (int i = 0; i < BLOCKS; i++)
+        weft_shared_free(blocks[i]);
+    weft_task *task = weft_spawn(WEFT_PROCESS, twice, weft_int(1));
+    int error = task ? 0 : errno;
+    weft_task_free(task);
+    for (int i = 0; i < FILES; i++)
+        if (fstat(files[i], &after[i]) != 0 || after[i].st_size != 1 || after[i].st_blocks != before[i].st_blocks)
+            return weft_error(EIO, "file %d has %lld octets, %lld blocks", i, (long long)after[i].st_size, (long long)after[i].st_blocks);
+    weft_scalar_add(weft_as_ptr(counter), 1);
+    return weft_int(error);
+}
+
+static void root_of_closers(void)
+{
+    weft_scalar *counter = weft_shared_new(weft_scalar);
+    for (int method = WEFT_ZYGOTE; method <= WEFT_FORK; method++) {
+        weft_task *task = weft_spawn(WEFT_PROCESS, closes_all, weft_ptr(counter), .method = (enum weft_process_method)method);
+        weft_value value = result(task);
+        MUST(weft_kind(value) == WEFT_INT && weft_as_int(value) == EBADF);
+        weft_task_free(task);
+    }
+    MUST(weft_scalar_get(counter) == 2);
+    weft_shared_free(counter);
+}
+
+START_TEST(who_closes_all_descriptors_has_his_numbers_for_himself)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_closers);
+}
+END_TEST
+
 static int handled;
 
 static weft_value looks_at_signals(weft_value unused)
@@ -1197,6 +1250,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, terminate_and_kill);
     tcase_add_test(tests, threads_inside_end_as_those_of_a_program);
     tcase_add_test(tests, a_process_inherits_nothing_of_its_starters);
+    tcase_add_test(tests, who_closes_all_descriptors_has_his_numbers_for_himself);
     tcase_add_test(tests, handlers_are_not_the_processes);
     tcase_add_test(tests, a_process_is_placed);
     tcase_add_test(tests, a_function_that_is_not_there_is_told);

@@ -105,8 +105,8 @@ WEFT_API weft_task *weft_spawn_with(const struct weft_spawn_options *options) WE
  * memory, or the function is in no module), ENOEXEC (the function's module is not loaded in the process: the program loaded it after its
  * family began), EBUSY (the family would begin now, and other threads live: see above, and WEFT_FORK), ENOSYS (WEFT_SPAWN without
  * weft_init), EPERM (this process has changed users, groups or capabilities since the family began), ESTALE (a child that the program
- * forked itself: it is no member), EMFILE, EPIPE (those who look after the family were killed, both at once), and what the first use of
- * shared memory says.
+ * forked itself: it is no member), EBADF (this process has closed descriptors that are the library's, by close_range for one), EMFILE,
+ * EPIPE (those who look after the family were killed, both at once), and what the first use of shared memory says.
  */
 WEFT_API int weft_task_start(weft_task *task);
 

@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #include "base/alone.h"
+#include "base/file_id.h"
 #include "base/futex.h"
 #include "base/latch.h"
 #include "base/leave.h"
@@ -51,7 +52,8 @@
 
 enum { GRACE = 500000000 /* ns */, JOIN_LOOK = 100000000 /* ns */, JOIN_LOOKS = 4 };
 
-static int asking = -1; /* the members' end of the socket */
+static int asking = -1;                  /* the members' end of the socket */
+static struct wefti_file_id asking_file; /* what that is of, as long as nobody else has the number; set before it */
 bool wefti_family_threaded;
 uintptr_t wefti_family_shift;
 
@@ -212,6 +214,7 @@ static int family_start(void)
     if (!family)
         close(ends[0]);
     if (!error) {
+        asking_file = wefti_file_id_of(ends[1]);
         __atomic_store_n(&asking, ends[1], __ATOMIC_RELEASE);
         return 0;
     }
@@ -418,12 +421,16 @@ static int descriptors_gather(struct wefti_process *process, int handed[WEFTI_HA
     return handed[0] < 0 ? -1 : 0;
 }
 
-/* The family, if processes can be asked for; NULL with ESTALE. */
+/* The family, if processes can be asked for; NULL with ESTALE; EBADF: the program has closed the socket here. */
 static struct wefti_family *family_asked(void)
 {
     struct wefti_family *family = wefti_member && asking >= 0 ? wefti_family_now() : NULL;
     if (!family)
         errno = ESTALE;
+    else if (!wefti_file_id_is(asking, asking_file)) {
+        errno = EBADF;
+        family = NULL;
+    }
     return family;
 }
 
@@ -523,6 +530,7 @@ int wefti_process_wait(struct wefti_process *process, int *status, weft_time dea
 void wefti_family_joined(int socket)
 {
     asking = socket;
+    asking_file = wefti_file_id_of(socket);
 }
 
 int wefti_family_socket(void)

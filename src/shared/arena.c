@@ -6,6 +6,9 @@
  * under another. Memory is taken (fallocate) before a chunk is handed out: then want of memory is an error here, and not SIGBUS at some
  * later store. It is kept out of core dumps, which would otherwise fill its holes.
  *
+ * A process may lose the descriptor: a task that closes all it does not know (closefrom), and opens files of its own, which have the number
+ * then. Nothing is done to those. The mapping stays, and memory is taken and given back by it (madvise), a little slower.
+ *
  * Where it lies is one of a few places, the first that is free: a second family in one process, or a second copy of the library, takes the
  * next.
  *
@@ -25,6 +28,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "base/file_id.h"
 #include "base/latch.h"
 #include "base/memory.h"
 #include "base/streams.h"
@@ -32,6 +36,9 @@
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
 #endif
 
 static const size_t LEAST = 1 << 20, SMALL = 1 << 26, MOST = (size_t)WEFTI_ARENA_STEP;
@@ -42,6 +49,7 @@ size_t wefti_arena_size;
 static struct wefti_latch latch; /* of making it, and of the next */
 static size_t limit;             /* 0: not said */
 static int arena_fd = -1;
+static struct wefti_file_id arena_file; /* what arena_fd is of, as long as nobody else has the number */
 
 int weft_shared_limit(size_t octets)
 {
@@ -107,9 +115,17 @@ static void *file_map(int fd, size_t size)
     return NULL;
 }
 
+/* From the chunk on in which they begin: that is on a page's border, too. */
+static int mapped_advise(size_t offset, size_t length, int advice)
+{
+    size_t begun = offset & (size_t)(WEFTI_CHUNK - 1);
+    return madvise((void *)(wefti_arena_base + offset - begun), begun + length, advice); /* NOLINT: an address that was chosen */
+}
+
 static int octets_back(int fd, size_t offset, size_t length)
 {
-    if (!wefti_fails() && fallocate(fd, 0, (off_t)offset, (off_t)length) == 0)
+    bool fails = wefti_fails();
+    if (!fails && (fd >= 0 ? fallocate(fd, 0, (off_t)offset, (off_t)length) : mapped_advise(offset, length, MADV_POPULATE_WRITE)) == 0)
         return 0;
     errno = ENOMEM;
     return -1;
@@ -150,6 +166,7 @@ static int arena_make(size_t size)
     }
     madvise(place, size, MADV_DONTDUMP);
     arena_fd = fd;
+    arena_file = wefti_file_id_of(fd);
     __atomic_store_n(&wefti_arena_base, (uintptr_t)place, __ATOMIC_RELAXED);
     __atomic_store_n(&wefti_arena_size, size, __ATOMIC_RELEASE); /* pairs with the acquire in wefti_arena_now */
     return 0;
@@ -212,6 +229,7 @@ int wefti_arena_adopt(int descriptor, uintptr_t base, size_t size)
     }
     madvise(place, size, MADV_DONTDUMP);
     arena_fd = descriptor;
+    arena_file = wefti_file_id_of(descriptor);
     __atomic_store_n(&wefti_arena_base, base, __ATOMIC_RELAXED);
     __atomic_store_n(&wefti_arena_size, size, __ATOMIC_RELEASE);
     return 0;
@@ -219,7 +237,7 @@ int wefti_arena_adopt(int descriptor, uintptr_t base, size_t size)
 
 int wefti_arena_descriptor(void)
 {
-    return arena_fd;
+    return wefti_file_id_is(arena_fd, arena_file) ? arena_fd : -1;
 }
 
 struct wefti_family *wefti_family_now(void)
@@ -231,7 +249,7 @@ struct wefti_family *wefti_family_now(void)
 
 int wefti_arena_back(uint64_t chunk, uint64_t count)
 {
-    return octets_back(arena_fd, chunk << WEFTI_CHUNK_BITS, count << WEFTI_CHUNK_BITS);
+    return octets_back(wefti_arena_descriptor(), chunk << WEFTI_CHUNK_BITS, count << WEFTI_CHUNK_BITS);
 }
 
 int wefti_arena_reach(struct wefti_arena *arena, uint64_t end)
@@ -239,7 +257,7 @@ int wefti_arena_reach(struct wefti_arena *arena, uint64_t end)
     uint64_t used = __atomic_load_n(&arena->used, __ATOMIC_ACQUIRE);
     if (end <= used)
         return 0;
-    if (octets_back(arena_fd, offsetof(struct wefti_arena, table) + used * sizeof(struct wefti_chunk),
+    if (octets_back(wefti_arena_descriptor(), offsetof(struct wefti_arena, table) + used * sizeof(struct wefti_chunk),
             (end - used) * sizeof(struct wefti_chunk)) != 0)
         return -1;
     while (used < end && !__atomic_compare_exchange_n(&arena->used, &used, end, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -249,7 +267,11 @@ int wefti_arena_reach(struct wefti_arena *arena, uint64_t end)
 
 void wefti_arena_unback(uint64_t chunk, uint64_t count)
 {
-    int saved = errno;
-    fallocate(arena_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(chunk << WEFTI_CHUNK_BITS), (off_t)(count << WEFTI_CHUNK_BITS));
+    int saved = errno, fd = wefti_arena_descriptor();
+    size_t offset = chunk << WEFTI_CHUNK_BITS, length = count << WEFTI_CHUNK_BITS;
+    if (fd >= 0)
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length);
+    else
+        mapped_advise(offset, length, MADV_REMOVE);
     errno = saved;
 }

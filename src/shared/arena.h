@@ -56,7 +56,7 @@ struct wefti_arena *wefti_arena_now(void);
  * arena. */
 int wefti_arena_adopt(int descriptor, uintptr_t base, size_t size);
 
-/* The arena's file: for a process that is to keep nothing else. */
+/* The arena's file: for a process that is to keep nothing else. -1: the program has closed it here. */
 int wefti_arena_descriptor(void);
 
 /* The memory of so many chunks: had before they are used (-1 with ENOMEM), and given back. */
