@@ -49,6 +49,21 @@ static void manager_help(void)
            "  -h, --help                  this\n");
 }
 
+/* A second thing of the same name would keep everybody from the first. */
+static bool name_is_good(const struct manager_plan *plan, const char *name)
+{
+    bool taken = false;
+    for (size_t i = 0; i < plan->queue_count; i++)
+        taken |= strcmp(plan->queues[i].name, name) == 0;
+    for (size_t i = 0; i < plan->dict_count; i++)
+        taken |= strcmp(plan->dicts[i], name) == 0;
+    if (!*name)
+        complain("--queue and --dict take a name");
+    else if (taken)
+        complain("there are two of the name %s", name);
+    return *name && !taken;
+}
+
 static bool queue_add(struct manager_plan *plan, char *word)
 {
     char *colon = strrchr(word, ':');
@@ -57,6 +72,8 @@ static bool queue_add(struct manager_plan *plan, char *word)
         return false;
     if (colon)
         *colon = 0;
+    if (!name_is_good(plan, word))
+        return false;
     plan->queues = memory_resize(plan->queues, (plan->queue_count + 1) * sizeof *plan->queues);
     plan->queues[plan->queue_count++] = (struct queue_named){word, colon ? (size_t)capacity : WEFT_UNBOUNDED, NULL};
     return true;
@@ -64,6 +81,8 @@ static bool queue_add(struct manager_plan *plan, char *word)
 
 static bool dict_add(struct manager_plan *plan, const char *word)
 {
+    if (!name_is_good(plan, word))
+        return false;
     plan->dicts = memory_resize(plan->dicts, (plan->dict_count + 1) * sizeof *plan->dicts);
     plan->dicts[plan->dict_count++] = word;
     return true;
@@ -136,14 +155,18 @@ static weft_manager *manager_make(const struct manager_plan *plan)
 {
     char here[64];
     const char *listen = plan->listen ? plan->listen : "127.0.0.1:0";
-    if (*listen == ':') {
+    if (key_is_empty(plan->key_file)) {
+        complain("the key in %s is empty", plan->key_file);
+        return NULL;
+    }
+    if (*listen == ':' && !strchr(listen + 1, ':')) {
         snprintf(here, sizeof here, "127.0.0.1%s", listen);
         listen = here;
     }
     weft_manager *manager = weft_manager_new(listen, .key_file = plan->key_file, .standard = plan->python, .relay = plan->relay,
         .locks_return = plan->locks_return, .no_shutdown = plan->no_shutdown, .threads = (unsigned)plan->threads);
     if (!manager && errno == EINVAL)
-        complain("'%s' is no address, or the key in %s is empty", listen, plan->key_file);
+        address_refuse(listen);
     else if (!manager)
         complain("cannot listen on %s with the key in %s: %s", listen, plan->key_file, strerror(errno));
     return manager;

@@ -38,8 +38,7 @@ void key_refuse(char *key)
     complain("a key on the command line is seen by everybody: put it into a file, --authkey-file FILE");
 }
 
-/* A file that says nothing but the end of a line; what is no file is read once, and not here. */
-static bool key_is_empty(const char *path)
+bool key_is_empty(const char *path)
 {
     struct stat what;
     if (stat(path, &what) != 0 || !S_ISREG(what.st_mode) || what.st_size > 1)
@@ -49,6 +48,11 @@ static bool key_is_empty(const char *path)
     if (file)
         fclose(file);
     return first == EOF || first == '\n';
+}
+
+void address_refuse(const char *address)
+{
+    complain("'%s' is no address; they are HOST:PORT with a number or localhost as host, unix:PATH or abstract:NAME", address);
 }
 
 weft_remote *manager_reach(const char *address, const char *key_file, double seconds)
@@ -67,7 +71,7 @@ weft_remote *manager_reach(const char *address, const char *key_file, double sec
     if (errno == EACCES)
         complain("%s: the key in %s is not accepted, or cannot be read", address, key_file);
     else if (errno == EINVAL)
-        complain("'%s' is no address; they are HOST:PORT with a number or localhost as host, unix:PATH or abstract:NAME", address);
+        address_refuse(address);
     else
         complain("cannot reach a manager at %s with the key in %s: %s", address, key_file, strerror(errno));
     return NULL;

@@ -197,7 +197,7 @@ class Commands(unittest.TestCase):
             self.assertEqual(status, 255)
             self.assertIn("seen by everybody", said)
             self.assertNotIn("hidden", said)
-            self.assertIn("empty", weft(words[0], "--authkey-file", write("empty", "\n"), *words[1:])[2])
+            self.assertIn("empty\n", weft(words[0], "--authkey-file", write("empty", "\n"), *words[1:])[2])
         self.assertIn("empty", weft("manager", "--authkey-file", write("empty", ""))[2])
         self.assertIn("key", weft("manager")[2])
         self.assertEqual(weft("manager", "--authkey-file", "/nowhere/key")[0], 255)
@@ -219,7 +219,14 @@ class Commands(unittest.TestCase):
     def test_what_is_said_wrongly(self):
         self.assertEqual(weft("manager", "--what")[0], 255)
         self.assertEqual(weft("manager", "--authkey-file", KEY, "--queue", "a:b")[0], 255)
-        self.assertEqual(weft("manager", "--authkey-file", KEY, "--listen", "nonsense")[0], 255)
+        for address in ("nonsense", "::1:5000", "host:5000"):
+            status, _, said = weft("manager", "--authkey-file", KEY, "--listen", address)
+            self.assertEqual(status, 255)
+            self.assertIn(f"'{address}' is no address; they are", said)
+        for names in (("--queue", "a", "--dict", "a"), ("--dict", "a", "--queue", "a:5"), ("--queue", "a", "--queue", "a")):
+            self.assertIn("two of the name a\n", weft("manager", "--authkey-file", KEY, *names)[2])
+        for names in (("--queue", ""), ("--queue", ":5"), ("--dict", "")):
+            self.assertIn("take a name\n", weft("manager", "--authkey-file", KEY, *names)[2])
         self.assertEqual(weft("call", "a")[0], 255)
         self.assertEqual(weft("call", "--authkey-file", KEY, "127.0.0.1:1", "a", "b")[0], 255)
         self.assertEqual(weft("worker", "--authkey-file", KEY, "127.0.0.1:1")[0], 255)
