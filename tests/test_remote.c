@@ -1141,8 +1141,39 @@ static void verbs_of_lists_and_numbers(weft_remote *remote)
     weft_proxy_free(list), weft_proxy_free(array), weft_proxy_free(value);
 }
 
+/* An exception that somebody put somewhere is an item, and none that was raised. */
+static void exceptions_are_items(weft_remote *remote, bool weft)
+{
+    static const char *const types[] = {"queue.Empty", "ValueError", "RuntimeError", "KeyError"};
+    weft_proxy *proxy = proxy_of(remote, "Queue"), *dict = proxy_of(remote, "dict");
+    weft_queue *queue = weft_queue_of_proxy(proxy);
+    weft_value got;
+    for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
+        ck_assert_int_eq(weft_queue_put(queue, weft_error_of_type(EREMOTEIO, types[i], "text"), weft_in(20)), 0);
+        ck_assert_int_eq(weft_queue_get(queue, &got, weft_in(20)), 0);
+        type_is(got, types[i]);
+        ck_assert_int_eq(weft_proxy_item_set(dict, weft_int(1), weft_error_of_type(EREMOTEIO, types[i], "text"), weft_in(20)), 0);
+        ck_assert_int_eq(weft_proxy_item(dict, weft_int(1), &got, weft_in(20)), 0);
+        type_is(got, types[i]);
+        ck_assert_int_eq(weft_proxy_item_pop(dict, weft_int(1), &got, weft_in(20)), 0);
+        type_is(got, types[i]);
+    }
+    ck_fails(weft_queue_get(queue, &got, WEFT_NOW), EAGAIN);
+    ck_fails(weft_proxy_item(dict, weft_int(1), &got, weft_in(20)), ENOENT);
+    if (weft) {
+        weft_case cases[] = {weft_case_get(queue, &got)};
+        ck_assert_int_eq(weft_queue_put(queue, weft_error_of_type(EREMOTEIO, types[0], "text"), weft_in(20)), 0);
+        ck_assert_int_eq(weft_select(cases, 1, weft_in(20)), 0);
+        ck_assert_int_eq(cases[0].error, 0);
+        type_is(got, types[0]);
+    }
+    weft_queue_free(queue);
+    weft_proxy_free(proxy), weft_proxy_free(dict);
+}
+
 static void uses_verbs(weft_remote *remote, bool weft)
 {
+    exceptions_are_items(remote, weft);
     verbs_of_locks(remote);
     two_meet_at_a_lock(remote);
     a_wait_is_cancelled(remote, weft);

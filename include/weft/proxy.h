@@ -124,10 +124,10 @@ WEFT_API weft_proxy *weft_proxy_of_value(weft_remote *remote, weft_value value, 
 /*
  * weft_proxy_call(proxy, "put", &result, weft_in(5), .arguments = tuple): calls a method, and waits for the answer, which is yours (NULL:
  * dropped). What is raised over there is an answer, too: an error value with the exception's type and text (weft_error_type: "KeyError";
- * "multiprocessing.managers.RemoteError" for what the server itself refuses). 0; -1 with ECONNRESET, EPIPE, ECONNREFUSED and their like
- * (the manager is gone), EAGAIN, ETIMEDOUT, ECANCELED, EACCES (the key), EPROTO, EBADMSG, EMSGSIZE (an answer that is refused:
- * weft_proxy_reason), EFAULT, EILSEQ, EINVAL (arguments that have no pickle, no proxy, no name), ENOMEM. Of a call that failed nobody knows
- * whether it was done.
+ * "multiprocessing.managers.RemoteError" for what the server itself refuses); an exception that lay there as an item looks the same, which
+ * queues (weft_queue_of_proxy) and the verbs below tell apart. 0; -1 with ECONNRESET, EPIPE, ECONNREFUSED and their like (the manager is
+ * gone), EAGAIN, ETIMEDOUT, ECANCELED, EACCES (the key), EPROTO, EBADMSG, EMSGSIZE (an answer that is refused: weft_proxy_reason), EFAULT,
+ * EILSEQ, EINVAL (arguments that have no pickle, no proxy, no name), ENOMEM. Of a call that failed nobody knows whether it was done.
  */
 WEFT_API int weft_proxy_call_with(
     weft_proxy *proxy, const char *method, weft_value *result, const struct weft_proxy_options *options, weft_time deadline);

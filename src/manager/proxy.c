@@ -310,6 +310,17 @@ int weft_proxy_call_with(
     return answer(proxy->remote, reply, result, read.proxy, deadline);
 }
 
+int wefti_proxy_ask(
+    weft_proxy *proxy, const char *method, weft_value arguments, weft_value keywords, weft_value *result, bool *raised, weft_time deadline)
+{
+    const struct weft_proxy_options options = {.arguments = arguments, .keywords = keywords};
+    weft_value reply;
+    if (proxy_exchange(proxy, method, &options, &reply, deadline) != 0)
+        return -1;
+    *raised = strcmp(weft_as_str(weft_list_at(reply, 0)), "#RETURN") != 0;
+    return answer(proxy->remote, reply, result, NULL, deadline);
+}
+
 int weft_remote_call_with(
     weft_remote *remote, const char *function, weft_value *result, const struct weft_proxy_options *options, weft_time deadline)
 {

@@ -61,15 +61,16 @@ static bool verb_is_there(const weft_proxy *proxy, const char *method)
 static int verb_call(weft_proxy *proxy, const char *method, weft_value arguments, weft_value *result, weft_time deadline, weft_time late)
 {
     weft_value value;
+    bool raised;
     int called = !proxy                          ? fails(EINVAL)
                  : weft_is_error(arguments)      ? fails(ENOMEM)
                  : !verb_is_there(proxy, method) ? fails(ENOTSUP)
-                                                 : weft_proxy_call(proxy, method, &value, late, .arguments = arguments);
+                                                 : wefti_proxy_ask(proxy, method, arguments, weft_none, &value, &raised, late);
     int error = errno;
     weft_drop(arguments);
     if (called != 0)
         return fails(error);
-    if (weft_is_error(value))
+    if (raised)
         return verb_raised(value, method, deadline);
     *result = value;
     return 0;
@@ -155,7 +156,7 @@ int weft_proxy_release(weft_proxy *proxy, weft_time deadline)
 static int wait_result(weft_value answer, weft_time deadline)
 {
     int64_t number = answer.kind == WEFT_INT ? weft_as_int(answer) : 0;
-    bool late = answer.kind == WEFT_BOOL && !weft_as_bool(answer), good = number >= 0 && number <= INT_MAX;
+    bool late = answer.kind == WEFT_BOOL && !weft_as_bool(answer), good = number >= 0 && number <= INT_MAX && !weft_is_error(answer);
     weft_drop(answer);
     if (late)
         return fails_late(deadline);

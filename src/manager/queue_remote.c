@@ -51,13 +51,13 @@ static int queue_call(const struct wefti_remote_queue *remote, const char *metho
     weft_time deadline, weft_time late)
 {
     weft_value keywords, value;
-    int called = keywords_for(deadline, &keywords)
-                     ? weft_proxy_call(remote->proxy, method, &value, late, .arguments = arguments, .keywords = keywords)
-                     : -1;
+    bool raised;
+    int called =
+        keywords_for(deadline, &keywords) ? wefti_proxy_ask(remote->proxy, method, arguments, keywords, &value, &raised, late) : -1;
     weft_drop(keywords);
     if (called != 0)
         return -1;
-    if (weft_is_error(value))
+    if (raised)
         return wefti_remote_raised(value, deadline);
     if (result)
         *result = value;

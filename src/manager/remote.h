@@ -94,6 +94,12 @@ void wefti_remote_release(weft_remote *remote);
  */
 int wefti_remote_exchange(weft_remote *remote, const char *ident, const char *method, weft_value arguments, weft_value keywords,
     weft_value *reply, weft_time deadline);
+/*
+ * A call whose answer may be an exception that somebody put there, an item like any other: *raised tells it from one that was raised over
+ * there, and then the result is the error value. As weft_proxy_call of a proxy that is there.
+ */
+int wefti_proxy_ask(
+    weft_proxy *proxy, const char *method, weft_value arguments, weft_value keywords, weft_value *result, bool *raised, weft_time deadline);
 /* Of a call that failed: what was to be sent has no pickle, or what came is refused. The connection is whole, and has the reason. */
 bool wefti_error_is_refusal(int error);
 /* A tuple of values, which it takes; where one of them is an error, for want of memory, it is that, and all are dropped. */
