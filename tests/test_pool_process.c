@@ -335,6 +335,36 @@ START_TEST(what_has_timed_out_is_stopped_with_all_it_started)
 }
 END_TEST
 
+/* As a daemon that gives up its rights when it has made its pools: its workers are another user's then. */
+static void root_that_gives_up_its_rights(void)
+{
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 2);
+    int32_t *pid = weft_shared_new(int32_t);
+    weft_task *task = weft_spawn(WEFT_PROCESS, sleeps_long, weft_float(100), .daemon = true);
+    weft_future *limited = weft_pool_submit(pool, leaves_grandchild, weft_ptr(pid), .timeout = 0.5);
+    weft_future *other = weft_pool_submit(pool, sleeps_long, weft_float(100));
+    while (__atomic_load_n(pid, __ATOMIC_ACQUIRE) == 0 || !weft_future_running(other))
+        weft_sleep(0.001);
+    MUST(task && setresuid(65534, 65534, 65534) == 0);
+    MUST(weft_task_kill(task) == -1 && errno == EPERM && weft_task_terminate(task) == -1 && errno == EPERM);
+    future_ends(limited, WEFT_TIMED_OUT, ETIMEDOUT, "0.500");
+    MUST(!runs(*pid) && weft_task_is_alive(task));
+    MUST(weft_pool_terminate(pool, weft_in(20)) == 0);
+    future_ends(other, WEFT_CANCELLED, 0, NULL);
+    weft_pool_free(pool);
+    weft_shared_free(pid);
+    weft_task_free(task);
+}
+
+START_TEST(who_is_another_user_by_now_can_stop_tasks)
+{
+    NEEDS_PIDFDS;
+    if (geteuid() != 0)
+        fixture_skip("only root can become another user");
+    root_runs(root_that_gives_up_its_rights);
+}
+END_TEST
+
 static void root_of_few_tasks_a_worker(void)
 {
     enum { MANY = 12 };
@@ -1361,6 +1391,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_dead_supervisor_is_survived);
     tcase_add_test(tests, a_lost_family_is_told);
     tcase_add_test(tests, what_has_timed_out_is_stopped_with_all_it_started);
+    tcase_add_test(tests, who_is_another_user_by_now_can_stop_tasks);
     tcase_add_test(tests, a_worker_ends_after_as_many_tasks_as_was_said);
     tcase_add_test(tests, a_worker_has_no_more_memory_than_it_may);
     tcase_add_test(tests, the_peak_of_the_dead_is_told);

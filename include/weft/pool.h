@@ -39,6 +39,7 @@ typedef struct weft_pool weft_pool;
  *   place. The death of the process that made the pool ends it: what waits is WEFT_LOST, workers end when they have ended their task.
  * - A worker that waits for a task of its own pool never runs it itself; another stands in, up to 256, and ends afterwards. Tasks that wait
  *   for one another in a circle are not found out.
+ * - A program that becomes another user keeps the workers that are there, which stay what they were; it gets no others (EPERM).
  * - weft_pool_terminate kills what runs, with all that it has started; it is WEFT_CANCELLED. weft_future_cancel is gentle, as with threads.
  * - .workers is at most 1024, and without it weft_cpu_count(), wherever the pool is made; WEFT_UNBOUNDED is a million tasks; when tasks
  *   have several priorities and several threads submit at once, the bound may be passed by one a thread. weft_pool_count is exact when

@@ -164,8 +164,8 @@ WEFT_API enum weft_task_kind weft_task_kind_of(const weft_task *task);
 WEFT_API void weft_task_cancel(weft_task *task);
 /*
  * Stops it: a thread or coroutine as weft_task_cancel, a process by SIGTERM. 0, also when it has ended: no later process of that number is
- * hit; one that was not started ends as by weft_task_cancel. -1 with EMFILE, ENFILE (a process is signalled through a descriptor). Any
- * task.
+ * hit; one that was not started ends as by weft_task_cancel. -1 with EMFILE, ENFILE (a process is signalled through a descriptor), EPERM
+ * (it or the caller is another user by now). Any task.
  */
 WEFT_API int weft_task_terminate(weft_task *task);
 /* Stops it without asking: a process by SIGKILL, as weft_task_terminate. -1 with ENOTSUP: a thread or coroutine cannot be. */

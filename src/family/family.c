@@ -452,14 +452,19 @@ static int process_ask(struct wefti_process *process, bool adopt, const int *des
 
 int wefti_process_start(struct wefti_process *process)
 {
+    if (family_asked() && !wefti_ids_same()) {
+        errno = EPERM;
+        return -1;
+    }
+    return wefti_process_start_errand(process);
+}
+
+int wefti_process_start_errand(struct wefti_process *process)
+{
     int handed[WEFTI_HANDED_MOST];
     size_t count = WEFTI_HANDED;
     if (!family_asked())
         return -1;
-    if (!wefti_ids_same()) {
-        errno = EPERM;
-        return -1;
-    }
     if (descriptors_gather(process, handed) != 0)
         return -1;
     if (process->given)

@@ -62,6 +62,11 @@ void wefti_process_let_go(struct wefti_process *process);
  * with), EMFILE.
  */
 int wefti_process_start(struct wefti_process *process);
+/*
+ * The same for what is the library's own business, and runs nothing of the program's: whatever users, groups and capabilities the caller
+ * has by now, it has those that the family began with.
+ */
+int wefti_process_start_errand(struct wefti_process *process);
 
 /*
  * The same for a process that the caller has forked itself and that waits: it gets a seat, and is watched. It then calls

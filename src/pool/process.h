@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A pool of processes, between its files. Reading order: process_ring.c, process_task.c, process_worker.c, process_keeper.c,
- * process_mend.c, process_pool.c, process_submit.c, process_future.c, process_caller.c, process_crash.c.
+ * process_stop.c, process_errand.c, process_mend.c, process_pool.c, process_submit.c, process_future.c, process_caller.c, process_crash.c.
  *
  * All of it lies in the arena, and is at the same address in every process: the pool, the records of its tasks (which are its futures), the
  * table of its workers. Any process of the family may submit, wait, cancel; any may die between any two stores. What keeps it whole:

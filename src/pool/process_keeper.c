@@ -195,7 +195,7 @@ bool wefti_process_stop(struct wefti_process_pool *pool, struct wefti_process_wo
     if (!wefti_process_task_move(task, state, WEFTI_TASK_RUNNING, worker->place, WEFTI_TASK_STOPPED, &left))
         return false;
     /* Its number is still its own: the supervisor reaps a worker after its task has been taken from it, and this one still had it. */
-    wefti_process_stop_tree(__atomic_load_n(&worker->pid, __ATOMIC_RELAXED));
+    wefti_process_stop_worker(__atomic_load_n(&worker->pid, __ATOMIC_RELAXED));
     return true;
 }
 

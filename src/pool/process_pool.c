@@ -352,7 +352,7 @@ static void running_stop(struct wefti_process_pool *pool)
     for (uint32_t i = 0; i < wefti_process_places(pool); i++)
         if (__atomic_load_n(&pool->table[i]->state, __ATOMIC_SEQ_CST) == WEFTI_WORKER_THERE &&
             !__atomic_load_n(&pool->table[i]->ready, __ATOMIC_SEQ_CST))
-            wefti_process_stop_tree(__atomic_load_n(&pool->table[i]->pid, __ATOMIC_RELAXED));
+            wefti_process_stop_worker(__atomic_load_n(&pool->table[i]->pid, __ATOMIC_RELAXED));
 }
 
 int wefti_process_pool_terminate(weft_pool *given, weft_time deadline)

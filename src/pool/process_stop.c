@@ -8,6 +8,7 @@
  * it.
  */
 
+#include <errno.h>
 #include <signal.h>
 #include <time.h>
 
@@ -29,12 +30,13 @@ static void root_leave(struct wefti_tree *tree, int32_t pid)
         root->member = false;
 }
 
-void wefti_process_stop_tree(int32_t pid)
+bool wefti_process_stop_tree(int32_t pid)
 {
     struct wefti_tree tree = {0};
     if (pid <= 1)
-        return;
-    kill(pid, SIGSTOP);
+        return true;
+    if (kill(pid, SIGSTOP) != 0 && errno == EPERM)
+        return false;
     for (int i = 0; i < ROUNDS && wefti_tree_freeze(&tree, root_mark, &pid); i++) {
         root_leave(&tree, pid);
         if (wefti_tree_living(&tree) == 0)
@@ -44,4 +46,5 @@ void wefti_process_stop_tree(int32_t pid)
     }
     wefti_tree_end(&tree);
     kill(pid, SIGKILL);
+    return true;
 }

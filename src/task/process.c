@@ -243,16 +243,18 @@ static void process_cancel(weft_task *task)
     weft_wake(word, UINT32_MAX);
 }
 
-/* Sends it, if it runs: see above. 0, also when it does not; -1 with EMFILE, ENFILE. */
+/* Sends it, if it runs: see above. 0, also when it does not; -1 with EMFILE, ENFILE, EPERM. */
 static int process_send(const struct wefti_task_process *own, int signal)
 {
     int pidfd = wefti_fails_with(EMFILE) ? -1 : (int)syscall(SYS_pidfd_open, own->process->pid, 0);
     if (pidfd < 0)
         return errno == ESRCH ? 0 : -1;
-    if (wefti_task_process_state(own) == WEFTI_PROCESS_RUNS)
-        syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+    int failed = 0;
+    if (wefti_task_process_state(own) == WEFTI_PROCESS_RUNS && syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) != 0)
+        failed = errno == EPERM ? -1 : 0;
     close(pidfd);
-    return 0;
+    errno = failed ? EPERM : errno;
+    return failed;
 }
 
 static int process_signal(weft_task *task, int signal)
