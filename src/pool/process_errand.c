@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stopping a worker when the caller is another user by now than the family began with, as a daemon is that has made its pools and then gives
- * up its rights: it may not signal its own workers. They are as they were, and so is the supervisor, and so whoever it forks: a process of
- * the family is asked for, which runs nothing but this, and does what the caller may not.
+ * Stopping a worker when the caller is another user by now than the family began with, as a daemon is that has made its pools and then
+ * gives up its rights: it may not signal its own workers. They are as they were, and so is the supervisor, and so whoever it forks: a
+ * process of the family is asked for, which runs nothing but this, and does what the caller may not.
  */
 
 #include <errno.h>
