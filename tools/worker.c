@@ -20,6 +20,8 @@
 
 #include "complain.h"
 
+static const double GET_SECONDS = 3;
+
 struct worker_plan {
     const char *address, *key_file, *tasks, *results, *module;
     char **command;
@@ -198,12 +200,28 @@ static int result_put(weft_queue *results, weft_value result)
     return -1;
 }
 
+/*
+ * As weft_queue_get, for as long as the plan says. A get that waits in a Python server takes an item also for a worker that has been
+ * killed: so none waits there for long.
+ */
+static int item_get(const struct worker_plan *plan, weft_queue *tasks, weft_value *item)
+{
+    weft_time late = plan->idle > 0 ? weft_in(plan->idle) : WEFT_FOREVER, step;
+    do {
+        weft_time longest = weft_in(GET_SECONDS);
+        step = late < longest ? late : longest;
+        if (weft_queue_get(tasks, item, step) == 0)
+            return 0;
+    } while (errno == ETIMEDOUT && step < late);
+    return -1;
+}
+
 /* One item after the other, until there are no more: none; an error value, whose text says why it ended. */
 static weft_value work_on(const struct worker_plan *plan, const weft_proxy *proxy, weft_queue *tasks, weft_queue *results)
 {
     for (;;) {
         weft_value item = weft_none;
-        bool readable = weft_queue_get(tasks, &item, plan->idle > 0 ? weft_in(plan->idle) : WEFT_FOREVER) == 0;
+        bool readable = item_get(plan, tasks, &item) == 0;
         if (!readable && errno != EBADMSG && errno != EMSGSIZE)
             return errno == ETIMEDOUT ? weft_none : weft_error(errno, "no more items: %s", strerror(errno));
         weft_value result = result_of(plan, item, readable ? NULL : weft_proxy_reason(proxy));

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from decimal import Decimal
 from multiprocessing.managers import BaseManager, SyncManager
@@ -112,6 +113,18 @@ class Commands(unittest.TestCase):
             done = weft("worker", "--authkey-file", KEY, "--timeout", "0.2", "--jobs", "3", address, "printf", "%s * %s", "{}", "{}")
             self.assertEqual(done, (0, "", ""))
             self.assertEqual(sorted(result.get(timeout=LATE) for _ in range(20)), sorted(f"{n} * {n}" for n in range(20)))
+
+    def test_a_worker_that_was_killed_takes_nothing(self):
+        with SyncManagerWithQueues() as (address, task, result):
+            worker = subprocess.Popen([WEFT, "worker", "--authkey-file", KEY, address, "echo"])
+            task.put("first")
+            self.assertEqual(result.get(timeout=LATE), "first")
+            time.sleep(0.5)  # for the next item it waits at once; if not, there is less to see here
+            worker.kill()
+            worker.wait(LATE)
+            time.sleep(4)  # nobody is told when the last get that the server has of it is over: after three seconds
+            task.put("second")
+            self.assertEqual(task.get(timeout=1), "second")
 
     def test_a_worker_with_a_function_of_a_module(self):
         module = os.path.join(FOLDER.name, "twice.so")
