@@ -172,6 +172,11 @@ static int call_of(weft_remote *remote, weft_proxy *proxy, const struct call_pla
         complain("%s: %s", plan->address, strerror(errno));
         return EXIT_USAGE;
     }
+    if (weft_is_error(result) && !weft_error_type(result) && weft_error_code(result) == ENOTSUP) {
+        complain("the answer is another object, which cannot be printed");
+        weft_drop(result);
+        return EXIT_FAILURE;
+    }
     if (weft_is_error(result))
         return nothing_of_name(result, plan->method) ? no_method(remote, proxy, plan, result) : raised(result);
     return call_answered(result);

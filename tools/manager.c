@@ -151,14 +151,21 @@ static bool is_local(const char *address)
     return strncmp(address, "unix:", 5) == 0 || strncmp(address, "abstract:", 9) == 0 || strncmp(address, "127.", 4) == 0;
 }
 
+/* One of the two is not as it should be. The file may be a pipe, which cannot be read again. */
+static void complain_of_either(const char *address, const char *key_file)
+{
+    weft_listener *listener = weft_connection_listen(address);
+    if (listener)
+        complain("the key in %s is empty", key_file);
+    else
+        address_refuse(address);
+    weft_listener_close(listener);
+}
+
 static weft_manager *manager_make(const struct manager_plan *plan)
 {
     char here[64];
     const char *listen = plan->listen ? plan->listen : "127.0.0.1:0";
-    if (key_is_empty(plan->key_file)) {
-        complain("the key in %s is empty", plan->key_file);
-        return NULL;
-    }
     if (*listen == ':' && !strchr(listen + 1, ':')) {
         snprintf(here, sizeof here, "127.0.0.1%s", listen);
         listen = here;
@@ -166,7 +173,7 @@ static weft_manager *manager_make(const struct manager_plan *plan)
     weft_manager *manager = weft_manager_new(listen, .key_file = plan->key_file, .standard = plan->python, .relay = plan->relay,
         .locks_return = plan->locks_return, .no_shutdown = plan->no_shutdown, .threads = (unsigned)plan->threads);
     if (!manager && errno == EINVAL)
-        address_refuse(listen);
+        complain_of_either(listen, plan->key_file);
     else if (!manager)
         complain("cannot listen on %s with the key in %s: %s", listen, plan->key_file, strerror(errno));
     return manager;

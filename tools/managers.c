@@ -38,7 +38,8 @@ void key_refuse(char *key)
     complain("a key on the command line is seen by everybody: put it into a file, --authkey-file FILE");
 }
 
-bool key_is_empty(const char *path)
+/* A file that says nothing but the end of a line; what is no file is read once, and not here. */
+static bool key_is_empty(const char *path)
 {
     struct stat what;
     if (stat(path, &what) != 0 || !S_ISREG(what.st_mode) || what.st_size > 1)

@@ -25,8 +25,6 @@ bool whole_number(const char *word, const char *of, long least, long *number);
 bool seconds_number(const char *word, const char *of, double *seconds);
 /* Of a key that was given as a word of the command line: wipes it, and complains. */
 void key_refuse(char *key);
-/* Whether a file says nothing but the end of a line; what is no file is read once, and not by this. */
-bool key_is_empty(const char *path);
 /* Complains of what is no address. */
 void address_refuse(const char *address);
 /* The manager at an address; NULL, having complained. */

@@ -74,6 +74,7 @@ class Commands(unittest.TestCase):
             self.assertEqual(manager.call("jobs", "put", "1"), (0, "null\n", ""))
             self.assertEqual(manager.call("jobs", "put", "2"), (0, "null\n", ""))
             self.assertEqual(manager.call("jobs", "put", "3", "false"), (1, "", "weft call: queue.Full\n"))
+            self.assertEqual(manager.call("words", "__iter__"), (1, "", "weft call: the answer is another object, which cannot be printed\n"))
             self.assertEqual(manager.call("words", "__getitem__", '"no"'), (1, "", "weft call: KeyError: 'no'\n"))
             self.assertEqual(manager.call("nothing", "get"), (1, "", f"weft call: nothing is registered as nothing at {manager.address}\n"))
             self.assertEqual(manager.call("jobs", "qsise"), (1, "", "weft call: jobs has no method qsise; did you mean qsize?\n"))
@@ -211,7 +212,8 @@ class Commands(unittest.TestCase):
             self.assertIn("seen by everybody", said)
             self.assertNotIn("hidden", said)
             self.assertIn("empty\n", weft(words[0], "--authkey-file", write("empty", "\n"), *words[1:])[2])
-        self.assertIn("empty", weft("manager", "--authkey-file", write("empty", ""))[2])
+        self.assertIn("empty\n", weft("manager", "--authkey-file", write("empty", ""))[2])
+        self.assertIn("empty\n", weft("manager", "--authkey-file", "/dev/null")[2])
         self.assertIn("key", weft("manager")[2])
         self.assertEqual(weft("manager", "--authkey-file", "/nowhere/key")[0], 255)
         with Manager("--dict", "d") as manager:
