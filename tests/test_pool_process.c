@@ -335,6 +335,73 @@ START_TEST(what_has_timed_out_is_stopped_with_all_it_started)
 }
 END_TEST
 
+/* Writes down its number, and stays. */
+static weft_value tells_and_stays(weft_value pointer)
+{
+    __atomic_store_n((int32_t *)weft_as_ptr(pointer), getpid(), __ATOMIC_RELEASE);
+    return sleeps_long(weft_float(1000));
+}
+
+static void told_wait(const int32_t *pid)
+{
+    while (__atomic_load_n(pid, __ATOMIC_ACQUIRE) == 0)
+        weft_sleep(0.001);
+}
+
+/* Ends before what it has asked for. */
+static weft_value leaves_a_process(weft_value pointer)
+{
+    if (weft_spawn(WEFT_PROCESS, tells_and_stays, weft_keep(pointer)))
+        told_wait(weft_as_ptr(pointer));
+    _exit(0);
+}
+
+enum { BELOW = 3 };
+
+/* They are children of the supervisor's. */
+static weft_value asks_for_processes(weft_value pointer)
+{
+    int32_t *pids = weft_as_ptr(pointer);
+    weft_task *one = weft_spawn(WEFT_PROCESS, tells_and_stays, weft_ptr(&pids[0]));
+    weft_task *other = weft_spawn(WEFT_PROCESS, leaves_a_process, weft_ptr(&pids[1]));
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 1);
+    if (!one || !other || !pool || weft_task_join(other, WEFT_FOREVER) != 0 ||
+        weft_pool_start(pool, tells_and_stays, weft_ptr(&pids[2])) != 0)
+        return weft_error(errno, NULL);
+    return sleeps_long(weft_float(1000));
+}
+
+static void root_of_those_below(void)
+{
+    int32_t *pids = weft_shared_alloc((BELOW + 1) * sizeof(int32_t));
+    weft_task *stranger = weft_spawn(WEFT_PROCESS, tells_and_stays, weft_ptr(&pids[BELOW]), .daemon = true);
+    for (int terminated = 0; terminated < 2; terminated++) {
+        weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 1);
+        weft_future *future = weft_pool_submit(pool, asks_for_processes, weft_ptr(pids), .timeout = terminated ? 1000 : 1.5);
+        for (int i = 0; i <= BELOW; i++)
+            told_wait(&pids[i]);
+        MUST(!terminated || weft_pool_terminate(pool, weft_in(20)) == 0);
+        future_ends(future, terminated ? WEFT_CANCELLED : WEFT_TIMED_OUT, terminated ? 0 : ETIMEDOUT, terminated ? NULL : "1.500");
+        for (int i = 0; i < BELOW; i++) {
+            MUST(!runs(pids[i]));
+            pids[i] = 0;
+        }
+        MUST(runs(pids[BELOW]));
+        weft_pool_free(pool);
+    }
+    weft_task_kill(stranger);
+    weft_task_join(stranger, WEFT_FOREVER);
+    weft_task_free(stranger);
+    weft_shared_free(pids);
+}
+
+START_TEST(what_a_task_has_asked_for_is_stopped_with_it)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_those_below);
+}
+END_TEST
+
 /* As a daemon that gives up its rights when it has made its pools: its workers are another user's then. */
 static void root_that_gives_up_its_rights(void)
 {
@@ -1391,6 +1458,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_dead_supervisor_is_survived);
     tcase_add_test(tests, a_lost_family_is_told);
     tcase_add_test(tests, what_has_timed_out_is_stopped_with_all_it_started);
+    tcase_add_test(tests, what_a_task_has_asked_for_is_stopped_with_it);
     tcase_add_test(tests, who_is_another_user_by_now_can_stop_tasks);
     tcase_add_test(tests, a_worker_ends_after_as_many_tasks_as_was_said);
     tcase_add_test(tests, a_worker_has_no_more_memory_than_it_may);

@@ -117,6 +117,7 @@ void wefti_claim_begin(struct wefti_family *family, uint32_t number, pid_t pid)
     process->pid = pid;
     process->seat = number;
     seat->started = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    __atomic_store_n(&seat->maker, process->maker, __ATOMIC_RELAXED);
     __atomic_store_n(&seat->pid, pid, __ATOMIC_RELEASE);
     __atomic_store_n(&seat->state, WEFTI_SEAT_TAKEN, __ATOMIC_RELEASE);
     wefti_process_say(process, WEFTI_PROCESS_RUNS);

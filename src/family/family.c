@@ -43,6 +43,7 @@
 #include "base/memory.h"
 #include "base/opening.h"
 #include "base/streams.h"
+#include "family/below.h"
 #include "family/claim.h"
 #include "family/ids.h"
 #include "family/joined.h"
@@ -277,8 +278,11 @@ struct wefti_process *wefti_process_new(int (*main)(struct wefti_process *self),
     if (!process)
         return NULL;
     uint64_t ticket = __atomic_add_fetch(&family->tickets, 1, __ATOMIC_RELAXED);
-    *process = (struct wefti_process){
-        .held = wefti_held_word(ticket, WEFTI_PROCESS_MAKERS), .main = main_there(main), .data = data, .claim = wefti_claim_none(ticket)};
+    *process = (struct wefti_process){.held = wefti_held_word(ticket, WEFTI_PROCESS_MAKERS),
+        .main = main_there(main),
+        .data = data,
+        .claim = wefti_claim_none(ticket),
+        .maker = wefti_maker_here(family)};
     if (wefti_hold_process(WEFTI_HOLD_PROCESS, process, ticket) != 0) {
         wefti_block_cancel(process, sizeof(*process));
         return NULL;

@@ -34,6 +34,7 @@ struct wefti_process {
     uint32_t given;         /* 1 + a descriptor that it gets beside the first three: its maker's number of it, then its own; 0: none */
     uint64_t signals;       /* the signal mask it begins with */
     uint64_t claim;         /* claim.c: its ticket, and in whose seat it is met */
+    uint64_t maker;         /* below.h: who made it; constant */
 };
 
 /*

@@ -62,6 +62,7 @@
 #include "base/large.h"
 #include "base/leave.h"
 #include "base/memory.h"
+#include "family/below.h"
 #include "family/claim.h"
 #include "family/family.h"
 #include "family/joined.h"
@@ -120,6 +121,7 @@ static void seat_clear(struct wefti_family *family, uint32_t number)
     struct wefti_seat *seat = &family->seats[number];
     __atomic_store_n(&seat->process, NULL, __ATOMIC_RELEASE);
     __atomic_store_n(&seat->pid, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&seat->asks, 0, __ATOMIC_RELAXED);
     __atomic_add_fetch(&seat->generation, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&seat->state, WEFTI_SEAT_EMPTY, __ATOMIC_RELEASE);
 }
@@ -132,6 +134,7 @@ static bool seat_mend(uint32_t number, const struct wefti_process *process, int 
 {
     struct wefti_family *family = supervisor.family;
     __atomic_store_n(&family->seats[number].state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
+    wefti_below_inherit(family, number);
     wefti_seat_mend(family, number, wefti_claim_born(family, number), process ? &process->state : NULL);
     bool again = wefti_claim_end(family, number, status);
     seat_clear(family, number);

@@ -6,6 +6,9 @@
  * started is below it, however often it has forked, and whatever session it is in. It is frozen first, then all below it is, until nothing
  * new is seen; that is killed, until nothing is left of it; the worker comes last, as long as it is there nothing can get away from below
  * it.
+ *
+ * A process that it has asked for (weft_spawn, a pool in the task) is the supervisor's child, and not below it. The family knows who has
+ * asked for whom: these are taken for roots, too.
  */
 
 #include <errno.h>
@@ -13,13 +16,20 @@
 #include <time.h>
 
 #include "command/tree.h"
+#include "family/below.h"
 #include "pool/stop.h"
 
 enum { ROUNDS = 1000, REST = 1000000 /* ns */ };
 
+static void member_mark(int32_t pid, void *tree)
+{
+    wefti_tree_enter(tree, pid, false);
+}
+
 static void root_mark(struct wefti_tree *tree, void *data)
 {
     wefti_tree_enter(tree, *(int32_t *)data, false);
+    wefti_below(*(int32_t *)data, member_mark, tree);
 }
 
 /* All below it, without itself. */

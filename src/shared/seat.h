@@ -34,13 +34,14 @@ struct wefti_seat {
     uint32_t state;      /* the last to be stored when it becomes TAKEN: release */
     uint32_t generation; /* how many have had it; changes before it is EMPTY again */
     int32_t pid;
-    uint32_t reserved;
+    uint32_t asks;    /* 1 once its member has made a record of a process; written by him */
     uint64_t started; /* CLOCK_BOOTTIME, nanoseconds */
     struct wefti_life
         *lives; /* life.h: the newest. The member's threads add to the list; nothing is ever taken out, the seat's next member has it */
     struct wefti_process *process; /* whose seat it is, if that has claimed it: family/claim.c */
     uint64_t ticket;               /* of `process` */
-    uint64_t reserved_too[2];
+    uint64_t maker;                /* who has asked for it, or who had asked for him, when he is dead: family/below.h; 0: nobody */
+    uint64_t reserved_too;
 };
 
 /* One of the two. */
