@@ -108,6 +108,31 @@ START_TEST(over_all_kinds_of_sockets)
 }
 END_TEST
 
+/* A name is looked up, and stands for several addresses, one of which is where somebody listens; of a name that nobody has, -1. */
+START_TEST(names_are_looked_up_to_dial)
+{
+    weft_listener *listener = weft_connection_listen("127.0.0.1:0");
+    ck_assert_ptr_nonnull(listener);
+    const char *port = strrchr(weft_listener_address(listener), ':') + 1;
+    static const char *const hosts[] = {"localhost", "127.0.0.1", "127.1", ""};
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++) {
+        char address[100];
+        snprintf(address, sizeof(address), "%s:%s", hosts[i], port);
+        weft_connection *dialled = weft_connection_dial(address, weft_in(20)), *accepted;
+        ck_assert_msg(dialled != NULL, "%s: %s", address, strerror(errno));
+        ck_assert_ptr_nonnull(accepted = weft_connection_accept(listener, weft_in(20)));
+        weft_connection_close(dialled);
+        weft_connection_close(accepted);
+    }
+    weft_listener_close(listener);
+    ck_assert_ptr_null(weft_connection_dial("nobody.invalid:1", weft_in(0.5)));
+    ck_assert_msg(errno == ENOENT || errno == ETIMEDOUT, "%s", strerror(errno));
+    ck_fails_null(weft_connection_dial("127.0.0.1:70000", weft_in(20)), EINVAL);
+    ck_fails_null(weft_connection_dial("::1:5000", weft_in(20)), EINVAL);
+    ck_fails_null(weft_connection_dial(NULL, weft_in(20)), EINVAL);
+}
+END_TEST
+
 /* A socket's path as it stays behind when who listened there was killed. */
 static void left_by_the_dead(const char *path)
 {
@@ -502,6 +527,7 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, over_all_kinds_of_sockets);
     tcase_add_test(tests, addresses_and_options_are_checked);
+    tcase_add_test(tests, names_are_looked_up_to_dial);
     tcase_add_test(tests, a_path_is_taken_from_the_dead_by_one);
     tcase_add_test(tests, a_path_that_is_anothers_by_now_stays);
     tcase_add_test(tests, digests_are_those_of_python);

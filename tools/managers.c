@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "complain.h"
 
@@ -53,7 +54,7 @@ static bool key_is_empty(const char *path)
 
 void address_refuse(const char *address)
 {
-    complain("'%s' is no address; they are HOST:PORT with a number or localhost as host, unix:PATH or abstract:NAME", address);
+    complain("'%s' is no address to listen at; they are HOST:PORT with a number or localhost as host, unix:PATH or abstract:NAME", address);
 }
 
 weft_remote *manager_reach(const char *address, const char *key_file, double seconds)
@@ -72,7 +73,9 @@ weft_remote *manager_reach(const char *address, const char *key_file, double sec
     if (errno == EACCES)
         complain("%s: the key in %s is not accepted, or cannot be read", address, key_file);
     else if (errno == EINVAL)
-        address_refuse(address);
+        complain("'%s' is no address; they are HOST:PORT, unix:PATH or abstract:NAME", address);
+    else if (errno == ENOENT && !strstr(address, "unix:") && access(key_file, F_OK) == 0)
+        complain("%s: no machine of that name is known", address);
     else
         complain("cannot reach a manager at %s with the key in %s: %s", address, key_file, strerror(errno));
     return NULL;

@@ -25,7 +25,7 @@ bool whole_number(const char *word, const char *of, long least, long *number);
 bool seconds_number(const char *word, const char *of, double *seconds);
 /* Of a key that was given as a word of the command line: wipes it, and complains. */
 void key_refuse(char *key);
-/* Complains of what is no address. */
+/* Complains of what is no address to listen at. */
 void address_refuse(const char *address);
 /* The manager at an address; NULL, having complained. */
 weft_remote *manager_reach(const char *address, const char *key_file, double seconds);

@@ -3,8 +3,9 @@
  * Connections that carry whole messages, values or octets, between programs: the protocol of Python's multiprocessing.connection, so that
  * unmodified Python programs are peers (Client and Listener there are dial and accept here).
  *
- * Addresses are texts: "127.0.0.1:5000" (a number of four parts, "localhost", or nothing before the colon: all of this machine's; port 0:
- * any free one), "unix:/path" and "abstract:name" (of Linux). Python writes them ('127.0.0.1', 5000), '/path' and '\0name'.
+ * Addresses are texts: "127.0.0.1:5000", "unix:/path" and "abstract:name" (of Linux). To listen, the host is a number of four parts,
+ * "localhost", or nothing (all of this machine's addresses), port 0 any free one; to dial, it may be a name as well, which is looked up, or
+ * "[::1]". Python writes ('127.0.0.1', 5000), '/path' and '\0name'.
  *
  * A key, which both must know, is proved by each to the other; it does not travel. Nothing but that proof is read from a peer before, 256
  * octets at a time. Without a key there is no proof, as in Python. There is no encryption: for one machine, or a network that is trusted.
@@ -73,7 +74,7 @@ WEFT_API weft_case weft_case_accept(weft_listener *listener);
 WEFT_API weft_connection *weft_connection_accept(weft_listener *listener, weft_time deadline) WEFT_WARN_UNUSED;
 /*
  * weft_connection_dial("unix:/run/jobs", weft_in(5), .key = key, .key_length = 32): to a listener, here or Python's. NULL with the errors
- * of listen and accept, and those of connect.
+ * of listen and accept, and those of weft_dial (ENOENT: no machine of that name is known).
  */
 WEFT_API weft_connection *weft_connection_dial_with(const struct weft_connection_options *options, weft_time deadline) WEFT_WARN_UNUSED;
 #define weft_connection_dial(address_, ...) WEFT_CONNECTION_DIAL_((address_), __VA_ARGS__, .guard = 0)

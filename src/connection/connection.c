@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections and listeners: sockets, what is sent over them, and how they end. The descriptors are Weft's own and never block; each step
- * is tried, and waited for only when there is nothing to do. A listener's key lives as long as it does; that of a dial until the proof.
+ * Connections and listeners: sockets, what is sent over them, and how they end. The descriptors are Weft's own, and no call blocks in the
+ * kernel; each step is tried, and waited for only when there is nothing to do. A listener's key lives as long as it does; that of a dial
+ * until the proof.
  *
  * Fork: the child has copies of everything. Closing a listener there leaves the path, which is the parent's.
  */
@@ -18,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <weft/io.h>
+#include <weft/serve.h>
 
 #include "base/memory.h"
 #include "base/options.h"
@@ -75,7 +77,7 @@ static bool tcp_address(const char *text, union address *address, socklen_t *len
     return true;
 }
 
-/* Python's addresses: what has names or is of version 6 it does not have. False with EINVAL, ENAMETOOLONG. */
+/* Where to listen: what has names or is of version 6 Python's managers do not. False with EINVAL, ENAMETOOLONG. */
 static bool address_read(const char *text, union address *address, socklen_t *length)
 {
     memset(address, 0, sizeof(*address));
@@ -296,16 +298,12 @@ weft_connection *weft_connection_accept(weft_listener *listener, weft_time deadl
 
 static weft_connection *dial(const struct weft_connection_options *options, const struct wefti_key *key, weft_time deadline)
 {
-    union address address;
-    socklen_t length = 0;
-    int descriptor = address_read(options->address, &address, &length) ? socket_open(&address) : -1;
+    struct sockaddr_un local;
+    socklen_t length;
+    int descriptor = weft_dial(options->address, deadline);
     if (descriptor < 0)
         return NULL;
-    bool tcp = address.any.sa_family == AF_INET;
-    if (weft_connect(descriptor, &address.any, length, deadline) != 0) {
-        descriptor_close(descriptor);
-        return NULL;
-    }
+    bool tcp = wefti_local_read(options->address, &local, &length) == 0;
     weft_connection *made = connection_new(descriptor, tcp, options->relay, options->most);
     if (!made || prove(made, key, false, options->handshake_seconds, deadline) == 0)
         return made;

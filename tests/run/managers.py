@@ -237,11 +237,13 @@ class Commands(unittest.TestCase):
         for address in ("nonsense", "::1:5000", "host:5000"):
             status, _, said = weft("manager", "--authkey-file", KEY, "--listen", address)
             self.assertEqual(status, 255)
-            self.assertIn(f"'{address}' is no address; they are", said)
+            self.assertIn(f"'{address}' is no address to listen at; they are", said)
         for names in (("--queue", "a", "--dict", "a"), ("--dict", "a", "--queue", "a:5"), ("--queue", "a", "--queue", "a")):
             self.assertIn("two of the name a\n", weft("manager", "--authkey-file", KEY, *names)[2])
         for names in (("--queue", ""), ("--queue", ":5"), ("--dict", "")):
             self.assertIn("take a name\n", weft("manager", "--authkey-file", KEY, *names)[2])
+        for address in ("nonsense", "::1:5000", "127.0.0.1:70000"):
+            self.assertIn(f"'{address}' is no address; they are", weft("call", "--authkey-file", KEY, address, "a", "b")[2])
         self.assertEqual(weft("call", "a")[0], 255)
         self.assertEqual(weft("call", "--authkey-file", KEY, "127.0.0.1:1", "a", "b")[0], 255)
         self.assertEqual(weft("worker", "--authkey-file", KEY, "127.0.0.1:1")[0], 255)
