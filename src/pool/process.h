@@ -249,6 +249,7 @@ struct wefti_process_pool {
     uint32_t room __attribute__((aligned(64))); /* bit 0: somebody waits; bit 1: for the first there is; waited for */
     uint32_t bell __attribute__((aligned(64))); /* changes when there is something for the keeper to do; waited for */
     uint32_t chime;                             /* changes when there is something to call, in any process; waited for */
+    uint32_t called_by;                         /* the maker has a caller: the keeper need not see to calls */
     uint64_t tally[WEFT_LOST + 1];              /* tasks that no worker has ended; counted atomically */
     weft_time watched;                          /* the keeper looks at limits then, whatever comes */
     struct wefti_process_ring rings[WEFTI_RINGS];
@@ -385,9 +386,10 @@ bool wefti_process_stop(struct wefti_process_pool *pool, struct wefti_process_wo
 
 /* process_caller.c */
 
-/* Sees to it that this process is called back, if there is anything left to call for. 0; -1 with EAGAIN, ENOMEM. */
+/* Sees to it that this process is called back. 0; -1 with EAGAIN, ENOMEM. */
 int wefti_process_caller_want(struct wefti_process_handle *handle);
-/* The keeper's, at the end of the pool: ends the caller, if there is one, and lets nobody start another. */
+/* The keeper's: starts the caller when it is needed; ends it. */
+void wefti_process_caller_see(struct wefti_process_handle *handle);
 void wefti_process_caller_end(struct wefti_process_handle *handle);
 /* A thread of the pool's in this process; NULL with EAGAIN, ENOMEM. */
 weft_task *wefti_process_thread(struct wefti_process_handle *handle, weft_function *function);

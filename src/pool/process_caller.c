@@ -3,9 +3,10 @@
  * The caller of a process: the thread that calls back, when tasks end that this process has submitted to a pool of processes. A callback
  * may take its time, and may wait for other tasks of the pool, so it is never on the keeper, who has to look after the workers meanwhile.
  *
- * It sleeps on `chime`, which who ends a task with CALLS changes after setting the task's bit. It is started by the first who wants to be
- * called in its process, and ends with that process; in the maker the keeper ends it when the pool has ended. Nobody starts one after
- * that: all tasks have ended then, and who wants to be called calls by himself.
+ * It sleeps on `chime`, which who ends a task with CALLS changes after setting the task's bit. In the maker the keeper starts it when there
+ * is something to call for the first time, and ends it when the pool has ended: so nobody starts one that nobody ends. As long as it is not
+ * there (`called_by`) who ends a task rings the keeper, too, who calls by himself if no thread can be had. In other processes it is started
+ * by the first who wants to be called, and ends with the process.
  */
 
 #include <errno.h>
@@ -16,10 +17,10 @@
 #include "task/task.h"
 #include "wait/wait.h"
 
-enum { NONE = 0, STARTS = 1, THERE = 2, ENDED = 3 };
+enum { NONE = 0, STARTS = 1, THERE = 2 };
 
-/* Calls for what has ended among the 64 records of this word: whether for any. */
-static bool word_call(struct wefti_process_handle *handle, uint64_t *word, uint32_t first)
+/* Whether there is something to call here among the 64 records of this word; does so if `make`. */
+static bool word_call(struct wefti_process_handle *handle, uint64_t *word, uint32_t first, bool make)
 {
     bool any = false;
     uint64_t bits = __atomic_load_n(word, __ATOMIC_SEQ_CST);
@@ -29,6 +30,8 @@ static bool word_call(struct wefti_process_handle *handle, uint64_t *word, uint3
         if (__atomic_load_n(&task->owner, __ATOMIC_RELAXED) != wefti_member)
             continue;
         any = true;
+        if (!make)
+            continue;
         __atomic_and_fetch(word, ~(UINT64_C(1) << at), __ATOMIC_SEQ_CST);
         uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST);
         if (wefti_task_ended(state) && (state & WEFTI_TASK_CALLS))
@@ -37,12 +40,12 @@ static bool word_call(struct wefti_process_handle *handle, uint64_t *word, uint3
     return any;
 }
 
-static bool all_call(struct wefti_process_handle *handle)
+static bool calls_see(struct wefti_process_handle *handle, bool make)
 {
     bool any = false;
     uint32_t records = wefti_process_records(__atomic_load_n(&handle->pool->slabs, __ATOMIC_ACQUIRE));
     for (uint32_t first = 0; first < records; first += 64)
-        any |= word_call(handle, wefti_process_task_bits(handle->pool, first), first);
+        any |= word_call(handle, wefti_process_task_bits(handle->pool, first), first, make);
     return any;
 }
 
@@ -54,7 +57,7 @@ static weft_value caller_main(weft_value pointer)
     __atomic_store_n(&handle->calling, wefti_context_current(), __ATOMIC_RELAXED);
     while (!__atomic_load_n(&handle->callless, __ATOMIC_SEQ_CST)) {
         uint32_t chime = __atomic_load_n(&pool->chime, __ATOMIC_SEQ_CST);
-        if (all_call(handle) && __atomic_load_n(&pool->closed, __ATOMIC_SEQ_CST))
+        if (calls_see(handle, true) && __atomic_load_n(&pool->closed, __ATOMIC_SEQ_CST))
             wefti_process_ring_bell(pool); /* the keeper may have waited for just that */
         if (!__atomic_load_n(&handle->callless, __ATOMIC_SEQ_CST))
             weft_wait(&pool->chime, chime, WEFT_FOREVER);
@@ -90,8 +93,10 @@ static int caller_begin(struct wefti_process_handle *handle)
 int wefti_process_caller_want(struct wefti_process_handle *handle)
 {
     uint32_t state;
+    if (handle->pool->maker == wefti_member)
+        return 0;
     wefti_shield_raise();
-    while ((state = __atomic_load_n(&handle->caller_state, __ATOMIC_ACQUIRE)) < THERE) { /* pairs with the release of caller_begin */
+    while ((state = __atomic_load_n(&handle->caller_state, __ATOMIC_ACQUIRE)) != THERE) { /* pairs with the release of caller_begin */
         if (state == STARTS)
             weft_wait(&handle->caller_state, STARTS, WEFT_FOREVER);
         else if (__atomic_compare_exchange_n(&handle->caller_state, &state, STARTS, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED) &&
@@ -99,20 +104,22 @@ int wefti_process_caller_want(struct wefti_process_handle *handle)
             break;
     }
     wefti_shield_lower();
-    return state < THERE ? -1 : 0;
+    return state == THERE ? 0 : -1;
+}
+
+void wefti_process_caller_see(struct wefti_process_handle *handle)
+{
+    if (handle->caller || !calls_see(handle, false))
+        return;
+    if (caller_begin(handle) == 0)
+        __atomic_store_n(&handle->pool->called_by, 1, __ATOMIC_SEQ_CST);
+    else
+        calls_see(handle, true);
 }
 
 void wefti_process_caller_end(struct wefti_process_handle *handle)
 {
-    uint32_t state = NONE;
-    while (!__atomic_compare_exchange_n(&handle->caller_state, &state, ENDED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        if (state == THERE)
-            break;
-        if (state == STARTS)
-            weft_wait(&handle->caller_state, STARTS, WEFT_FOREVER);
-        state = NONE;
-    }
-    if (state != THERE)
+    if (!handle->caller)
         return;
     __atomic_store_n(&handle->callless, 1, __ATOMIC_SEQ_CST);
     wefti_process_ring_chime(handle->pool);

@@ -393,6 +393,7 @@ static weft_value keeper_main(weft_value pointer)
     for (;;) {
         uint32_t bell = __atomic_load_n(&pool->bell, __ATOMIC_SEQ_CST);
         weft_time until = keeper_keep(handle);
+        wefti_process_caller_see(handle);
         if (keeper_finished(pool))
             break;
         keeper_sleep(pool, bell, until);

@@ -153,6 +153,8 @@ void wefti_process_ring_chime(struct wefti_process_pool *pool)
 {
     __atomic_add_fetch(&pool->chime, 1, __ATOMIC_SEQ_CST);
     weft_wake(&pool->chime, UINT32_MAX);
+    if (!__atomic_load_n(&pool->called_by, __ATOMIC_SEQ_CST))
+        wefti_process_ring_bell(pool);
 }
 
 void wefti_process_task_told(struct wefti_process_pool *pool, struct wefti_process_task *task, uint32_t left)
