@@ -50,7 +50,8 @@ WEFT_API int weft_future_backtrace(weft_future *future, weft_value *text, weft_t
  * Calls callback(future, data) once, after the result is visible: on the worker that ran the task (on the task that cancelled it
  * when it was cancelled before it began; with processes on a thread of the pool in the process that submitted), or at once in the caller
  * when the callbacks have been called already. Callbacks run one after another in the order in which they were added; who waits for the
- * result may go on before they have. -1 with ENOMEM, EINVAL, EPERM (another process has submitted it).
+ * result may go on before they have. -1 with ENOMEM, EAGAIN (no thread could be had), EINVAL, EPERM (another process has
+ * submitted it).
  */
 WEFT_API int weft_future_on_done(weft_future *future, weft_done_callback *callback, void *data);
 /*

@@ -4,9 +4,9 @@
  * may take its time, and may wait for other tasks of the pool, so it is never on the keeper, who has to look after the workers meanwhile.
  *
  * It sleeps on `chime`, which who ends a task with CALLS changes after setting the task's bit. In the maker the keeper starts it when there
- * is something to call for the first time, and ends it when the pool has ended: so nobody starts one that nobody ends. As long as it is not
- * there (`called_by`) who ends a task rings the keeper, too, who calls by himself if no thread can be had. In other processes it is started
- * by the first who wants to be called, and ends with the process.
+ * is something to call for the first time, which may be a failure that nobody collects, and ends it when the pool has ended: so nobody
+ * starts one that nobody ends. As long as it is not there (`called_by`) who ends a task rings the keeper, too, who calls by himself if no
+ * thread can be had. In other processes it is started by the first who wants to be called, and ends with the process.
  */
 
 #include <errno.h>
