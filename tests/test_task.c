@@ -146,6 +146,32 @@ static void name_is(weft_task *task, const char *expected)
     weft_task_free(task);
 }
 
+/* What a spawn that failed gives. */
+START_TEST(no_task_is_one_that_never_started)
+{
+    weft_task *none = NULL;
+    weft_value value;
+    char text[100];
+    weft_case cases[] = {weft_case_task(none, &value)};
+    ck_fails(weft_task_start(none), EINVAL);
+    ck_fails(weft_task_join(none, WEFT_FOREVER), EINVAL);
+    ck_fails(weft_task_result(none, &value, WEFT_NOW), EINVAL);
+    ck_fails(weft_task_terminate(none), EINVAL);
+    ck_fails(weft_task_kill(none), EINVAL);
+    ck_fails(weft_task_set_name(none, "name"), EINVAL);
+    ck_fails(weft_select(cases, 1, WEFT_FOREVER), EINVAL);
+    ck_assert_int_eq(weft_task_outcome(none), WEFT_PENDING);
+    ck_assert_int_eq(weft_task_state_of(none), WEFT_INITIAL);
+    ck_assert_int_eq(weft_task_exitcode(none), -1);
+    ck_assert(!weft_task_is_alive(none) && !weft_task_daemon(none) && !weft_task_keep(none));
+    ck_assert_str_eq(weft_task_name(none), "");
+    ck_assert(weft_task_ident(none) == 0 && weft_task_native_id(none) == 0 && weft_task_kind_of(none) == 0);
+    ck_assert_int_eq(weft_task_repr(none, text, sizeof(text)), (int)strlen("<no task>"));
+    weft_task_cancel(none);
+    weft_task_free(none);
+}
+END_TEST
+
 START_TEST(names_reach_the_kernel)
 {
     ck_assert_str_eq(weft_task_name(weft_main()), "MainThread");
@@ -615,6 +641,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_task_runs_and_gives_its_result);
     tcase_add_test(tests, an_error_is_a_result);
     tcase_add_test(tests, states_follow_each_other);
+    tcase_add_test(tests, no_task_is_one_that_never_started);
     tcase_add_test(tests, nobody_joins_himself);
     tcase_add_test(tests, cancel_ends_a_wait);
     tcase_add_test(tests, cancel_before_the_start_ends_the_task);

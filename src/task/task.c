@@ -210,8 +210,8 @@ static void task_relapse(weft_task *task)
 
 int weft_task_start(weft_task *task)
 {
-    if (!wefti_task_move(task, WEFT_INITIAL, WEFTI_STARTING)) {
-        errno = EALREADY;
+    if (!task || !wefti_task_move(task, WEFT_INITIAL, WEFTI_STARTING)) {
+        errno = task ? EALREADY : EINVAL;
         return -1;
     }
     task_prepare(task);
@@ -399,7 +399,8 @@ static inline void task_destroy_or_keep(weft_task *task)
 
 weft_task *weft_task_keep(weft_task *task)
 {
-    wefti_count(&task->references, 1);
+    if (task)
+        wefti_count(&task->references, 1);
     return task;
 }
 
@@ -423,7 +424,7 @@ bool wefti_task_cancel_initial(weft_task *task)
 
 void weft_task_cancel(weft_task *task)
 {
-    if (wefti_task_cancel_initial(task))
+    if (!task || wefti_task_cancel_initial(task))
         return;
     wefti_latch_close(&task->guard);
     task->cancelled = true;
@@ -436,6 +437,10 @@ void weft_task_cancel(weft_task *task)
 
 int weft_task_terminate(weft_task *task)
 {
+    if (!task) {
+        errno = EINVAL;
+        return -1;
+    }
     if (task->carrier->terminate)
         return task->carrier->terminate(task);
     weft_task_cancel(task);
@@ -444,6 +449,10 @@ int weft_task_terminate(weft_task *task)
 
 int weft_task_kill(weft_task *task)
 {
+    if (!task) {
+        errno = EINVAL;
+        return -1;
+    }
     return task->carrier->kill(task);
 }
 

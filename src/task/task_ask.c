@@ -14,14 +14,17 @@
 
 #include "base/memory.h"
 
+/* NULL, which a spawn that failed gives, is a task that was never started. */
+
 enum weft_outcome weft_task_outcome(const weft_task *task)
 {
-    return wefti_task_look(task) == WEFT_STOPPED ? (enum weft_outcome)__atomic_load_n(&task->outcome, __ATOMIC_RELAXED) : WEFT_PENDING;
+    return task && wefti_task_look(task) == WEFT_STOPPED ? (enum weft_outcome)__atomic_load_n(&task->outcome, __ATOMIC_RELAXED)
+                                                         : WEFT_PENDING;
 }
 
 enum weft_task_state weft_task_state_of(const weft_task *task)
 {
-    uint32_t state = wefti_task_look(task);
+    uint32_t state = task ? wefti_task_look(task) : WEFT_INITIAL;
     return state == WEFTI_STARTING || state == WEFTI_ENDING ? WEFT_STARTED : (enum weft_task_state)state;
 }
 
@@ -32,7 +35,7 @@ bool weft_task_is_alive(const weft_task *task)
 
 int weft_task_exitcode(const weft_task *task)
 {
-    if (wefti_task_look(task) != WEFT_STOPPED)
+    if (!task || wefti_task_look(task) != WEFT_STOPPED)
         return -1;
     return task->process ? task->carrier->exitcode(task) : weft_is_error(task->result);
 }
@@ -73,6 +76,8 @@ static const char *task_name_make(weft_task *task)
 
 const char *weft_task_name(const weft_task *task)
 {
+    if (!task)
+        return "";
     const char *name = __atomic_load_n(&task->name, __ATOMIC_ACQUIRE);
     return __builtin_expect(name != NULL, 1) ? name : task_name_make((weft_task *)task); /* what is known of it changes, not what it is */
 }
@@ -80,7 +85,7 @@ const char *weft_task_name(const weft_task *task)
 int weft_task_set_name(weft_task *task, const char *name)
 {
     size_t length = name ? strlen(name) : WEFTI_NAME_LIMIT + 1;
-    if (length > WEFTI_NAME_LIMIT) {
+    if (!task || length > WEFTI_NAME_LIMIT) {
         errno = EINVAL;
         return -1;
     }
@@ -106,22 +111,24 @@ uint64_t weft_task_ident(const weft_task *task)
 
 int weft_task_native_id(const weft_task *task)
 {
-    return __atomic_load_n(&task->native_id, __ATOMIC_RELAXED);
+    return task ? __atomic_load_n(&task->native_id, __ATOMIC_RELAXED) : 0;
 }
 
 bool weft_task_daemon(const weft_task *task)
 {
-    return task->daemon;
+    return task && task->daemon;
 }
 
 enum weft_task_kind weft_task_kind_of(const weft_task *task)
 {
-    return task->kind;
+    return task ? task->kind : (enum weft_task_kind)0;
 }
 
 int weft_task_repr(const weft_task *task, char *buffer, size_t size)
 {
     static const char *const states[] = {"initial", "started", "stopped"};
+    if (!task)
+        return snprintf(buffer, size, "<no task>");
     return snprintf(buffer, size, "<%s(%s, %s%s)>", task->carrier->noun, weft_task_name(task), states[weft_task_state_of(task)],
         task->daemon ? " daemon" : "");
 }

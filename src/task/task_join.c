@@ -130,8 +130,8 @@ static __attribute__((noinline)) int other_join(weft_task *task, weft_time deadl
 int weft_task_join(weft_task *task, weft_time deadline)
 {
     struct wefti_context *context = wefti_context_current();
-    if (__builtin_expect(task_is_of(task, context), 0)) {
-        errno = EDEADLK;
+    if (__builtin_expect(!task || task_is_of(task, context), 0)) {
+        errno = task ? EDEADLK : EINVAL;
         return -1;
     }
     return task->kind == WEFT_COROUTINE ? coroutine_join(task, context, deadline) : other_join(task, deadline);
