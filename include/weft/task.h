@@ -84,8 +84,8 @@ WEFT_API int weft_init(int argc, char **argv);
  * weft_task_new(kind, function, argument, .name = ..., .daemon = ..., .stack_size = ..., .cpus = ..., .nice = ..., .method = ...,
  *     .insist = ...)
  * From any task. NULL with EINVAL (no function, unknown kind or method, a name longer than 255 bytes, cpus that are no list, nice out of
- * range), ENOTSUP (a kind that this build does not have), ENOMEM. The calls below take NULL for a task that was never started: what can fail
- * says EINVAL.
+ * range), ENOTSUP (a kind that this build does not have), ENOMEM. The calls below take NULL for a task that was never started: what can
+ * fail says EINVAL.
  */
 WEFT_API weft_task *weft_task_new_with(const struct weft_spawn_options *options) WEFT_WARN_UNUSED;
 #define weft_task_new(kind_, function_, ...)         \
