@@ -378,7 +378,7 @@ static weft_time keeper_keep(struct wefti_process_handle *handle)
         pool_break(pool);
     workers_begin(handle);
     __atomic_store_n(&pool->watched, WEFT_FOREVER, __ATOMIC_SEQ_CST); /* whoever begins meanwhile rings */
-    weft_time until = pool->limits ? limits_keep(pool) : WEFT_FOREVER;
+    weft_time until = __atomic_load_n(&pool->limits, __ATOMIC_RELAXED) ? limits_keep(pool) : WEFT_FOREVER; /* seen late: that one rings */
     __atomic_store_n(&pool->watched, until, __ATOMIC_SEQ_CST);
     weft_time look = pool->memory ? memory_keep(pool) : WEFT_FOREVER;
     return look < until ? look : until;

@@ -51,8 +51,8 @@ static int task_fill(struct wefti_process_task *task, const struct weft_submit_o
     task->offset = packed.offset;
     task->limit = options->timeout > 0 ? wefti_process_duration(options->timeout) : pool->limit;
     task->call = (uint8_t)(call | (task->limit ? WEFTI_CALL_LIMITED : 0));
-    if (task->limit && !pool->limits)
-        pool->limits = 1;
+    if (task->limit && !__atomic_load_n(&pool->limits, __ATOMIC_RELAXED))
+        __atomic_store_n(&pool->limits, 1, __ATOMIC_RELAXED); /* before the task is in a ring, and so before it begins */
     task->tries = (uint8_t)(options->retries > 0   ? (options->retries < UINT8_MAX ? options->retries : UINT8_MAX)
                             : options->retries < 0 ? 0
                                                    : pool->tries);
