@@ -313,12 +313,13 @@ static inline uint32_t wefti_process_records(uint32_t slabs)
     return slabs ? (uint32_t)WEFTI_PROCESS_FIRST << (slabs - 1) : 0;
 }
 
+/* Pairs with the release of slab_add, whoever of several has counted the slab. */
 static inline struct wefti_process_task *wefti_process_task_at(const struct wefti_process_pool *pool, uint32_t number)
 {
     if (number < WEFTI_PROCESS_FIRST)
-        return &pool->slab[0][number];
+        return &__atomic_load_n(&pool->slab[0], __ATOMIC_ACQUIRE)[number];
     uint32_t slab = 32 - (uint32_t)__builtin_clz(number / WEFTI_PROCESS_FIRST);
-    return &pool->slab[slab][number - wefti_process_records(slab)];
+    return &__atomic_load_n(&pool->slab[slab], __ATOMIC_ACQUIRE)[number - wefti_process_records(slab)];
 }
 
 /* The word of hints that the record has a bit in. */

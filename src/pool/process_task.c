@@ -37,7 +37,8 @@ uint64_t *wefti_process_task_bits(const struct wefti_process_pool *pool, uint32_
 {
     uint32_t slab = number < WEFTI_PROCESS_FIRST ? 0 : 32 - (uint32_t)__builtin_clz(number / WEFTI_PROCESS_FIRST);
     uint32_t first = slab ? wefti_process_records(slab) : 0;
-    return (uint64_t *)(void *)(pool->slab[slab] + slab_count(slab)) + (number - first) / 64;
+    struct wefti_process_task *records = __atomic_load_n(&pool->slab[slab], __ATOMIC_ACQUIRE); /* as in wefti_process_task_at */
+    return (uint64_t *)(void *)(records + slab_count(slab)) + (number - first) / 64;
 }
 
 static struct wefti_process_task *slab_make(struct wefti_process_pool *pool, uint32_t slab)
