@@ -116,12 +116,12 @@ static double seconds_of_gets(const struct client *client, long times)
     return bench_clock() - start;
 }
 
-static double one_client_gets(long iterations, const char *variant)
+static double one_client_of(double (*measured)(const struct client *client, long times), long iterations, const char *variant)
 {
     weft_manager *manager = manager_begin(variant);
     struct client client = client_begin(weft_manager_address(manager));
     seconds(&client, iterations / 10 + 1);
-    double took = seconds_of_gets(&client, iterations);
+    double took = measured(&client, iterations);
     client_end(client);
     weft_manager_free(manager);
     return took / (double)iterations * 1e6;
@@ -129,13 +129,12 @@ static double one_client_gets(long iterations, const char *variant)
 
 static double one_client(long iterations, const char *variant)
 {
-    weft_manager *manager = manager_begin(variant);
-    struct client client = client_begin(weft_manager_address(manager));
-    seconds(&client, iterations / 10 + 1);
-    double took = seconds(&client, iterations);
-    client_end(client);
-    weft_manager_free(manager);
-    return took / (double)iterations * 1e6;
+    return one_client_of(seconds, iterations, variant);
+}
+
+static double one_client_gets(long iterations, const char *variant)
+{
+    return one_client_of(seconds_of_gets, iterations, variant);
 }
 
 enum { CLIENTS = 4, CROWD = 16 };

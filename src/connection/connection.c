@@ -132,7 +132,9 @@ static weft_connection *connection_new(int descriptor, bool tcp, bool relay, siz
 {
     weft_connection *made = wefti_alloc(sizeof(*made));
     if (!made) {
-        descriptor_close(descriptor);
+        int error = errno;
+        weft_close(descriptor); /* one that was dialled is known as Weft's already */
+        errno = error;
         return NULL;
     }
     *made = (weft_connection){.descriptor = descriptor, .tcp = tcp, .relay = relay, .most = most};
