@@ -9,9 +9,11 @@ enum { CAPACITY = 1024, CAPACITY_LARGE = 64 };
 struct run {
     weft_queue *queue;
     long messages;
-    size_t size; /* octets of a message; 0: a number */
-    void *block; /* that is handed over by pointer, or NULL */
+    size_t size;  /* octets of a message; 0: a number */
+    bool pointer; /* a block of that size is handed over by its pointer */
+    bool same;    /* it is one value, put again and again; else each is made for itself, which is a copy more */
     bool joinable;
+    void *block;
 };
 
 static weft_value message_make(const struct run *run, const void *octets)
@@ -25,8 +27,12 @@ static weft_value produce(weft_value argument)
 {
     const struct run *run = weft_as_ptr(argument);
     char *octets = calloc(1, run->size + 1);
-    for (long i = 0; i < run->messages; i++)
-        bench_need(weft_queue_put(run->queue, message_make(run, octets), WEFT_FOREVER) == 0, "weft_queue_put");
+    weft_value message = message_make(run, octets);
+    for (long i = 0; i < run->messages; i++) {
+        weft_value next = run->same ? weft_keep(message) : message_make(run, octets);
+        bench_need(weft_queue_put(run->queue, next, WEFT_FOREVER) == 0, "weft_queue_put");
+    }
+    weft_drop(message);
     free(octets);
     return weft_none;
 }
@@ -42,15 +48,16 @@ static void take(const struct run *run, long messages)
     }
 }
 
-static double measure(long iterations, size_t size, bool pointer, bool joinable)
+static double measure(long iterations, const struct run *how)
 {
     struct run *run = weft_shared_new(struct run);
     long warm = iterations / 10;
     bench_need(run != NULL, "weft_shared_new");
-    *run = (struct run){.messages = warm + iterations, .size = size, .joinable = joinable};
-    run->block = pointer ? weft_shared_alloc(size) : NULL;
-    long capacity = size > 1000 && !pointer ? CAPACITY_LARGE : CAPACITY;
-    run->queue = weft_queue_new(.shared = true, .capacity = capacity, .joinable = joinable);
+    *run = *how;
+    run->messages = warm + iterations;
+    run->block = run->pointer ? weft_shared_alloc(run->size) : NULL;
+    long capacity = run->size > 1000 && !run->pointer ? CAPACITY_LARGE : CAPACITY;
+    run->queue = weft_queue_new(.shared = true, .capacity = capacity, .joinable = run->joinable);
     bench_need(run->queue != NULL, "weft_queue_new");
     weft_task *producer = weft_spawn(WEFT_PROCESS, produce, weft_ptr(run));
     bench_need(producer != NULL, "weft_spawn");
@@ -66,33 +73,32 @@ static double measure(long iterations, size_t size, bool pointer, bool joinable)
 
 static double numbers(long iterations, const char *variant)
 {
-    return measure(iterations, 0, false, strcmp(variant, "joinable") == 0);
+    return measure(iterations, &(struct run){.joinable = strcmp(variant, "joinable") == 0});
 }
 
 static double hundred(long iterations, const char *variant)
 {
-    return measure(iterations, 100, false, strcmp(variant, "joinable") == 0);
+    return measure(iterations, &(struct run){.size = 100, .joinable = strcmp(variant, "joinable") == 0});
 }
 
 static double large(long iterations, const char *variant)
 {
-    (void)variant;
-    return measure(iterations, 65536, false, false);
+    return measure(iterations, &(struct run){.size = 65536, .same = strcmp(variant, "made") != 0});
 }
 
 static double block(long iterations, const char *variant)
 {
-    return strcmp(variant, "number") == 0 ? numbers(iterations, "") : measure(iterations, 65536, true, false);
+    return strcmp(variant, "number") == 0 ? numbers(iterations, "") : measure(iterations, &(struct run){.size = 65536, .pointer = true});
 }
 
 static double joinable(long iterations, const char *variant)
 {
-    return measure(iterations, 100, false, strcmp(variant, "plain") != 0);
+    return hundred(iterations, strcmp(variant, "plain") == 0 ? "" : "joinable");
 }
 
 static double joinable_numbers(long iterations, const char *variant)
 {
-    return measure(iterations, 0, false, strcmp(variant, "plain") != 0);
+    return numbers(iterations, strcmp(variant, "plain") == 0 ? "" : "joinable");
 }
 
 int main(int argc, char **argv)

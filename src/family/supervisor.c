@@ -65,6 +65,7 @@
 #include "family/below.h"
 #include "family/claim.h"
 #include "family/family.h"
+#include "family/huge_pages.h"
 #include "family/joined.h"
 #include "family/pidfd.h"
 #include "shared/block.h"
@@ -84,6 +85,7 @@ struct supervisor {
     int room;                             /* a descriptor that keeps the place of another, or -1 */
     uint32_t ready;                       /* the seat of who stands by, or comes to; 0: nobody */
     bool asked;                           /* one is to stand by: from the first request on */
+    uint32_t forks;                       /* those that were to stand by */
     bool ignored;                         /* SIGCHLD was ignored when the family began: so it is for those that are made */
     nfds_t count;                         /* of the next two */
     struct pollfd polls[WEFTI_SEATS + 4]; /* the socket, the root, the bell, the spare, the processes */
@@ -93,7 +95,8 @@ struct supervisor {
 enum { SOCKET, ROOT, BELL, SPARE, FIRST };
 enum {
     LEFT_TO_OTHERS = 99 /* the exit status of who stood by, and got a request that he cannot meet */,
-    SPARE_AGAIN = 1000 /* ms until it is tried again to have a spare */
+    SPARE_AGAIN = 1000 /* ms until it is tried again to have a spare */,
+    HUGE_PAGE_FORKS = 8 /* so many for each huge page: it has paid by then, or soon will have */
 };
 
 static WEFTI_LARGE struct supervisor supervisor;
@@ -520,6 +523,8 @@ static void ready_have(void)
     if (pidfd >= 0) {
         watch(number, pidfd, true);
         supervisor.ready = number;
+        if (++supervisor.forks % HUGE_PAGE_FORKS == 0)
+            wefti_huge_pages_more();
     } else if (number)
         ready_lose(number);
 }
