@@ -272,6 +272,45 @@ START_TEST(a_lost_family_is_told)
 }
 END_TEST
 
+/* Copies. */
+
+/* Forks; returns in the copy, too, and here when that has ended. */
+static weft_value forks_and_returns(weft_value of_the_copy)
+{
+    int status = -1;
+    pid_t copy = fork();
+    if (copy == 0)
+        return weft_as_int(of_the_copy) ? weft_error(ENOENT, "of the copy") : weft_int(-1);
+    return weft_int(copy > 0 && waitpid(copy, &status, 0) == copy ? status : -2);
+}
+
+static weft_value had_by_worker(weft_value unused)
+{
+    (void)unused;
+    return weft_keep(weft_worker_value());
+}
+
+static void root_of_copies(void)
+{
+    weft_value value;
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 1, .initializer = forks_and_returns, .initializer_argument = weft_int(0));
+    for (int i = 0; i < 6; i++) { /* one after the other, by the same worker */
+        MUST(pool && weft_pool_apply(pool, forks_and_returns, weft_int(i % 2), &value, weft_in(60)) == 0);
+        MUST(weft_as_int(value) == (i % 2 ? 1 << 8 : 0));
+    }
+    MUST(weft_pool_apply(pool, had_by_worker, weft_none, &value, weft_in(60)) == 0);
+    MUST(weft_kind(value) == WEFT_INT && weft_as_int(value) == 0);
+    MUST(counts_of(pool).done == 7 && counts_of(pool).lost == 0);
+    weft_pool_free(pool);
+}
+
+START_TEST(what_a_worker_forked_takes_no_tasks)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_copies);
+}
+END_TEST
+
 /* Time limits. */
 
 static weft_value sleeps_long(weft_value seconds)
@@ -1457,6 +1496,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, killed_workers_are_replaced);
     tcase_add_test(tests, a_dead_supervisor_is_survived);
     tcase_add_test(tests, a_lost_family_is_told);
+    tcase_add_test(tests, what_a_worker_forked_takes_no_tasks);
     tcase_add_test(tests, what_has_timed_out_is_stopped_with_all_it_started);
     tcase_add_test(tests, what_a_task_has_asked_for_is_stopped_with_it);
     tcase_add_test(tests, who_is_another_user_by_now_can_stop_tasks);

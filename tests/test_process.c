@@ -211,6 +211,41 @@ START_TEST(who_dies_without_a_result_is_lost)
 }
 END_TEST
 
+/* Forks; the function returns in the copy, too, and first there. Then this one ends as `how` says: by a value, or by a signal. */
+static weft_value forks_and_returns(weft_value how)
+{
+    int status = -1;
+    pid_t copy = fork();
+    if (copy == 0)
+        return weft_as_int(how) > 1 ? weft_error(ENOENT, "of the copy") : weft_str("of the copy");
+    if (copy < 0 || waitpid(copy, &status, 0) != copy)
+        return weft_error(errno, "no copy");
+    if (weft_as_int(how) == 1)
+        raise(SIGKILL);
+    return weft_int(status);
+}
+
+static void root_of_copies(void)
+{
+    static const enum weft_process_method methods[] = {WEFT_ZYGOTE, WEFT_FORK};
+    for (int i = 0; i < 2; i++)
+        for (int how = 0; how <= 2; how += 2) {
+            weft_value status;
+            weft_task *task = weft_spawn(WEFT_PROCESS, forks_and_returns, weft_int(how), .method = methods[i]);
+            MUST(task && weft_task_result(task, &status, weft_in(60)) == 0 && weft_kind(status) == WEFT_INT);
+            MUST(weft_as_int(status) == (how == 0 ? 0 : 1 << 8) && weft_task_outcome(task) == WEFT_DONE);
+            weft_task_free(task);
+        }
+    lost_with(weft_spawn(WEFT_PROCESS, forks_and_returns, weft_int(1)), -SIGKILL, "was killed by signal 9");
+}
+
+START_TEST(what_a_process_forked_does_not_answer_for_it)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_copies);
+}
+END_TEST
+
 /* Where cores lie in this folder: what they have on the disk, all together. */
 static size_t cores_size(void)
 {
@@ -1243,6 +1278,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, what_cannot_cross_is_told);
     tcase_add_test(tests, an_error_is_a_result);
     tcase_add_test(tests, who_dies_without_a_result_is_lost);
+    tcase_add_test(tests, what_a_process_forked_does_not_answer_for_it);
     tcase_add_test(tests, a_dumped_core_is_told);
     tcase_add_test(tests, states_follow_each_other);
     tcase_add_test(tests, a_process_knows_who_it_is);

@@ -32,7 +32,8 @@ static int listen_somewhere(void)
     return listener;
 }
 
-/* Answers each octet with the next one, plus the argument; 'q' ends it, 'p' says which process it is, 'k' kills that. */
+/* Answers each octet with the next one, plus the argument; 'q' ends it, 'p' says which process it is, 'k' kills that, 'f' forks, and tells
+ * the status of the copy, which returns. */
 static void answer(int fd, weft_value argument)
 {
     char octet;
@@ -40,6 +41,13 @@ static void answer(int fd, weft_value argument)
         int pid = getpid();
         if (octet == 'k')
             raise(SIGKILL);
+        pid_t copy = octet == 'f' ? fork() : 1;
+        if (copy == 0)
+            return;
+        if (octet == 'f' && (waitpid(copy, &pid, 0) != copy || weft_write_all(fd, &pid, sizeof(pid), weft_in(20))))
+            break;
+        if (octet == 'f')
+            continue;
         octet = (char)(octet + 1 + weft_as_int(argument));
         if (octet == 'p' + 1 ? weft_write_all(fd, &pid, sizeof(pid), weft_in(20)) : weft_write_all(fd, &octet, 1, weft_in(20)))
             break;
@@ -119,6 +127,15 @@ START_TEST(threads_that_take_turns)
 }
 END_TEST
 
+/* A copy that a handler has forked ends when its handler returns. */
+static void copies_end(int fd)
+{
+    int status = -1;
+    ck_assert_int_eq(weft_write(fd, "f", 1, weft_in(20)), 1);
+    ck_assert_int_eq(weft_recv(fd, &status, sizeof(status), MSG_WAITALL, weft_in(20)), sizeof(status));
+    ck_assert_int_eq(status, 0);
+}
+
 static void root_of_processes(void)
 {
     weft_server *server = weft_serve(listen_somewhere(), answer, .task = WEFT_PROCESS, .argument = weft_int(0));
@@ -127,6 +144,7 @@ static void root_of_processes(void)
     int pid = ask_pid(one);
     ck_assert_int_ne(pid, getpid());
     ck_assert_int_ne(pid, ask_pid(other));
+    copies_end(one);
     weft_close(one), weft_close(other);
     fixture_until(weft_server_running(server) == 0);
     server_use(server);
@@ -139,6 +157,7 @@ static void root_of_workers(void)
     char octet;
     int one = dial();
     ck_assert_int_ne(ask_pid(one), getpid());
+    copies_end(one);
     ck_assert_int_eq(weft_write(one, "k", 1, weft_in(20)), 1);
     ck_assert_int_le(weft_read(one, &octet, 1, weft_in(20)), 0); /* it is dead, and another takes its place */
     weft_close(one);

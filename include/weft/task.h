@@ -18,7 +18,7 @@
  * (exit, _exit, a signal) has no result: its task is WEFT_LOST, and its result an error value of EOWNERDEAD whose text names the task, the
  * pid and the signal or status. All processes end with the first one of the program, however that ends. To the program they are no
  * children: wait() sees none. What a process forks by itself, by fork(2) or system(3), is not among them: it outlives both, as it would
- * without Weft.
+ * without Weft; when the function returns in such a copy, that ends, with 0, or 1 for an error value, and nobody is told the result.
  */
 #ifndef WEFT_TASK_H
 #define WEFT_TASK_H

@@ -21,6 +21,7 @@
 
 #include "net/io.h"
 #include "net/server.h"
+#include "shared/block.h"
 #include "task/function.h"
 #include "task/task.h"
 #include <weft/with.h>
@@ -47,6 +48,8 @@ static void worker_run(const struct order *order, weft_handler *handler, int lis
         }
         __atomic_store_n(busy, 1, __ATOMIC_RELEASE);
         wefti_handler_call(handler, came, argument, order->idle, order->time_limit);
+        if (!wefti_member) /* a copy that the handler has forked: it ends, instead of taking connections beside the worker */
+            return;
         weft_close(came);
         __atomic_store_n(busy, 0, __ATOMIC_RELEASE);
     }

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/leave.h"
 #include "base/memory.h"
 #include "base/streams.h"
 #include "family/family.h"
@@ -197,6 +198,16 @@ static void peak_renew(void)
     (void)written;
 }
 
+/* A function of the program's has returned. A copy of the worker that it has forked is none, and ends here: what it would write is the
+ * worker's to write, or another's by now. */
+static void copy_leave(bool failed)
+{
+    if (__builtin_expect(wefti_member, 1))
+        return;
+    fflush(NULL);
+    wefti_leave(failed);
+}
+
 static void worker_run(struct wefti_process_worker *worker, struct wefti_process_task *task)
 {
     bool failed, limited = task->call & WEFTI_CALL_LIMITED;
@@ -206,6 +217,7 @@ static void worker_run(struct wefti_process_worker *worker, struct wefti_process
     self.context->watched = &task->cancel;
     self.context->shield = 0;
     weft_value result = wefti_value_take(task_call(task, &failed));
+    copy_leave(failed);
     self.context->shield = 1;
     self.context->watched = NULL;
     if (limited)
@@ -354,6 +366,7 @@ static bool worker_initialize(struct wefti_process_worker *worker)
     self.context->shield = 0;
     weft_value argument = wefti_unpack(&pool->initial, pool->initial_room);
     self.value = wefti_value_take(pool->initializer(argument));
+    copy_leave(weft_is_error(self.value));
     weft_drop(argument);
     self.context->shield = 1;
     return !weft_is_error(self.value);

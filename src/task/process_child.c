@@ -162,6 +162,8 @@ int wefti_task_child_main(struct wefti_process *self)
     if (error)
         return 1;
     wefti_task_run(task);
+    if (!wefti_member) /* a copy that the function has forked: the record is not its to write, and may be another's by now */
+        return weft_is_error(task->result);
     bool failed = child_publish(record, task);
     wefti_exit_join();
     if (wefti_exit_hook)
