@@ -7,10 +7,12 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -292,6 +294,50 @@ START_TEST(a_dead_supervisor_is_replaced)
 {
     NEEDS_PIDFDS;
     root_runs(root_that_loses_its_supervisor);
+}
+END_TEST
+
+/* Where orphans come to the root: as it sees who waits for all its children, there is nobody. */
+static bool alone(void)
+{
+    errno = 0;
+    return waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD;
+}
+
+static void root_with_orphans(void)
+{
+    MUST(alone() && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+    for (uint32_t round = 1; round <= 3; round++) {
+        int status = ended(start(counts, NULL));
+        MUST(WIFEXITED(status) && WEXITSTATUS(status) == 7 && family()->epoch == round && alone());
+        struct wefti_process *process = start(sleeps, NULL);
+        pid_t supervisor = family()->supervisor;
+        keeper_other_than(0, round % 2);
+        MUST(kill(supervisor, SIGKILL) == 0);
+        status = ended(process);
+        MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && root_until(&family()->epoch, round + 1) && alone());
+    }
+}
+
+/* The first process of a container. */
+static void root_in_a_container(void)
+{
+    int status = -1;
+    if (unshare(CLONE_NEWPID) != 0)
+        fixture_leave(errno == EPERM ? 0 : 1);
+    pid_t first = fork();
+    if (first == 0) {
+        root_with_orphans();
+        fixture_leave(0);
+    }
+    MUST(waitpid(first, &status, 0) == first);
+    fixture_leave(WIFEXITED(status) ? WEXITSTATUS(status) : 250);
+}
+
+START_TEST(who_takes_in_orphans_sees_no_children)
+{
+    NEEDS_PIDFDS;
+    root_runs(_i ? root_in_a_container : root_with_orphans);
 }
 END_TEST
 
@@ -1013,6 +1059,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, nothing_outlives_the_root);
     tcase_add_test(tests, a_fork_of_the_hosts_holds_nothing_up);
     tcase_add_test(tests, a_dead_supervisor_is_replaced);
+    tcase_add_loop_test(tests, who_takes_in_orphans_sees_no_children, 0, 2);
     tcase_add_test(tests, a_dead_spare_is_replaced_and_nobody_notices);
     tcase_add_test(tests, the_death_of_both_is_told_and_takes_the_processes_along);
     tcase_add_test(tests, processes_can_be_had_while_supervisors_die);

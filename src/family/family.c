@@ -28,6 +28,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -138,12 +141,61 @@ bool wefti_threads_live(void)
     return count > OWN_THREADS;
 }
 
-/* The process in between: it is gone when the supervisor runs, which is then no child of the host's. */
-_Noreturn static void between_run(struct wefti_family *family, struct wefti_supervisor_start *start)
+/* Whether the orphans among its descendants come to this process: it is the first of a container, or has asked for them. */
+static bool orphans_come(void)
 {
+    int asked = 0;
+    prctl(PR_GET_CHILD_SUBREAPER, &asked);
+    return getpid() == 1 || asked;
+}
+
+/* Its one descriptor is the root's; it has no arena. SIGCHLD, blocked, waits to be read. */
+static int between_bare(int root)
+{
+    sigset_t all, children;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    wefti_children_heed();
+    prctl(PR_SET_NAME, "weft-between");
+    munmap((void *)wefti_arena_base, wefti_arena_size); /* NOLINT: an address */
+    if (root > 0)
+        syscall(SYS_close_range, 0, root - 1, 0);
+    syscall(SYS_close_range, root + 1, ~0U, 0);
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    return chdir("/") == 0 ? signalfd(-1, &children, SFD_NONBLOCK) : -1;
+}
+
+/*
+ * Where orphans come to the root, the supervisor would be the root's child as soon as its parent is gone: a wait() for any child would see
+ * it, and never end. So there its parent stays, takes in what the supervisors that die leave behind, and ends with the root.
+ */
+_Noreturn static void between_stay(int root)
+{
+    struct signalfd_siginfo ended;
+    struct pollfd polls[2] = {{.fd = root, .events = POLLIN}, {.fd = between_bare(root), .events = POLLIN}};
+    while (polls[1].fd >= 0) {
+        pid_t child;
+        while ((child = waitpid(-1, NULL, WNOHANG | __WALL)) > 0)
+            ;
+        if (child < 0 || (poll(polls, 2, -1) > 0 && polls[0].revents))
+            break;
+        while (read(polls[1].fd, &ended, sizeof(ended)) > 0)
+            ;
+    }
+    wefti_leave(0);
+}
+
+/* The process in between: the supervisor's parent, so that the host is not; gone when that runs, unless it has to stay. */
+_Noreturn static void between_run(struct wefti_family *family, struct wefti_supervisor_start *start, bool stays)
+{
+    if (stays)
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
     pid_t supervisor = start->root < 0 ? -1 : fork();
     if (supervisor == 0)
         wefti_supervisor_run(family, start);
+    if (stays && supervisor > 0)
+        between_stay(start->root);
     wefti_leave(0);
 }
 
@@ -161,8 +213,15 @@ static int supervisor_await(int socket)
     return got == sizeof(word) ? 0 : EAGAIN;
 }
 
-/* The host's SIGCHLD and its waitpid(-1) do not see this child, which sends no signal. Closes the supervisor's end. 0 or an error
- * number. */
+static void between_end(pid_t between)
+{
+    siginfo_t info;
+    while (syscall(SYS_waitid, P_PID, between, &info, WEXITED | __WALL, NULL) != 0 && errno == EINTR)
+        ; /* a host that waits for any child may have been faster, where this one is one */
+}
+
+/* The host's SIGCHLD and its waitpid(-1) do not see this child, which sends no signal. (One that was made beside threads does, and so does
+ * not stay.) Closes the supervisor's end. 0 or an error number. */
 static int supervisor_start(struct wefti_family *family, struct wefti_supervisor_start *start)
 {
     start->root = (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -172,19 +231,22 @@ static int supervisor_start(struct wefti_family *family, struct wefti_supervisor
         return failed;
     }
     fflush(NULL); /* what is buffered here would be printed again by each process that is made */
+    bool stays = !wefti_family_threaded && orphans_come();
     long between = wefti_fails_with(EAGAIN) ? -1 : wefti_family_threaded ? fork() : syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
     if (between == 0)
-        between_run(family, start);
+        between_run(family, start, stays);
     int error = between < 0 ? errno : 0;
     if (start->root >= 0)
         close(start->root);
     close(start->requests);
     if (error)
         return error;
-    siginfo_t info;
-    while (syscall(SYS_waitid, P_PID, between, &info, WEXITED | __WALL, NULL) != 0 && errno == EINTR)
-        ; /* a host that waits for any child may have been faster, where this one is one */
-    return supervisor_await(start->asking);
+    if (!stays)
+        between_end((pid_t)between);
+    error = supervisor_await(start->asking);
+    if (stays && error)
+        between_end((pid_t)between);
+    return error;
 }
 
 /* 0 or an error number. */
