@@ -32,8 +32,8 @@ WEFT_API int weft_families(weft_value *roots);
  *     tasks                   a list of dicts, of the tasks that have used something shared:
  *       thread, name          the kernel's number of its thread, and its name
  *       holds                 a list of dicts: kind ("lock", "permits", ...), address, count
- *       waits                 a list of dicts: kind ("lock", "permits", "condition", "event", ...; "word": it cannot be told), address, and
- *       where somebody has what is waited for: pid, thread of the owner
+ *       waits                 a list of dicts: kind ("lock", "rwlock", "permits", "event", ...; "word": it cannot be told), address, and
+ *       where somebody has what is waited for: pid, thread of the owner (of one of those who read)
  *       seconds               for how long it has waited
  *     coroutines              a list of dicts, as weft_inspect_coroutines gives them; of the first thousand, empty when they may not be
  *     looked at

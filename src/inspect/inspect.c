@@ -4,7 +4,8 @@
  * memory makes the whole of it fail.
  *
  * What a task waits for is known by the words that its life says it sleeps on. Who waits for a lock has written that lock among its
- * holdings before, so such a word is a lock's if it lies in one; the lock's word then names its owner.
+ * holdings before, so such a word is a lock's if it lies in one; the lock's word then names its owner. Of other words the life says what
+ * they lie in; who wants to write waits for readers, of whom one is named.
  */
 
 #include <weft/inspect.h>
@@ -13,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -20,6 +22,7 @@
 #include <unistd.h>
 
 #include <weft/lock.h>
+#include <weft/rwlock.h>
 
 #include "base/memory.h"
 #include "inspect/fields.h"
@@ -39,7 +42,7 @@ static const char *const holding_names[WEFTI_HOLD_KINDS] = {[WEFTI_HOLD_LOCK] = 
     [WEFTI_HOLD_QUEUE] = "queue",
     [WEFTI_HOLD_MAP] = "map",
     [WEFTI_HOLD_POOL] = "pool"};
-static const char *const sleep_names[WEFTI_SLEEPS] = {"word", "condition", "event", "permits"};
+static const char *const sleep_names[WEFTI_SLEEPS] = {"word", "condition", "event", "permits", "rwlock", "rwlock"};
 
 static void address_set(weft_value dict, uint64_t address, bool *failed)
 {
@@ -233,10 +236,47 @@ static void holding_covers(unsigned kind, uint64_t address, uint64_t detail, voi
 }
 
 /* What else the word of that number lies in: only of the first the task has said it. */
-static const char *sleep_name(const struct task_report *task, uint32_t number)
+static uint32_t sleep_of(const struct task_report *task, uint32_t number)
 {
     uint32_t sleep = __atomic_load_n(&task->life->sleep, __ATOMIC_RELAXED);
-    return sleep_names[number == 0 && sleep < WEFTI_SLEEPS ? sleep : WEFTI_SLEEP_WORD];
+    return number == 0 && sleep < WEFTI_SLEEPS ? sleep : WEFTI_SLEEP_WORD;
+}
+
+struct reads {
+    uint64_t object; /* the lock */
+    bool are;        /* the life has it for reading */
+};
+
+static void holding_reads(unsigned kind, uint64_t address, uint64_t detail, void *data)
+{
+    struct reads *reads = data;
+    reads->are |= kind == WEFTI_HOLD_READER && address == reads->object && (uint32_t)detail > 0;
+}
+
+/* Somebody else who has the lock at task->object for reading, or 0. */
+static uint32_t reader_of(const struct task_report *task)
+{
+    struct reads reads = {.object = task->object};
+    for (uint32_t i = 0; i < WEFTI_SEATS; i++) {
+        const struct wefti_life *life = life_at(task->view, __atomic_load_n(&task->family->seats[i].lives, __ATOMIC_ACQUIRE));
+        for (int j = 0; life && j < LIVES_MOST; j++, life = life_at(task->view, life->next)) {
+            if (life->ident != task->life->ident)
+                holdings_each(task->view, life, holding_reads, &reads);
+            if (reads.are)
+                return life->ident;
+        }
+    }
+    return 0;
+}
+
+/* Who has what the task waits for, by the holding that covers it or what it has said of the sleep; 0: nobody, or it cannot be told. */
+static uint32_t owner_of(const struct task_report *task, uint32_t sleep)
+{
+    if (task->kind == WEFTI_HOLD_LOCK)
+        return lock_owner(task->view, task->object);
+    if (!task->kind && sleep == WEFTI_SLEEP_GATE)
+        return lock_owner(task->view, task->word);
+    return !task->kind && sleep == WEFTI_SLEEP_READERS ? reader_of(task) : 0;
 }
 
 static weft_value wait_report(struct task_report *task, uint32_t number)
@@ -247,15 +287,18 @@ static weft_value wait_report(struct task_report *task, uint32_t number)
     task->object = task->word;
     holdings_each(task->view, task->life, holding_covers, task);
     const struct object *object = object_of(task->objects, task->word);
+    uint32_t sleep = sleep_of(task, number);
     if (object)
         task->object = object_address(task->objects, object);
+    else if (!task->kind && sleep == WEFTI_SLEEP_GATE)
+        task->object -= offsetof(weft_rwlock, gate);
     wefti_field_set(one, "kind",
         weft_str(object       ? object->kind
                  : task->kind ? holding_name(task->kind)
-                              : sleep_name(task, number)),
+                              : sleep_names[sleep]),
         &task->failed);
     address_set(one, task->object, &task->failed);
-    uint32_t owner = task->kind == WEFTI_HOLD_LOCK && !object ? lock_owner(task->view, task->object) : 0;
+    uint32_t owner = object ? 0 : owner_of(task, sleep);
     const struct wefti_life *other = owner ? life_of(task->view, task->family, owner) : NULL;
     if (other) {
         wefti_field_set(one, "pid", weft_int(task->family->seats[wefti_life_seat(owner) % WEFTI_SEATS].pid), &task->failed);

@@ -36,8 +36,16 @@ enum wefti_holding_kind {
     WEFTI_HOLD_KINDS
 };
 
-/* What a task sleeps on that it holds nothing of. */
-enum wefti_sleep { WEFTI_SLEEP_WORD, WEFTI_SLEEP_CONDITION, WEFTI_SLEEP_EVENT, WEFTI_SLEEP_PERMITS, WEFTI_SLEEPS };
+/* What a task sleeps on that it holds nothing of; of a weft_rwlock its gate, or, as one who wants to write, that its readers leave. */
+enum wefti_sleep {
+    WEFTI_SLEEP_WORD,
+    WEFTI_SLEEP_CONDITION,
+    WEFTI_SLEEP_EVENT,
+    WEFTI_SLEEP_PERMITS,
+    WEFTI_SLEEP_GATE,
+    WEFTI_SLEEP_READERS,
+    WEFTI_SLEEPS
+};
 
 struct wefti_holding {
     uint64_t object; /* its address, the kind in bits 56 to 63; 0: free. Written last when the holding begins, alone when it ends */

@@ -105,7 +105,12 @@ static int gate_wait(weft_rwlock *lock, weft_time deadline)
     uint32_t word;
     if (deadline <= WEFT_NOW)
         return shared_refuse(EAGAIN);
-    return wefti_lock_shared_announce(&lock->gate, &word) ? weft_wait(&lock->gate.word, word, deadline) : 0;
+    if (!wefti_lock_shared_announce(&lock->gate, &word))
+        return 0;
+    struct wefti_life *life = wefti_sleep_begin(lock, WEFTI_SLEEP_GATE);
+    int waited = weft_wait(&lock->gate.word, word, deadline);
+    wefti_sleep_end(life);
+    return waited;
 }
 
 int wefti_rwlock_shared_acquire_read(weft_rwlock *lock, weft_time deadline)
@@ -150,7 +155,10 @@ static int readers_wait(weft_rwlock *lock, weft_time deadline)
         if (!(word & AWAITED) &&
             !__atomic_compare_exchange_n(&lock->word, &word, word | AWAITED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
             continue;
-        if (weft_wait(readers_word(lock), (uint32_t)(word | AWAITED), deadline) < 0)
+        struct wefti_life *life = wefti_sleep_begin(lock, WEFTI_SLEEP_READERS);
+        int waited = weft_wait(readers_word(lock), (uint32_t)(word | AWAITED), deadline);
+        wefti_sleep_end(life);
+        if (waited < 0)
             return -1;
         word = readers_look(lock);
     }

@@ -83,6 +83,15 @@ class Ps(unittest.TestCase):
             self.assertEqual(chain.count(" has, which "), 2)
             self.assertRegex(weft("ps", str(family.pid))[1], r"permits 0x[0-9a-f]+ \(2\), rwlock read 0x[0-9a-f]+")
 
+    def test_readers_and_writers_are_shown(self):
+        with Family("table") as family:
+            report = family.until(lambda seen: len(waits(seen, "rwlock")) == 2 and waits(seen, "lock"))
+            pids = {task["name"]: process["pid"] for process in report["processes"] for task in process["tasks"] if task["name"]}
+            self.assertEqual({wait["pid"] for wait in waits(report, "rwlock")}, {pids["Reader"], pids["Writer"]})
+            self.assertEqual(len({wait["address"] for wait in waits(report, "rwlock")}), 1)
+            chains = weft("ps", "--why", str(family.pid))[1].splitlines()[1:]
+            self.assertEqual(len([chain for chain in chains if chain.endswith(": a deadlock")]), 3, chains)
+
     def test_processes_queues_and_pools_are_shown(self):
         with Family("queue") as family:
             report = family.until(lambda seen: waits(seen, "queue"))
