@@ -651,6 +651,9 @@ static void root_of_pointers(void)
     weft_drop(error);
     MUST(!weft_pool_new(WEFT_PROCESS, .workers = 5000) && errno == EINVAL);
     MUST(!weft_pool_new(WEFT_PROCESS, .retries = 300) && errno == EINVAL);
+    MUST(!weft_pool_new(WEFT_PROCESS, .task_timeout = -0.5) && errno == EINVAL);
+    MUST(!weft_pool_new(WEFT_PROCESS, .task_timeout = (double)NAN) && errno == EINVAL);
+    MUST(!weft_pool_submit(pool, twice, weft_none, .timeout = -1) && errno == EINVAL);
     MUST(weft_parallel_for(3, NULL, NULL, .pool = pool) == -1);
     weft_pool_free(pool);
 }

@@ -162,8 +162,9 @@ WEFT_BEGIN
 
 /*
  * weft_pool_new(WEFT_THREAD, .workers = 4). From any task. Yours: weft_pool_free.
- * NULL with EINVAL (options that are none, a name longer than 240 bytes, cpus that are no list, nice out of range), ENOTSUP (a kind this
- * build does not have), ENOMEM. Processes: what the first use of shared memory gives (shared.h), EBUSY (see above), EAGAIN, EMFILE.
+ * NULL with EINVAL (options that are none, a task_timeout below 0, a name longer than 240 bytes, cpus that are no list, nice out of
+ * range), ENOTSUP (a kind this build does not have), ENOMEM. Processes: what the first use of shared memory gives (shared.h), EBUSY (see
+ * above), EAGAIN, EMFILE.
  */
 WEFT_API weft_pool *weft_pool_new_with(const struct weft_pool_options *options) WEFT_WARN_UNUSED;
 #define weft_pool_new(...) weft_pool_new_with(&(struct weft_pool_options){.size = sizeof(struct weft_pool_options), .kind = __VA_ARGS__})
@@ -177,11 +178,11 @@ WEFT_API weft_pool *weft_default_pool(void);
 /*
  * Hands function(argument) to the pool and returns its future, yours to free. The argument is given away on success.
  * weft_pool_submit(pool, function, argument, .on_done = ..., .data = ...)
- * From any kind of task. NULL with ESHUTDOWN, EOWNERDEAD (an initializer failed), EINVAL, EAGAIN (full, WEFT_FULL_FAIL, or no thread could
- * be started and none is there), what weft_task_start gives for the pool's .cpus and .nice while no worker is there, ETIMEDOUT, ECANCELED,
- * ENOMEM, EFAULT (processes: a pointer that does not lead into shared memory, a function of no module), ESTALE (in a child that was forked
- * since the pool was made), EDEADLK (full, in a worker of the pool that neither may run the task on its stack, 64 deep already, nor can
- * have a stand-in).
+ * From any kind of task. NULL with ESHUTDOWN, EOWNERDEAD (an initializer failed), EINVAL (a timeout below 0, too), EAGAIN (full,
+ * WEFT_FULL_FAIL, or no thread could be started and none is there), what weft_task_start gives for the pool's .cpus and .nice while no
+ * worker is there, ETIMEDOUT, ECANCELED, ENOMEM, EFAULT (processes: a pointer that does not lead into shared memory, a function of no
+ * module), ESTALE (in a child that was forked since the pool was made), EDEADLK (full, in a worker of the pool that neither may run the
+ * task on its stack, 64 deep already, nor can have a stand-in).
  */
 WEFT_API weft_future *weft_pool_submit_with(const struct weft_submit_options *options) WEFT_WARN_UNUSED;
 #define weft_pool_submit(pool_, function_, ...)          \

@@ -149,6 +149,7 @@ static bool pool_place(struct weft_pool *pool, const char *cpus, int nice)
 static bool options_valid(const struct weft_pool_options *options)
 {
     bool known = options->kind >= WEFT_THREAD && options->kind <= WEFT_FLEET;
+    known = known && options->task_timeout >= 0; /* not what a NaN is */
     if (!known || (unsigned)options->when_full > WEFT_FULL_RUN || options->backlog == WEFT_RENDEZVOUS) {
         errno = EINVAL;
         return false;
@@ -317,7 +318,7 @@ static struct weft_future *options_submit(const struct weft_submit_options *give
         options = &copy;
     }
     bool known = options->priority >= WEFT_PRIORITY_LOW && options->priority <= WEFT_PRIORITY_HIGH;
-    if (!options->pool || !options->function || !known) {
+    if (!options->pool || !options->function || !known || !(options->timeout >= 0)) {
         errno = EINVAL;
         return NULL;
     }
