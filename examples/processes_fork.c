@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A process is a task like any other: it has a pid of its own, and what it returns comes back. With WEFT_FORK it is a copy of the program
- * as it is now. */
+ * as it is now. The numbers are others each time, so they go to stderr. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,6 +10,7 @@ static int apples = 1;
 
 static weft_value tell(weft_value parent)
 {
+    fprintf(stderr, "child: pid %d of parent %lld\n", (int)getpid(), (long long)weft_as_int(parent));
     printf("child: my pid is %s, I see %d apples\n", getpid() == weft_as_int(parent) ? "my parent's" : "my own", apples);
     return weft_int(getpid());
 }
@@ -21,6 +22,7 @@ static void run(weft_task *task)
         perror("process");
         exit(EXIT_FAILURE);
     }
+    fprintf(stderr, "parent: pid %d, and the child's was %lld\n", (int)getpid(), (long long)weft_as_int(pid));
     printf(
         "parent: %s, and I am another\n", weft_as_int(pid) == weft_task_native_id(task) ? "its handle has the same pid" : "who was that?");
     weft_task_free(task);

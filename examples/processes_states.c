@@ -14,7 +14,8 @@ static void show(weft_task *task)
 {
     char text[64];
     weft_task_repr(task, text, sizeof(text));
-    printf("%s alive: %s, exit code %d\n", text, weft_task_is_alive(task) ? "yes" : "no", weft_task_exitcode(task));
+    printf("%s alive: %s, pid: %s, exit code %d\n", text, weft_task_is_alive(task) ? "yes" : "no",
+        weft_task_native_id(task) ? "has one" : "none yet", weft_task_exitcode(task));
 }
 
 static void begin(weft_task *task, weft_event *there)
