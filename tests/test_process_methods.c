@@ -511,6 +511,39 @@ START_TEST(nobody_outlives_the_root)
 }
 END_TEST
 
+static weft_value prints(weft_value text)
+{
+    printf("%s ", weft_as_str(text));
+    return weft_none;
+}
+
+/* Into a pipe, with room for all of it in the buffer. */
+static void root_that_prints(void)
+{
+    static const char *const texts[METHODS] = {"zygote", "fork", "spawn"};
+    char said[100] = "";
+    int pipe_ends[2];
+    MUST(pipe(pipe_ends) == 0 && dup2(pipe_ends[1], 1) == 1 && setvbuf(stdout, NULL, _IOFBF, 4096) == 0);
+    printf("host ");
+    for (int i = 0; i < METHODS; i++) {
+        if (methods[i] == WEFT_FORK)
+            printf("present ");
+        weft_task *task = weft_spawn(WEFT_PROCESS, prints, weft_str(texts[i]), .method = methods[i]);
+        result(task);
+        weft_task_free(task);
+    }
+    printf("end");
+    MUST(fflush(stdout) == 0 && read(pipe_ends[0], said, sizeof(said) - 1) > 0);
+    MUST(strcmp(said, "host zygote present fork spawn end") == 0);
+}
+
+START_TEST(what_is_buffered_is_printed_once)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_that_prints);
+}
+END_TEST
+
 static weft_value is_ignored(weft_value number)
 {
     struct sigaction action;
@@ -546,6 +579,7 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, each_method_has_all_verbs);
     tcase_add_test(tests, each_method_in_each);
+    tcase_add_test(tests, what_is_buffered_is_printed_once);
     tcase_add_loop_test(tests, the_host_may_ignore_its_children, 0, 2);
     tcase_add_test(tests, a_fork_beside_threads_is_refused);
     tcase_add_loop_test(tests, a_fork_inherits_no_tasks_hubs_or_pools, 0, 2);
