@@ -297,6 +297,45 @@ START_TEST(a_dead_supervisor_is_replaced)
 }
 END_TEST
 
+/* A supervisor that dies while it puts right what a process left: what it had in hand itself is taken back, too. */
+static void mend_and_die(uint32_t dead, void *object, uint64_t detail)
+{
+    (void)dead;
+    (void)detail;
+    if (__atomic_add_fetch((uint32_t *)object, 1, __ATOMIC_RELEASE) > 1)
+        return;
+    MUST(wefti_block_take(100) && wefti_block_take(100000));
+    raise(SIGKILL);
+}
+
+static int holds_and_dies(struct wefti_process *self)
+{
+    MUST(wefti_hold_process(WEFTI_HOLD_ONCE, self->data, 0) == 0);
+    raise(SIGKILL);
+    return 0;
+}
+
+static void root_whose_supervisor_dies_mending(void)
+{
+    struct wefti_blocks_census census;
+    uint32_t *mends = weft_shared_new(uint32_t);
+    wefti_menders[WEFTI_HOLD_ONCE] = mend_and_die;
+    MUST(wefti_family_begin() == 0);
+    keeper_other_than(0, 1);
+    int status = ended(start(holds_and_dies, mends));
+    MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    MUST(root_until(&family()->epoch, 2) && *mends == 2);
+    wefti_blocks_count(&census);
+    MUST(census.wrong == 0 && census.in_hand == 0 && census.chunks_taken == 0);
+}
+
+START_TEST(what_a_dead_supervisor_had_in_hand_is_taken_back)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_whose_supervisor_dies_mending);
+}
+END_TEST
+
 /* Where orphans come to the root: as it sees who waits for all its children, there is nobody. */
 static bool alone(void)
 {
@@ -1059,6 +1098,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, nothing_outlives_the_root);
     tcase_add_test(tests, a_fork_of_the_hosts_holds_nothing_up);
     tcase_add_test(tests, a_dead_supervisor_is_replaced);
+    tcase_add_test(tests, what_a_dead_supervisor_had_in_hand_is_taken_back);
     tcase_add_loop_test(tests, who_takes_in_orphans_sees_no_children, 0, 2);
     tcase_add_test(tests, a_dead_spare_is_replaced_and_nobody_notices);
     tcase_add_test(tests, the_death_of_both_is_told_and_takes_the_processes_along);
