@@ -7,9 +7,9 @@
  * pages (MADV_COLLAPSE, since Linux 6.1; elsewhere nothing is done): two megabytes a call, once in a number of processes that it makes, as
  * each takes about a millisecond and saves 60 us of every process after it.
  *
- * The copy is memory that the supervisor shared with the root until then, so there is a bound on it. What is not nearly full would be filled
- * and is left alone, and so is what the program has asked to have in small pages, whom the kernel obeys. The areas are those of the time
- * at which the first is looked for: all are the supervisor's own, and it gives none back.
+ * The copy is memory that the supervisor shared with the root until then, so there is a bound on it. What is not nearly full would be
+ * filled and is left alone, and so is what the program has asked to have in small pages, whom the kernel obeys. The areas are those of the
+ * time at which the first is looked for: all are the supervisor's own, and it gives none back.
  */
 
 #include "family/huge_pages.h"
