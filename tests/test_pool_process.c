@@ -5,12 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "family/family.h"
+#include "family/joined.h"
 #include "family_root.h"
 #include "pool/process.h"
+#include "pool/stop.h"
 #include "pool_tasks.h"
 #include "shared/block.h"
 #include "shared/life.h"
@@ -438,6 +442,147 @@ START_TEST(what_a_task_has_asked_for_is_stopped_with_it)
 {
     NEEDS_PIDFDS;
     root_runs(root_of_those_below);
+}
+END_TEST
+
+/* Requests that are under way while their maker is stopped. */
+
+struct late {
+    uint32_t begun, go; /* 1: who asks is there; he may */
+    int32_t pids[2];    /* of who asks, and whom he asked for */
+};
+
+static weft_value asks_late(weft_value pointer)
+{
+    struct late *late = weft_as_ptr(pointer);
+    late->pids[0] = getpid();
+    __atomic_store_n(&late->begun, 1, __ATOMIC_RELEASE);
+    if (!root_until(&late->go, 1) || !weft_spawn(WEFT_PROCESS, tells_and_stays, weft_ptr(&late->pids[1])))
+        return weft_error(errno, NULL);
+    return sleeps_long(weft_float(1000));
+}
+
+static weft_value lets_ask_late(weft_value pointer)
+{
+    weft_task *task = weft_spawn(WEFT_PROCESS, asks_late, weft_keep(pointer));
+    return task ? sleeps_long(weft_float(1000)) : weft_error(errno, NULL);
+}
+
+static int32_t ready_find(void)
+{
+    const struct wefti_family *family = wefti_family_now();
+    for (uint32_t i = WEFTI_SEAT_FIRST;; i = i + 1 < WEFTI_SEATS ? i + 1 : WEFTI_SEAT_FIRST) {
+        if (__atomic_load_n(&family->seats[i].state, __ATOMIC_ACQUIRE) == WEFTI_SEAT_READY)
+            return family->seats[i].pid;
+        if (i + 1 == WEFTI_SEATS)
+            weft_sleep(0.001);
+    }
+}
+
+static void freeze(int32_t pid)
+{
+    char path[64], state = 0;
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    MUST(kill(pid, SIGSTOP) == 0);
+    for (weft_time late = weft_in(20); state != 'T'; weft_sleep(0.001)) {
+        FILE *file = fopen(path, "r");
+        MUST(weft_clock() < late && file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1 && fclose(file) == 0);
+    }
+}
+
+/* Whether there are requests that nobody has received. */
+static bool requests_wait(void)
+{
+    int octets = 0;
+    return ioctl(wefti_family_socket(), SIOCOUTQ, &octets) == 0 && octets > 0;
+}
+
+/*
+ * Who stands by, and the supervisor, get no processor until the worker is dead, as on a busy machine they may not; then who stands by is
+ * first. So the request is met when its maker has been stopped, and the supervisor has not seen that.
+ */
+static void late_request_is_met(weft_function *function)
+{
+    weft_value value;
+    struct late *late = weft_shared_new(struct late);
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 1);
+    weft_future *future = weft_pool_submit(pool, function, weft_ptr(late));
+    MUST(future && root_until(&late->begun, 1));
+    int32_t supervisor = wefti_family_now()->supervisor, ready = ready_find(), worker = 0;
+    MUST(weft_future_running(future));
+    worker = ((struct wefti_process_pool *)(void *)pool)->table[0]->pid;
+    freeze(supervisor);
+    freeze(ready);
+    __atomic_store_n(&late->go, 1, __ATOMIC_RELEASE);
+    for (weft_time end = weft_in(20); !requests_wait(); weft_sleep(0.001))
+        MUST(weft_clock() < end);
+    wefti_process_stop_worker(worker);
+    while (runs(worker)) /* the last to be killed */
+        weft_sleep(0.001);
+    MUST(!runs(late->pids[0]) && requests_wait());
+    kill(ready, SIGCONT);
+    while (runs(ready) && __atomic_load_n(&late->pids[1], __ATOMIC_ACQUIRE) == 0)
+        weft_sleep(0.001);
+    MUST(late->pids[1] == 0);
+    kill(supervisor, SIGCONT);
+    future_ends(future, WEFT_LOST, EOWNERDEAD, "signal 9");
+    MUST(weft_pool_apply(pool, twice, weft_int(1), &value, weft_in(20)) == 0 && late->pids[1] == 0);
+    weft_pool_free(pool);
+    weft_shared_free(late);
+}
+
+static void root_of_late_requests(void)
+{
+    late_request_is_met(asks_late);
+    late_request_is_met(lets_ask_late);
+}
+
+START_TEST(what_a_stopped_task_was_asking_for_never_runs)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_late_requests);
+}
+END_TEST
+
+/* A process that a task has asked for leaves one that is nobody's child, in a session of its own. */
+static weft_value lets_leave_grandchild(weft_value pointer)
+{
+    weft_task *task = weft_spawn(WEFT_PROCESS, leaves_grandchild, weft_keep(pointer));
+    return task ? sleeps_long(weft_float(1000)) : weft_error(errno, NULL);
+}
+
+static weft_value lets_let_leave_grandchild(weft_value pointer)
+{
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 1);
+    if (!pool || weft_pool_start(pool, lets_leave_grandchild, weft_keep(pointer)) != 0)
+        return weft_error(errno, NULL);
+    return sleeps_long(weft_float(1000));
+}
+
+static void root_of_grandchildren_below(void)
+{
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 2);
+    int32_t *pids = weft_shared_alloc(2 * sizeof(int32_t));
+    weft_future *one = weft_pool_submit(pool, lets_leave_grandchild, weft_ptr(&pids[0]), .timeout = 1000);
+    weft_future *other = weft_pool_submit(pool, lets_let_leave_grandchild, weft_ptr(&pids[1]), .timeout = 1000);
+    told_wait(&pids[0]);
+    told_wait(&pids[1]);
+    weft_sleep(0.05); /* their parents are gone by then */
+    MUST(runs(pids[0]) && runs(pids[1]) && weft_pool_terminate(pool, weft_in(20)) == 0);
+    future_ends(one, WEFT_CANCELLED, 0, NULL);
+    future_ends(other, WEFT_CANCELLED, 0, NULL);
+    bool left = runs(pids[0]) || runs(pids[1]);
+    for (int i = 0; left && i < 2; i++)
+        kill(pids[i], SIGKILL);
+    MUST(!left);
+    weft_pool_free(pool);
+    weft_shared_free(pids);
+}
+
+START_TEST(what_those_leave_that_a_task_has_asked_for_is_stopped_too)
+{
+    NEEDS_PIDFDS;
+    root_runs(root_of_grandchildren_below);
 }
 END_TEST
 
@@ -1502,6 +1647,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, what_a_worker_forked_takes_no_tasks);
     tcase_add_test(tests, what_has_timed_out_is_stopped_with_all_it_started);
     tcase_add_test(tests, what_a_task_has_asked_for_is_stopped_with_it);
+    tcase_add_test(tests, what_a_stopped_task_was_asking_for_never_runs);
+    tcase_add_test(tests, what_those_leave_that_a_task_has_asked_for_is_stopped_too);
     tcase_add_test(tests, who_is_another_user_by_now_can_stop_tasks);
     tcase_add_test(tests, a_worker_ends_after_as_many_tasks_as_was_said);
     tcase_add_test(tests, a_worker_has_no_more_memory_than_it_may);

@@ -117,8 +117,8 @@ WEFT_API int weft_manager_register_with(const struct weft_manager_register_optio
 WEFT_API int weft_manager_serve(weft_manager *manager);
 /*
  * Serves in a process of its own, a copy of this one, which ends with the family (weft/task.h: method WEFT_FORK; EBUSY while other threads
- * live). Objects that were registered are copies there, but for what lies in shared memory. 0; -1 with the errors of weft_spawn, EBUSY
- * also: it serves already; EINVAL also: no manager (NULL).
+ * live, a pool's own too). Objects that were registered are copies there, but for what lies in shared memory. 0; -1 with the errors of
+ * weft_spawn, EBUSY also: it serves already; EINVAL also: no manager (NULL).
  */
 WEFT_API int weft_manager_start(weft_manager *manager);
 /*

@@ -40,7 +40,12 @@ typedef struct weft_pool weft_pool;
  * - A worker that waits for a task of its own pool never runs it itself; another stands in, up to 256, and ends afterwards. Tasks that wait
  *   for one another in a circle are not found out.
  * - A program that becomes another user keeps the workers that are there, which stay what they were; it gets no others (EPERM).
- * - weft_pool_terminate kills what runs, with all that it has started; it is WEFT_CANCELLED. weft_future_cancel is gentle, as with threads.
+ * - weft_pool_terminate kills what runs; it is WEFT_CANCELLED. weft_future_cancel is gentle, as with threads. Who is killed so, or by a
+ *   time limit, or for its memory, is so with what descends from its worker, and with the processes and pools that it has asked for, and
+ *   what descends from those. A task with a time limit leaves nothing: what lost its parent there (forked twice, setsid, a shell's `&`) is
+ *   taken in by its worker (PR_SET_CHILD_SUBREAPER), which wait() for any child may then see, and so by a process that it has asked for;
+ *   it is killed with the worker, whichever task has left it, and is a zombie there till then when it ends before. Of a task without a
+ *   limit, in a worker that has had none with one, what lost its parent stays.
  * - .workers is at most 1024, and without it weft_cpu_count(), wherever the pool is made; WEFT_UNBOUNDED is a million tasks; when tasks
  *   have several priorities and several threads submit at once, the bound may be passed by one a thread. weft_pool_count is exact when
  *   nothing died: it may be off by one for each death.

@@ -18,7 +18,8 @@
  * (exit, _exit, a signal) has no result: its task is WEFT_LOST, and its result an error value of EOWNERDEAD whose text names the task, the
  * pid and the signal or status. All processes end with the first one of the program, however that ends. To the program they are no
  * children: wait() sees none. What a process forks by itself, by fork(2) or system(3), is not among them: it outlives both, as it would
- * without Weft; when the function returns in such a copy, that ends, with 0, or 1 for an error value, and nobody is told the result.
+ * without Weft (but not the stopping of a pool's task: pool.h); when the function returns in such a copy, that ends, with 0, or 1 for an
+ * error value, and nobody is told the result.
  */
 #ifndef WEFT_TASK_H
 #define WEFT_TASK_H
@@ -45,8 +46,10 @@ enum weft_outcome {
 enum weft_process_method {
     WEFT_ZYGOTE = 0, /* a copy of what the program was when its family began */
     /*
-     * A copy of what it is now, made by fork(2), all descriptors included; stdio is flushed first. EBUSY while other threads live. Two
-     * processes are forked: the other waits for the end of the first, and holds nothing.
+     * A copy of what it is now, made by fork(2), all descriptors included; stdio is flushed first. EBUSY while other threads live, the
+     * library's own among them: a pool, of processes too, has some where it was made until it is shut down or freed, and what weft_offload
+     * has done (name look-ups, files) leaves one for a moment. Two processes are forked: the other waits for the end of the first, and
+     * holds nothing.
      */
     WEFT_FORK = 1,
     WEFT_SPAWN = 2 /* a fresh image of the program: needs weft_init first thing in main, else ENOSYS */

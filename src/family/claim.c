@@ -7,9 +7,9 @@
  * It leaves 0 by compare-and-swap, which is what makes one of several the one who meets it, and comes back to 0 when that one died before
  * the record said RUNS. The ticket in it makes a record that is gone, or another by now, not to be claimed.
  *
- * The order of stores, each of which may be the last, is: ticket and process of the seat; the claim; pid and seat of the record; TAKEN;
- * RUNS. So whoever finds a dead process in a seat knows by the claim whether its request is the seat's (else another has met it, or it is
- * still asked for), and by the record's state whether the asker has been told.
+ * The order of stores, each of which may be the last, is: ticket and process of the seat; the claim; pid and seat of the record; pid and
+ * maker of the seat; TAKEN; RUNS. So whoever finds a dead process in a seat knows by the claim whether its request is the seat's (else
+ * another has met it, or it is still asked for), and by the record's state whether the asker has been told.
  *
  * What a process holds from the beginning stands in its record (`born`), not in its life, in which it might not come to write it down. It
  * is put right with what the process left, if that has run; else when its maker dies, who so long is the one to see to it.
@@ -25,6 +25,7 @@
 
 #include <weft/wait.h>
 
+#include "family/below.h"
 #include "family/joined.h"
 #include "shared/block.h"
 
@@ -108,7 +109,7 @@ void wefti_claim_refused(struct wefti_process *process, uint64_t ticket)
         wefti_process_release(process, ticket, WEFTI_PROCESS_SUPERVISORS);
 }
 
-void wefti_claim_begin(struct wefti_family *family, uint32_t number, pid_t pid)
+bool wefti_claim_begin(struct wefti_family *family, uint32_t number, pid_t pid)
 {
     struct timespec now;
     struct wefti_seat *seat = &family->seats[number];
@@ -117,10 +118,12 @@ void wefti_claim_begin(struct wefti_family *family, uint32_t number, pid_t pid)
     process->pid = pid;
     process->seat = number;
     seat->started = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    __atomic_store_n(&seat->maker, process->maker, __ATOMIC_RELAXED);
     __atomic_store_n(&seat->pid, pid, __ATOMIC_RELEASE);
+    if (!wefti_below_enter(family, number, process->maker))
+        return false;
     __atomic_store_n(&seat->state, WEFTI_SEAT_TAKEN, __ATOMIC_RELEASE);
     wefti_process_say(process, WEFTI_PROCESS_RUNS);
+    return true;
 }
 
 /* Whether it is to be asked for again: it did not come to run, and its maker lives. */

@@ -22,8 +22,11 @@ bool wefti_claimed_for(const struct wefti_process *process, uint64_t ticket, uin
 /* The record that was claimed for this seat, held for the supervisor yet; or NULL: none was, or all has been said of it. */
 struct wefti_process *wefti_claimed(const struct wefti_family *family, uint32_t seat);
 
-/* A process runs in the seat: says so, to whoever asked for it, too. By the process itself, or the supervisor. */
-void wefti_claim_begin(struct wefti_family *family, uint32_t seat, pid_t pid);
+/*
+ * A process runs in the seat: says so, to whoever asked for it, too. By the process itself, or the supervisor. False: who asked is dead, or
+ * being stopped with all he has asked for (below.h); it is to be refused.
+ */
+bool wefti_claim_begin(struct wefti_family *family, uint32_t seat, pid_t pid);
 
 /* The seat's process is dead: what it held from the beginning, if that is to be put right with what else it left; NULL: it is its maker's
  * to see to. */

@@ -125,7 +125,9 @@ static void seat_clear(struct wefti_family *family, uint32_t number)
     __atomic_store_n(&seat->process, NULL, __ATOMIC_RELEASE);
     __atomic_store_n(&seat->pid, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&seat->asks, 0, __ATOMIC_RELAXED);
-    __atomic_add_fetch(&seat->generation, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&seat->reaps, 0, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&seat->generation, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&seat->maker, 0, __ATOMIC_RELEASE); /* after it: see below.c */
     __atomic_store_n(&seat->state, WEFTI_SEAT_EMPTY, __ATOMIC_RELEASE);
 }
 
@@ -136,7 +138,7 @@ static void seat_clear(struct wefti_family *family, uint32_t number)
 static bool seat_mend(uint32_t number, const struct wefti_process *process, int status)
 {
     struct wefti_family *family = supervisor.family;
-    __atomic_store_n(&family->seats[number].state, WEFTI_SEAT_GONE, __ATOMIC_RELEASE);
+    __atomic_store_n(&family->seats[number].state, WEFTI_SEAT_GONE, __ATOMIC_SEQ_CST); /* see below.c */
     wefti_below_inherit(family, number);
     wefti_seat_mend(family, number, wefti_claim_born(family, number), process ? &process->state : NULL);
     bool again = wefti_claim_end(family, number, status);
@@ -272,13 +274,15 @@ _Noreturn static void child_run(struct wefti_process *process, const int *handed
     umask(process->creation_mask);
     prctl(PR_SET_NAME, "weft-process");
     wefti_children_ignore(supervisor.ignored);
+    wefti_below_begin(supervisor.family);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &process->signals, NULL, sizeof(process->signals));
     int status = process->main(process);
     fflush(NULL);
     wefti_leave(status);
 }
 
-/* Until the record says that it runs: one that had begun before would be asked for again, if the supervisor died before it said so. */
+/* Until the record says that it runs: one that had begun before would be asked for again, if the supervisor died before it said so. When it
+ * is refused, it is killed before that is said. */
 static void said_await(const struct wefti_process *process)
 {
     while (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == WEFTI_PROCESS_NEW)
@@ -286,6 +290,14 @@ static void said_await(const struct wefti_process *process)
 }
 
 _Noreturn static void stand_by(uint32_t seat);
+
+/* A child of this supervisor's that has not begun, and that nobody will hear of. */
+static void child_end(pid_t child)
+{
+    kill(child, SIGKILL);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
 
 /* Forks one for the seat, which meets this request, or stands by for one if that is NULL. Its pidfd; -1 with errno. */
 static int child_fork(struct wefti_process *process, uint32_t seat, const int *handed, pid_t *number)
@@ -306,9 +318,7 @@ static int child_fork(struct wefti_process *process, uint32_t seat, const int *h
     int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
     if (pidfd < 0) {
         int error = errno;
-        kill(child, SIGKILL);
-        while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-            ;
+        child_end(child);
         errno = error;
         return -1;
     }
@@ -370,10 +380,14 @@ static void make(const struct wefti_request *request, const int *handed, int cou
     uint32_t number = request_seat(request);
     bool lack = number && handed_lack(request->process, count);
     int pidfd = lack ? (errno = EMFILE, -1) : number ? child_fork(request->process, number, handed, &child) : -1;
-    if (pidfd >= 0) {
+    if (pidfd >= 0 && !wefti_claim_begin(supervisor.family, number, child)) {
+        child_end(child);
+        close(pidfd);
+        pidfd = (errno = ECANCELED, -1);
+    }
+    if (pidfd >= 0)
         watch(number, pidfd, true);
-        wefti_claim_begin(supervisor.family, number, child);
-    } else if (number)
+    else if (number)
         claimed_refuse(request->process, number, errno);
 }
 
@@ -383,11 +397,13 @@ static void adopt(const struct wefti_request *request, int pidfd)
     pid_t pid = wefti_pidfd_number(pidfd);
     uint32_t number = pid ? request_seat(request) : 0;
     int kept = number && supervisor.count < WEFTI_SEATS + 4 ? fcntl(pidfd, F_DUPFD_CLOEXEC, 3) : -1;
-    if (kept >= 0) {
+    bool begins = kept >= 0 && wefti_claim_begin(supervisor.family, number, pid);
+    if (begins)
         watch(number, kept, false);
-        wefti_claim_begin(supervisor.family, number, pid);
-    } else if (number)
-        claimed_refuse(request->process, number, EAGAIN);
+    else if (kept >= 0)
+        close(kept);
+    if (number && !begins)
+        claimed_refuse(request->process, number, kept >= 0 ? ECANCELED : EAGAIN);
     else if (!pid)
         request_refuse(request, ESRCH);
 }
@@ -495,7 +511,10 @@ _Noreturn static void stand_by(uint32_t number)
         wefti_leave(1);
     }
     pending_drop(); /* not later: what comes once it is said to run is meant for it */
-    wefti_claim_begin(supervisor.family, number, getpid());
+    if (!wefti_claim_begin(supervisor.family, number, getpid())) {
+        wefti_process_refuse(request.process, ECANCELED);
+        wefti_leave(1);
+    }
     eventfd_write(supervisor.polls[BELL].fd, 1);
     child_close(false);
     child_run(request.process, handed);

@@ -8,18 +8,30 @@
  * it.
  *
  * A process that it has asked for (weft_spawn, a pool in the task) is the supervisor's child, and not below it. The family knows who has
- * asked for whom: these are taken for roots, too.
+ * asked for whom: these are taken for roots, too; what has been asked for and does not run yet never will (family/below.c). They take in
+ * what their descendants leave behind, as it does.
+ *
+ * The worker is signalled through a descriptor that was opened before its seat was looked at again: the supervisor reaps a process after
+ * its seat says that it is dead, so until then the number is nobody else's.
  */
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "command/tree.h"
 #include "family/below.h"
 #include "pool/stop.h"
 
 enum { ROUNDS = 1000, REST = 1000000 /* ns */ };
+
+struct stopped {
+    uint64_t member;
+    int32_t pid;
+    int pidfd; /* -1: none could be had */
+};
 
 static void member_mark(int32_t pid, void *tree)
 {
@@ -28,8 +40,9 @@ static void member_mark(int32_t pid, void *tree)
 
 static void root_mark(struct wefti_tree *tree, void *data)
 {
-    wefti_tree_enter(tree, *(int32_t *)data, false);
-    wefti_below(*(int32_t *)data, member_mark, tree);
+    const struct stopped *worker = data;
+    wefti_tree_enter(tree, worker->pid, false);
+    wefti_below_stop(worker->member, member_mark, tree);
 }
 
 /* All below it, without itself. */
@@ -40,21 +53,37 @@ static void root_leave(struct wefti_tree *tree, int32_t pid)
         root->member = false;
 }
 
-bool wefti_process_stop_tree(int32_t pid)
+static bool root_signal(const struct stopped *worker, int signal)
+{
+    long failed = worker->pidfd < 0 ? kill(worker->pid, signal) : syscall(SYS_pidfd_send_signal, worker->pidfd, signal, NULL, 0);
+    return failed == 0 || errno != EPERM;
+}
+
+static void below_kill(struct stopped *worker)
 {
     struct wefti_tree tree = {0};
-    if (pid <= 1)
-        return true;
-    if (kill(pid, SIGSTOP) != 0 && errno == EPERM)
-        return false;
-    for (int i = 0; i < ROUNDS && wefti_tree_freeze(&tree, root_mark, &pid); i++) {
-        root_leave(&tree, pid);
+    for (int i = 0; i < ROUNDS && wefti_tree_freeze(&tree, root_mark, worker); i++) {
+        root_leave(&tree, worker->pid);
         if (wefti_tree_living(&tree) == 0)
             break;
         wefti_tree_signal(&tree, SIGKILL);
         nanosleep(&(struct timespec){.tv_nsec = REST}, NULL);
     }
     wefti_tree_end(&tree);
-    kill(pid, SIGKILL);
-    return true;
+}
+
+bool wefti_process_stop_tree(uint64_t member)
+{
+    struct stopped worker = {.member = member, .pid = wefti_below_pid(member)};
+    if (worker.pid <= 1)
+        return true;
+    worker.pidfd = (int)syscall(SYS_pidfd_open, worker.pid, 0);
+    bool lives = wefti_below_pid(member) != 0, may = !lives || root_signal(&worker, SIGSTOP);
+    if (lives && may) {
+        below_kill(&worker);
+        root_signal(&worker, SIGKILL);
+    }
+    if (worker.pidfd >= 0)
+        close(worker.pidfd);
+    return may;
 }

@@ -26,6 +26,7 @@
 #include "base/leave.h"
 #include "base/memory.h"
 #include "base/streams.h"
+#include "family/below.h"
 #include "family/family.h"
 #include "hint.h"
 #include "pool/process.h"
@@ -173,7 +174,7 @@ static void worker_end(struct wefti_process_worker *worker, struct wefti_process
 static void limit_begin(struct wefti_process_worker *worker, struct wefti_process_task *task, uint32_t state)
 {
     if (!self.reaps) /* from now on, all that its tasks start stays below it: process_stop.c */
-        self.reaps = prctl(PR_SET_CHILD_SUBREAPER, 1) == 0;
+        self.reaps = wefti_below_reap(wefti_family_now());
     task->began = weft_clock();
     __atomic_store_n(&worker->runs, wefti_process_hint(task, state), __ATOMIC_SEQ_CST);
     if (task->began + task->limit < __atomic_load_n(&worker->pool->watched, __ATOMIC_SEQ_CST))

@@ -41,7 +41,9 @@ struct wefti_seat {
     struct wefti_process *process; /* whose seat it is, if that has claimed it: family/claim.c */
     uint64_t ticket;               /* of `process` */
     uint64_t maker;                /* who has asked for it, or who had asked for him, when he is dead: family/below.h; 0: nobody */
-    uint64_t reserved_too;
+    uint32_t stopped;              /* 1 + the generation of the member who is being stopped; written by who stops him: family/below.h */
+    /* 1: its member takes in what his descendants leave behind, and so do those he asks for. Written before `maker`, and by himself. */
+    uint32_t reaps;
 };
 
 /* One of the two. */
