@@ -7,6 +7,7 @@
 #include <string.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -586,6 +587,79 @@ START_TEST(what_those_leave_that_a_task_has_asked_for_is_stopped_too)
 }
 END_TEST
 
+/* What a task has started as another user. */
+
+static char set_user_id[300]; /* a program that runs what it is told as root */
+static int32_t *left_running;
+
+static weft_value runs_as_root(weft_value pointer)
+{
+    int32_t *pid = weft_as_ptr(pointer);
+    pid_t child = fork();
+    if (child == 0) {
+        execl(set_user_id, set_user_id, "--reuid", "0", "sleep", "1000", (char *)NULL);
+        _exit(1);
+    }
+    __atomic_store_n(pid, child, __ATOMIC_RELEASE);
+    return sleeps_long(weft_float(1000));
+}
+
+/* Whether its real user is root. */
+static bool is_root(int32_t pid)
+{
+    char path[64], line[256];
+    unsigned user = 1;
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    FILE *file = fopen(path, "r");
+    while (file && fgets(line, sizeof(line), file) && sscanf(line, "Uid: %u", &user) != 1)
+        ;
+    if (file)
+        fclose(file);
+    return user == 0;
+}
+
+static void root_that_may_not_stop_all(void)
+{
+    MUST(setresuid(65534, 65534, 65534) == 0);
+    int32_t *pid = weft_shared_new(int32_t);
+    weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 1);
+    weft_future *future = weft_pool_submit(pool, runs_as_root, weft_ptr(pid), .timeout = 1000);
+    told_wait(pid);
+    while (runs(*pid) && !is_root(*pid))
+        weft_sleep(0.001);
+    if (!runs(*pid))
+        fixture_leave(252);
+    *left_running = *pid;
+    MUST(weft_pool_terminate(pool, weft_in(20)) == 0);
+    future_ends(future, WEFT_CANCELLED, 0, NULL);
+    MUST(runs(*pid));
+    weft_pool_free(pool);
+    weft_shared_free(pid);
+}
+
+START_TEST(what_a_task_runs_as_another_user_holds_up_no_pool)
+{
+    char command[700];
+    NEEDS_PIDFDS;
+    if (geteuid() != 0)
+        fixture_skip("only root can become another user");
+    snprintf(set_user_id, sizeof(set_user_id), "%s/as-root", fixture_folder());
+    snprintf(command, sizeof(command), "cp $(command -v setpriv) %s && chmod 4755 %s && chmod 755 %s %s/..", set_user_id, set_user_id,
+        fixture_folder(), fixture_folder());
+    if (system(command) != 0)
+        fixture_skip("there is no setpriv");
+    int32_t *left = mmap(NULL, sizeof(*left), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(left, MAP_FAILED);
+    left_running = left;
+    int status = root_status(root_start(root_that_may_not_stop_all));
+    if (*left)
+        kill(*left, SIGKILL);
+    munmap(left, sizeof(*left));
+    if (status == 252 << 8)
+        fixture_skip("set-user-id means nothing here");
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
 /* As a daemon that gives up its rights when it has made its pools: its workers are another user's then. */
 static void root_that_gives_up_its_rights(void)
 {
@@ -1649,6 +1723,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, what_a_task_has_asked_for_is_stopped_with_it);
     tcase_add_test(tests, what_a_stopped_task_was_asking_for_never_runs);
     tcase_add_test(tests, what_those_leave_that_a_task_has_asked_for_is_stopped_too);
+    tcase_add_test(tests, what_a_task_runs_as_another_user_holds_up_no_pool);
     tcase_add_test(tests, who_is_another_user_by_now_can_stop_tasks);
     tcase_add_test(tests, a_worker_ends_after_as_many_tasks_as_was_said);
     tcase_add_test(tests, a_worker_has_no_more_memory_than_it_may);

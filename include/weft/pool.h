@@ -45,7 +45,8 @@ typedef struct weft_pool weft_pool;
  *   what descends from those. A task with a time limit leaves nothing: what lost its parent there (forked twice, setsid, a shell's `&`) is
  *   taken in by its worker (PR_SET_CHILD_SUBREAPER), which wait() for any child may then see, and so by a process that it has asked for;
  *   it is killed with the worker, whichever task has left it, and is a zombie there till then when it ends before. Of a task without a
- *   limit, in a worker that has had none with one, what lost its parent stays.
+ *   limit, in a worker that has had none with one, what lost its parent stays. What has become another user (sudo, a set-user-id program)
+ *   stays when the caller has no right to signal it.
  * - .workers is at most 1024, and without it weft_cpu_count(), wherever the pool is made; WEFT_UNBOUNDED is a million tasks; when tasks
  *   have several priorities and several threads submit at once, the bound may be passed by one a thread. weft_pool_count is exact when
  *   nothing died: it may be off by one for each death.

@@ -11,6 +11,9 @@
  * asked for whom: these are taken for roots, too; what has been asked for and does not run yet never will (family/below.c). They take in
  * what their descendants leave behind, as it does.
  *
+ * What runs as another user by now (a program with the set-user-id bit) is left, where the caller has no right to signal it; its children
+ * are stopped if they may be.
+ *
  * The worker is signalled through a descriptor that was opened before its seat was looked at again: the supervisor reaps a process after
  * its seat says that it is dead, so until then the number is nobody else's.
  */
@@ -45,12 +48,12 @@ static void root_mark(struct wefti_tree *tree, void *data)
     wefti_below_stop(worker->member, member_mark, tree);
 }
 
-/* All below it, without itself. */
-static void root_leave(struct wefti_tree *tree, int32_t pid)
+/* All below it, without itself, and without those of other users, whom the caller cannot stop: nobody is to wait for them. */
+static void others_leave(struct wefti_tree *tree, int32_t pid)
 {
-    struct wefti_process *root = wefti_tree_find(tree, pid);
-    if (root)
-        root->member = false;
+    for (size_t i = 0; i < tree->count; i++)
+        if (tree->table[i].member && (tree->table[i].pid == pid || (kill(tree->table[i].pid, 0) != 0 && errno == EPERM)))
+            tree->table[i].member = false;
 }
 
 static bool root_signal(const struct stopped *worker, int signal)
@@ -63,7 +66,7 @@ static void below_kill(struct stopped *worker)
 {
     struct wefti_tree tree = {0};
     for (int i = 0; i < ROUNDS && wefti_tree_freeze(&tree, root_mark, worker); i++) {
-        root_leave(&tree, worker->pid);
+        others_leave(&tree, worker->pid);
         if (wefti_tree_living(&tree) == 0)
             break;
         wefti_tree_signal(&tree, SIGKILL);
