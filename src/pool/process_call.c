@@ -5,9 +5,9 @@
  * A worker that finds nothing searches for a moment, if nobody else does (`searching`), and then sleeps on `work`. It sets bit 0 of that
  * word, looks once more, and sleeps only if the word is still what it was. Who has put a task in looks after that: when somebody searches
  * he need not call; when the bit is set he changes the word, takes the bit away and wakes one, unless one is called already and has not
- * come (`called`); when nobody sleeps and there may be more workers he asks the keeper. Who comes, from a search or a sleep, says so first,
- * then takes a task, then calls another if there are more. All these steps are sequentially consistent: of a put and a look, or of a look
- * and a store that says "I look no more", one sees the other.
+ * come (`called`); when nobody sleeps and there may be more workers he asks the keeper. Who comes from a sleep says so first, and then
+ * takes a task; who comes from a search takes one first, and then says so. Either then calls another if there are more. All these steps
+ * are sequentially consistent: of a put and a look, or of a look and a store that says "I look no more", one sees the other.
  *
  * A worker that dies in between: the mender takes away what it said (`searching`, `called`), and lets all who sleep look again. The bit may
  * be set with nobody asleep: that costs a wake in vain. It is never away while somebody sleeps and nobody is on his way: it is taken away

@@ -37,20 +37,23 @@ static bool task_free(uint32_t state)
     return phase == WEFTI_TASK_FREE || phase == WEFTI_TASK_FREEING;
 }
 
-/* While it is what it was in the state `seen`. 0: it has ended; 1: it is gone; -1. */
+/* While it is what it was in the state `seen`. 0: it has ended; 1: it is gone; -1. WAITED, which costs who ends the task a system call, is set
+ * by those only who are going to sleep. */
 static int task_sleep(struct wefti_process_task *task, uint32_t seen, weft_time deadline)
 {
-    for (int waited = 0;; waited = weft_wait(&task->state, seen, deadline)) {
-        uint32_t state = task_look(task), age = wefti_task_age(seen);
-        if (!task_free(state) && !wefti_task_ended(state) && !(state & WEFTI_TASK_WAITED))
-            state = __atomic_or_fetch(&task->state, WEFTI_TASK_WAITED, __ATOMIC_SEQ_CST);
+    const uint32_t age = wefti_task_age(seen);
+    for (int waited = 0;;) {
+        uint32_t state = task_look(task);
         if (task_free(state) || wefti_task_age(state) != age)
             return 1;
         if (wefti_task_ended(state))
             return 0;
-        if (waited != 0)
+        if (waited < 0)
             return -1;
-        seen = state;
+        if (state & WEFTI_TASK_WAITED)
+            waited = wefti_wait_quiet(&task->state, state, deadline);
+        else if (!wefti_wait_spin(&task->state, state, deadline))
+            __atomic_compare_exchange_n(&task->state, &state, state | WEFTI_TASK_WAITED, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
     }
 }
 

@@ -15,6 +15,7 @@
  * head may be beyond tail for a moment: when a putter has stopped between cell and tail.
  */
 
+#include "hint.h"
 #include "pool/process.h"
 
 enum { NUMBER_BITS = 32, LAP_SHIFT = 43 };
@@ -142,6 +143,7 @@ struct wefti_process_task *wefti_ring_take(struct wefti_process_pool *pool, stru
         if (cell == ring_lap(ring, at))
             return NULL;
         if (cell_hint(cell) && cell_lap(cell) == ring_lap(ring, at)) {
+            wefti_fetch_to_write(&ring->cells[at & ring->mask]); /* comes while the record does */
             task = hint_take(pool, cell_hint(cell), place);
             cell_move(ring, at, cell, ring_next_lap(ring, at));
         }

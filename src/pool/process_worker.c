@@ -236,21 +236,25 @@ static void worker_run(struct wefti_process_worker *worker, struct wefti_process
 
 /* Looking for work. */
 
-/* Looks for a while, if nobody else does. */
-static void worker_search(struct wefti_process_pool *pool, uint32_t place)
+/* Looks for a while, if nobody else does: a task, or NULL. It says that it looks no more when it has taken one, not before: that word is
+ * one that those who submit read, and so comes to this processor together with the rest of what a take changes. */
+static struct wefti_process_task *worker_search(struct wefti_process_pool *pool, uint32_t place)
 {
     uint32_t nobody = 0;
     if (__atomic_load_n(&pool->searching, __ATOMIC_RELAXED) || !wefti_spin_pays(&self.spin) ||
         !__atomic_compare_exchange_n(&pool->searching, &nobody, place + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-        return;
-    weft_time end = weft_clock() + SEARCH_TIME;
+        return NULL;
+    weft_time end = weft_clock() + wefti_spin_time(&self.spin, SEARCH_TIME);
     bool found;
     do {
         for (int i = 0; i < SEARCH_LOOKS && !(found = wefti_process_any(pool)); i++)
             wefti_pause();
     } while (!found && weft_clock() < end);
-    wefti_spin_told(&self.spin, found);
+    wefti_fetch_to_write(&pool->searching);
+    struct wefti_process_task *task = found ? wefti_process_take(pool, place) : NULL;
     __atomic_exchange_n(&pool->searching, 0, __ATOMIC_SEQ_CST);
+    wefti_spin_told(&self.spin, found);
+    return task;
 }
 
 /* Whether the worker is to end: there are more than should be, or nothing comes any more. */
@@ -272,34 +276,41 @@ static void worker_sleep(struct wefti_process_pool *pool)
     wefti_process_come(pool);
 }
 
+/* It has a task, after it had none: others may have to come, too. */
+static void worker_came(struct wefti_process_worker *worker)
+{
+    struct wefti_process_pool *pool = worker->pool;
+    __atomic_store_n(&worker->idle, 0, __ATOMIC_SEQ_CST); /* first of all: the keeper counts those who are idle, or to come */
+    if (pool->memory)                                     /* the keeper looks at it from now on */
+        wefti_process_ring_bell(pool);
+    if (wefti_process_any(pool))
+        wefti_process_call(pool);
+}
+
 /* The next task; NULL when the worker is to end. */
 static struct wefti_process_task *worker_next(struct wefti_process_worker *worker)
 {
     struct wefti_process_pool *pool = worker->pool;
+    struct wefti_process_task *task = NULL;
     bool came = worker->taken == 0;
-    for (;;) {
+    while (!task) {
         if (__builtin_expect(__atomic_load_n(&pool->surplus, __ATOMIC_RELAXED) > 0, 0) && worker_may_go(pool))
             return NULL;
-        struct wefti_process_task *task = wefti_process_take(pool, worker->place);
-        if (task) {
-            __atomic_store_n(&worker->taken, worker->taken + 1, __ATOMIC_RELAXED);
-            if (came) { /* first of all it no longer says that it is idle, or to come: the keeper counts those */
-                __atomic_store_n(&worker->idle, 0, __ATOMIC_SEQ_CST);
-                if (pool->memory) /* the keeper looks at it from now on */
-                    wefti_process_ring_bell(pool);
-                if (wefti_process_any(pool))
-                    wefti_process_call(pool);
-            }
-            return task;
-        }
+        task = wefti_process_take(pool, worker->place);
+        if (task)
+            break;
         if (__atomic_load_n(&pool->closed, __ATOMIC_SEQ_CST) && !wefti_process_any(pool))
             return NULL;
         came = true;
         __atomic_store_n(&worker->idle, 1, __ATOMIC_RELEASE);
-        worker_search(pool, worker->place);
-        if (!wefti_process_any(pool))
+        task = worker_search(pool, worker->place);
+        if (!task && !wefti_process_any(pool))
             worker_sleep(pool);
     }
+    __atomic_store_n(&worker->taken, worker->taken + 1, __ATOMIC_RELAXED);
+    if (came)
+        worker_came(worker);
+    return task;
 }
 
 /* The beginning and the end of a worker. */

@@ -49,6 +49,16 @@ static inline bool wefti_spin_told(struct wefti_spin *spin, bool paid)
 }
 
 /*
+ * How long one lasts at the most that usually takes so long. Where spins have been in vain, both sides may have come to sleep, and each
+ * would find the other asleep, who takes longer to be woken than a spin lasts: neither would ever see it pay. So a trial, of which there
+ * is one in up to 256 waits, lasts until one who is woken has answered.
+ */
+static inline weft_time wefti_spin_time(const struct wefti_spin *spin, weft_time usual)
+{
+    return spin->failures ? usual * 5 / 2 : usual;
+}
+
+/*
  * Between two looks for what another process is to send: whoever else wants the processor has it, who may be the one that is looked for, or
  * has to go first. Nobody is woken then, on either side. Where nobody wants it this comes back at once. *clock is the time before, and
  * after. False where it took LONG: somebody has work that does not end, and the kernel gives him slices of some milliseconds at each yield.

@@ -357,12 +357,13 @@ static bool word_spin(struct wefti_context *context, const uint32_t *word, uint3
 {
     if (!wefti_spin_pays(&context->spin))
         return false;
-    weft_time now = weft_clock();
-    weft_time end = deadline - now < SPIN_TIME ? deadline : now + SPIN_TIME;
+    weft_time now = weft_clock(), most = wefti_spin_time(&context->spin, SPIN_TIME);
+    weft_time end = deadline - now < most ? deadline : now + most;
     do {
         for (int i = 0; i < SPIN_LOOKS; i++) {
             if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != expected)
                 return wefti_spin_told(&context->spin, true);
+            wefti_pause(); /* twice: each look takes the word away from who is to change it */
             wefti_pause();
         }
     } while (weft_clock() < end);
@@ -413,6 +414,11 @@ int weft_wait(const uint32_t *word, uint32_t expected, weft_time deadline)
 int wefti_wait_quiet(const uint32_t *word, uint32_t expected, weft_time deadline)
 {
     return word_wait(word, expected, deadline, false);
+}
+
+bool wefti_wait_spin(const uint32_t *word, uint32_t expected, weft_time deadline)
+{
+    return deadline > WEFT_NOW && word_spin(wefti_context_current(), word, expected, deadline);
 }
 
 static bool items_have_descriptor(const struct wefti_wait *wait)
