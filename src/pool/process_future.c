@@ -37,8 +37,8 @@ static bool task_free(uint32_t state)
     return phase == WEFTI_TASK_FREE || phase == WEFTI_TASK_FREEING;
 }
 
-/* While it is what it was in the state `seen`. 0: it has ended; 1: it is gone; -1. WAITED, which costs who ends the task a system call, is set
- * by those only who are going to sleep. */
+/* While it is what it was in the state `seen`. 0: it has ended; 1: it is gone; -1. WAITED, which costs who ends the task a system call, is
+ * set by those only who are going to sleep. */
 static int task_sleep(struct wefti_process_task *task, uint32_t seen, weft_time deadline)
 {
     const uint32_t age = wefti_task_age(seen);

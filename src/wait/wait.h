@@ -69,8 +69,8 @@ int wefti_wait_strided(struct wefti_item *items, unsigned count, size_t stride, 
  */
 int wefti_wait_quiet(const uint32_t *word, uint32_t expected, weft_time deadline);
 
-/* What weft_wait does before it sleeps: looks at the word for a moment, if that has paid lately. True when it is no longer `expected`. So who
- * changes the word need be told that he is to wake somebody only by those who will sleep. */
+/* What weft_wait does before it sleeps: looks at the word for a moment, if that has paid lately. True when it is no longer `expected`. So
+ * who changes the word need be told that he is to wake somebody only by those who will sleep. */
 bool wefti_wait_spin(const uint32_t *word, uint32_t expected, weft_time deadline);
 
 /* Whether this process may use more than one processor, so that a spin can pay at all; as it was when the library was loaded. */
