@@ -509,9 +509,10 @@ static void late_request_is_met(weft_function *function)
     weft_pool *pool = weft_pool_new(WEFT_PROCESS, .workers = 1);
     weft_future *future = weft_pool_submit(pool, function, weft_ptr(late));
     MUST(future && root_until(&late->begun, 1));
-    int32_t supervisor = wefti_family_now()->supervisor, ready = ready_find(), worker = 0;
-    MUST(weft_future_running(future));
-    worker = ((struct wefti_process_pool *)(void *)pool)->table[0]->pid;
+    const struct wefti_process_pool *shared = (const struct wefti_process_pool *)(const void *)pool;
+    int32_t supervisor = wefti_family_now()->supervisor, ready = ready_find();
+    MUST(weft_future_running(future) && wefti_process_places(shared) == 1);
+    int32_t worker = __atomic_load_n(&shared->table[0]->pid, __ATOMIC_RELAXED);
     freeze(supervisor);
     freeze(ready);
     __atomic_store_n(&late->go, 1, __ATOMIC_RELEASE);

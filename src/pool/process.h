@@ -266,6 +266,7 @@ struct wefti_process_handle {
     uint32_t caller_state;             /* process_caller.c; waited for */
     uint32_t callless;                 /* the caller is to end */
     uint32_t references;               /* of the pool's handle, and each future here */
+    struct wefti_process_task *stash;  /* the maker's: see process_task.c */
     uint32_t lost;                     /* this is a forked child */
     uint32_t stop;                     /* 1: the keeper has ended, or is to; 2: it frees the pool then */
     uint32_t numbers;                  /* the keeper's: for names */
@@ -328,6 +329,9 @@ uint64_t *wefti_process_task_bits(const struct wefti_process_pool *pool, uint32_
 void wefti_process_slabs_mend(struct wefti_process_pool *pool);
 /* A record, RESERVED for this process. NULL with ENOMEM. */
 struct wefti_process_task *wefti_process_task_new(struct wefti_process_pool *pool);
+/* Lets go of the maker's only future of a task, in the maker, as `state` and `holds` say: its record is its next one's. False: it is not
+ * one that may be kept so. */
+bool wefti_process_task_stash(struct wefti_process_task *task, uint32_t state, uint64_t holds);
 /* Frees it, if it has ended and nobody holds it. Anybody may call this at any time. */
 void wefti_process_task_release(struct wefti_process_task *task);
 /* Gives back a record that is RESERVED or FREEING, by this process or by a dead member. */

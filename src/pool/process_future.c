@@ -116,10 +116,11 @@ static weft_value task_value(const struct wefti_process_task *task)
     return wefti_task_ended(state) ? wefti_process_task_reason(task, state) : weft_error(EOWNERDEAD, NULL);
 }
 
-/* Of a task that has ended, or is gone. */
+/* Of a task that has ended, or is gone. Whether somebody has asked matters of one that failed, and then is not to be reported. */
 static void result_give(struct wefti_process_task *task, bool gone, weft_value *value)
 {
-    if (!gone && wefti_member && !__atomic_load_n(&task->collected, __ATOMIC_RELAXED))
+    bool failed = !gone && wefti_member && wefti_task_phase(task_look(task)) == WEFTI_TASK_ENDED + WEFT_FAILED;
+    if (failed && !__atomic_load_n(&task->collected, __ATOMIC_RELAXED))
         __atomic_store_n(&task->collected, 1, __ATOMIC_RELAXED);
     if (value)
         *value = gone ? weft_error(EOWNERDEAD, "the process that submitted the task is dead") : task_value(task);
@@ -334,13 +335,16 @@ void wefti_process_future_free(struct weft_future *future)
     if (!wefti_member)
         return;
     bool mine = pool->maker == wefti_member && task->owner == wefti_member;
-    uint32_t holds = wefti_task_holds(__atomic_load_n(&task->holds, __ATOMIC_SEQ_CST)), state = task_look(task);
+    uint64_t held = __atomic_load_n(&task->holds, __ATOMIC_SEQ_CST);
+    uint32_t holds = wefti_task_holds(held), state = task_look(task);
     if (holds == 1 && wefti_task_phase(state) == WEFTI_TASK_ENDED + WEFT_FAILED && !(state & WEFTI_TASK_CALLS) &&
         !__atomic_load_n(&task->collected, __ATOMIC_RELAXED))
         task_report(task, "task", task_value(task));
-    if (holds == 0 || wefti_task_holds(hold_drop(task)) > 0)
-        return;
-    wefti_process_task_release(task);
+    if (!mine || !wefti_process_task_stash(task, state, held)) {
+        if (holds == 0 || wefti_task_holds(hold_drop(task)) > 0)
+            return;
+        wefti_process_task_release(task);
+    }
     if (mine)
         wefti_process_pool_release(pool->handle);
 }

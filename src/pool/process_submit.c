@@ -36,6 +36,28 @@ static int pool_settle(struct wefti_process_pool *pool, weft_time deadline)
     }
 }
 
+/* What is touched rarely, as a task begins with it. It is written only where it is something else: the processor of the worker that had the
+ * record has a copy of this line, too, which comes along with the one it needs, and a submit would have to wait until that is gone. */
+static void task_reset(struct wefti_process_task *task, uint64_t offset, weft_time limit, const char *name)
+{
+    if (task->offset != offset)
+        task->offset = offset;
+    if (task->limit != limit)
+        task->limit = limit;
+    if (task->callbacks)
+        task->callbacks = NULL;
+    if (task->pid || task->peak)
+        task->pid = 0, task->peak = 0;
+    if (task->cancel)
+        task->cancel = 0;
+    if (task->collected || task->called || task->again || task->stop)
+        task->collected = task->called = task->again = task->stop = 0;
+    if (name)
+        snprintf(task->name, sizeof(task->name), "%s", name);
+    else if (task->name[0])
+        task->name[0] = 0;
+}
+
 /* What stands in the record of a task that is to be put in; RESERVED. 0, or an errno number. */
 static int task_fill(struct wefti_process_task *task, const struct weft_submit_options *options, uint32_t holds, unsigned call)
 {
@@ -47,23 +69,15 @@ static int task_fill(struct wefti_process_task *task, const struct weft_submit_o
     task->function = options->function;
     if (wefti_function_pack(options->function, &packed) != 0)
         return errno;
+    weft_time limit = options->timeout > 0 ? wefti_process_duration(options->timeout) : pool->limit;
     task->module = packed.module;
-    task->offset = packed.offset;
-    task->limit = options->timeout > 0 ? wefti_process_duration(options->timeout) : pool->limit;
-    task->call = (uint8_t)(call | (task->limit ? WEFTI_CALL_LIMITED : 0));
-    if (task->limit && !__atomic_load_n(&pool->limits, __ATOMIC_RELAXED))
+    task_reset(task, packed.offset, limit, options->name);
+    task->call = (uint8_t)(call | (limit ? WEFTI_CALL_LIMITED : 0));
+    if (limit && !__atomic_load_n(&pool->limits, __ATOMIC_RELAXED))
         __atomic_store_n(&pool->limits, 1, __ATOMIC_RELAXED); /* before the task is in a ring, and so before it begins */
     task->tries = (uint8_t)(options->retries > 0   ? (options->retries < UINT8_MAX ? options->retries : UINT8_MAX)
                             : options->retries < 0 ? 0
                                                    : pool->tries);
-    task->callbacks = NULL;
-    task->pid = 0;
-    task->peak = 0;
-    task->cancel = 0;
-    task->stop = task->collected = task->called = task->again = 0;
-    task->name[0] = 0;
-    if (options->name)
-        snprintf(task->name, sizeof(task->name), "%s", options->name);
     task->result.form = WEFT_NONE;
     return wefti_pack(options->argument, &task->argument, task->argument_room) == 0 ? 0 : errno;
 }

@@ -9,6 +9,10 @@
  * Which records are free nobody keeps: a submitter goes round them from where he last was. They become free in about the order in which
  * they were taken, so the first look finds one; when LOOKS in a row are not free there are more made.
  *
+ * The maker's stash. Who submits one task after another, and lets go of each when it has ended, would free a record and reserve the next,
+ * whose line of the cache is elsewhere by then. So in the pool's maker one that is let go of stays as it is, ENDED and held, and is the
+ * next one's at once, with the next generation. It is held in the maker's name: if that dies, it is freed like all that it held.
+ *
  * Who frees: a record that has ended, without CALLS, is freed when nobody holds it. Whoever makes that true, by ending it, by his last
  * hold, or by his last callback, looks at the two other conditions after that (all sequentially consistent, so one of them sees it), and
  * the compare-and-swap to FREEING chooses one.
@@ -19,6 +23,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "hint.h"
 #include "pool/process.h"
 #include "value/value.h"
 
@@ -92,8 +97,38 @@ static bool task_reserve(struct wefti_process_task *task)
     return __atomic_compare_exchange_n(&task->state, &state, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+bool wefti_process_task_stash(struct wefti_process_task *task, uint32_t state, uint64_t holds)
+{
+    struct wefti_process_task *none = NULL, **stash = &task->pool->handle->stash;
+    bool only = (holds & WEFTI_TASK_HOLDS) == 1 && holds >> WEFTI_TASK_OTHERS_SHIFT == 0;
+    bool done = wefti_task_ended(state) && !(state & WEFTI_TASK_CALLS);
+    bool bare = task->argument.form != WEFTI_PACKED_BLOCK && task->result.form != WEFTI_PACKED_BLOCK;
+    if (!only || !done || !bare || __atomic_load_n(stash, __ATOMIC_RELAXED))
+        return false;
+    wefti_fetch_to_write(task);
+    return __atomic_compare_exchange_n(stash, &none, task, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* What is in the stash, RESERVED; or NULL. */
+static struct wefti_process_task *stash_take(struct wefti_process_handle *handle)
+{
+    if (!__atomic_load_n(&handle->stash, __ATOMIC_RELAXED))
+        return NULL;
+    struct wefti_process_task *task = __atomic_exchange_n(&handle->stash, NULL, __ATOMIC_ACQUIRE); /* pairs with the stash's release */
+    if (!task)
+        return NULL;
+    uint32_t state = __atomic_load_n(&task->state, __ATOMIC_RELAXED), next;
+    do
+        next = (wefti_task_age(state) + 1) << WEFTI_TASK_AGE_SHIFT | WEFTI_TASK_RESERVED | (uint32_t)wefti_member << WEFTI_TASK_WHO_SHIFT;
+    while (!__atomic_compare_exchange_n(&task->state, &state, next, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    return task;
+}
+
 struct wefti_process_task *wefti_process_task_new(struct wefti_process_pool *pool)
 {
+    struct wefti_process_task *stashed = pool->maker == wefti_member ? stash_take(pool->handle) : NULL;
+    if (stashed)
+        return stashed;
     for (;;) {
         uint32_t slabs = __atomic_load_n(&pool->slabs, __ATOMIC_ACQUIRE), records = wefti_process_records(slabs);
         uint32_t at = __atomic_load_n(&pool->cursor, __ATOMIC_RELAXED);
