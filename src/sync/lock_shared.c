@@ -107,41 +107,45 @@ static struct wefti_holding *shared_placed(struct wefti_life *life, const weft_l
     return wefti_holding_is(first, WEFTI_HOLD_LOCK, lock) ? first : wefti_holding_of(life, WEFTI_HOLD_LOCK, lock);
 }
 
+/* When the word was no plain 0; the holding is written down. */
+static int shared_acquire_slow(weft_lock *lock, uint32_t me, struct wefti_holding *holding, weft_time deadline)
+{
+    bool mine = (wefti_word_look(&lock->word) & ~(uint32_t)FLAGS) == me;
+    if (!mine && (shared_try(lock, me, 0) || shared_wait(lock, me, deadline) == 0))
+        return wefti_word_peek(&lock->word) & DIED ? 1 : 0;
+    if (mine)
+        errno = EDEADLK;
+    wefti_unhold(holding);
+    return -1;
+}
+
 int wefti_lock_shared_acquire(weft_lock *lock, weft_time deadline)
 {
     struct wefti_life *life = wefti_context_life(wefti_context_current());
-    if (!life)
-        return -1;
-    uint32_t me = shared_owner(life);
-    if ((wefti_word_look(&lock->word) & ~(uint32_t)FLAGS) == me) {
-        errno = EDEADLK;
-        return -1;
-    }
-    struct wefti_holding *holding = shared_place(life);
+    struct wefti_holding *holding = life ? shared_place(life) : NULL;
+    uint32_t word = 0;
     if (!holding)
         return -1;
     wefti_hold(holding, WEFTI_HOLD_LOCK, lock, 0);
-    if (__builtin_expect(shared_try(lock, me, 0), 1) || shared_wait(lock, me, deadline) == 0)
-        return wefti_word_peek(&lock->word) & DIED ? 1 : 0;
-    wefti_unhold(holding);
-    return -1;
+    if (__builtin_expect(wefti_word_move(&lock->word, &word, shared_owner(life)), 1))
+        return 0;
+    return shared_acquire_slow(lock, shared_owner(life), holding, deadline);
 }
 
 int wefti_lock_shared_give(weft_lock *lock, uint32_t count)
 {
     struct wefti_life *life = wefti_context_current()->life;
-    uint32_t word = wefti_word_look(&lock->word);
-    if (!life || (word & ~(uint32_t)FLAGS) != shared_owner(life)) {
-        errno = EPERM;
-        return -1;
+    uint32_t me = life ? shared_owner(life) : 0, word = me;
+    while (__builtin_expect(me && (word & ~(uint32_t)FLAGS) == me, 1)) {
+        if (!wefti_word_give(&lock->word, &word, word & DIED))
+            continue;
+        if (word & WAITERS)
+            weft_wake(&lock->word, count);
+        wefti_unhold(shared_placed(life, lock));
+        return 0;
     }
-    struct wefti_holding *holding = shared_placed(life, lock);
-    while (!wefti_word_give(&lock->word, &word, word & DIED))
-        ;
-    if (word & WAITERS)
-        weft_wake(&lock->word, count);
-    wefti_unhold(holding);
-    return 0;
+    errno = EPERM;
+    return -1;
 }
 
 int wefti_lock_shared_release(weft_lock *lock)
