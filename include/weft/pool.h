@@ -36,7 +36,8 @@ typedef struct weft_pool weft_pool;
  *   names the task, the process, how it ended, whether its core was dumped (the kernel does so where RLIMIT_CORE lets it: that has the
  *   stack, which weft_future_backtrace tells, and gdb, and `weft bt` those of coroutines), and its peak memory (of that task, or of one
  *   just before it that took little time; or that of a process it had waited for), or it begins again (.retries). Another worker takes its
- *   place. The death of the process that made the pool ends it: what waits is WEFT_LOST, workers end when they have ended their task.
+ *   place. The death of the process that made the pool ends it: what waits is WEFT_LOST, workers end when they have ended their task, whose
+ *   limits of time and memory nobody keeps any more.
  * - A worker that waits for a task of its own pool never runs it itself; another stands in, up to 256, and ends afterwards. Tasks that wait
  *   for one another in a circle are not found out.
  * - A program that becomes another user keeps the workers that are there, which stay what they were; it gets no others (EPERM).
