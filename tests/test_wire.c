@@ -303,7 +303,7 @@ END_TEST
 
 struct script {
     weft_listener *listener;
-    const struct frame *request, *reply; /* what is to come, and what is said then */
+    const struct frame *request, *reply; /* what is to come, and what is said then; the request is stored last */
 };
 
 /* One request: false when the connection is at its end. */
@@ -312,14 +312,15 @@ static bool script_answer(struct script *script, weft_connection *client)
     weft_value request, none = weft_tuple((weft_value[]){weft_str("#RETURN"), weft_none}, 2);
     bool came = weft_connection_receive(client, &request, WEFT_FOREVER) == 0;
     const char *method = came ? weft_as_str(weft_list_at(request, 1)) : "";
-    const struct frame *expected = script->request;
+    const struct frame *expected = __atomic_load_n(&script->request, __ATOMIC_ACQUIRE);
     if (came && (strcmp(method, "accept_connection") == 0 || !expected)) {
         ck_assert_int_eq(weft_connection_send(client, none, weft_in(20)), 0);
     } else if (came) {
         weft_value theirs = read_octets(expected->octets, expected->length);
         texts_are_same(theirs, request);
         weft_drop(theirs);
-        ck_assert_int_eq(weft_connection_send_bytes(client, script->reply->octets, script->reply->length, weft_in(20)), 0);
+        const struct frame *reply = __atomic_load_n(&script->reply, __ATOMIC_RELAXED);
+        ck_assert_int_eq(weft_connection_send_bytes(client, reply->octets, reply->length, weft_in(20)), 0);
     }
     bool goes_on = came && (strcmp(method, "accept_connection") == 0 || !weft_is_none(weft_list_at(request, 0)));
     if (came)
@@ -380,7 +381,8 @@ static void client_asks(struct script *script, weft_remote *remote, const struct
     weft_proxy *proxy = NULL, *inner = NULL;
     int called = 0;
     if (strcmp(method, "accept_connection") != 0 && strcmp(method, "dummy") != 0) {
-        script->request = request, script->reply = reply;
+        __atomic_store_n(&script->reply, reply, __ATOMIC_RELAXED);
+        __atomic_store_n(&script->request, request, __ATOMIC_RELEASE);
         if (weft_is_none(ident))
             called = weft_remote_call(remote, method, &result, weft_in(20), .arguments = arguments, .keywords = keywords);
         else {
@@ -388,7 +390,7 @@ static void client_asks(struct script *script, weft_remote *remote, const struct
             called = weft_proxy_call(proxy, method, &result, weft_in(20), .arguments = arguments, .keywords = keywords, .proxy = &inner);
         }
         ck_assert_msg(called == 0, "%s: %s: %s", session.capture->name, method, strerror(errno));
-        script->request = NULL; /* what comes now is of the proxies' ends */
+        __atomic_store_n(&script->request, NULL, __ATOMIC_RELEASE); /* what comes now is of the proxies' ends */
         answer_is(answered, result, inner);
     }
     weft_proxy_free(proxy), weft_proxy_free(inner);

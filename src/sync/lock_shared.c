@@ -16,7 +16,7 @@
  * the word: the dead may have owed a wake (died between release and wake), or used one up (died between waking and taking).
  *
  * Taking is an acquire, giving a release, on `word`. A release wakes after its last store and uses the address alone. With nobody waiting
- * taking and giving cost two read-modify-writes and four stores to the caller's own life.
+ * taking and giving cost two read-modify-writes and three stores to the caller's own life.
  *
  * Fork: a child of the host's own is no member of the family and can take no lock; what its parent held stays its parent's.
  */
