@@ -41,7 +41,7 @@
  * dear; that each instruction is tried is for gcc's builds without it, which is how the library is shipped.
  */
 #if FIXTURE_ASAN
-#define FIXTURE_STRIDE 41
+#define FIXTURE_STRIDE 83
 #elif defined(__clang__)
 #define FIXTURE_STRIDE 5
 #else
