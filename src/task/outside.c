@@ -245,7 +245,8 @@ static void task_see(const struct outside *outside, const weft_task *task, const
     *seen = (struct wefti_outside){.ident = task->ident, .thread = task->native_id, .state = WEFTI_OUTSIDE_NEW};
     wefti_coroutine_name_at(outside->pid, there, seen->name, sizeof(seen->name));
     if (!task->context || !wefti_peek(outside->pid, &task->context->flow, &address, sizeof(address)) ||
-        !wefti_peek(outside->pid, address, &flow, sizeof(flow)) || !wefti_peek(outside->pid, &flow.hub->current, &current, sizeof(current)))
+        !wefti_peek(outside->pid, address, &flow, sizeof(flow)) || !flow.hub || !flow.context || /* it is just being made, or gone */
+        !wefti_peek(outside->pid, &flow.hub->current, &current, sizeof(current)))
         return;
     if (current == address)
         seen->state = WEFTI_OUTSIDE_RUNS;
