@@ -4,8 +4,8 @@
  *
  * That is in the image of each process, and each fork copies an entry of every page of it, which the end of the process takes down again:
  * some 30 us for a megabyte of small pages, next to nothing for a huge one. So the supervisor has the kernel put its own copy into huge
- * pages (MADV_COLLAPSE, since Linux 6.1; elsewhere nothing is done): two megabytes a call, once in a number of processes that it makes, as
- * each takes about a millisecond and saves 60 us of every process after it.
+ * pages (MADV_COLLAPSE, since Linux 6.1; elsewhere nothing is done): two megabytes at a time, once in a number of processes that it makes,
+ * as each takes about a millisecond and saves 60 us of every process after it.
  *
  * The copy is memory that the supervisor shared with the root until then, so there is a bound on it. What is not nearly full would be
  * filled and is left alone, and so is what the program has asked to have in small pages, whom the kernel obeys. The areas are those of the
@@ -36,6 +36,7 @@ enum {
     MOST = 16,             /* huge pages */
     AREAS = 64,            /* that are looked through */
     LOOKS = 32,            /* at the most in one call */
+    FORKS = 8,             /* for each huge page: it has paid by then, or soon will have */
 };
 
 struct area {
@@ -44,6 +45,7 @@ struct area {
 
 static WEFTI_LARGE struct huge_pages {
     bool listed;
+    uint32_t forks;
     size_t count, current, made;
     struct area areas[AREAS];
 } huge_pages;
@@ -82,8 +84,10 @@ static bool is_full(void *place)
     return full >= FULL;
 }
 
-void wefti_huge_pages_more(void)
+void wefti_huge_pages_forked(void)
 {
+    if (++huge_pages.forks % FORKS != 0)
+        return;
     if (!huge_pages.listed)
         areas_list();
     for (int looks = 0; looks < LOOKS && huge_pages.made < MOST && huge_pages.current < huge_pages.count; looks++) {

@@ -2,7 +2,7 @@
 #ifndef WEFTI_HUGE_PAGES_H
 #define WEFTI_HUGE_PAGES_H
 
-/* Puts two more megabytes of the calling process's own memory into one huge page, if there are any that it pays for. Of the supervisor. */
-void wefti_huge_pages_more(void);
+/* By the supervisor, after each fork: now and then puts two more megabytes of its own memory into one huge page, if it pays for any. */
+void wefti_huge_pages_forked(void);
 
 #endif

@@ -85,7 +85,6 @@ struct supervisor {
     int room;                             /* a descriptor that keeps the place of another, or -1 */
     uint32_t ready;                       /* the seat of who stands by, or comes to; 0: nobody */
     bool asked;                           /* one is to stand by: from the first request on */
-    uint32_t forks;                       /* those that were to stand by */
     bool ignored;                         /* SIGCHLD was ignored when the family began: so it is for those that are made */
     nfds_t count;                         /* of the next two */
     struct pollfd polls[WEFTI_SEATS + 4]; /* the socket, the root, the bell, the spare, the processes */
@@ -95,8 +94,7 @@ struct supervisor {
 enum { SOCKET, ROOT, BELL, SPARE, FIRST };
 enum {
     LEFT_TO_OTHERS = 99 /* the exit status of who stood by, and got a request that he cannot meet */,
-    SPARE_AGAIN = 1000 /* ms until it is tried again to have a spare */,
-    HUGE_PAGE_FORKS = 8 /* so many for each huge page: it has paid by then, or soon will have */
+    SPARE_AGAIN = 1000 /* ms until it is tried again to have a spare */
 };
 
 static WEFTI_LARGE struct supervisor supervisor;
@@ -542,8 +540,7 @@ static void ready_have(void)
     if (pidfd >= 0) {
         watch(number, pidfd, true);
         supervisor.ready = number;
-        if (++supervisor.forks % HUGE_PAGE_FORKS == 0)
-            wefti_huge_pages_more();
+        wefti_huge_pages_forked();
     } else if (number)
         ready_lose(number);
 }
