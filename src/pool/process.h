@@ -88,6 +88,13 @@ static inline uint32_t wefti_task_turn(uint32_t state, uint32_t phase, uint32_t 
     return kept | phase | who << WEFTI_TASK_WHO_SHIFT;
 }
 
+/* `stop` of a task in this state: with its generation, as who writes it may find only then that the task has ended, and the record is the
+ * next one's. The outcome is in the last four bits. */
+static inline uint16_t wefti_task_stop(uint32_t state, enum weft_outcome outcome)
+{
+    return (uint16_t)(wefti_task_age(state) << 4 | outcome);
+}
+
 static inline bool wefti_task_ended(uint32_t state)
 {
     return state & WEFTI_TASK_ENDED;
@@ -148,7 +155,7 @@ struct wefti_process_task {
     uint8_t collected;                /* somebody has asked for the result */
     uint8_t called;                   /* the callbacks have been called: who adds one now calls it */
     uint8_t again;                    /* it waits in the ring of those that begin again */
-    uint8_t stop;                     /* enum weft_outcome of what is STOPPED; WEFT_LOST: for its memory. Written before the bit */
+    uint16_t stop;                    /* how what is STOPPED ends: wefti_task_stop; WEFT_LOST: for its memory. Written before the bit */
     uint32_t number;                  /* constant */
     uint8_t listed;                   /* the mender's: it stands in a ring */
     char name[35];                    /* "": none */

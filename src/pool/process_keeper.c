@@ -191,7 +191,7 @@ bool wefti_process_stop(struct wefti_process_pool *pool, struct wefti_process_wo
 {
     (void)pool;
     uint32_t left;
-    __atomic_store_n(&task->stop, (uint8_t)outcome, __ATOMIC_RELAXED);
+    __atomic_store_n(&task->stop, wefti_task_stop(state, outcome), __ATOMIC_RELAXED);
     if (!wefti_process_task_move(task, state, WEFTI_TASK_RUNNING, worker->place, WEFTI_TASK_STOPPED, &left))
         return false;
     /* Its number is still its own: the supervisor reaps a worker after its task has been taken from it, and this one still had it. */

@@ -42,7 +42,7 @@ static void running_mend(
     struct wefti_process_pool *pool, struct wefti_process_task *task, uint32_t seat, const struct wefti_process_worker *worker)
 {
     uint32_t state = __atomic_load_n(&task->state, __ATOMIC_SEQ_CST);
-    enum weft_outcome outcome = state & WEFTI_TASK_STOPPED ? (enum weft_outcome)task->stop : WEFT_LOST;
+    enum weft_outcome outcome = state & WEFTI_TASK_STOPPED ? (enum weft_outcome)(task->stop & 15) : WEFT_LOST;
     if (task_again(pool, task, state))
         return;
     task->pid = worker->pid;

@@ -50,8 +50,10 @@ static void task_reset(struct wefti_process_task *task, uint64_t offset, weft_ti
         task->pid = 0, task->peak = 0;
     if (task->cancel)
         task->cancel = 0;
-    if (task->collected || task->called || task->again || task->stop)
-        task->collected = task->called = task->again = task->stop = 0;
+    if (task->collected || task->called || task->again)
+        task->collected = task->called = task->again = 0;
+    if (__atomic_load_n(&task->stop, __ATOMIC_RELAXED))
+        __atomic_store_n(&task->stop, 0, __ATOMIC_RELAXED);
     if (name)
         snprintf(task->name, sizeof(task->name), "%s", name);
     else if (task->name[0])

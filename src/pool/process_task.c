@@ -242,7 +242,7 @@ weft_value wefti_process_task_reason(const struct wefti_process_task *task, uint
     status_text(task, how, sizeof(how));
     if (outcome == WEFT_TIMED_OUT)
         return weft_error(ETIMEDOUT, "%s of %s: stopped after %.3f s; %s", name, task->pool->name, (double)task->limit * 1e-9, how);
-    if (task->pid && task->stop == WEFT_LOST)
+    if (task->pid && task->stop == wefti_task_stop(state, WEFT_LOST))
         return weft_error(ENOMEM, "%s of %s: stopped, as its worker had more memory than it may; %s", name, task->pool->name, how);
     if (!task->pid && task->pool->failure.form != WEFT_NONE && __atomic_load_n(&task->pool->broken, __ATOMIC_SEQ_CST) == 3) {
         weft_value failure = wefti_unpack(&task->pool->failure, task->pool->failure_room);
